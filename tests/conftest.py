@@ -1,0 +1,47 @@
+"""Settings of every test: how hard Hypothesis searches, and the seed it starts from.
+
+`MAILLE_PROFILE=ci` (the default) is quick; `MAILLE_PROFILE=nightly` searches much longer. The seed is chosen
+anew for each run and printed in the header; `pytest --hypothesis-seed=N` repeats a run. A failing property
+also prints a `@reproduce_failure` line.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+EXAMPLES = {"ci": 60, "nightly": 2_000}
+"""Examples for each property, by profile. A test that is costly or cheap may set its own `max_examples`."""
+
+PROFILE = os.environ.get("MAILLE_PROFILE", "ci")
+
+for name, examples in EXAMPLES.items():
+    settings.register_profile(
+        name,
+        max_examples=examples,
+        deadline=None,  # a time limit on a shared machine fails at random
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow],  # a time limit too, under another name
+    )
+
+
+def pytest_configure() -> None:
+    """Load the chosen profile; an unknown one stops the run."""
+    if PROFILE not in EXAMPLES:
+        raise pytest.UsageError(f"MAILLE_PROFILE is {PROFILE!r}; choose one of {', '.join(EXAMPLES)}")
+    settings.load_profile(PROFILE)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Choose a seed, unless the command line gave one, before Hypothesis reads it."""
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(random.SystemRandom().getrandbits(32))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Print what repeats this run."""
+    return f"maille: MAILLE_PROFILE={PROFILE} pytest --hypothesis-seed={config.option.hypothesis_seed}"

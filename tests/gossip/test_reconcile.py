@@ -319,7 +319,9 @@ def test_two_items_that_lay_each_other_bare_are_refused() -> None:
 
 def test_an_item_recovered_twice_is_refused() -> None:
     x, _ = both()
-    bad(Decoder([], KEY), symbol(heads(16, 2), KEY, 2) + symbol([x], KEY, 1) + symbol([], KEY, 2), "same item")
+    bad(
+        Decoder([], KEY), symbol(heads(16, 2), KEY, 2) + symbol([x], KEY, 1) + symbol([], KEY, 2), "same item"
+    )
 
 
 def test_removing_what_we_do_not_have_is_refused() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests import tidy
+from tests.shared import shared
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = tuple(tidy.MAY_IMPORT)
@@ -280,3 +281,8 @@ def test_toothless_tests_are_found() -> None:
     assert tidy.toothless_faults("tests/a.py", parse(indirect.replace("assert x", "x")))
     for body in ("assert x", "check_it()", "world().assert_same()", "with pytest.raises(E): f()"):
         assert not tidy.toothless_faults("tests/a.py", parse(f"def test_a():\n    {body}"))
+
+
+def test_missing_shared_material_skips_and_is_named() -> None:
+    with pytest.raises(pytest.skip.Exception, match=r"\.\./shared/absent\.json"):
+        shared("absent.json")

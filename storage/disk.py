@@ -62,6 +62,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = ()
 
 _PRIVATE: Final = "_storage"
 _SCHEMA: Final = b"schema"
+_YOUNG: Final = "new.mdb"
 _open_directories: Final[set[tuple[int, int]]] = set()
 
 __all__ = ["MAP_BYTES", "MAP_LIMIT_BYTES", "MIGRATIONS", "DiskStore", "Migration", "check"]
@@ -89,7 +90,7 @@ class DiskStore:
     ) -> None:
         self.path = path
         self.read_only = read_only
-        self._tables = tuple(tables)
+        self.tables = tuple(tables)
         self._map_bytes = map_bytes
         self._map_limit = map_limit_bytes
         self._closed = False
@@ -111,6 +112,8 @@ class DiskStore:
 
     def _open(self, migrations: tuple[Migration, ...] | None) -> Environment:
         file = self.path / DATA_FILE
+        if not self.read_only:
+            (self.path / _YOUNG).unlink(missing_ok=True)  # left by a crash
         if not file.exists():
             if self.read_only:
                 raise from_errno(self.path, errno.ENOENT, "open")
@@ -121,9 +124,7 @@ class DiskStore:
         while size > GROW_AT * self._map_bytes and self._map_bytes * 2 <= self._map_limit:
             self._map_bytes *= 2
         lock = not self.read_only or os.access(self.path, os.W_OK)
-        env = open_environment(
-            file, self._map_bytes, max_tables=MAX_TABLES, read_only=self.read_only, lock=lock
-        )
+        env = open_environment(file, self._map_bytes, max_tables=MAX_TABLES, read_only=self.read_only, lock=lock)
         try:
             require_whole(self.path, env)
             env.reader_check()
@@ -137,14 +138,13 @@ class DiskStore:
 
     def _create(self, version: int) -> None:
         """Make the data file beside its place, whole, and rename it there."""
-        young = self.path / "new.mdb"
-        young.unlink(missing_ok=True)
+        young = self.path / _YOUNG
         env = open_environment(young, self._map_bytes, max_tables=MAX_TABLES, lock=False)
         try:
             private = env.open_db(_PRIVATE.encode())
             with env.begin(write=True) as txn:
                 txn.put(_SCHEMA, version.to_bytes(4, "big"), db=private)
-                for table in self._tables:
+                for table in self.tables:
                     env.open_db(table.encode(), txn=txn)
         except lmdb.Error as error:
             raise translate(self.path, error) from error
@@ -165,18 +165,18 @@ class DiskStore:
         if migrations is not None:
             self._require_version(found, len(migrations) + 1)
         if not self.read_only:
-            for table in self._tables:
+            for table in self.tables:
                 if table.encode() not in present:
                     env.open_db(table.encode())
-            present.update(table.encode() for table in self._tables)
+            present.update(table.encode() for table in self.tables)
         opened = {name.decode(): env.open_db(name, create=False) for name in sorted(present)}
         if migrations is not None and found <= len(migrations):
             self._migrate(Environment(self.path, env, opened), found, migrations)
         self.schema = found if migrations is None else len(migrations) + 1
-        for table in self._tables:
+        for table in self.tables:
             if table not in opened:
                 raise corrupt(self.path, f"it has no table {table!r}")
-        return Environment(self.path, env, {table: opened[table] for table in self._tables})
+        return Environment(self.path, env, {table: opened[table] for table in self.tables})
 
     def _require_version(self, found: int, known: int) -> None:
         if found == 0:
@@ -249,16 +249,18 @@ class DiskStore:
             raise store_busy("compact")
         if self.read_only:
             raise LocalError("READ_ONLY", f"The store in {self.path} was opened read-only.")
-        before, young = self.size_bytes(), self.path / "new.mdb"
+        before, young = self.size_bytes(), self.path / _YOUNG
         try:
             with self.read() as reader, new_file(young) as descriptor:
                 reader.copy_to(descriptor)
-            self._at.env.close()
             young.replace(self.path / DATA_FILE)
             sync_directory(self.path)
-            self._at = self._open(None)
         except OSError as error:
             raise from_errno(self.path, error.errno or 0, "compact") from error
+        finally:
+            young.unlink(missing_ok=True)
+        self._at.env.close()
+        self._at = self._open(None)
         return before - self.size_bytes()
 
     def size_bytes(self) -> int:
@@ -289,9 +291,7 @@ def _prepare(path: Path, *, create: bool) -> tuple[int, int]:
     facts = path.stat()
     identity = (facts.st_dev, facts.st_ino)
     if identity in _open_directories:
-        raise LocalError(
-            "STORE_OPEN", f"The store in {path} is open in this process already; close it first."
-        )
+        raise LocalError("STORE_OPEN", f"The store in {path} is open in this process already; close it first.")
     if create:
         _only_for_owner(path, facts.st_mode, 0o700)
         for file in path.glob("*.mdb"):

@@ -167,9 +167,7 @@ class MemoryReader:
         self._rows(table)
         return islice(self._walk(table, start, stop, reverse), limit)
 
-    def _walk(
-        self, table: str, start: bytes, stop: bytes | None, reverse: bool
-    ) -> Iterator[tuple[bytes, bytes]]:
+    def _walk(self, table: str, start: bytes, stop: bytes | None, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
         rows = self._rows(table)
         keys, seen = (rows.downward(stop) if reverse else rows.upward(start)), rows.version
         while (key := next(keys, None)) is not None:

@@ -73,16 +73,12 @@ def bad_key(table: str, key: bytes) -> LocalError:
 
 def unknown_table(table: str) -> LocalError:
     """Return the refusal of a table that was not declared."""
-    return LocalError(
-        "UNKNOWN_TABLE", f"The store has no table {table!r}; declare it at opening.", field="table"
-    )
+    return LocalError("UNKNOWN_TABLE", f"The store has no table {table!r}; declare it at opening.", field="table")
 
 
 def transaction_over() -> LocalError:
     """Return the refusal of a reader or writer whose with-block has ended."""
-    return LocalError(
-        "TRANSACTION_OVER", "A reader or writer was used after its with-block had ended; open another."
-    )
+    return LocalError("TRANSACTION_OVER", "A reader or writer was used after its with-block had ended; open another.")
 
 
 def store_busy(what: str) -> LocalError:

@@ -48,17 +48,11 @@ def from_errno(path: Path, code: int, what: str) -> LocalError:
         code = errno.ENOSPC  # LMDB reports a write that was cut short as EIO
     match code:
         case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
-            return LocalError(
-                "DISK_FULL", f"No room for the store in {path}; nothing was changed. Free space."
-            )
+            return LocalError("DISK_FULL", f"No room for the store in {path}; nothing was changed. Free space.")
         case errno.EROFS | errno.EACCES | errno.EPERM:
-            return LocalError(
-                "READ_ONLY", f"The store in {path} is not writable; check its owner and the mount."
-            )
+            return LocalError("READ_ONLY", f"The store in {path} is not writable; check its owner and the mount.")
         case errno.ENOMEM:
-            return LocalError(
-                "MAP_REFUSED", f"The system refused the map of {path}; raise its limit (ulimit -v)."
-            )
+            return LocalError("MAP_REFUSED", f"The system refused the map of {path}; raise its limit (ulimit -v).")
         case errno.ENOENT | errno.ENOTDIR:
             return LocalError("STORE_MISSING", f"There is no store in {path}.")
         case _:
@@ -98,7 +92,7 @@ class Environment:
         self.env = env
         self.tables = tables
         self.page_bytes = env.stat()["psize"]
-        self.readers = 0
+        self.readers: set[DiskReader] = set()
         self.writing = False
         self.map_full = False
 
@@ -121,7 +115,7 @@ class DiskReader:
         except lmdb.Error as error:
             raise translate(self._at.path, error) from error
         self._get = self._txn.get
-        self._at.readers += 1
+        self._at.readers.add(self)
         return self
 
     def __exit__(
@@ -131,7 +125,7 @@ class DiskReader:
         if self._txn is not None:
             self._txn.abort()
             self._txn, self._get = None, _over
-            self._at.readers -= 1
+            self._at.readers.discard(self)
 
     def _failed(self, error: lmdb.Error | KeyError, table: str, key: bytes = b"") -> LocalError:
         """Return what to raise."""

@@ -1,0 +1,1 @@
+"""maille: tests of storage."""

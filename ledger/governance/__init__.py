@@ -1,0 +1,1 @@
+"""Membership and decisions: genesis, epochs, and the fold of governance entries."""

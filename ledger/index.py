@@ -1,0 +1,96 @@
+"""The index of things: which entries name a consent, a tick, a waiting head (rows of the table `things`).
+
+How it works
+    `index_entry` writes one small row a thing that a sound leaf names, keyed so that everything about one thing
+    lies together. `facts_of` reads what is known of one consent below given sizes.
+
+What it does not do
+    It judges nothing: a fact is indexed whoever signed it; `consent.status` says what it is worth.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ledger.consent.status import Fact
+from ledger.entry import Entry
+from ledger.errors import RemoteError
+from ledger.feed import Registration
+from ledger.kinds import KINDS, Signer
+from ledger.rows import Reader, Writer, prefix_stop
+from ledger.tables import (
+    CONSENT,
+    FACT_KINDS,
+    GOVERNANCE,
+    SIGNER,
+    TICK,
+    WAITING,
+    FactRow,
+    position,
+    read_position,
+)
+
+
+def named_consents(entry: Entry) -> list[bytes]:
+    """Return the ids of the grants and requests that an entry names (a grant names itself)."""
+    payload: Any = entry.payload
+    match entry.kind:
+        case "consent.grant" | "consent.request":
+            return [entry.id]
+        case "consent.withdraw":
+            return [hashlib.sha256(payload["grant"]).digest()]
+        case "consent.refuse":
+            return [payload["request"]]
+        case "consent.acknowledge" | "consent.revoke":
+            return [payload["grant"]]
+        case "transfer.receipt":
+            return sorted({grant for _, grant, _, _ in payload["receipts"]})
+        case _:
+            return []
+
+
+def index_entry(rows: Writer, registration: Registration, number: int) -> list[bytes]:
+    """Write the index rows of a sound leaf; return the consents it names."""
+    entry, place = registration.entry, position(number, registration.index)
+    consents = named_consents(entry)
+    if entry.kind in FACT_KINDS:
+        fact = FactRow(entry.kind, entry.id, entry.kid).encode()
+        for consent in consents:
+            rows.put("things", CONSENT + consent + place, fact)
+    elif entry.kind == "state.attestation":
+        payload = entry.payload
+        key = TICK + payload["boundary"].to_bytes(8, "big") + place
+        rows.put("things", key, payload["frontier"] + payload["state_root"])
+    row = KINDS.get(entry.kind)
+    if row is not None and row.governance:
+        rows.put("things", GOVERNANCE + place, b"\x00")
+    if row is not None and row.signer is Signer.DEVICE_OR_TENANT and entry.kid != registration.feed:
+        rows.put("things", SIGNER + entry.kid + place, b"\x00")
+    for head in entry.seen:
+        if head.feed != registration.feed and head.size:
+            rows.put("things", WAITING + head.feed + head.size.to_bytes(8, "big") + place, b"\x00")
+    return consents
+
+
+def facts_of(rows: Reader, consent: bytes, feeds: Sequence[bytes], size: Callable[[bytes], int]) -> tuple[Fact, ...]:
+    """Return the facts about one grant or request that lie below each feed's `size`, a place a registration."""
+    prefix = CONSENT + consent
+    found: dict[bytes, tuple[FactRow, list[tuple[bytes, int]]]] = {}
+    for key, value in rows.scan("things", prefix, prefix_stop(prefix)):
+        number, index = read_position(key)
+        feed = feeds[number]
+        if index < size(feed):
+            row = FactRow.decode(value)
+            found.setdefault(row.entry_id, (row, []))[1].append((feed, index))
+    return tuple(Fact(row, tuple(places)) for row, places in found.values())
+
+
+def fault_of(raw: bytes) -> str:
+    """Return the code for which bytes are no entry, or "" when they are one (for `explain` and `verify`)."""
+    try:
+        Entry.decode(raw)
+    except RemoteError as error:
+        return error.code
+    return ""

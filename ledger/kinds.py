@@ -1,0 +1,272 @@
+"""The kinds of entries: who signs each, what it is about, and the schema of its payload.
+
+How it works
+    `KINDS` is the one table. An entry's `typ` selects a row; `check` holds the payload to it and names the
+    field that breaks it. `cddl()` prints the same table as CDDL (RFC 8610). A party is [key id, incarnation]:
+    members count from 1, a tenant (a key without a node) is [key id, 0].
+
+What it does not do
+    It says nothing of effect: whether a well-formed entry counts is the fold's to say (state, governance).
+    Kinds that are not in the table are stored and relayed, and have no effect here (ledger.md §3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from ledger.errors import RemoteError
+from ledger.shapes import (
+    Field,
+    Shape,
+    cddl_of,
+    check_fields,
+    constant,
+    either,
+    integer,
+    list_of,
+    multiple_of,
+    octets,
+    octets_upto,
+    one_of,
+    record,
+    text,
+    tuple_of,
+)
+
+DAY: Final = 86_400  # seconds
+INCARNATION_MAX: Final = 2**31
+TIME_MAX: Final = 2**40  # seconds
+SLOT_COUNT: Final = 24  # sealed fields of a consent (consent.record.FIELDS says which slot is whose)
+FRAMES: Final = ("none", "weak", "strong")
+
+
+class Signer(Enum):
+    """Whose key signs a kind."""
+
+    ROOT = "a member's root key"
+    DEVICE = "a member's device key"
+    SUBJECT = "a person's per-consent key, or the key that can only withdraw"
+    DEVICE_OR_TENANT = "a member's device key, or a tenant's key"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One row of the table: kind of thing it is about, who signs, payload fields, and how it is treated.
+
+    `governance`: it may name an epoch and takes part in the membership fold. `restrictive`: it only takes
+    rights away, so it counts however late it comes (ledger.md §6).
+    """
+
+    thing: str
+    signer: Signer
+    fields: dict[str, Field]
+    governance: bool = False
+    restrictive: bool = False
+
+
+HASH: Final = octets(32)
+KEY: Final = octets(32)
+TIME: Final = integer(0, TIME_MAX)
+HEAD: Final = tuple_of(HASH, integer(0, 2**48), HASH)
+MEMBER: Final = tuple_of(HASH, integer(1, INCARNATION_MAX))
+PARTY: Final = tuple_of(HASH, integer(0, INCARNATION_MAX))
+CLASS: Final = tuple_of(text(100))  # a class of recipients with a rule, by name
+REASON: Final = Field(text(500), optional=True)
+SIGNED_HEAD: Final = tuple_of(integer(0, 2**48), HASH, TIME, octets(64))  # size, root, time, signature
+LEAF_PROOF: Final = tuple_of(HASH, list_of(HASH, 0, 48))  # leaf hash, inclusion path
+
+POLICY: Final = record(
+    {
+        "frame": Field(one_of(*FRAMES)),
+        "tick_seconds": Field(integer(1, DAY)),
+        "heartbeat_seconds": Field(integer(1, 3_600)),
+        "max_staleness_seconds": Field(integer(1, DAY)),
+        "consent_days_max": Field(integer(1, 3_653)),
+        "invitations_a_day": Field(integer(1, 1_000)),
+        "attestation_quorum": Field(integer(1, 1_000), optional=True),
+        "forbidden_purposes": Field(list_of(text(200), 0, 64), optional=True),
+    }
+)
+NOTICE: Final = record(
+    {
+        "sha256": Field(HASH),
+        "dated": Field(TIME),
+        "document": Field(octets(16), optional=True),
+        "heads": Field(list_of(HASH, 1, 16), optional=True),
+    }
+)
+TERMS: Final = record(
+    {
+        "green_button": Field(constant(value=True, cddl="true")),  # R30: participation is not negotiable
+        "tariff": Field(text(500), optional=True),
+        "storage_bytes": Field(integer(0, 2**50), optional=True),
+        "requests_a_minute": Field(integer(0, 10**6), optional=True),
+    }
+)
+CONSENT_TERMS: Final[dict[str, Field]] = {
+    "schema": Field(integer(1, 1)),
+    "holder": Field(PARTY),
+    "recipient": Field(either(PARTY, CLASS)),
+    "valid_until": Field(multiple_of(DAY, TIME_MAX)),
+    "notice": Field(NOTICE),
+    "slots": Field(octets(32 * SLOT_COUNT)),
+    "evidence": Field(list_of(HASH, 1, 16), optional=True),
+}
+LINK: Final[dict[str, Field]] = {"from": Field(MEMBER), "to": Field(MEMBER)}
+REVOCATION_REASONS: Final = (
+    "subject_request",  # an identified person without her keys asked (consent.md §5)
+    "purpose_ended",
+    "contract_ended",
+    "moved_out",
+    "source_refused",
+    "error",
+    "legal_duty",
+)
+
+KINDS: Final[dict[str, Kind]] = {
+    "genesis": Kind(
+        "mesh",
+        Signer.ROOT,
+        {
+            "name": Field(text(200)),
+            "founders": Field(list_of(tuple_of(KEY, KEY), 1, 1_000)),  # [root public key, first device's public key]
+            "policy": Field(POLICY),
+            "evaluator_version": Field(integer(1, 2**31)),
+            "parent": Field(HASH, optional=True),  # the mesh this one was re-founded from
+        },
+        governance=True,
+    ),
+    "genesis.accept": Kind("member", Signer.DEVICE, {}, governance=True),
+    "device.certify": Kind(
+        "device",
+        Signer.ROOT,
+        {
+            "device": Field(KEY),
+            "incarnation": Field(integer(1, INCARNATION_MAX)),
+            "possession": Field(octets(64)),  # the device key's own signature: nobody certifies another's key
+            "predecessor": Field(HEAD, optional=True),
+        },
+        governance=True,
+    ),
+    "device.retire": Kind("device", Signer.ROOT, {"final": Field(HEAD)}, governance=True, restrictive=True),
+    "member.apply": Kind(
+        "member",
+        Signer.ROOT,
+        {
+            "incarnation": Field(integer(1, INCARNATION_MAX)),
+            "inviter": Field(MEMBER),
+            "device": Field(HASH),
+            "expires": Field(TIME),
+            "name": Field(text(100), optional=True),
+            "charter": Field(HASH, optional=True),
+        },
+        governance=True,
+    ),
+    "member.admit": Kind(
+        "member", Signer.DEVICE, {"application": Field(HASH), "incarnation": Field(integer(1, INCARNATION_MAX))}, True
+    ),
+    "member.leave": Kind("member", Signer.DEVICE, {"reason": REASON}, governance=True, restrictive=True),
+    "link.offer": Kind("link", Signer.DEVICE, {**LINK, "reason": REASON}, governance=True),
+    "link.accept": Kind("link", Signer.DEVICE, {**LINK}, governance=True),
+    "link.refuse": Kind("link", Signer.DEVICE, {**LINK, "reason": REASON}, governance=True, restrictive=True),
+    "link.sever": Kind("link", Signer.DEVICE, {**LINK, "reason": REASON}, governance=True, restrictive=True),
+    "tenant.host": Kind(
+        "tenant",
+        Signer.DEVICE_OR_TENANT,
+        {"host": Field(MEMBER), "terms": Field(TERMS), "serial": Field(integer(0, 2**31))},
+        governance=True,
+    ),
+    "tenant.unhost": Kind(
+        "tenant",
+        Signer.DEVICE_OR_TENANT,
+        {"host": Field(MEMBER), "serial": Field(integer(0, 2**31)), "reason": REASON},
+        governance=True,
+        restrictive=True,
+    ),
+    "fork.proof": Kind(
+        "feed",
+        Signer.DEVICE,
+        {
+            "feed_key": Field(KEY),
+            "first": Field(SIGNED_HEAD),
+            "second": Field(SIGNED_HEAD),
+            "index": Field(integer(0, 2**48), optional=True),  # of the first differing leaf; absent: time regression
+            "leaves": Field(tuple_of(LEAF_PROOF, LEAF_PROOF), optional=True),
+        },
+        governance=True,
+        restrictive=True,
+    ),
+    "consent.request": Kind("consent", Signer.DEVICE_OR_TENANT, {**CONSENT_TERMS, "expires": Field(TIME)}),
+    "consent.grant": Kind(
+        "consent",
+        Signer.SUBJECT,
+        {
+            **CONSENT_TERMS,
+            "withdraw_key": Field(KEY),
+            "request": Field(HASH, optional=True),
+            "supersedes": Field(HASH, optional=True),
+            "delegation": Field(HASH, optional=True),
+            "parent": Field(HASH, optional=True),
+            "required_parties": Field(list_of(KEY, 1, 8), optional=True),
+        },
+    ),
+    "consent.refuse": Kind("consent", Signer.SUBJECT, {"request": Field(HASH), "reason": REASON}, restrictive=True),
+    "consent.acknowledge": Kind(
+        "consent", Signer.DEVICE_OR_TENANT, {"grant": Field(HASH), "entry": Field(HASH)}
+    ),  # `entry`: the grant or the withdrawal that was seen
+    "consent.withdraw": Kind(
+        "consent", Signer.SUBJECT, {"grant": Field(octets_upto(8_192))}, restrictive=True
+    ),  # carries its grant whole: it can be judged anywhere
+    "consent.revoke": Kind(
+        "consent",
+        Signer.DEVICE_OR_TENANT,
+        {"grant": Field(HASH), "reason_code": Field(one_of(*REVOCATION_REASONS)), "reason": REASON},
+        restrictive=True,
+    ),
+    "transfer.receipt": Kind(
+        "transfers",
+        Signer.DEVICE_OR_TENANT,
+        {
+            "receipts": Field(
+                list_of(
+                    tuple_of(octets(16), HASH, HASH, either(HASH, Shape(lambda v: v is None, "null", "null"))), 1, 256
+                )
+            )
+        },
+    ),  # each [transfer id, grant, salted digest of the full receipt, frontier digest of the tick it rests on]
+    "transfer.ack": Kind(
+        "transfers",
+        Signer.DEVICE_OR_TENANT,
+        {"acks": Field(list_of(tuple_of(octets(16), HASH), 1, 512))},
+    ),  # each [transfer id, salted digest of the full acknowledgement]
+    "state.attestation": Kind(
+        "tick",
+        Signer.DEVICE,
+        {"boundary": Field(TIME), "frontier": Field(HASH), "state_root": Field(HASH)},
+    ),
+}
+
+
+def check(kind: str, thing: str, payload: Any, has_epoch: bool) -> None:
+    """Hold a payload to the schema of its kind. Unknown kinds pass: they have no effect here.
+
+    Raises RemoteError PAYLOAD_SHAPE, PAYLOAD_MISSING (with the field), ENTRY_SUBJECT or ENTRY_EPOCH.
+    """
+    row = KINDS.get(kind)
+    if row is None:
+        if type(payload) is not dict or not all(type(key) is str for key in payload):
+            raise RemoteError("PAYLOAD_SHAPE", "the payload must be a map with text keys", field="payload")
+        return
+    if thing != row.thing:
+        raise RemoteError("ENTRY_SUBJECT", f"an entry of kind {kind} is about a {row.thing}", field="sub")
+    if has_epoch != (row.governance and kind != "genesis"):
+        raise RemoteError("ENTRY_EPOCH", "governance entries, and they alone, name their epoch", field="epoch")
+    check_fields(row.fields, payload)
+
+
+def cddl() -> str:
+    """Return the CDDL of every payload, one rule a kind: "consent.grant" is the rule `consent-grant`."""
+    rules = [f"{kind.replace('.', '-')} = {cddl_of(row.fields)}" for kind, row in KINDS.items()]
+    return "\n".join(rules) + "\n"

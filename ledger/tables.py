@@ -1,0 +1,166 @@
+"""Where each fact of the ledger stands in the rows: the keys and the fixed encodings.
+
+How it works
+    Feeds get a local number (4 bytes) in the order in which they are first met; it appears in no hash. All
+    integers are big-endian, so rows sort as they should.
+
+    | table   | key                                       | value                                              |
+    |---------|-------------------------------------------|----------------------------------------------------|
+    | meta    | b"mesh"                                   | the genesis entry                                  |
+    | meta    | b"tick"                                   | the newest tick the committed maps stand at        |
+    | feeds   | feed (32)                                 | FeedRow: number, peaks, newest checkpoint          |
+    | entries | number (4), index (8)                     | LeafRow: verdict, largest iat so far, id, body     |
+    | ids     | entry id (32)                             | one (number, index) after another, 12 bytes each   |
+    | heads   | feed (32), time (8), size (8)             | root (32), signature (64): checkpoints kept        |
+    | things  | b"g", number, index                       | empty: a governance entry stands there             |
+    | things  | b"c", consent (32), number, index         | FactRow: an entry that names this grant or request |
+    | things  | b"w", feed (32), size (8), number, index  | empty: this entry names a head of another feed     |
+    | things  | b"p", key id (32), consent (32)           | empty: a local party's grants and requests         |
+    | things  | b"k", key id (32), number, index          | empty: signed by a key whose feed this is not      |
+    | things  | b"t", boundary (8), number, index         | frontier digest (32), state root (32)              |
+    | nodes   | number (4), block (8)                     | root over 256 consecutive leaves                   |
+    | maps    | map (1), bucket (2)                       | size (4), root (32)                                |
+    | maps    | map (1), bucket (2), key (32)             | leaf hash (32), value                              |
+
+What it does not do
+    It reads and writes nothing: rows come from a store through `ledger.rows`.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.feed import SignedHead
+from ledger.merkle import Peaks
+
+GOVERNANCE: Final = b"g"
+CONSENT: Final = b"c"
+WAITING: Final = b"w"
+PARTY: Final = b"p"
+TICK: Final = b"t"
+SIGNER: Final = b"k"
+
+MESH_KEY: Final = b"mesh"
+TICK_KEY: Final = b"tick"
+
+BLOCK: Final = 256  # leaves under one stored node
+POSITION_BYTES: Final = 12
+
+_LEAF: Final = struct.Struct(">BQ32s")
+_POSITION: Final = struct.Struct(">IQ")
+_FEED: Final = struct.Struct(">IQQ32sQ64s")
+_HEAD: Final = struct.Struct(">32sQQ")
+
+LEAF_SOUND: Final = 0
+LEAF_VOID: Final = 1
+LEAF_ELSEWHERE: Final = 2  # added when the body stands at the entry's first place
+
+
+def position(number: int, index: int) -> bytes:
+    """Return the 12-byte place of a leaf."""
+    return _POSITION.pack(number, index)
+
+
+def read_position(data: bytes) -> tuple[int, int]:
+    """Return (feed number, index) from the last 12 bytes of a key."""
+    number, index = _POSITION.unpack(data[-POSITION_BYTES:])
+    return number, index
+
+
+def read_positions(data: bytes) -> list[tuple[int, int]]:
+    """Return every place an `ids` row lists, the first one first."""
+    return [(number, index) for number, index in _POSITION.iter_unpack(data)]
+
+
+@dataclass(frozen=True, slots=True)
+class LeafRow:
+    """One stored leaf. `flags`: LEAF_*; `iat_max`: largest iat of the feed up to here; `raw`: b"" if elsewhere."""
+
+    flags: int
+    iat_max: int
+    entry_id: bytes
+    raw: bytes
+
+    @property
+    def void(self) -> bool:
+        """Whether the leaf is void by rule."""
+        return bool(self.flags & LEAF_VOID)
+
+
+def leaf_row(flags: int, iat_max: int, entry_id: bytes, raw: bytes) -> bytes:
+    """Encode a leaf."""
+    return _LEAF.pack(flags, iat_max, entry_id) + raw
+
+
+def read_leaf(data: bytes) -> LeafRow:
+    """Decode a leaf."""
+    flags, iat_max, entry_id = _LEAF.unpack_from(data)
+    return LeafRow(flags, iat_max, entry_id, data[_LEAF.size :])
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRow:
+    """What is held of a feed: local number, tree, largest iat, and its owner's newest checkpoint, if any.
+
+    While a long feed is being fetched the tree may be larger than the newest checkpoint that ends in it.
+    """
+
+    number: int
+    peaks: Peaks
+    iat_max: int
+    signed: SignedHead | None
+
+    def encode(self) -> bytes:
+        """Return the row's bytes."""
+        head = self.signed or SignedHead(0, bytes(32), 0, bytes(64))
+        fixed = _FEED.pack(self.number, self.iat_max, head.size, head.root, head.time, head.signature)
+        return fixed + self.peaks.encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> FeedRow:
+        """Read a row from our own store."""
+        number, iat_max, size, root, time, signature = _FEED.unpack_from(data)
+        signed = SignedHead(size, root, time, signature) if time else None
+        return cls(number, Peaks.decode(data[_FEED.size :]), iat_max, signed)
+
+
+def head_key(feed: bytes, time: int, size: int) -> bytes:
+    """Return the key of a kept checkpoint."""
+    return _HEAD.pack(feed, time, size)
+
+
+def read_head_key(key: bytes) -> tuple[bytes, int, int]:
+    """Return (feed, time, size) of a kept checkpoint."""
+    feed, time, size = _HEAD.unpack(key)
+    return feed, time, size
+
+
+@dataclass(frozen=True, slots=True)
+class FactRow:
+    """An entry that names a consent: its kind's number (`FACT_KINDS`), id and signer's key id."""
+
+    kind: str
+    entry_id: bytes
+    kid: bytes
+
+    def encode(self) -> bytes:
+        """Return the row's bytes."""
+        return bytes((FACT_KINDS.index(self.kind),)) + self.entry_id + self.kid
+
+    @classmethod
+    def decode(cls, data: bytes) -> FactRow:
+        """Read a row from our own store."""
+        return cls(FACT_KINDS[data[0]], data[1:33], data[33:65])
+
+
+FACT_KINDS: Final = (
+    "consent.grant",
+    "consent.refuse",
+    "consent.acknowledge",
+    "consent.withdraw",
+    "consent.revoke",
+    "transfer.receipt",
+    "consent.request",
+)

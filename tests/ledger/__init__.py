@@ -1,1 +1,1 @@
-"""Tests of `ledger`."""
+"""Tests of the ledger: one module for each module of `ledger`."""

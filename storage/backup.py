@@ -38,7 +38,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeGuard
 
 from ledger.errors import LocalError, RemoteError
 from ledger.rows import META, Reader, Writer
@@ -287,9 +287,11 @@ def _read_manifest(path: Path) -> Manifest:
     except (ValueError, RecursionError) as error:
         raise _damaged(MANIFEST, "is not JSON") from error
     match raw:
-        case {"format": int(version), **_rest} if version > FORMAT:
+        case {"format": version, **_rest} if _is_number(version) and version > FORMAT:
             raise _damaged(MANIFEST, f"has format {version}, newer than this program")
-        case {"format": 1, "created": int(created), "files": list(files), **rest} if not rest:
+        case {"format": version, "created": created, "files": list(files), **rest} if (
+            not rest and _is_number(version) and version == FORMAT and _is_number(created)
+        ):
             read = tuple(_read_file(file) for file in files)
             names = [file.name for file in read]
             if LEDGER_FILE in names and len(set(names)) == len(names):
@@ -301,21 +303,26 @@ def _read_file(raw: object) -> BackupFile:
     match raw:
         case {
             "name": str(name),
-            "size": int(size),
+            "size": size,
             "sha256": str(digest),
-            "schema": int() | None as schema,
+            "schema": schema,
             "rows": list(rows),
             **rest,
-        } if not rest and _SHA256.fullmatch(digest):
+        } if not rest and _is_number(size) and _SHA256.fullmatch(digest):
             is_store = name in (LEDGER_FILE, VAULT_FILE)
             is_extra = name.startswith(EXTRA_PREFIX) and _EXTRA_NAME.fullmatch(name.removeprefix(EXTRA_PREFIX))
-            if (is_store and schema is not None) or (is_extra and schema is None):
+            if (is_store and _is_number(schema)) or (is_extra and schema is None):
                 return BackupFile(name, size, digest, schema, tuple(_read_rows(row) for row in rows))
     raise _damaged(MANIFEST, "names a file that a backup cannot hold")
 
 
+def _is_number(raw: object) -> TypeGuard[int]:
+    """Return whether this is a natural number; JSON's `true` is none, though Python counts it as 1."""
+    return type(raw) is int and raw >= 0
+
+
 def _read_rows(raw: object) -> tuple[str, int]:
     match raw:
-        case [str(table), int(rows)]:
+        case [str(table), rows] if _is_number(rows):
             return table, rows
     raise _damaged(MANIFEST, "has a count of rows that is none")

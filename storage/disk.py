@@ -100,7 +100,7 @@ class DiskStore:
             raise from_errno(path, error.errno or 0, "open") from error
         _open_directories.add(self._identity)
         try:
-            self._at = self._open(migrations)
+            self._at = self._open(migrations, create=create and not read_only)
         except OSError as error:
             _open_directories.discard(self._identity)
             raise from_errno(path, error.errno or 0, "open") from error
@@ -110,12 +110,12 @@ class DiskStore:
 
     # Opening.
 
-    def _open(self, migrations: tuple[Migration, ...] | None) -> Environment:
+    def _open(self, migrations: tuple[Migration, ...] | None, *, create: bool) -> Environment:
         file = self.path / DATA_FILE
         if not self.read_only:
             (self.path / _YOUNG).unlink(missing_ok=True)  # left by a crash
         if not file.exists():
-            if self.read_only:
+            if not create:
                 raise from_errno(self.path, errno.ENOENT, "open")
             self._create(1 if migrations is None else len(migrations) + 1)
         size = file.stat().st_size
@@ -260,7 +260,7 @@ class DiskStore:
         finally:
             young.unlink(missing_ok=True)
         self._at.env.close()
-        self._at = self._open(None)
+        self._at = self._open(None, create=False)
         return before - self.size_bytes()
 
     def size_bytes(self) -> int:

@@ -54,7 +54,7 @@ def from_errno(path: Path, code: int, what: str) -> LocalError:
         case errno.ENOMEM:
             return LocalError("MAP_REFUSED", f"The system refused the map of {path}; raise its limit (ulimit -v).")
         case errno.ENOENT | errno.ENOTDIR:
-            return LocalError("STORE_MISSING", f"There is no store in {path}.")
+            return LocalError("STORE_MISSING", f"There is no store in {path}, or no such directory.")
         case _:
             name = errno.errorcode.get(code, str(code))
             return LocalError("DISK_IO", f"The disk of {path} failed ({what}: {name}); nothing was changed.")

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import random
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ledger.errors import LocalError
-from ledger.rows import MAX_KEY_BYTES, TABLES, Reader, Writer, prefix_stop
-from storage.disk import DiskStore
-from storage.memory import BLOCK_KEYS, MemoryStore
+from ledger.rows import MAX_KEY_BYTES
+from storage.memory import BLOCK_KEYS
 from storage.store import Store
-from tests.storage.crashing import Crash, CrashingStore
-
-Model = dict[str, dict[bytes, bytes]]
-
-MAKERS: dict[str, Callable[[Path], Store]] = {
-    "disk": lambda path: DiskStore(path / "store"),
-    "memory": lambda _path: MemoryStore(),
-}
+from tests.storage.stores import MAKERS, check_refused, fill, rows_of
 
 
 @pytest.fixture(params=sorted(MAKERS))
@@ -36,26 +22,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     made = MAKERS[request.param](tmp_path)
     yield made
     made.close()
-
-
-def rows_of(reader: Reader, table: str) -> list[tuple[bytes, bytes]]:
-    """Return all rows of a table."""
-    return list(reader.scan(table, b""))
-
-
-def fill(store: Store, *keys: bytes, table: str = "things") -> None:
-    """Put each key with itself reversed as value."""
-    with store.write() as writer:
-        for key in keys:
-            writer.put(table, key, key[::-1])
-
-
-def refused(code: str, call: Callable[[], object]) -> None:
-    """Expect a `LocalError` with this code and a sentence."""
-    with pytest.raises(LocalError) as caught:
-        call()
-    assert caught.value.code == code
-    assert str(caught.value).rstrip("]").endswith(code)
 
 
 # Rows.
@@ -259,22 +225,22 @@ def undo_all(store: Store) -> None:
 
 def test_a_second_writer_is_refused(store: Store) -> None:
     with store.write() as writer:
-        refused("STORE_BUSY", lambda: store.write().__enter__())
+        check_refused("STORE_BUSY", lambda: store.write().__enter__())
         writer.put("meta", b"a", b"1")
     early = store.write()
     with store.write():
-        refused("STORE_BUSY", early.__enter__)
+        check_refused("STORE_BUSY", early.__enter__)
     with early as writer:
         assert writer.get("meta", b"a") == b"1"
 
 
 def test_nothing_closes_or_compacts_under_a_transaction(store: Store) -> None:
     with store.read():
-        refused("STORE_BUSY", store.close)
-        refused("STORE_BUSY", store.compact)
+        check_refused("STORE_BUSY", store.close)
+        check_refused("STORE_BUSY", store.compact)
     with store.write():
-        refused("STORE_BUSY", store.close)
-        refused("STORE_BUSY", store.compact)
+        check_refused("STORE_BUSY", store.close)
+        check_refused("STORE_BUSY", store.compact)
     fill(store, b"a")
 
 
@@ -300,15 +266,15 @@ def test_a_transaction_that_has_ended_is_dead(store: Store) -> None:
         lambda: writer.delete("things", b"a"),
         lambda: store.read().get("things", b"a"),  # type: ignore[attr-defined]  # never entered
     ):
-        refused("TRANSACTION_OVER", call)
+        check_refused("TRANSACTION_OVER", call)
 
 
 def test_a_closed_store_is_closed(store: Store) -> None:
     store.close()
     store.close()
-    refused("STORE_CLOSED", store.read)
-    refused("STORE_CLOSED", store.write)
-    refused("STORE_CLOSED", store.compact)
+    check_refused("STORE_CLOSED", store.read)
+    check_refused("STORE_CLOSED", store.write)
+    check_refused("STORE_CLOSED", store.compact)
 
 
 def test_bad_keys_and_tables_are_refused_and_change_nothing(store: Store) -> None:
@@ -317,10 +283,10 @@ def test_bad_keys_and_tables_are_refused_and_change_nothing(store: Store) -> Non
         writer.put("meta", b"good", b"1")
         writer.put("meta", long[:-1], b"longest")
         for key in (b"", long):
-            refused("BAD_KEY", lambda key=key: writer.put("meta", key, b"1"))
-            refused("BAD_KEY", lambda key=key: writer.put("meta", key, b"1", append=True))
-        refused("BAD_KEY", lambda: writer.delete("meta", b""))
-        refused("BAD_KEY", lambda: writer.get("meta", b""))
+            check_refused("BAD_KEY", partial(writer.put, "meta", key, b"1"))
+            check_refused("BAD_KEY", partial(writer.put, "meta", key, b"1", append=True))
+        check_refused("BAD_KEY", lambda: writer.delete("meta", b""))
+        check_refused("BAD_KEY", lambda: writer.get("meta", b""))
         assert writer.get("meta", long) is None
         writer.delete("meta", long)
         for call in (
@@ -331,7 +297,7 @@ def test_bad_keys_and_tables_are_refused_and_change_nothing(store: Store) -> Non
             lambda: writer.last("nowhere", b""),
             lambda: writer.count("_storage"),
         ):
-            refused("UNKNOWN_TABLE", call)
+            check_refused("UNKNOWN_TABLE", call)
     with store.read() as reader:  # the refusals did not cost the transaction
         assert [key for key, _ in rows_of(reader, "meta")] == [b"good", long[:-1]]
 
@@ -348,203 +314,3 @@ def test_compact_keeps_the_rows(store: Store) -> None:
         assert [key for key, _ in rows_of(reader, "things")] == keys[:100]
     fill(store, b"more")
     assert 0 <= store.map_used_ratio() < 0.01
-
-
-# Crash at every write.
-
-
-def work(store: Store, acknowledged: list[int]) -> None:
-    """Commit five transactions, each all-or-nothing, and note each when its block has ended."""
-    for number in range(5):
-        with store.write() as writer:
-            writer.put("meta", b"newest", bytes([number]))
-            writer.put("entries", bytes([number]), b"body")
-            if number:
-                writer.delete("outbox", bytes([number - 1]))
-            writer.put("outbox", bytes([number]), b"to send")
-        acknowledged.append(number)
-
-
-def whole(reader: Reader) -> int:
-    """Return how many of `work`'s transactions are there, and check that none is there in part."""
-    entries = [key[0] for key, _ in reader.scan("entries", b"")]
-    assert entries == list(range(len(entries)))
-    newest = bytes([entries[-1]]) if entries else None
-    assert reader.get("meta", b"newest") == newest
-    assert [key for key, _ in reader.scan("outbox", b"")] == ([newest] if newest else [])
-    return len(entries)
-
-
-@pytest.mark.parametrize("kind", sorted(MAKERS))
-def test_crash_at_every_write(kind: str, tmp_path: Path) -> None:
-    counted = CrashingStore(MemoryStore())
-    work(counted, [])
-    assert counted.steps == 5 * (3 + 2) + 4
-    for crash_at in range(counted.steps):
-        inner = MAKERS[kind](tmp_path)
-        crashing = CrashingStore(inner, crash_at)
-        acknowledged: list[int] = []
-        with pytest.raises(Crash):
-            work(crashing, acknowledged)
-        with pytest.raises(Crash), crashing.read():
-            pass
-        if kind == "disk":
-            inner.close()
-            inner = MAKERS[kind](tmp_path)
-        with inner.read() as reader:
-            # What was acknowledged is there; a commit may be there whose acknowledgement was cut off.
-            assert whole(reader) - len(acknowledged) in (0, 1)
-        crashing.close()
-        inner.close()
-        shutil.rmtree(tmp_path / "store", ignore_errors=True)
-
-
-# Against a model.
-
-KEYS = st.one_of(st.binary(min_size=1, max_size=2), st.sampled_from([b"\xff" * 511, b"k" * 500]))
-SOME_TABLES = st.sampled_from(["meta", "things", "entries"])
-BOUNDS = st.one_of(st.just(b""), KEYS)
-
-
-class StoreMachine(RuleBasedStateMachine):
-    """Any sequence of steps on a store, beside dictionaries. `kind` is the store under test."""
-
-    kind = "memory"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.path = Path(tempfile.mkdtemp(prefix="maille-store-"))
-        self.store = MAKERS[self.kind](self.path)
-        self.committed: Model = {table: {} for table in TABLES}
-        self.now: Model = {}
-        self.context: Any = None
-        self.writer: Writer | None = None
-        self.snapshots: list[tuple[Any, Reader, Model]] = []
-
-    @initialize(keys=st.lists(KEYS, max_size=8))
-    def begin(self, keys: list[bytes]) -> None:
-        with self.store.write() as writer:
-            for key in keys:
-                writer.put("things", key, b"first")
-                self.committed["things"][key] = b"first"
-
-    @precondition(lambda self: self.writer is None)
-    @rule()
-    def open_writer(self) -> None:
-        self.context = self.store.write()
-        self.writer = self.context.__enter__()
-        self.now = {table: rows.copy() for table, rows in self.committed.items()}
-
-    @precondition(lambda self: self.writer is not None)
-    @rule(table=SOME_TABLES, key=KEYS, value=st.binary(max_size=3000), append=st.booleans())
-    def put(self, table: str, key: bytes, value: bytes, append: bool) -> None:
-        assert self.writer is not None
-        self.writer.put(table, key, value, append=append)
-        self.now[table][key] = value
-
-    @precondition(lambda self: self.writer is not None)
-    @rule(table=SOME_TABLES, key=KEYS)
-    def delete(self, table: str, key: bytes) -> None:
-        assert self.writer is not None
-        self.writer.delete(table, key)
-        self.now[table].pop(key, None)
-
-    @precondition(lambda self: self.writer is not None)
-    @rule(table=SOME_TABLES, start=BOUNDS, reverse=st.booleans(), every=st.integers(1, 3))
-    def delete_while_scanning(self, table: str, start: bytes, reverse: bool, every: int) -> None:
-        assert self.writer is not None
-        expected = sorted((key for key in self.now[table] if key >= start), reverse=reverse)
-        for index, (key, _) in enumerate(self.writer.scan(table, start, reverse=reverse)):
-            assert key == expected[index]
-            if index % every == 0:
-                self.writer.delete(table, key)
-                del self.now[table][key]
-
-    @precondition(lambda self: self.writer is not None)
-    @rule()
-    def commit(self) -> None:
-        self.context.__exit__(None, None, None)
-        self.writer, self.committed = None, self.now
-
-    @precondition(lambda self: self.writer is not None)
-    @rule()
-    def roll_back(self) -> None:
-        self.context.__exit__(ZeroDivisionError, ZeroDivisionError(), None)
-        self.writer = None
-
-    @precondition(lambda self: len(self.snapshots) < 3)
-    @rule()
-    def open_snapshot(self) -> None:
-        context = self.store.read()
-        model = {table: rows.copy() for table, rows in self.committed.items()}
-        self.snapshots.append((context, context.__enter__(), model))
-
-    @precondition(lambda self: self.snapshots)
-    @rule(data=st.data())
-    def end_snapshot(self, data: st.DataObject) -> None:
-        index = data.draw(st.integers(0, len(self.snapshots) - 1))
-        self.snapshots.pop(index)[0].__exit__(None, None, None)
-
-    @rule(table=SOME_TABLES, start=BOUNDS, stop=st.none() | BOUNDS, reverse=st.booleans())
-    def scan(self, table: str, start: bytes, stop: bytes | None, reverse: bool) -> None:
-        for reader, model in self.views():
-            rows = sorted(model[table].items(), reverse=reverse)
-            expected = [row for row in rows if row[0] >= start and (stop is None or row[0] < stop)]
-            assert list(reader.scan(table, start, stop, reverse=reverse)) == expected
-            assert list(reader.scan(table, start, stop, reverse=reverse, limit=2)) == expected[:2]
-
-    @rule(table=SOME_TABLES, prefix=BOUNDS)
-    def last(self, table: str, prefix: bytes) -> None:
-        for reader, model in self.views():
-            matching = [row for row in model[table].items() if row[0].startswith(prefix)]
-            assert reader.last(table, prefix) == max(matching, default=None)
-
-    @precondition(lambda self: self.writer is None and not self.snapshots)
-    @rule(compact=st.booleans())
-    def reopen(self, compact: bool) -> None:
-        if compact:
-            self.store.compact()
-        elif self.kind == "disk":
-            self.store.close()
-            self.store = MAKERS[self.kind](self.path)
-
-    @invariant()
-    def agrees(self) -> None:
-        for reader, model in self.views():
-            for table in TABLES:
-                assert reader.count(table) == len(model[table])
-            for key, value in model["things"].items():
-                assert reader.get("things", key) == value
-
-    def views(self) -> list[tuple[Reader, Model]]:
-        """Return every open reader with what it should see."""
-        views: list[tuple[Reader, Model]] = [(reader, model) for _, reader, model in self.snapshots]
-        return [*views, (self.writer, self.now)] if self.writer is not None else views
-
-    def teardown(self) -> None:
-        if self.writer is not None:
-            self.context.__exit__(ZeroDivisionError, ZeroDivisionError(), None)
-        for context, _, _ in self.snapshots:
-            context.__exit__(None, None, None)
-        with self.store.read() as reader:
-            assert {table: dict(rows_of(reader, table)) for table in TABLES} == self.committed
-        self.store.close()
-        shutil.rmtree(self.path)
-
-
-class DiskMachine(StoreMachine):
-    """The same on disk."""
-
-    kind = "disk"
-
-
-TestMemoryMachine = StoreMachine.TestCase
-TestDiskMachine = DiskMachine.TestCase
-TestMemoryMachine.settings = settings(stateful_step_count=40)
-TestDiskMachine.settings = settings(stateful_step_count=40)
-
-
-@given(prefix=st.binary(max_size=3), key=st.binary(min_size=1, max_size=4))
-def test_prefix_stop_bounds_exactly_the_prefix(prefix: bytes, key: bytes) -> None:
-    stop = prefix_stop(prefix)
-    assert key.startswith(prefix) == (key >= prefix and (stop is None or key < stop))

@@ -231,6 +231,18 @@ def test_spoiled_consistency(data: st.DataObject, second: int) -> None:
 
 
 @given(st.data(), st.integers(2, 200))
+def test_roots_made_to_fit_a_longer_path(data: st.DataObject, second: int) -> None:
+    """Sizes fix the path's length: one more step is refused even under roots that it leads to."""
+    first = data.draw(st.integers(1, second - 1))
+    root1, root2 = node_hash(OTHER, mth(LEAVES[:first])), node_hash(OTHER, mth(LEAVES[:second]))
+    path = [*proof_model(first, LEAVES[:second]), OTHER]
+    if first & (first - 1) == 0:  # then the path does not begin with a node of the old tree, but with its root
+        path = [mth(LEAVES[:first]), *path]
+    assert not verify_consistency(first, root1, second, root2, path)
+    assert not verify_inclusion(LEAVES[first], first, second, [*path_model(first, LEAVES[:second]), OTHER], root2)
+
+
+@given(st.data(), st.integers(2, 200))
 def test_no_proof_across_a_fork(data: st.DataObject, second: int) -> None:
     first = data.draw(st.integers(1, second - 1))
     forked = LEAVES[:second]

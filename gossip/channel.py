@@ -355,10 +355,11 @@ class Channel:
                 told = "The initiator does not hold the keys of its first message: that one was replayed."
                 raise RemoteError("HANDSHAKE_REPLAYED", told) from error
             raise
-        if self.phase is Phase.CONFIRM and self._exchange is not None:
-            effects.append(self._establish(self._exchange))
         self._heard = self._now
-        effects.extend(map(Received, messages))
+        if self.phase is Phase.CONFIRM and self._exchange is not None and code is None:
+            effects.append(self._establish(self._exchange))
+        if self.phase is Phase.OPEN:
+            effects.extend(map(Received, messages))
         if code is not None:
             self._forget()
             effects.append(Closed(code, f"The peer closed the channel with {code}.", remote=True))

@@ -164,13 +164,11 @@ def read_reply(data: bytes) -> tuple[str, Versions | None] | None:
     Nobody signed it: a refusal ends an attempt and proves nothing. Raises `RemoteError` HANDSHAKE_MALFORMED.
     """
     number, lowest, highest = _REPLY.unpack(data)
-    if number == 0:
-        return None
-    if number not in REFUSALS:
-        raise RemoteError("HANDSHAKE_MALFORMED", f"The peer replied with {number}, which is no known code.")
-    if REFUSALS[number] == "VERSION_UNSUPPORTED":
+    if REFUSALS.get(number) == "VERSION_UNSUPPORTED":
         return REFUSALS[number], _range(lowest, highest)
-    return REFUSALS[number], None
+    if (number and number not in REFUSALS) or lowest or highest:
+        raise RemoteError("HANDSHAKE_MALFORMED", f"The peer's reply {data.hex()} is no known one.")
+    return (REFUSALS[number], None) if number else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +303,8 @@ class Exchange:
         """Take the peer's next Noise message and check what it says.
 
         Raises `RemoteError`: what `HandshakeState.read_message`, `read_introduction` and `check_version`
-        raise, IK_REFUSED (the first message of IK was made for another static key), SELF_CONNECTION, WRONG_KEY.
+        raise, IK_REFUSED (the first message of IK was made for another static key), SELF_CONNECTION and
+        WRONG_KEY.
         """
         first = self.first
         try:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import lmdb
@@ -104,33 +105,56 @@ def test_a_file_that_may_not_grow_is_an_error_and_changes_nothing(tmp_path: Path
     assert check(tmp_path / "store") == []
 
 
-def test_disk_full_is_an_error_and_changes_nothing(tmp_path: Path) -> None:
-    if os.getuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("mounting a small file system takes root")
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB; mounting one takes root, so others skip."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=False, capture_output=True)
-    if mounted.returncode != 0:
+    if os.getuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("mounting a small file system takes root")
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if subprocess.run(command, check=False, capture_output=True).returncode != 0:
         pytest.skip("this system does not let root mount a tmpfs")
-    try:
-        with opened(disk / "store") as store:
-            ballast = disk / "ballast"
-            ballast.write_bytes(bytes(400_000))
-            number = full_at(store)
-            with store.read() as reader:
-                assert reader.count("entries") == number
-            assert full_at(store, number) == number  # still full
-            check_refused("DISK_FULL", store.compact)
-            ballast.unlink()
-            assert full_at(store, number) > number  # and it goes on by itself when there is room
-            with store.read() as reader:
-                rows = reader.count("entries")
-        assert check(disk / "store") == []
-        with opened(disk / "store") as store, store.read() as reader:
-            assert reader.count("entries") == rows
-        check_refused("DISK_FULL", lambda: DiskStore(disk / "another"))
-    finally:
-        subprocess.run(["umount", disk], check=True)
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_disk_full_is_an_error_and_changes_nothing(small_disk: Path) -> None:
+    path, ballast = small_disk / "store", small_disk / "ballast"
+    with opened(path) as store:
+        ballast.write_bytes(bytes(400_000))
+        number = full_at(store)
+        with store.read() as reader:
+            assert reader.count("entries") == number
+        assert full_at(store, number) == number  # still full
+        check_refused("DISK_FULL", store.compact)
+        ballast.unlink()
+        assert full_at(store, number) > number  # and it goes on by itself when there is room
+        with store.read() as reader:
+            rows = reader.count("entries")
+    assert check(path) == []
+    with opened(path) as store, store.read() as reader:
+        assert reader.count("entries") == rows
+    check_refused("DISK_FULL", lambda: DiskStore(small_disk / "another"))
+
+
+def test_a_read_only_file_system_is_an_error(small_disk: Path) -> None:
+    path = small_disk / "store"
+    with opened(path) as store:
+        fill(store, b"a")
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    check_refused("READ_ONLY", lambda: DiskStore(path))
+    check_refused("READ_ONLY", lambda: DiskStore(small_disk / "another"))
+    with opened(path, read_only=True) as store, store.read() as reader:
+        assert rows_of(reader, "things") == [(b"a", b"a")]
+
+
+def test_every_commit_is_synced(tmp_path: Path) -> None:
+    """No test can cut the power; so at least nobody turns syncing off unseen."""
+    with opened(tmp_path / "store") as store:
+        store.compact()
+        flags = store._at.env.flags()
+    assert (flags["sync"], flags["metasync"], flags["writemap"]) == (True, True, False)
 
 
 def full_at(store: DiskStore, number: int = 0) -> int:

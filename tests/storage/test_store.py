@@ -162,13 +162,12 @@ def test_a_scan_sees_rows_put_ahead_and_not_those_deleted_ahead(store: Store) ->
 
 
 def test_a_scan_of_a_writer_survives_a_snapshot_taken_meanwhile(store: Store) -> None:
-    fill(store, b"a", b"c")
+    fill(store, b"a")
     with store.read() as before, store.write() as writer:
         scan = writer.scan("things", b"")
         assert next(scan)[0] == b"a"
         writer.put("things", b"b", b"new")
         assert next(scan)[0] == b"b"
-        assert next(scan)[0] == b"c"
         assert before.get("things", b"b") is None
 
 

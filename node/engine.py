@@ -1,0 +1,306 @@
+"""The engine of one mesh: the one owner of its state, in trio (design.md §1).
+
+How it works
+    Everything that changes a mesh passes through one bounded inbox. The engine takes what waits (network events up
+    to BATCH_MAX, or one local act), opens one write transaction, lets the core work, commits, and only then carries
+    the effects out: what a peer or a caller is told is always durable. Reading acts run in a snapshot between
+    turns. A turn that fails (disk full, a refused local act) is rolled back whole and the core reloads its memory.
+
+    Peers are queues: the net puts a peer's messages into the inbox and takes what the core sends from the peer's
+    own bounded outbox. A peer that does not drain its outbox is disconnected.
+
+What it does not do
+    It decides nothing about the ledger (core) and touches no socket (net).
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, TypeVar, cast
+
+import structlog
+import trio
+
+from gossip import swarm as gossip
+from ledger.errors import LocalError, MailleError
+from ledger.rows import Reader, Writer
+from node.core import Core, Effect, Event, MembershipMoved, Noted, Turn, Verified, Verify
+from storage.store import Store
+
+T = TypeVar("T")
+
+BATCH_MAX: Final = 256  # network events in one transaction
+INBOX_MAX: Final = 4_096  # events waiting; a full inbox stops the reading of sockets
+OUTBOX_BYTES_MAX: Final = 32 * 2**20  # bytes waiting for one peer; more is a peer that does not read
+
+Clock = Callable[[], int]  # unix milliseconds
+
+
+class VaultStore(Protocol):
+    """The vault as the engine opens it (storage.vault.Vault)."""
+
+    def read(self) -> AbstractContextManager[Any]:
+        """Open a snapshot."""
+
+    def write(self) -> AbstractContextManager[Any]:
+        """Open the one write transaction."""
+
+
+class Verifier(Protocol):
+    """Worker processes that verify bulk runs (node/workers.py)."""
+
+    async def verify(self, effect: Verify) -> Verified:
+        """Return what the workers made of the run's entries."""
+
+
+class Outbox:
+    """What waits to be sent to one peer: messages in order, bounded in bytes."""
+
+    def __init__(self) -> None:
+        self._messages: list[bytes] = []
+        self._bytes = 0
+        self._wake = trio.Event()
+        self.closing: tuple[str, str] | None = None
+
+    def put(self, message: bytes) -> bool:
+        """Queue a message; False when the peer is too far behind."""
+        self._messages.append(message)
+        self._bytes += len(message)
+        self._wake.set()
+        return self._bytes <= OUTBOX_BYTES_MAX
+
+    def close(self, code: str, message: str) -> None:
+        """Ask the net to end the channel with a code after what is queued."""
+        self.closing = self.closing or (code, message)
+        self._wake.set()
+
+    async def take(self) -> list[bytes]:
+        """Wait for messages and return all that are queued; [] when the channel is to be closed."""
+        while not self._messages and self.closing is None:
+            await self._wake.wait()
+            self._wake = trio.Event()
+        messages, self._messages, self._bytes = self._messages, [], 0
+        return messages
+
+
+@dataclass(slots=True)
+class _Call:
+    """A local act: run `act` in a turn of its own (or a snapshot, when `reads`), and tell the caller."""
+
+    act: Callable[[Turn], Any]
+    reads: bool
+    done: trio.Event = field(default_factory=trio.Event)
+    value: Any = None
+    error: BaseException | None = None
+
+
+_Item = Event | _Call
+
+
+class Engine:
+    """One mesh, running. `run` is its only task; everything else talks to it through the inbox."""
+
+    def __init__(
+        self,
+        core: Core,
+        store: Store,
+        vault: VaultStore | None,
+        clock: Clock,
+        *,
+        verifier: Verifier | None = None,
+        on_membership: Callable[[], None] = lambda: None,
+        on_noted: Callable[[Noted], None] = lambda _: None,
+    ) -> None:
+        self.core = core
+        self._store, self._vault, self._clock = store, vault, clock
+        self._verifier = verifier
+        self._on_membership, self._on_noted = on_membership, on_noted
+        self._send, self._receive = trio.open_memory_channel[_Item](INBOX_MAX)
+        self._outboxes: dict[bytes, Outbox] = {}
+        self._timers: list[tuple[int, str]] = []
+        self._planned: dict[str, int] = {}
+        self._to_verify_send, self._to_verify = trio.open_memory_channel[Verify](math.inf)
+        self._log = structlog.get_logger("engine").bind(mesh=core.replica.mesh_id.hex()[:16])
+        self.started = trio.Event()
+        with store.read() as rows:
+            core.load(rows)
+
+    # What others call
+
+    async def put(self, event: Event) -> None:
+        """Put a network event into the inbox; waits while it is full, which slows the peer down."""
+        await self._send.send(event)
+
+    async def act(self, act: Callable[[Turn], T]) -> T:
+        """Run a local act in a transaction of its own and return its value once it is durable.
+
+        Raises what the act raised; then nothing has changed.
+        """
+        return cast(T, await self._call(_Call(act, reads=False)))
+
+    async def read(self, act: Callable[[Turn], T]) -> T:
+        """Run a reading act in a snapshot. Its effects are dropped: it must not state anything."""
+        return cast(T, await self._call(_Call(act, reads=True)))
+
+    async def _call(self, call: _Call) -> Any:
+        await self._send.send(call)
+        await call.done.wait()
+        if call.error is not None:
+            raise call.error
+        return call.value
+
+    def connect(self, peer: bytes) -> Outbox:
+        """Register a peer's outbox (the net then puts PeerUp). A former outbox of the peer is closed."""
+        former = self._outboxes.get(peer)
+        if former is not None:
+            former.close("REPLACED", "a newer channel to this node took over")
+        self._outboxes[peer] = Outbox()
+        return self._outboxes[peer]
+
+    def disconnect(self, peer: bytes, outbox: Outbox) -> bool:
+        """Forget a peer's outbox; False when a newer one has taken its place."""
+        if self._outboxes.get(peer) is not outbox:
+            return False
+        del self._outboxes[peer]
+        return True
+
+    @property
+    def connected(self) -> Sequence[bytes]:
+        """The device ids of the peers whose channel is up."""
+        return list(self._outboxes)
+
+    def hang_up(self, peer: bytes, code: str, message: str) -> None:
+        """End the channel to a peer with a code."""
+        outbox = self._outboxes.get(peer)
+        if outbox is not None:
+            outbox.close(code, message)
+
+    # The one task
+
+    async def run(self) -> None:
+        """Own the mesh until cancelled. An error that is not a refusal ends the node: nothing is hidden."""
+        async with trio.open_nursery() as nursery:
+            if self._verifier is not None:
+                nursery.start_soon(self._verify_bulk, self._verifier)
+            self._carry_out(self._turn(lambda turn: turn.start()))
+            self.started.set()
+            while True:
+                await self._step()
+
+    async def _step(self) -> None:
+        batch: list[Event] = []
+        item = await self._next()
+        while item is not None:
+            if isinstance(item, _Call):
+                self._events(batch)
+                batch = []
+                self._local(item)
+            else:
+                batch.append(item)
+            item = self._waiting() if len(batch) < BATCH_MAX else None
+        self._events(batch)
+
+    def _waiting(self) -> _Item | None:
+        try:
+            return self._receive.receive_nowait()
+        except trio.WouldBlock:
+            return None
+
+    async def _next(self) -> _Item:
+        """Return the next event: a timer that is due, or what comes into the inbox."""
+        while True:
+            due = self._due()
+            if due is not None:
+                await trio.lowlevel.checkpoint()
+                return due
+            wait = (self._timers[0][0] - self._clock()) / 1_000 if self._timers else math.inf
+            with trio.move_on_after(max(wait, 0.0)):
+                return await self._receive.receive()
+
+    def _due(self) -> Event | None:
+        while self._timers:
+            at, name = self._timers[0]
+            if self._planned.get(name) != at:
+                heapq.heappop(self._timers)  # replanned since
+            elif at <= self._clock():
+                heapq.heappop(self._timers)
+                del self._planned[name]
+                return gossip.TimerFired(name)
+            else:
+                return None
+        return None
+
+    def _turn(self, work: Callable[[Turn], Any]) -> list[Effect]:
+        try:
+            with ExitStack() as stack:
+                vault = stack.enter_context(self._vault.write()) if self._vault is not None else None
+                rows: Writer = stack.enter_context(self._store.write())
+                turn = self.core.take(rows, vault, self._clock())
+                work(turn)
+                return turn.finish()
+        except BaseException:
+            with self._store.read() as rows_again:
+                self.core.load(rows_again)
+            raise
+
+    def _events(self, batch: Sequence[Event]) -> None:
+        if not batch:
+            return
+
+        def work(turn: Turn) -> None:
+            for event in batch:
+                turn.handle(event)
+
+        try:
+            self._carry_out(self._turn(work))
+        except LocalError as error:  # the disk is full or read-only: peers will offer it all again
+            self._log.error("turn refused", code=error.code, reason=error.message)
+
+    def _local(self, call: _Call) -> None:
+        try:
+            if call.reads:
+                call.value = self._look(call.act)
+            else:
+                kept: list[Any] = []
+                effects = self._turn(lambda turn: kept.append(call.act(turn)))
+                call.value = kept[0]
+                self._carry_out(effects)
+        except MailleError as error:
+            call.error = error
+        finally:
+            call.done.set()
+
+    def _look(self, act: Callable[[Turn], Any]) -> Any:
+        with ExitStack() as stack:
+            vault = stack.enter_context(self._vault.read()) if self._vault is not None else None
+            rows: Reader = stack.enter_context(self._store.read())
+            return act(self.core.take(cast(Writer, rows), vault, self._clock()))
+
+    def _carry_out(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case gossip.Send(peer, data):
+                    outbox = self._outboxes.get(peer)
+                    if outbox is not None and not outbox.put(data):
+                        outbox.close("SLOW_PEER", "too much waits for this peer; it will be offered again")
+                case gossip.SetTimer(name, at_ms):
+                    self._planned[name] = at_ms
+                    heapq.heappush(self._timers, (at_ms, name))
+                case gossip.Disconnect(peer, code, message):
+                    self.hang_up(peer, code, message)
+                case Verify():
+                    self._to_verify_send.send_nowait(effect)
+                case MembershipMoved():
+                    self._on_membership()
+                case Noted():
+                    self._on_noted(effect)
+                case _:
+                    self._log.error("unknown effect", effect=type(effect).__name__)
+
+    async def _verify_bulk(self, verifier: Verifier) -> None:
+        async for effect in self._to_verify:
+            await self._send.send(await verifier.verify(effect))

@@ -1,0 +1,1 @@
+"""Adapters: each reads or writes one named format of the outside world. Bytes in, values out; no IO."""

@@ -1,0 +1,1 @@
+"""Tests of the node: its readings, its adapters, its engine and its commands."""

@@ -1,0 +1,1 @@
+"""Tests of the adapters, on real files where there are some, and on hostile ones."""

@@ -34,6 +34,7 @@ from ledger.kinds import KINDS
 from ledger.replica import Decoded, ForkSeen, Replica, Run
 from ledger.rows import Reader, Writer
 from ledger.ticks import TICK_WAIT_SECONDS, Tick, Ticker, heads_at, prune_heads
+from node.directory import KIND_CARDS, Directory
 
 BULK_LEAVES_MIN: Final = 64  # runs at least this long are verified by worker processes, where there are any
 TICK_ASKED_WAIT_SECONDS: Final = 1  # after a tick on demand, before it is attested
@@ -124,7 +125,7 @@ class Core:
         self.random_bytes = random_bytes
         self.strangers: Stranger | None = None
         self.data: DataFamily | None = None
-        self.peers: dict[bytes, Party] = {}
+        self.directory = Directory()
         self._workers = workers
         self._rows: Reader | None = None
         self._boundaries: list[int] = []
@@ -145,6 +146,14 @@ class Core:
         if self._rows is None:
             raise LocalError("NO_TURN", "the ledger is read inside a turn")
         return self._rows
+
+    def is_member_device(self, kid: bytes) -> bool:
+        """Say whether a device speaks for a member now, or is a founder's first device."""
+        members = self.replica.members
+        device = members.devices.get(kid)
+        if device is not None and device.party[0] in members.members:
+            return members.is_member(device.party)
+        return self.replica.public_of(kid) is not None
 
     @property
     def policy(self) -> Any:
@@ -283,8 +292,10 @@ class Turn:
                     self.core.data.timer(self, name)
             case gossip.PeerUp(peer, _):
                 self._extend(self.core.swarm.handle(event, self.now_ms))
-                if self.core.data is not None and event.member:
-                    self.core.data.peer_up(self, peer)
+                if event.member:
+                    self.core.directory.peer_up(self, peer)
+                    if self.core.data is not None:
+                        self.core.data.peer_up(self, peer)
             case gossip.PeerDown(peer):
                 self._extend(self.core.swarm.handle(event, self.now_ms))
                 if self.core.data is not None:
@@ -316,7 +327,9 @@ class Turn:
                     if self.core.strangers is not None:
                         self.core.strangers.handle(self, peer, envelope)
                 case gossip.Data(peer, envelope):
-                    if self.core.data is not None:
+                    if envelope.kind == KIND_CARDS:
+                        self.core.directory.handle(self, peer, envelope)
+                    elif self.core.data is not None:
                         self.core.data.handle(self, peer, envelope)
                 case _:
                     self.effects.append(effect)
@@ -341,10 +354,12 @@ class Turn:
             self._fork_seen(source, seen)
             return
         except RemoteError as error:
-            self._extend(self.core.swarm.handle(gossip.Refused(source, feed, error.code), self.now_ms))
+            self._tell(gossip.HeadRefused(source, feed, head, error.code))
             return
-        if news:
-            self._extend(self.core.swarm.handle(gossip.HeadAccepted(feed, head, source), self.now_ms))
+        self._tell(gossip.HeadAccepted(feed, head, source) if news else gossip.HeadRefused(source, feed, head, ""))
+
+    def _tell(self, event: gossip.Event) -> None:
+        self._extend(self.core.swarm.handle(event, self.now_ms))
 
     # Forks
 

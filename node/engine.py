@@ -58,31 +58,28 @@ class Verifier(Protocol):
 
 
 class Outbox:
-    """What waits to be sent to one peer: messages in order, bounded in bytes."""
+    """What waits to be sent to one peer: messages in order, bounded in bytes. `notify` wakes whoever sends."""
 
-    def __init__(self) -> None:
+    def __init__(self, notify: Callable[[], None]) -> None:
         self._messages: list[bytes] = []
         self._bytes = 0
-        self._wake = trio.Event()
+        self._notify = notify
         self.closing: tuple[str, str] | None = None
 
     def put(self, message: bytes) -> bool:
         """Queue a message; False when the peer is too far behind."""
         self._messages.append(message)
         self._bytes += len(message)
-        self._wake.set()
+        self._notify()
         return self._bytes <= OUTBOX_BYTES_MAX
 
     def close(self, code: str, message: str) -> None:
         """Ask the net to end the channel with a code after what is queued."""
         self.closing = self.closing or (code, message)
-        self._wake.set()
+        self._notify()
 
-    async def take(self) -> list[bytes]:
-        """Wait for messages and return all that are queued; [] when the channel is to be closed."""
-        while not self._messages and self.closing is None:
-            await self._wake.wait()
-            self._wake = trio.Event()
+    def drain(self) -> list[bytes]:
+        """Return the messages that are queued, and forget them."""
         messages, self._messages, self._bytes = self._messages, [], 0
         return messages
 
@@ -153,13 +150,12 @@ class Engine:
             raise call.error
         return call.value
 
-    def connect(self, peer: bytes) -> Outbox:
+    def connect(self, peer: bytes, outbox: Outbox) -> None:
         """Register a peer's outbox (the net then puts PeerUp). A former outbox of the peer is closed."""
         former = self._outboxes.get(peer)
         if former is not None:
             former.close("REPLACED", "a newer channel to this node took over")
-        self._outboxes[peer] = Outbox()
-        return self._outboxes[peer]
+        self._outboxes[peer] = outbox
 
     def disconnect(self, peer: bytes, outbox: Outbox) -> bool:
         """Forget a peer's outbox; False when a newer one has taken its place."""

@@ -1,0 +1,275 @@
+"""The door of a mesh: tickets, applications, and what a member does with them (governance.md §3, frame `none`).
+
+How it works
+    A stranger's channel carries the knock family alone. It asks for the genesis and is shown what an application
+    must name (`Welcome`: a head, the epoch, the inviter). It then hands in two entries signed by its root key: the
+    application and the certificate of its first device. With a ticket bound to that key it is admitted in the same
+    turn; otherwise the request waits until the operator, who compares fingerprints, approves or denies it. Tickets
+    are kept as hashes, used once, and expire. A member whose device is new (after a restore) hands in the
+    certificate of the successor the same way.
+
+What it does not do
+    It draws no conclusion from silence, and no request is ever approved by time alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from gossip import swarm as gossip
+from gossip.knock import GenesisRequest, Knock, KnockAnswer, decode, encode
+from gossip.messages import Envelope
+from ledger import codec
+from ledger.checkpoint import Head
+from ledger.entry import Entry
+from ledger.errors import LocalError, RemoteError
+from ledger.governance.members import Party
+from ledger.keys import did_key, thumbprint
+from ledger.rows import Reader, prefix_stop
+from node.tickets import SECRET_BYTES, Ticket
+
+if TYPE_CHECKING:
+    from node.core import Turn
+
+REQUESTS_MAX: Final = 64  # applications that wait; more are told to come back
+TICKETS_MAX: Final = 1_000
+_TICKET: Final = b"ticket"
+_REQUEST: Final = b"request"
+
+ADMITTED: Final = "ADMITTED"
+PENDING: Final = "PENDING"
+GENESIS: Final = "GENESIS"
+CERTIFIED: Final = "CERTIFIED"
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """What an applicant needs in order to sign: a head to name as seen, the epoch, and who invites."""
+
+    head: Head
+    epoch: bytes
+    inviter: Party
+    closure_iat: int
+
+    def encode(self) -> bytes:
+        """Return the bytes that travel in a KnockAnswer."""
+        head = [self.head.feed, self.head.size, self.head.root]
+        return codec.encode([head, self.epoch, list(self.inviter), self.closure_iat])
+
+    @classmethod
+    def decode(cls, data: bytes) -> Welcome:
+        """Read what a member answered. Raises RemoteError BAD_WELCOME."""
+        match codec.decode(data):
+            case [[bytes(feed), int(size), bytes(root)], bytes(epoch), [bytes(kid), int(incarnation)], int(iat)]:
+                return cls(Head(feed, size, root), epoch, (kid, incarnation), iat)
+        raise RemoteError("BAD_WELCOME", "the member's answer is not of this version")
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRow:
+    """A ticket as the inviter keeps it. `bound_to`: a root key id or b""; `used_by`: likewise."""
+
+    digest: bytes
+    expires: int
+    bound_to: bytes
+    used_by: bytes
+
+    def encode(self) -> bytes:
+        """Return the row."""
+        return codec.encode([self.expires, self.bound_to, self.used_by])
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An application that waits. `did`: the applicant's root key; `name`: as it calls itself."""
+
+    id: bytes
+    did: str
+    name: str
+    received: int
+    entries: tuple[bytes, ...]
+    device: bytes
+
+
+class Admission:
+    """Answers the knock family for one mesh (node.core.Stranger)."""
+
+    def handle(self, turn: Turn, peer: bytes, envelope: Envelope) -> None:
+        """Act on one message from a peer that may be a stranger."""
+        try:
+            message = decode(envelope)
+            match message:
+                case GenesisRequest():
+                    self._answer(turn, peer, GENESIS, welcome=True)
+                case Knock():
+                    self._answer(turn, peer, self._knock(turn, peer, message))
+                case _:
+                    turn.note("KNOCK_IGNORED", peer=peer.hex())
+        except RemoteError as error:
+            turn.note("KNOCK_REFUSED", peer=peer.hex(), code=error.code, reason=error.message)
+            self._answer(turn, peer, error.code)
+
+    def _answer(self, turn: Turn, peer: bytes, code: str, *, welcome: bool = False) -> None:
+        replica = turn.core.replica
+        told: tuple[bytes, ...] = ()
+        if welcome:
+            head = turn.shown_head()
+            iat = replica.closure_iat(turn.rows, [head])
+            told = (Welcome(head, replica.members.epoch, turn.core.party, iat).encode(),)
+        turn.send(peer, encode(KnockAnswer(code, replica.genesis.entry.raw if welcome else None, told)))
+
+    def _knock(self, turn: Turn, peer: bytes, knock: Knock) -> str:
+        entries = [Entry.decode(raw) for raw in knock.entries]
+        if thumbprint(knock.device) != peer:
+            raise RemoteError("APPLICATION_WRONG", "the device of the application is not the one that knocks")
+        match [entry.kind for entry in entries]:
+            case ["member.apply", "device.certify"]:
+                return self._apply(turn, peer, knock, entries[0], entries[1])
+            case ["device.certify"]:
+                return self._successor(turn, entries[0])
+            case _:
+                raise RemoteError("APPLICATION_WRONG", "an application is member.apply and device.certify")
+
+    def _apply(self, turn: Turn, peer: bytes, knock: Knock, application: Entry, certificate: Entry) -> str:
+        members = turn.core.replica.members
+        party: Party = (application.kid, application.payload["incarnation"])
+        if members.is_member(party):
+            return ADMITTED
+        _check_application(turn, peer, application, certificate)
+        ticket = self._ticket(turn, knock.ticket, application.kid) if knock.ticket is not None else None
+        if ticket is not None:
+            used = TicketRow(ticket.digest, ticket.expires, ticket.bound_to, application.kid)
+            turn.rows.put("outbox", _TICKET + ticket.digest, used.encode())
+            if ticket.bound_to:
+                self._admit(turn, peer, application, certificate)
+                return ADMITTED
+        name = application.payload.get("name", "")
+        request = Request(
+            application.id, did_key(application.signer), name, turn.now, tuple(knock.entries), knock.device
+        )
+        if len(self.requests(turn.rows)) >= REQUESTS_MAX:
+            raise RemoteError("TOO_MANY_REQUESTS", "too many applications wait here; ask the operator, then try again")
+        row = codec.encode([request.received, list(request.entries), request.device])
+        turn.rows.put("outbox", _REQUEST + application.kid, row)
+        turn.note("APPLICATION_WAITS", request=request.id.hex())
+        return PENDING
+
+    def _ticket(self, turn: Turn, secret: bytes, kid: bytes) -> TicketRow:
+        ticket = _read_ticket(turn.rows, hashlib.sha256(secret).digest())
+        if ticket is None:
+            raise RemoteError("TICKET_UNKNOWN", "this ticket was not made here, or was revoked")
+        if ticket.used_by and ticket.used_by != kid:
+            raise RemoteError("TICKET_USED", "this ticket was used before; ask for another")
+        if ticket.expires < turn.now:
+            raise RemoteError("TICKET_EXPIRED", "this ticket has expired; ask for another")
+        if ticket.bound_to and ticket.bound_to != kid:
+            raise RemoteError("TICKET_NOT_YOURS", "this ticket was made for another key")
+        return ticket
+
+    def _admit(self, turn: Turn, peer: bytes | None, application: Entry, certificate: Entry) -> None:
+        turn.register(application)
+        turn.register(certificate)
+        payload = {"application": application.id, "incarnation": application.payload["incarnation"]}
+        turn.state("member.admit", ("member", application.kid), payload)
+        turn.note("MEMBER_ADMITTED", member=did_key(application.signer))
+        if peer is not None:
+            turn.handle(gossip.PeerUp(peer, True))
+
+    def _successor(self, turn: Turn, certificate: Entry) -> str:
+        members = turn.core.replica.members
+        if not members.is_member((certificate.kid, certificate.payload["incarnation"])):
+            raise RemoteError("NOT_A_MEMBER", "only a member's root key certifies a further device")
+        if "predecessor" not in certificate.payload:
+            raise RemoteError("APPLICATION_WRONG", "a further device names its predecessor", field="predecessor")
+        turn.register(certificate)
+        return CERTIFIED
+
+    # What the operator does
+
+    def invite(self, turn: Turn, addresses: Sequence[str], *, ttl_seconds: int, bound_to: bytes | None) -> Ticket:
+        """Make a ticket; `bound_to`: a root key's id, or None for one that must be approved."""
+        if len(self.tickets(turn.rows)) >= TICKETS_MAX:
+            raise LocalError("TOO_MANY_TICKETS", "revoke tickets that are no longer needed first")
+        if not addresses:
+            raise LocalError("NO_ADDRESS", "this node has no address that others can reach; set one in its config")
+        secret = turn.core.random_bytes(SECRET_BYTES)
+        row = TicketRow(hashlib.sha256(secret).digest(), turn.now + ttl_seconds, bound_to or b"", b"")
+        turn.rows.put("outbox", _TICKET + row.digest, row.encode())
+        replica, device = turn.core.replica, turn.core.device
+        return Ticket(replica.mesh_id, device.kid, tuple(addresses)[:4], row.expires, secret, bound_to is not None)
+
+    def tickets(self, rows: Reader) -> list[TicketRow]:
+        """Return every ticket kept."""
+        scan = rows.scan("outbox", _TICKET, prefix_stop(_TICKET))
+        return [_ticket_row(key[len(_TICKET) :], row) for key, row in scan]
+
+    def revoke(self, turn: Turn, digest: bytes) -> bool:
+        """Forget a ticket; False when there is none."""
+        known = turn.rows.get("outbox", _TICKET + digest) is not None
+        turn.rows.delete("outbox", _TICKET + digest)
+        return known
+
+    def requests(self, rows: Reader) -> list[Request]:
+        """Return every application that waits."""
+        found = []
+        for _, row in rows.scan("outbox", _REQUEST, prefix_stop(_REQUEST)):
+            fields: Any = codec.decode(row, max_bytes=len(row))
+            received, entries, device = fields
+            entry = Entry.parse(entries[0])
+            name = entry.payload.get("name", "")
+            found.append(Request(entry.id, did_key(entry.signer), name, received, tuple(entries), device))
+        return found
+
+    def approve(self, turn: Turn, request_id: bytes) -> Request:
+        """Admit a waiting applicant. Raises LocalError NO_SUCH_REQUEST; APPLICATION_WRONG when it has lapsed."""
+        request = self._request(turn.rows, request_id)
+        application, certificate = (Entry.parse(raw) for raw in request.entries)
+        _check_application(turn, thumbprint(request.device), application, certificate)
+        turn.rows.delete("outbox", _REQUEST + application.kid)
+        self._admit(turn, None, application, certificate)
+        return request
+
+    def deny(self, turn: Turn, request_id: bytes) -> Request:
+        """Forget a waiting application."""
+        request = self._request(turn.rows, request_id)
+        turn.rows.delete("outbox", _REQUEST + Entry.parse(request.entries[0]).kid)
+        return request
+
+    def _request(self, rows: Reader, request_id: bytes) -> Request:
+        for request in self.requests(rows):
+            if request.id == request_id:
+                return request
+        raise LocalError("NO_SUCH_REQUEST", "no application with this id waits here")
+
+
+def _check_application(turn: Turn, peer: bytes, application: Entry, certificate: Entry) -> None:
+    replica = turn.core.replica
+    payload = application.payload
+    incarnation = payload["incarnation"]
+    current = replica.members.members.get(application.kid)
+    faults = {
+        "mesh": application.mesh_id != replica.mesh_id or certificate.mesh_id != replica.mesh_id,
+        "signer": certificate.signer != application.signer or application.thing != ("member", application.kid),
+        "incarnation": certificate.payload["incarnation"] != incarnation
+        or (current is not None and incarnation <= current.party[1]),
+        "device": payload["device"] != peer or thumbprint(certificate.payload["device"]) != peer,
+        "inviter": tuple(payload["inviter"]) != turn.core.party,
+        "expires": payload["expires"] < turn.now,
+    }
+    for field, wrong in faults.items():
+        if wrong:
+            raise RemoteError("APPLICATION_WRONG", "the application and its certificate do not fit here", field=field)
+
+
+def _ticket_row(digest: bytes, row: bytes) -> TicketRow:
+    fields: Any = codec.decode(row)
+    expires, bound_to, used_by = fields
+    return TicketRow(digest, expires, bound_to, used_by)
+
+
+def _read_ticket(rows: Reader, digest: bytes) -> TicketRow | None:
+    row = rows.get("outbox", _TICKET + digest)
+    return _ticket_row(digest, row) if row is not None else None

@@ -1,0 +1,185 @@
+"""Joining a mesh with a ticket: the applicant's side of the door, in trio.
+
+How it works
+    `apply` dials the device the ticket names, over the encrypted channel, which proves that it is that device. It
+    asks for the genesis, checks it against the ticket's mesh id, signs the application and the certificate of its
+    device with the root key, and hands them in. The member's answer is a code: ADMITTED, PENDING or a refusal.
+
+What it does not do
+    It writes nothing: the node stores the genesis once it was admitted. It never sends a private key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import trio
+
+from gossip import knock
+from gossip.channel import Channel, Closed, Established, Identity, Received, Transmit
+from gossip.knock import GenesisRequest, Knock, KnockAnswer
+from gossip.messages import KNOCK, Envelope
+from ledger.entry import Entry, sign_entry
+from ledger.errors import LocalError, RemoteError
+from ledger.governance.epoch import Genesis
+from ledger.governance.members import possession_message
+from ledger.keys import SigningKey
+from node.admission import Welcome
+from node.core import RandomBytes
+from node.net import Network
+from node.tickets import Ticket
+
+ANSWER_SECONDS_MAX: Final = 20.0
+APPLICATION_SECONDS: Final = 7 * 86_400  # how long an application may wait for approval
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the member answered: a code, and the genesis of the mesh."""
+
+    code: str
+    genesis: Genesis
+
+
+class Visit:
+    """One channel at somebody's door: send a knock, wait for the answer."""
+
+    def __init__(self, stream: trio.abc.Stream, channel: Channel) -> None:
+        self._stream, self._channel = stream, channel
+        self._answers: list[KnockAnswer] = []
+        self._open = False
+
+    async def begin(self) -> None:
+        """Run the handshake. Raises LocalError with the channel's code when it fails."""
+        await self._carry_out(self._channel.start(_now_ms()))
+        while not self._open:
+            await self._pump()
+
+    async def ask(self, message: GenesisRequest | Knock) -> KnockAnswer:
+        """Send one message and return its answer."""
+        await self._carry_out(self._channel.send([knock.encode(message)]))
+        while not self._answers:
+            await self._pump()
+        return self._answers.pop(0)
+
+    async def leave(self) -> None:
+        """End the channel politely."""
+        await self._carry_out(self._channel.close("DONE", "the visit is over"), ended=True)
+        await self._stream.aclose()
+
+    async def _pump(self) -> None:
+        data = await self._stream.receive_some(65_536)
+        received = self._channel.receive(bytes(data), _now_ms()) if data else self._channel.end_of_stream()
+        await self._carry_out(received)
+
+    async def _carry_out(self, effects: Sequence[Any], *, ended: bool = False) -> None:
+        for effect in effects:
+            match effect:
+                case Transmit(data):
+                    await self._stream.send_all(data)
+                case Established():
+                    self._open = True
+                case Received(message):
+                    envelope = Envelope.open(message)
+                    answer = knock.decode(envelope) if envelope.family == KNOCK else None
+                    if isinstance(answer, KnockAnswer):
+                        self._answers.append(answer)
+                case Closed(code, message) if not ended:
+                    raise LocalError(code, f"the channel to the member ended: {message}")
+
+
+async def apply(
+    network: Network,
+    ticket: Ticket,
+    identity: Identity,
+    root: SigningKey,
+    *,
+    name: str,
+    incarnation: int,
+    now: int,
+    random_bytes: RandomBytes,
+) -> Outcome:
+    """Apply for membership with a ticket. `now`: unix seconds.
+
+    Raises LocalError UNREACHABLE, TICKET_EXPIRED or a channel code; RemoteError WRONG_GENESIS.
+    """
+    if ticket.expires < now:
+        raise LocalError("TICKET_EXPIRED", "this ticket has expired; ask for another")
+    with trio.move_on_after(ANSWER_SECONDS_MAX):
+        visit = await _visit(network, ticket.addresses, identity, ticket.mesh_id, ticket.device, random_bytes)
+        shown = await visit.ask(GenesisRequest())
+        if shown.genesis is None or len(shown.entries) != 1:
+            raise RemoteError("WRONG_GENESIS", "the member did not show the genesis of the mesh")
+        genesis = Genesis.read(Entry.decode(shown.genesis))
+        if genesis.mesh_id != ticket.mesh_id:
+            raise RemoteError("WRONG_GENESIS", "the genesis shown is not that of the ticket's mesh; do not join")
+        welcome = Welcome.decode(shown.entries[0])
+        entries = application(root, identity.device, welcome, genesis, name, incarnation, now, random_bytes)
+        answer = await visit.ask(Knock(ticket.secret, tuple(e.raw for e in entries), identity.device.public))
+        await visit.leave()
+        return Outcome(answer.code, genesis)
+    raise LocalError("UNREACHABLE", f"no answer within {ANSWER_SECONDS_MAX:.0f} s; is the inviter's node running?")
+
+
+async def _visit(
+    network: Network,
+    addresses: Sequence[str],
+    identity: Identity,
+    mesh_id: bytes,
+    device: bytes,
+    random_bytes: RandomBytes,
+) -> Visit:
+    faults = []
+    for address in addresses:
+        try:
+            stream = await network.dial(address)
+        except OSError as error:
+            faults.append(f"{address}: {error}")
+            continue
+        channel = Channel.initiator(identity, mesh_id, random_bytes, expected_device_kid=device)
+        visit = Visit(stream, channel)
+        await visit.begin()
+        return visit
+    raise LocalError("UNREACHABLE", "the inviter's node cannot be reached: " + "; ".join(faults))
+
+
+def application(
+    root: SigningKey,
+    device: SigningKey,
+    welcome: Welcome,
+    genesis: Genesis,
+    name: str,
+    incarnation: int,
+    now: int,
+    random_bytes: RandomBytes,
+) -> list[Entry]:
+    """Return the two entries of an application: member.apply and device.certify, signed by the root key."""
+    common: dict[str, Any] = {
+        "iat": max(now, welcome.closure_iat),
+        "seen": (welcome.head,),
+        "mesh_id": genesis.mesh_id,
+        "epoch": welcome.epoch,
+    }
+    applied: dict[str, Any] = {
+        "incarnation": incarnation,
+        "inviter": list(welcome.inviter),
+        "device": device.kid,
+        "expires": now + APPLICATION_SECONDS,
+    }
+    if name:
+        applied["name"] = name
+    certified = {
+        "device": device.public,
+        "incarnation": incarnation,
+        "possession": device.sign(possession_message(genesis.mesh_id, root.kid, incarnation)),
+    }
+    return [
+        sign_entry(root, "member.apply", ("member", root.kid), applied, cti=random_bytes(16), **common),
+        sign_entry(root, "device.certify", ("device", device.kid), certified, cti=random_bytes(16), **common),
+    ]
+
+
+def _now_ms() -> int:
+    return int(trio.current_time() * 1_000)

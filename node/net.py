@@ -1,0 +1,408 @@
+"""The network shell: listens, dials, and runs one encrypted channel a connection. It decides nothing.
+
+How it works
+    One listener serves every mesh of the node; the channel's opening tells which mesh is meant. A connection is
+    two tasks: one reads bytes into the channel and puts messages into the mesh's engine; one drains the peer's
+    outbox through the channel into the socket. Sealing order is sending order, and a blocked writer never stops
+    the reader, so two busy ends cannot lock each other.
+
+    For each mesh a dialer keeps channels to members whose address is known, with exponential back-off and jitter.
+    Of two channels between the same nodes, the one that the smaller device id dialed is kept.
+
+What it does not do
+    It knows no entries and no rights: whether a peer is a member is the core's answer. Behind NAT a node only dials.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol, assert_never
+
+import structlog
+import trio
+
+from gossip import swarm as gossip
+from gossip.channel import Channel, Closed, Established, Identity, Limits, Phase, Received, Transmit
+from gossip.channel import Effect as ChannelEffect
+from node.core import RandomBytes
+from node.directory import Card
+from node.engine import Engine, Outbox
+
+CONNECTIONS_MAX: Final = 512
+HANDSHAKES_MAX: Final = 64  # connections that have not shown who they are
+CONNECTIONS_A_HOST_MAX: Final = 32
+READ_BYTES: Final = 262_144
+NEIGHBOURS_MAX: Final = 16  # members a node dials; more are reached through gossip
+BACKOFF_FIRST_SECONDS: Final = 0.5
+BACKOFF_MAX_SECONDS: Final = 60.0
+DIAL_SECONDS_MAX: Final = 10.0
+STRANGER_SECONDS_MAX: Final = 60.0  # how long a key that is no member may stay
+JOIN_SMALL_BYTES: Final = 16_384  # chunks below are joined into one send
+
+Handler = Callable[[trio.abc.Stream, str], Awaitable[None]]
+
+
+class Network(Protocol):
+    """How streams come about: TCP in production, memory streams in the whole-daemon test driver."""
+
+    async def listen(self, address: str, handler: Handler, *, task_status: trio.TaskStatus[str]) -> None:
+        """Accept connections until cancelled; report the address bound through `task_status`."""
+
+    async def dial(self, address: str) -> trio.abc.Stream:
+        """Open a stream to "host:port". Raises OSError."""
+
+
+class Tcp:
+    """Streams over TCP, without Nagle's delay."""
+
+    async def listen(self, address: str, handler: Handler, *, task_status: trio.TaskStatus[str]) -> None:
+        """Accept TCP connections at "host:port" (port 0: any free one)."""
+        host, port = split_address(address)
+
+        async def serve(stream: trio.SocketStream) -> None:
+            try:
+                peer = stream.socket.getpeername()[0]
+            except OSError:
+                return  # it hung up before we looked
+            await handler(stream, str(peer))
+
+        listeners = await trio.open_tcp_listeners(port, host=host)
+        bound = listeners[0].socket.getsockname()
+        task_status.started(join_address(bound[0], bound[1]))
+        await trio.serve_listeners(serve, listeners)
+
+    async def dial(self, address: str) -> trio.abc.Stream:
+        """Connect to "host:port"."""
+        host, port = split_address(address)
+        return await trio.open_tcp_stream(host, port)
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Split "host:port" or "[v6]:port". Raises OSError when it is neither (a dial that cannot be)."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise OSError(f"{address!r} is not host:port")
+    return host.strip("[]"), int(port)
+
+
+def join_address(host: str, port: int) -> str:
+    """Return "host:port", with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@dataclass(slots=True)
+class MeshRuntime:
+    """One mesh of this node, running: its engine, who we are in it, and whom to dial."""
+
+    name: str
+    engine: Engine
+    identity: Identity
+    hints: dict[bytes, tuple[str, ...]] = field(default_factory=dict)  # addresses told by tickets or the operator
+    statics: dict[bytes, bytes] = field(default_factory=dict)  # static keys of known devices, for IK
+    wake: trio.Event = field(default_factory=trio.Event)
+
+    @property
+    def mesh_id(self) -> bytes:
+        """The mesh's id."""
+        return self.engine.core.replica.mesh_id
+
+    def look_again(self) -> None:
+        """Have the dialer look for members it is not connected to."""
+        self.wake.set()
+
+
+@dataclass(slots=True)
+class Peering:
+    """One established channel, for `peers` and `status`."""
+
+    kid: bytes
+    address: str
+    dialed: bool
+    since: float  # trio time, seconds
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
+class Net:
+    """All connections of a node. `run` until cancelled."""
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        random_source: random.Random,
+        random_bytes: RandomBytes,
+        limits: Limits | None = None,
+    ) -> None:
+        self._network, self._random, self._random_bytes, self._limits = network, random_source, random_bytes, limits
+        self.meshes: dict[bytes, MeshRuntime] = {}
+        self.peerings: dict[tuple[bytes, bytes], Peering] = {}
+        self.failures: dict[tuple[bytes, bytes], str] = {}
+        self.listening: list[str] = []
+        self._nursery: trio.Nursery | None = None
+        self._handshakes = 0
+        self._hosts: Counter[str] = Counter()
+        self._log = structlog.get_logger("net")
+
+    async def run(
+        self, listen: Sequence[str], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Listen at the given addresses and dial for every mesh, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            for address in listen:
+                self.listening.append(await nursery.start(self._network.listen, address, self._accept))
+            for runtime in self.meshes.values():
+                nursery.start_soon(self._dialer, runtime)
+            task_status.started()
+            await trio.sleep_forever()
+
+    def add_mesh(self, runtime: MeshRuntime) -> None:
+        """Serve one more mesh, from now on."""
+        self.meshes[runtime.mesh_id] = runtime
+        if self._nursery is not None:
+            self._nursery.start_soon(self._dialer, runtime)
+
+    def review(self, runtime: MeshRuntime) -> None:
+        """After membership moved: hang up on those who are out, present anew those who came in, dial again."""
+        core = runtime.engine.core
+        for kid in runtime.engine.connected:
+            if not core.is_member_device(kid) and (runtime.mesh_id, kid) in self.peerings:
+                runtime.engine.hang_up(kid, "NOT_A_MEMBER", "this device speaks for no member of the mesh")
+        runtime.look_again()
+
+    # Answering
+
+    async def _accept(self, stream: trio.abc.Stream, host: str) -> None:
+        full = len(self.peerings) >= CONNECTIONS_MAX or self._handshakes >= HANDSHAKES_MAX
+        if full or self._hosts[host] >= CONNECTIONS_A_HOST_MAX:
+            await trio.aclose_forcefully(stream)
+            return
+        self._hosts[host] += 1
+        try:
+            hosted: Mapping[bytes, Identity] = {mesh_id: r.identity for mesh_id, r in self.meshes.items()}
+            channel = Channel.responder(hosted, self._random_bytes, limits=self._limits)
+            await _Connection(self, stream, channel, host, dialed=False).run()
+        finally:
+            self._hosts[host] -= 1
+            if not self._hosts[host]:
+                del self._hosts[host]
+
+    # Dialing
+
+    async def _dialer(self, runtime: MeshRuntime) -> None:
+        dialing: set[bytes] = set()
+
+        async def keep(kid: bytes) -> None:
+            try:
+                await self._keep_dialing(runtime, kid)
+            finally:
+                dialing.discard(kid)
+
+        async with trio.open_nursery() as nursery:
+            while True:
+                runtime.wake = trio.Event()
+                for kid in await self._candidates(runtime):
+                    if kid not in dialing and len(dialing) < NEIGHBOURS_MAX:
+                        dialing.add(kid)
+                        nursery.start_soon(keep, kid)
+                with trio.move_on_after(30):
+                    await runtime.wake.wait()
+
+    async def _candidates(self, runtime: MeshRuntime) -> list[bytes]:
+        cards: list[Card] = await runtime.engine.read(lambda turn: turn.core.directory.cards(turn.rows))
+        core = runtime.engine.core
+        known = {card.device: card.addresses for card in cards if card.addresses} | runtime.hints
+        wanted = [kid for kid in known if kid != core.device.kid and core.is_member_device(kid)]
+        runtime.hints.update({card.device: card.addresses for card in cards if card.addresses})
+        self._random.shuffle(wanted)
+        return wanted
+
+    async def _keep_dialing(self, runtime: MeshRuntime, kid: bytes) -> None:
+        backoff = BACKOFF_FIRST_SECONDS
+        while runtime.engine.core.is_member_device(kid):
+            if (runtime.mesh_id, kid) in self.peerings:
+                await self._until_gone(runtime, kid)
+                backoff = BACKOFF_FIRST_SECONDS
+            lived = await self.dial(runtime, kid)
+            backoff = BACKOFF_FIRST_SECONDS if lived else min(backoff * 2, BACKOFF_MAX_SECONDS)
+            await trio.sleep(backoff * self._random.uniform(0.5, 1.5))
+
+    async def _until_gone(self, runtime: MeshRuntime, kid: bytes) -> None:
+        while (runtime.mesh_id, kid) in self.peerings:
+            await trio.sleep(1)
+
+    async def dial(self, runtime: MeshRuntime, kid: bytes) -> bool:
+        """Try a device's addresses once; run the channel to its end. True when one was established."""
+        for address in runtime.hints.get(kid, ()):
+            try:
+                with trio.fail_after(DIAL_SECONDS_MAX):
+                    stream = await self._network.dial(address)
+            except (OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
+                self.failures[runtime.mesh_id, kid] = f"{address}: {error}"
+                continue
+            channel = Channel.initiator(
+                runtime.identity,
+                runtime.mesh_id,
+                self._random_bytes,
+                expected_device_kid=kid,
+                expected_static=runtime.statics.get(kid),
+                limits=self._limits,
+            )
+            connection = _Connection(self, stream, channel, address, dialed=True)
+            await connection.run()
+            if connection.established:
+                self.failures.pop((runtime.mesh_id, kid), None)
+                return True
+            self.failures[runtime.mesh_id, kid] = f"{address}: {connection.ended}"
+            if connection.ended.startswith("IK_REFUSED"):
+                runtime.statics.pop(kid, None)
+        return False
+
+
+class _Connection:
+    """One stream and its channel, from the first byte to the last."""
+
+    def __init__(self, net: Net, stream: trio.abc.Stream, channel: Channel, address: str, *, dialed: bool) -> None:
+        self._net, self._stream, self._channel, self._address = net, stream, channel, address
+        self._dialed = dialed
+        self._sealed: list[bytes] = []
+        self._wake = trio.Event()
+        self._outbox = Outbox(self._notify)
+        self._runtime: MeshRuntime | None = None
+        self._peering: Peering | None = None
+        self._stranger_until = float("inf")
+        self.established = False
+        self.ended = ""
+
+    def _notify(self) -> None:
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Converse until the channel or the stream ends; then tell the engine."""
+        self._net._handshakes += 1
+        counted = True
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write, nursery.cancel_scope)
+                await self._apply(self._channel.start(_now_ms()))
+                while not self.ended:
+                    await self._read()
+                    if counted and self._channel.phase is Phase.OPEN:
+                        self._net._handshakes -= 1
+                        counted = False
+                self._notify()
+        finally:
+            self._net._handshakes -= counted
+            await self._gone()
+
+    async def _gone(self) -> None:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+            await trio.aclose_forcefully(self._stream)
+        runtime, peering = self._runtime, self._peering
+        if runtime is None or peering is None:
+            return
+        if runtime.engine.disconnect(peering.kid, self._outbox):
+            self._net.peerings.pop((runtime.mesh_id, peering.kid), None)
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+                await runtime.engine.put(gossip.PeerDown(peering.kid))
+
+    async def _read(self) -> None:
+        deadline = self._channel.deadline_ms
+        at = min(deadline / 1_000 if deadline is not None else float("inf"), self._stranger_until)
+        data: bytes | bytearray | None = None
+        with trio.move_on_at(at):
+            try:
+                data = await self._stream.receive_some(READ_BYTES)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                data = b""
+        if data is None:
+            if trio.current_time() >= self._stranger_until:
+                self._outbox.close("STRANGER_TIMEOUT", "this key is no member; ask again once you were admitted")
+                self._stranger_until = float("inf")
+            await self._apply(self._channel.tick(_now_ms()))
+        elif data:
+            if self._peering is not None:
+                self._peering.bytes_in += len(data)
+            await self._apply(self._channel.receive(bytes(data), _now_ms()))
+        else:
+            await self._apply(self._channel.end_of_stream())
+
+    async def _write(self, scope: trio.CancelScope) -> None:
+        """Send what is sealed; seal what waits in the outbox; end with the channel."""
+        try:
+            while True:
+                messages = self._outbox.drain() if self._channel.phase is Phase.OPEN else []
+                if messages:
+                    self._seal(self._channel.send(messages))
+                if self._sealed:
+                    chunks, self._sealed = self._sealed, []
+                    await self._send(chunks)
+                elif self.ended:
+                    scope.cancel()
+                    return
+                elif self._outbox.closing is not None and self._channel.phase is not Phase.CLOSED:
+                    self._seal(self._channel.close(*self._outbox.closing))
+                else:
+                    await self._wake.wait()
+                    self._wake = trio.Event()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.ended = self.ended or "STREAM_TRUNCATED"
+            scope.cancel()
+
+    async def _send(self, chunks: Sequence[bytes]) -> None:
+        joined = [b"".join(chunks)] if sum(map(len, chunks)) <= JOIN_SMALL_BYTES else chunks
+        for chunk in joined:
+            await self._stream.send_all(chunk)
+            if self._peering is not None:
+                self._peering.bytes_out += len(chunk)
+
+    def _seal(self, effects: Sequence[ChannelEffect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Transmit):
+                self._sealed.append(effect.data)
+            elif isinstance(effect, Closed):
+                self.ended = effect.code
+
+    async def _apply(self, effects: Sequence[ChannelEffect]) -> None:
+        for effect in effects:
+            match effect:
+                case Transmit(data):
+                    self._sealed.append(data)
+                    self._notify()
+                case Established():
+                    await self._meet(effect)
+                case Received(message):
+                    if self._runtime is not None and self._peering is not None:
+                        await self._runtime.engine.put(gossip.Message(self._peering.kid, message))
+                case Closed(code, message, remote):
+                    self.ended = code
+                    self._net._log.info("channel ended", code=code, remote=remote, address=self._address)
+                    self._notify()
+                case _:
+                    assert_never(effect)
+
+    async def _meet(self, met: Established) -> None:
+        runtime, kid = self._net.meshes[met.mesh_id], met.peer_kid
+        former = self._net.peerings.get((met.mesh_id, kid))
+        own = runtime.engine.core.device.kid
+        if former is not None and former.dialed != self._dialed and self._dialed != (own < kid):
+            self._outbox.close("DUPLICATE", "this node is already connected to you")
+            return
+        self.established = True
+        self._runtime = runtime
+        self._peering = Peering(kid, self._address, self._dialed, trio.current_time())
+        self._net.peerings[met.mesh_id, kid] = self._peering
+        runtime.statics[kid] = met.peer_static
+        member = runtime.engine.core.is_member_device(kid)
+        if not member:
+            self._stranger_until = trio.current_time() + STRANGER_SECONDS_MAX
+        runtime.engine.connect(kid, self._outbox)
+        await runtime.engine.put(gossip.PeerUp(kid, member))
+
+
+def _now_ms() -> int:
+    return int(trio.current_time() * 1_000)

@@ -1,1 +1,1 @@
-"""maille: node."""
+"""The node: ledger, gossip and storage put together under trio, with its command line and its control API."""

@@ -1,0 +1,112 @@
+"""Push: new leaves and heartbeats go out as soon as they are stored, to few neighbours; the rest hears of them.
+
+How it works
+    What the engine accepted, and nothing else, is pushed at once to the first EAGER member neighbours, unless they
+    are known to have it: never back to its source. Runs above PUSH_BYTES go as a signed head, and whoever lacks the
+    leaves asks for them. All other members get the signed head a little later (ANNOUNCE_MS), many in one message,
+    if they have not shown in the meantime that they have it. Heartbeats of the eager neighbours take that way too.
+    Pieces of a long feed are not announced; its end is.
+
+What it does not do
+    It guarantees nothing: a lost push is repaired by anti-entropy. It keeps no leaves.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gossip.events import Accepted, Effect, HeadAccepted, LedgerView, Send, SetTimer
+from gossip.peers import EAGER, Peer, Peers
+from gossip.vocabulary import HEADS_MAX, Heads, Runs, encode
+from ledger.feed import SignedHead
+
+PUSH_BYTES: Final = 4 << 10
+"""Leaves up to so many bytes are pushed; more are announced (design.md §5)."""
+ANNOUNCE_MS: Final = 200
+"""How long an announcement waits for company."""
+ANNOUNCE_FEEDS_MAX: Final = 4_096
+"""Feeds that wait to be announced to one peer; beyond, anti-entropy tells it."""
+ANNOUNCE_TIMER: Final = "announce"
+"""The timer of the announcements."""
+
+
+class Broadcast:
+    """What is to be told to whom."""
+
+    def __init__(self, view: LedgerView, peers: Peers) -> None:
+        self._view, self._peers = view, peers
+        self._waiting: dict[bytes, dict[bytes, None]] = {}  # peer -> feeds, in order
+        self._timed = False
+
+    def accepted(self, event: Accepted, now_ms: int) -> list[Effect]:
+        """Push a stored run, or announce it."""
+        run, source = event.run, event.source
+        if run.stop < run.head.size:
+            return []
+        small = sum(map(len, run.raws)) <= PUSH_BYTES
+        data = b""
+        effects: list[Effect] = []
+        for place, peer in enumerate(self._peers.members):
+            if peer.kid == source or _size_known(peer, run.feed) >= run.stop:
+                continue
+            if place >= EAGER:
+                self._wait(peer, run.feed)
+                continue
+            if not data:
+                data = encode(Runs(0, (run,)) if small else Heads(((run.feed, run.head),)))
+            effects.append(Send(peer.kid, data))
+            if small:
+                peer.knows(run.feed, run.stop, run.head.time)
+        return effects + self._timer(now_ms)
+
+    def head_accepted(self, event: HeadAccepted, now_ms: int) -> list[Effect]:
+        """Pass a heartbeat on, if it is the newest."""
+        if self._view.signed_head(event.feed) != event.head:
+            return []
+        for peer in self._peers.members[:EAGER]:
+            if peer.kid != event.source and not _has(peer, event.feed, event.head):
+                self._wait(peer, event.feed)
+        return self._timer(now_ms)
+
+    def flush(self) -> list[Effect]:
+        """Send what has waited."""
+        self._timed = False
+        waiting, self._waiting = self._waiting, {}
+        effects: list[Effect] = []
+        for kid, feeds in waiting.items():
+            peer = self._peers.get(kid)
+            if peer is not None and peer.member:
+                effects += tell(peer, self._view, list(feeds))
+        return effects
+
+    def _wait(self, peer: Peer, feed: bytes) -> None:
+        feeds = self._waiting.setdefault(peer.kid, {})
+        if len(feeds) < ANNOUNCE_FEEDS_MAX:
+            feeds[feed] = None
+
+    def _timer(self, now_ms: int) -> list[Effect]:
+        if self._timed or not self._waiting:
+            return []
+        self._timed = True
+        return [SetTimer(ANNOUNCE_TIMER, now_ms + ANNOUNCE_MS)]
+
+
+def tell(peer: Peer, view: LedgerView, feeds: list[bytes]) -> list[Effect]:
+    """Send the newest heads of feeds to a peer, without those it is known to have."""
+    heads = []
+    for feed in feeds:
+        head = view.signed_head(feed)
+        if head is not None and not _has(peer, feed, head):
+            heads.append((feed, head))
+            # Its size is not noted: a head tells of leaves, it does not bring them.
+            peer.knows(feed, 0, head.time)
+    return [Send(peer.kid, encode(Heads(tuple(heads[at : at + HEADS_MAX])))) for at in range(0, len(heads), HEADS_MAX)]
+
+
+def _size_known(peer: Peer, feed: bytes) -> int:
+    return (peer.known.get(feed) or (0, 0))[0]
+
+
+def _has(peer: Peer, feed: bytes, head: SignedHead) -> bool:
+    size, time = peer.known.get(feed) or (0, -1)
+    return size >= head.size and time >= head.time

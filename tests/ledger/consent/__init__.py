@@ -1,0 +1,1 @@
+"""Tests of the consent record, its disclosures, the gate and the wallet."""

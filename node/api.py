@@ -1,0 +1,111 @@
+"""The control API: every operation of the table over HTTP and JSON, on the node's unix socket (design.md §7).
+
+How it works
+    `POST /v1/NOUN/VERB` takes the arguments as a JSON object (none: no body) and answers with the result;
+    an operation that only reads also answers GET with its arguments in the query. A refusal is a JSON object
+    {code, message, field, theirs, exit} under the status that node/exits.py names. `/openapi.json` describes it all.
+    Caller and node name the major version of the API in the header `maille-api`; another one is refused.
+
+What it does not do
+    No authentication of its own: the socket's mode (0600, in a directory of mode 0700) lets the owner alone in.
+    It binds nothing: node/daemon.py serves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ledger.errors import LocalError, MailleError, RemoteError
+from node.exits import REFUSED, STATUS, exit_of
+from node.openapi import API_VERSION, Refusal, describe
+from node.operation import Operation, fields
+
+BODY_BYTES_MAX: Final = 64 * 2**20
+"""Largest request, in bytes: a file of readings travels in one."""
+VERSION_HEADER: Final = "maille-api"
+
+_JSON: Final = "application/json"
+_Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def make_app(node: Any, operations: Iterable[Operation], version: str) -> Starlette:
+    """Return the ASGI application. `node`: handed to every handler. `version`: of the program."""
+    rows = [row for row in operations if not row.local]
+    document = msgspec.json.encode(describe(rows, version))
+
+    async def openapi(_: Request) -> Response:
+        return _response(document, 200)
+
+    routes = [Route("/openapi.json", openapi, methods=["GET"])]
+    for row in rows:
+        methods = ["GET", "POST"] if row.reads else ["POST"]
+        routes.append(Route(row.path, _endpoint(node, row), methods=methods))
+    return Starlette(routes=routes)
+
+
+def _endpoint(node: Any, row: Operation) -> _Endpoint:
+    decoder = msgspec.json.Decoder(row.args)
+
+    async def answer(request: Request) -> Response:
+        try:
+            _check_version(request)
+            args = _from_query(row, request) if request.method == "GET" else await _from_body(decoder, request)
+            return _response(msgspec.json.encode(await row.handler(node, args)), 200)
+        except MailleError as error:
+            return _refused(error)
+        except msgspec.ValidationError as error:
+            return _refused(LocalError("USAGE", f"The arguments are not as they should be: {error}."))
+        except msgspec.DecodeError as error:
+            return _refused(LocalError("USAGE", f"The body is not JSON: {error}."))
+        except Exception:
+            structlog.get_logger("api").exception("operation failed", operation=row.name)
+            told = "The node failed at this; its log says more. It is a fault of the program, not of the request."
+            return _refused(LocalError("INTERNAL", told), 500)
+
+    return answer
+
+
+def _check_version(request: Request) -> None:
+    named = request.headers.get(VERSION_HEADER)
+    if named is not None and named != str(API_VERSION):
+        told = f"The command speaks version {named} of the control API, the node {API_VERSION}; use one release."
+        raise LocalError("API_VERSION", told)
+
+
+async def _from_body(decoder: msgspec.json.Decoder[Any], request: Request) -> Any:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_BYTES_MAX:
+            raise LocalError("USAGE", f"A request has at most {BODY_BYTES_MAX} bytes; send less at once.")
+    return decoder.decode(bytes(body) or b"{}")
+
+
+def _from_query(row: Operation, request: Request) -> Any:
+    values: dict[str, Any] = {}
+    lists = {field.name for field in fields(row.args) if getattr(field.plain, "__origin__", None) is tuple}
+    for name in request.query_params:
+        found = request.query_params.getlist(name)
+        if len(found) > 1 and name not in lists:
+            raise LocalError("USAGE", "This argument is given more than once.", field=name)
+        values[name] = found if name in lists else found[0]
+    return msgspec.convert(values, row.args, strict=False)
+
+
+def _refused(error: MailleError, status: int | None = None) -> Response:
+    exit_code = exit_of(error.code)
+    refusal = Refusal(error.code, error.message, error.field, isinstance(error, RemoteError), exit_code)
+    return _response(msgspec.json.encode(refusal), status or STATUS.get(exit_code, STATUS[REFUSED]))
+
+
+def _response(body: bytes, status: int) -> Response:
+    headers = {VERSION_HEADER: str(API_VERSION), "cache-control": "no-store", "x-content-type-options": "nosniff"}
+    return Response(body, status, headers, _JSON)

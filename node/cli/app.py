@@ -1,0 +1,252 @@
+"""From the table of operations to commands: options from the fields of a Struct, one way to run each.
+
+How it works
+    Each operation becomes a cyclopts command whose signature is made from its argument Struct, with the options
+    that every command has (--data-dir, --json) and those its marks ask for (--yes, --passphrase-file, --to). The
+    command collects the arguments, runs the operation here or in the node, shows the result and returns the exit code.
+    An error is one sentence on standard error, with its code.
+
+What it does not do
+    No operation is written here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, get_args, get_origin
+
+import msgspec
+from cyclopts import App, CycloptsError, Parameter
+
+from ledger.errors import MailleError
+from node.cli.terminal import Terminal, ask_secret, read_content, read_secret, write_new
+from node.config import data_directory, socket_path
+from node.exits import OK, USAGE, exit_of, usage
+from node.operation import Args, FieldRow, Operation, Result, fields
+from node.operations import NOUNS, OPERATIONS
+
+ABOUT: Final = "A mesh of peers in which energy data flows only under a consent that anyone can verify."
+_COMMON: Final = "every command"
+_CANCELLED: Final = 130  # as the shell reports a command ended by Ctrl-C
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """The options that commands share."""
+
+    data_dir: Path | None = None
+    as_json: bool = False
+    yes: bool = False
+    passphrase_file: Path | None = None
+    to: Path | None = None
+
+
+def build(operations: Iterable[Operation] = OPERATIONS, version: str | None = None) -> App:
+    """Return the whole command line."""
+    app = App(name="maille", help=ABOUT, version=version or _version, version_flags=["--version"])
+    groups: dict[str, App] = {}
+    for operation in operations:
+        command = _command(operation)
+        if operation.noun is None:
+            app.command(command, name=operation.verb)
+            continue
+        if operation.noun not in groups:
+            groups[operation.noun] = App(name=operation.noun, help=NOUNS.get(operation.noun, ""), version_flags=[])
+            app.command(groups[operation.noun])
+        groups[operation.noun].command(command, name=operation.verb)
+    return app
+
+
+def run(argv: list[str], operations: Iterable[Operation] = OPERATIONS) -> int:
+    """Run one command and return its exit code. Nothing but the result goes to standard output."""
+    try:
+        found = build(operations)(argv, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+        return found if isinstance(found, int) else OK
+    except CycloptsError as error:
+        return _complain(_one_line(error), "USAGE", USAGE)
+    except MailleError as error:
+        where = f"{error.field}: " if error.field else ""
+        return _complain(where + error.message, error.code, exit_of(error.code))
+    except msgspec.ValidationError as error:
+        return _complain(f"{_named(error)}.", "USAGE", USAGE)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except KeyboardInterrupt:
+        return _CANCELLED
+
+
+def _complain(sentence: str, code: str, exit_code: int) -> int:
+    print(f"maille: {sentence} [{code}]", file=sys.stderr)
+    return exit_code
+
+
+def _one_line(error: CycloptsError) -> str:
+    told = " ".join(str(error).split())
+    return f"{told.removesuffix('.')}. Try --help."
+
+
+def _named(error: msgspec.ValidationError) -> str:
+    """Return what is wrong with an argument, with its option's name."""
+    return re.sub(r" - at `\$\.([\w.\[\]]+)`", lambda found: f" (at --{found[1].replace('_', '-')})", str(error))
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("maille")
+
+
+# Signatures
+
+
+def _command(operation: Operation) -> Callable[..., int]:
+    rows = [row for row in fields(operation.args) if "hidden" not in row.marks]
+    signature = _signature(operation, rows)
+
+    def command(*given: Any, **named: Any) -> int:
+        bound = signature.bind(*given, **named)
+        bound.apply_defaults()
+        values = dict(bound.arguments)
+        common = Common(
+            values.pop("data_dir", None),
+            values.pop("json_", False),
+            values.pop("yes", False),
+            values.pop("passphrase_file", None),
+            values.pop("to", None),
+        )
+        return perform(operation, values, common)
+
+    command.__signature__ = signature  # type: ignore[attr-defined]
+    command.__name__ = operation.name.replace(" ", "_")
+    command.__doc__ = operation.help
+    return command
+
+
+def _signature(operation: Operation, rows: Iterable[FieldRow]) -> inspect.Signature:
+    own = [_parameter(row) for row in rows]
+    own.sort(key=lambda parameter: (parameter.kind, parameter.default is not inspect.Parameter.empty))
+    shared = [
+        _option("data_dir", Path | None, None, "The node's directory.", env_var="MAILLE_DATA_DIR"),
+        _option("json_", bool, False, "Print the result as JSON.", name="--json"),
+    ]
+    if operation.confirm:
+        shared.append(_option("yes", bool, False, "Do it without being asked."))
+    if operation.keys:
+        shared.append(_option("passphrase_file", Path | None, None, "File whose first line is the passphrase."))
+    if content_field(operation.result) is not None:
+        shared.append(_option("to", Path | None, None, "The file to write. Default: standard output, if no terminal."))
+    return inspect.Signature([*own, *shared])
+
+
+def _option(field: str, kind: Any, default: Any, text: str, **more: Any) -> inspect.Parameter:
+    parameter = Parameter(help=text, negative="", group=_COMMON, **more)
+    annotation = Annotated[kind, parameter]
+    return inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _parameter(row: FieldRow) -> inspect.Parameter:
+    name, kind, text = row.name, row.type, row.text
+    if "secret" in row.marks:
+        name, kind = f"{row.name}_file", Path | None
+        text = f"{row.text} First line of this file; asked for if there is a terminal."
+    elif "content" in row.marks:
+        kind = str | None if row.optional else str
+        text = f"{row.text} A file, or - for standard input" + (", or the text itself." if row.plain is str else ".")
+    elif get_origin(row.plain) is tuple:
+        kind = list[get_args(row.plain)[0]] | None  # type: ignore[misc] # given once for each item
+    positional = "positional" in row.marks
+    place = inspect.Parameter.POSITIONAL_OR_KEYWORD if positional else inspect.Parameter.KEYWORD_ONLY
+    default = inspect.Parameter.empty if row.required and "secret" not in row.marks else row.default
+    if default is msgspec.NODEFAULT or default == ():
+        default = None
+    marks = Parameter(help=text, negative="", show_default=default not in (None, "", False, inspect.Parameter.empty))
+    return inspect.Parameter(name, place, default=default, annotation=Annotated[kind, marks])
+
+
+# Running
+
+
+def perform(operation: Operation, values: dict[str, Any], common: Common) -> int:
+    """Run one operation with what the command line gave, show its result, and return the exit code."""
+    data_dir = data_directory(common.data_dir)
+    terminal = Terminal(data_dir, quiet=common.as_json, passphrase_file=common.passphrase_file, yes=common.yes)
+    args = collect(operation, values)
+    to = _destination(operation, common)
+    if operation.confirm:
+        terminal.confirm(operation.confirm)
+    if operation.local:
+        result = operation.handler(terminal, args)
+    else:
+        from node.client import Client
+
+        result = Client(socket_path(data_dir)).call(operation, args)
+    _show(operation, result, common.as_json, to)
+    return operation.exit_of(result)
+
+
+def collect(operation: Operation, values: dict[str, Any]) -> Args:
+    """Return the argument Struct: files read, secrets asked for, everything checked. Raises LocalError USAGE."""
+    given: dict[str, Any] = {}
+    for row in fields(operation.args):
+        if "secret" in row.marks:
+            path = values.get(f"{row.name}_file")
+            if path is not None:
+                given[row.name] = read_secret(path)
+            elif row.required:
+                given[row.name] = ask_secret(row.text, f"--{row.name.replace('_', '-')}-file FILE")
+            continue
+        value = values.get(row.name)
+        if value is None:
+            continue
+        if "content" in row.marks:
+            raw = read_content(value, text=row.plain is str, field=row.name)
+            value = _as_text(raw, row.name) if row.plain is str else raw
+        given[row.name] = value
+    return msgspec.convert(given, operation.args)
+
+
+def _as_text(raw: bytes, field: str) -> str:
+    try:
+        return raw.decode().strip()
+    except UnicodeDecodeError:
+        raise usage("This is not UTF-8 text.", field) from None
+
+
+def content_field(result: type[Result]) -> FieldRow | None:
+    """Return the field of a result that a command writes to a file, if there is one."""
+    return next((row for row in fields(result) if "content" in row.marks), None)
+
+
+def _destination(operation: Operation, common: Common) -> Path | None:
+    if content_field(operation.result) is None or common.to is not None or common.as_json:
+        return common.to
+    if sys.stdout.isatty():
+        raise usage("The result is a file; name it with --to FILE, or send standard output somewhere.")
+    return None
+
+
+def _show(operation: Operation, result: Any, as_json: bool, to: Path | None) -> None:
+    row = content_field(operation.result)
+    if row is not None:
+        content = getattr(result, row.name)
+        data = content.encode() if isinstance(content, str) else content
+        if to is not None:
+            write_new(to, data)
+            result = msgspec.structs.replace(result, **{row.name: type(content)()})
+        elif not as_json:
+            sys.stdout.buffer.write(data)
+            return
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+        return
+    from node.cli.render import show
+
+    show(operation.render(result) if operation.render else result)

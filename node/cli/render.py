@@ -1,0 +1,107 @@
+"""Shows a result to a person: lines and tables, made from its Struct alone.
+
+How it works
+    Simple fields become lines "name  value"; a list of Structs becomes a table; a Struct inside becomes an indented
+    part. Times are shown in UTC (RFC 3339) and as how long ago. Tables go through rich, which honours NO_COLOR and
+    uses no colour where standard output is no terminal.
+
+What it does not do
+    No output for machines: that is --json.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+WIDTH_PIPED: Final = 400  # columns where no terminal tells its own
+
+_STEPS: Final = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+def show(result: Any) -> None:
+    """Print a result (a Struct, or text that an operation rendered itself)."""
+    if isinstance(result, str):
+        print(result)
+        return
+    print("\n".join(lines(result)) or "Nothing.")
+
+
+def lines(result: msgspec.Struct, indent: int = 0) -> list[str]:
+    """Return the lines that show a Struct."""
+    values = {name: getattr(result, name) for name in result.__struct_fields__}
+    plain = {name: value for name, value in values.items() if _is_plain(value)}
+    width = max((len(name) for name in plain), default=0)
+    margin = " " * indent
+    found = [
+        f"{margin}{_title(name):<{width}}  {_text(value)}" for name, value in plain.items() if value not in ("", ())
+    ]
+    for name, value in values.items():
+        if isinstance(value, msgspec.Struct):
+            found += ["", f"{margin}{_title(name)}", *lines(value, indent + 2)]
+        elif not _is_plain(value) and value:
+            found += ["", f"{margin}{_title(name)}", *(margin + line for line in table(value))]
+    return found[1:] if found[:1] == [""] else found
+
+
+def table(rows: Sequence[msgspec.Struct]) -> list[str]:
+    """Return a list of Structs of one kind as the lines of a table; columns that are empty throughout are left out."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    names = [n for n in rows[0].__struct_fields__ if any(_text(getattr(row, n)) for row in rows)]
+    drawn = Table(*map(_title, names), box=SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        drawn.add_row(*(Text(_text(getattr(row, name)), overflow="fold") for name in names))
+    terminal = sys.stdout.isatty()
+    console = Console(file=sys.stdout, width=None if terminal else WIDTH_PIPED, markup=False, highlight=False)
+    with console.capture() as capture:
+        console.print(drawn)
+    return [line.rstrip() for line in capture.get().splitlines() if line.strip()]
+
+
+def ago(then: datetime, now: datetime | None = None) -> str:
+    """Return how long ago (or ahead) a time is, in its largest unit: "3 min ago", "in 2 days"."""
+    seconds = round(((now or datetime.now(UTC)) - then).total_seconds())
+    for unit, length in _STEPS:
+        count = abs(seconds) // length
+        if count:
+            name = unit + ("s" if unit == "day" and count > 1 else "")
+            return f"{count} {name} ago" if seconds > 0 else f"in {count} {name}"
+    return "now"
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return not any(isinstance(item, msgspec.Struct) for item in value)
+    return not isinstance(value, msgspec.Struct)
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _text(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} ({ago(value)})"
+        case bytes():
+            return f"{len(value)} bytes"
+        case list() | tuple():
+            return ", ".join(_text(item) for item in value)
+        case dict():
+            return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
+        case msgspec.Struct():
+            return "; ".join(f"{_title(n)} {_text(getattr(value, n))}" for n in value.__struct_fields__)
+        case _:
+            return str(value)

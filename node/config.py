@@ -1,0 +1,261 @@
+"""Where a node lives and how it is set: the data directory, its lock, and config.toml.
+
+| in the data directory (0700) | what |
+|---|---|
+| `config.toml` | settings, for a person to edit (`Config`) |
+| `keys/` | root.key, static.key, vault.key, device-MESH.key (node/keystore.py) |
+| `meshes/NAME/ledger`, `meshes/NAME/vault` | one ledger and one vault for each mesh |
+| `control.sock` | the control API of the running node |
+| `lock` | held while a node runs, or a command that must not meet a running one |
+
+How it works
+    The directory is --data-dir, else MAILLE_DATA_DIR, else systemd's STATE_DIRECTORY, else /var/lib/maille for
+    root on Linux, else the user's own data directory. `Home` knows the paths. The settings are read whole and
+    strictly: an unknown or wrong field is refused with its line.
+
+What it does not do
+    It opens no store and no key, and never writes config.toml again after `init`: it belongs to the operator.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ledger.errors import LocalError
+from node.exits import not_found
+
+LISTEN: Final = "127.0.0.1:8470"
+"""Where a new node listens unless it is told otherwise: reachable from this machine alone."""
+SOCKET_PATH_BYTES_MAX: Final = 100
+"""A unix socket's path is limited to 104 or 108 bytes by the system."""
+ADDRESSES_MAX: Final = 8
+CONFIG_BYTES_MAX: Final = 64 * 1024
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+
+Address = Annotated[str, Meta(pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$", max_length=128)]
+"""host:port, or [v6]:port."""
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The settings. `listen`: where to accept peers. `advertise`: where others reach us; empty: as we listen."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    listen: Annotated[tuple[Address, ...], Meta(max_length=ADDRESSES_MAX)] = (LISTEN,)
+    advertise: Annotated[tuple[Address, ...], Meta(max_length=ADDRESSES_MAX)] = ()
+    log_format: Literal["auto", "json", "console"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    workers: Annotated[int, Meta(ge=0, le=64)] | None = None
+
+
+def data_directory(given: Path | None = None) -> Path:
+    """Return the data directory, absolute; it need not exist."""
+    if given is not None:
+        return given.absolute()
+    for variable in ("MAILLE_DATA_DIR", "STATE_DIRECTORY"):
+        if os.environ.get(variable):
+            return Path(os.environ[variable]).absolute()
+    if os.geteuid() == 0 and sys.platform == "linux":
+        return Path("/var/lib/maille")
+    from platformdirs import user_data_path
+
+    return user_data_path("maille", appauthor=False)
+
+
+def socket_path(data_dir: Path) -> Path:
+    """Return the control socket's path. Raises LocalError PATH_TOO_LONG."""
+    path = data_dir / "control.sock"
+    if len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
+        raise LocalError("PATH_TOO_LONG", f"{path} is too long for a socket's name; choose a shorter --data-dir.")
+    return path
+
+
+def check_name(name: str, field: str = "name") -> str:
+    """Return a local name (of a mesh) that can be a file's name. Raises LocalError BAD_NAME."""
+    if not _NAME.fullmatch(name):
+        told = f"{name!r} cannot be a name here: 1 to 40 small letters, digits and hyphens."
+        raise LocalError("BAD_NAME", told, field=field)
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The paths of one data directory."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        """config.toml."""
+        return self.path / "config.toml"
+
+    @property
+    def keys(self) -> Path:
+        """The directory of the keys."""
+        return self.path / "keys"
+
+    @property
+    def meshes(self) -> Path:
+        """The directory of the meshes, one directory each."""
+        return self.path / "meshes"
+
+    @property
+    def socket(self) -> Path:
+        """The control socket. Raises LocalError PATH_TOO_LONG."""
+        return socket_path(self.path)
+
+    def mesh(self, name: str) -> Path:
+        """The directory of one mesh."""
+        return self.meshes / check_name(name, "mesh")
+
+    def mesh_names(self) -> list[str]:
+        """The meshes there are; what a crash or a person left beside them is not counted."""
+        if not self.meshes.is_dir():
+            return []
+        return sorted(p.name for p in self.meshes.iterdir() if _NAME.fullmatch(p.name) and (p / "ledger").is_dir())
+
+    def require_free(self) -> None:
+        """Refuse a directory that holds a node. Raises LocalError NODE_EXISTS."""
+        if self.config_file.exists() or self.keys.exists():
+            told = f"There is a node in {self.path} already; run it, or choose another --data-dir."
+            raise LocalError("NODE_EXISTS", told)
+
+    def create(self, config: Config) -> None:
+        """Make the directory and its settings. Raises LocalError NODE_EXISTS, DIRECTORY_REFUSED."""
+        self.require_free()
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.chmod(0o700)
+            self.meshes.mkdir(mode=0o700, exist_ok=True)
+            young = self.config_file.with_suffix(".partial")
+            young.write_text(as_toml(config), encoding="utf-8")
+            young.replace(self.config_file)
+        except OSError as error:
+            told = f"{self.path} cannot be made: {error.strerror}."
+            raise LocalError("DIRECTORY_REFUSED", told) from None
+
+    def config(self) -> Config:
+        """Read the settings. Raises LocalError NOT_FOUND (no node here), CONFIG_INVALID (naming line and field)."""
+        try:
+            with self.config_file.open("rb") as file:
+                raw = file.read(CONFIG_BYTES_MAX + 1)
+        except FileNotFoundError:
+            raise not_found(f"There is no node in {self.path}; make one with `maille node init`.") from None
+        except OSError as error:
+            raise LocalError("CONFIG_INVALID", f"{self.config_file} cannot be read: {error.strerror}.") from None
+        return read_config(raw, str(self.config_file))
+
+    def lock(self) -> Lock:
+        """Take the data directory for this process. Raises LocalError NODE_RUNNING."""
+        return Lock(self.path)
+
+
+class Lock:
+    """A held data directory. The system lets go of it when the process ends, however it ends."""
+
+    def __init__(self, data_dir: Path) -> None:
+        """Take the lock. Raises LocalError NODE_RUNNING when another process holds it, NOT_FOUND."""
+        try:
+            self._descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            raise not_found(f"There is no node in {data_dir}; make one with `maille node init`.") from None
+        except OSError as error:
+            raise LocalError("DIRECTORY_REFUSED", f"{data_dir} cannot be used: {error.strerror}.") from None
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(self._descriptor, 20).decode("ascii", "replace").strip()
+            os.close(self._descriptor)
+            told = f"Process {holder or 'unknown'} runs on {data_dir}; stop it first, or choose another --data-dir."
+            raise LocalError("NODE_RUNNING", told) from None
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let go; a second call does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Lock:
+        """Hold it for a with-block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go."""
+        self.release()
+
+
+def read_config(raw: bytes, name: str) -> Config:
+    """Read settings from TOML. `name`: of the file, for errors. Raises LocalError CONFIG_INVALID."""
+    if len(raw) > CONFIG_BYTES_MAX:
+        raise LocalError("CONFIG_INVALID", f"It has more than {CONFIG_BYTES_MAX} bytes.", field=name)
+    text = raw.decode(errors="replace")
+    try:
+        raw.decode()
+        return msgspec.convert(tomllib.loads(text), Config)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise LocalError("CONFIG_INVALID", "This line is not UTF-8 text.", field=f"{name}, line {line}") from None
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r" \(at line (\d+), column (\d+)\)", str(error))
+        where = f"{name}, line {found[1]}, column {found[2]}" if found else f"{name}, end"
+        told = str(error).split(" (at ")[0]
+        raise LocalError("CONFIG_INVALID", f"This is not TOML: {told}.", field=where) from None
+    except msgspec.ValidationError as error:
+        where = f"{name}{_line_of(str(error), text)}"
+        raise LocalError("CONFIG_INVALID", f"{error}.", field=where) from None
+
+
+def _line_of(told: str, text: str) -> str:
+    """Return ", line N" of the field that msgspec names, where it can be found."""
+    found = re.search(r"unknown field `(\w+)`|`\$\.(\w+)", told)
+    key = found and (found[1] or found[2])
+    for number, line in enumerate(text.splitlines(), start=1):
+        if key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
+            return f", line {number}"
+    return ""
+
+
+def as_toml(config: Config) -> str:
+    """Return the settings as the file that `init` writes."""
+    workers = "# workers = 1" if config.workers is None else f"workers = {config.workers}"
+    return f"""\
+# Settings of a maille node. Read at start; `maille node run` refuses what it does not understand.
+
+# What other members see beside our key.
+name = {_string(config.name)}
+
+# Where we accept peers, as host:port. Nothing here: we only dial, which is enough if others can be reached.
+listen = {_strings(config.listen)}
+
+# Where others reach us, if that differs (behind a router, or when listening on 0.0.0.0).
+advertise = {_strings(config.advertise)}
+
+# auto (json unless a terminal reads it), json or console; debug, info, warning or error.
+log_format = {_string(config.log_format)}
+log_level = {_string(config.log_level)}
+
+# Processes that verify signatures in bulk; by default one less than the processors, at least one.
+{workers}
+"""
+
+
+def _string(value: str) -> str:
+    # A JSON string is a basic string of TOML; DEL is the one character JSON leaves bare and TOML does not take.
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
+
+
+def _strings(values: Sequence[str]) -> str:
+    return f"[{', '.join(map(_string, values))}]"

@@ -1,0 +1,42 @@
+"""The table of operations: every command and every path of the control API (design.md §7).
+
+How it works
+    `OPERATIONS` is read from the modules of `node/ops`, in the order in which `NOUNS` names them. `node/operation.py`
+    says how to write one.
+
+What it does not do
+    It holds no handler and imports nothing heavy: the command line reads it at each start.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+from node.operation import Operation
+
+NOUNS: Final = {
+    "node": "This node: make it, run it, see how it is.",
+    "key": "The keys of this node.",
+}
+"""Nouns with their one line of help, in the order of `maille --help`. Each is the module node/ops/NOUN.py."""
+
+ALONE: Final = ()
+"""Modules of node/ops whose commands have one word."""
+
+
+def _collect() -> tuple[Operation, ...]:
+    found: list[Operation] = []
+    for module in (*NOUNS, *ALONE):
+        held = vars(import_module(f"node.ops.{module}")).values()
+        found.extend(value for value in held if isinstance(value, Operation) and value not in found)
+    return tuple(found)
+
+
+OPERATIONS: Final = _collect()
+"""Every operation, once."""
+
+
+def find(noun: str | None, verb: str) -> Operation | None:
+    """Return one operation by name, or None."""
+    return next((one for one in OPERATIONS if (one.noun, one.verb) == (noun, verb)), None)

@@ -9,7 +9,7 @@ How it works
 
     The protected header is a map with labels in deterministic order:
       1 alg, 4 kid, 15 claims {1 iss, 2 sub, 6 iat, 7 cti}, 16 typ, -70000 seen, -70001 mesh id, -70002 epoch.
-    The order is fixed, so the header is read by position after one dictionary look-up a label.
+    ledger/entry.cddl says the same as CDDL.
 
 What it does not do
     It knows nothing of feeds or of effect: an entry may be well formed, signed, and void (state, governance).
@@ -19,6 +19,7 @@ What it does not do
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -41,6 +42,7 @@ SUB_LENGTH_MAX: Final = 160  # characters
 TIME_MAX: Final = 2**40  # seconds; the year 36812: a bound for arithmetic, not a promise
 _TYP_HEAD: Final = "application/vnd.maille."
 _TYP_TAIL: Final = "+cose"
+_KIND: Final = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
 _SIG_HEAD: Final = b"\x84\x6aSignature1"
 
 
@@ -73,25 +75,16 @@ class Entry:
 
         Raises RemoteError with codes CBOR_*, ENTRY_*, PAYLOAD_*, BAD_SIGNATURE, WEAK_KEY, BAD_DID_KEY.
         """
-        entry = cls.parse(raw)
+        entry, protected, payload = _open(cls, raw)
         keys.check_public_key(entry.signer)
-        protected, _, payload, signature = _parts(raw)
-        if not keys.verify(entry.signer, _to_be_signed(protected, payload), signature):
+        if not keys.verify(entry.signer, _to_be_signed(protected, payload), raw[-64:]):
             raise RemoteError("BAD_SIGNATURE", "the signature does not match the entry; ask its sender for it again")
         return entry
 
     @classmethod
     def parse(cls, raw: bytes) -> Entry:
         """Do what `decode` does, except for the signature: for bytes this node has already verified."""
-        protected, unprotected, payload, signature = _parts(raw)
-        if unprotected != {}:
-            raise RemoteError("ENTRY_UNPROTECTED", "the unprotected header must be empty", field="unprotected")
-        if len(signature) != 64:
-            raise RemoteError("ENTRY_MALFORMED", "the signature must be 64 bytes", field="signature")
-        header = codec.decode(protected)
-        if type(header) is not dict:
-            raise RemoteError("ENTRY_MALFORMED", "the protected header must be a map", field="protected")
-        return _read(cls, raw, header, codec.decode(payload))
+        return _open(cls, raw)[0]
 
     @property
     def signature(self) -> bytes:
@@ -104,12 +97,19 @@ class Entry:
         return self.kind in kinds.KINDS
 
 
-def _parts(raw: bytes) -> tuple[bytes, Any, bytes, bytes]:
-    """Return (protected, unprotected, payload, signature) of a COSE_Sign1."""
+def _open(cls: type[Entry], raw: bytes) -> tuple[Entry, bytes, bytes]:
+    """Return the entry, and the two byte strings its signature covers: protected header and payload."""
     protected, unprotected, payload, signature = codec.decode_sign1(raw)
-    if type(protected) is bytes and type(payload) is bytes and type(signature) is bytes:
-        return protected, unprotected, payload, signature
-    raise RemoteError("ENTRY_MALFORMED", "header, payload and signature must be byte strings")
+    if type(protected) is not bytes or type(payload) is not bytes or type(signature) is not bytes:
+        raise RemoteError("ENTRY_MALFORMED", "header, payload and signature must be byte strings")
+    if unprotected != {}:
+        raise RemoteError("ENTRY_UNPROTECTED", "the unprotected header must be empty", field="unprotected")
+    if len(signature) != 64:
+        raise RemoteError("ENTRY_MALFORMED", "the signature must be 64 bytes", field="signature")
+    header = codec.decode(protected)
+    if type(header) is not dict:
+        raise RemoteError("ENTRY_MALFORMED", "the protected header must be a map", field="protected")
+    return _read(cls, raw, header, codec.decode(payload)), protected, payload
 
 
 def _read(cls: type[Entry], raw: bytes, header: dict[Any, Any], payload: Any) -> Entry:
@@ -132,15 +132,22 @@ def _read(cls: type[Entry], raw: bytes, header: dict[Any, Any], payload: Any) ->
         raise RemoteError("ENTRY_MESH", "every entry but the genesis names its mesh by 32 bytes", field="mesh_id")
     if not _is_hash(epoch, optional=True):
         raise RemoteError("ENTRY_EPOCH", "an epoch reference is 32 bytes", field="epoch")
-    kinds.check(kind, thing[0], payload, epoch is not None)
+    if kind == "consent.grant" and len(raw) > kinds.GRANT_BYTES_MAX:
+        raise RemoteError(
+            "ENTRY_TOO_LARGE", f"a grant is at most {kinds.GRANT_BYTES_MAX} bytes: a withdrawal carries it"
+        )
+    kinds.check(kind, thing, payload, epoch is not None)
     return cls(hashlib.sha256(raw).digest(), raw, kind, signer, kid, thing, iat, cti, seen, mesh_id, epoch, payload)
 
 
 def kind_of_typ(typ: object) -> str:
-    """Return the kind in a media type "application/vnd.maille.<kind>+cose". Raises RemoteError ENTRY_TYPE."""
+    """Return the kind in a media type "application/vnd.maille.<kind>+cose". Raises RemoteError ENTRY_TYPE.
+
+    A kind is lower-case words joined by dots; unknown ones pass.
+    """
     if type(typ) is str and len(typ) <= 100 and typ.startswith(_TYP_HEAD) and typ.endswith(_TYP_TAIL):
         kind = typ[len(_TYP_HEAD) : -len(_TYP_TAIL)]
-        if kind and kind.isascii():
+        if kind in kinds.KINDS or _KIND.fullmatch(kind):
             return kind
     raise RemoteError("ENTRY_TYPE", "the type must be application/vnd.maille.<kind>+cose", field="typ")
 

@@ -1,16 +1,11 @@
-"""A device's feed: the rules of its leaves, and what a node holds of it (ledger.md §4).
+"""A device's feed: what a leaf and a signed head are, and the bounds on both (ledger.md §4).
 
 How it works
-    A feed is an RFC 9162 log of entry ids, kept by one device. Three rules are judged when a leaf arrives, each a
-    pure function of the entry's bytes and of the prefix below it. An entry that breaks one is kept as a *void
-    leaf* with its code, so that a feed has no holes:
-      F1 an entry belongs to this mesh (a genesis is the mesh's own);
-      F2 an entry that a device signs stands in that device's own feed, and names the feed's size and root at
-         signing: the signature fixes the position, so a device cannot claim an older view without a fork;
-      F3 `iat` is not before any `iat` in the entry's own closure, as far as the closure is held.
+    A feed is an RFC 9162 log of entry ids, kept by one device. The rules a leaf is held to are in `judge`; an entry
+    that breaks one keeps its place as a *void leaf*, so that a feed has no holes.
 
 What it does not do
-    It stores nothing and checks no signature. Whether a sound leaf has an effect is the fold's to say.
+    It stores nothing and checks no signature.
 """
 
 from __future__ import annotations
@@ -20,13 +15,11 @@ from typing import Any, Final
 
 from ledger.checkpoint import Head
 from ledger.entry import Entry
-from ledger.kinds import KINDS, Signer
 from ledger.merkle import EMPTY_ROOT
 
 AHEAD_SECONDS_MAX: Final = 120  # an entry or checkpoint dated further ahead waits (ledger.md §4)
 FEED_LEAVES_MAX: Final = 2**40
-
-SOUND: Final = ""  # the verdict of a leaf that is not void
+RUN_LEAVES_MAX: Final = 4_096  # leaves in one ingested run
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +45,24 @@ class SignedHead:
         return [self.size, self.root, self.time, self.signature]
 
 
-def judge(entry: Entry, mesh_id: bytes, feed: bytes, index: int, root: bytes, closure_iat: int) -> str:
-    """Return SOUND, or the code of the first rule that the entry breaks as leaf `index` of `feed`.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Consecutive leaves of one feed, from index `start`, and a checkpoint of the feed.
 
-    `root`: the feed's root at size `index`. `closure_iat`: the largest iat in what the entry's `seen` covers.
+    `path`: empty when the checkpoint ends with these leaves; otherwise the consistency path (RFC 9162 §2.1.4)
+    from where they end to the checkpoint, so that a long feed travels in pieces, each of them proven.
     """
-    if (entry.mesh_id or entry.id) != mesh_id:
-        return "VOID_OTHER_MESH"
-    row = KINDS.get(entry.kind)
-    if row is not None and row.signer is Signer.DEVICE and entry.kid != feed:
-        return "VOID_NOT_SELF_REGISTERED"
-    if entry.kid == feed and not _names(entry.seen, feed, index, root):
-        return "VOID_WRONG_POSITION"
-    if entry.iat < closure_iat:
-        return "VOID_BACKDATED"
-    return SOUND
 
+    feed: bytes
+    start: int
+    raws: tuple[bytes, ...]
+    head: SignedHead
+    path: tuple[bytes, ...] = ()
 
-def _names(seen: tuple[Head, ...], feed: bytes, index: int, root: bytes) -> bool:
-    return any(head.feed == feed and head.size == index and head.root == root for head in seen)
+    @property
+    def stop(self) -> int:
+        """The index after the last leaf."""
+        return self.start + len(self.raws)
 
 
 def start_of(feed: bytes) -> Head:

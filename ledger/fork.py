@@ -70,18 +70,27 @@ def check(payload: Mapping[str, Any], mesh_id: bytes) -> Hold:
     for name, head in (("first", first), ("second", second)):
         if not checkpoint.verify_head(feed_key, mesh_id, feed, head.size, head.root, head.time, head.signature):
             raise RemoteError("BAD_FORK_PROOF", "the feed's key did not sign this checkpoint", field=name)
-    if "index" not in payload or "leaves" not in payload:
+    if ("index" in payload) != ("leaves" in payload):
+        raise RemoteError("BAD_FORK_PROOF", "an index and its two leaves belong together", field="index")
+    if "index" not in payload:
         if second.size < first.size and second.time > first.time:
             return Hold(feed, second.size)
         raise RemoteError("BAD_FORK_PROOF", "the later checkpoint must have the smaller size", field="second")
     return Hold(feed, _branches(payload, first, second))
 
 
+def hold_of(payload: Mapping[str, Any]) -> int:
+    """Return the size at which a sound proof holds its feed; nothing is verified."""
+    branches = "index" in payload and "leaves" in payload
+    size: int = payload["index"] if branches else payload["second"][0]
+    return size
+
+
 def _branches(payload: Mapping[str, Any], first: SignedHead, second: SignedHead) -> int:
     index: int = payload["index"]
     prefixes = []
     for name, head, (leaf, path) in zip(("first", "second"), (first, second), payload["leaves"], strict=True):
-        if index >= head.size or merkle.root_from_inclusion(leaf, index, head.size, path) != head.root:
+        if not merkle.verify_inclusion(leaf, index, head.size, path, head.root):
             raise RemoteError("BAD_FORK_PROOF", "the leaf is not included under this checkpoint", field=name)
         prefixes.append(_left_neighbours(index, head.size, path))
     if payload["leaves"][0][0] == payload["leaves"][1][0]:

@@ -11,9 +11,9 @@ What it does not do
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
 
 from ledger import codec, keys, tree
 from ledger.checkpoint import Head
@@ -21,7 +21,7 @@ from ledger.consent import status
 from ledger.consent.status import Fact, Place, Status
 from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
-from ledger.feed import Registration, SignedHead
+from ledger.feed import RUN_LEAVES_MAX, Registration, Run, SignedHead
 from ledger.governance.epoch import Genesis
 from ledger.governance.members import Members, fold
 from ledger.index import facts_of
@@ -38,29 +38,8 @@ from ledger.tables import (
     read_positions,
 )
 
-RUN_LEAVES_MAX: Final = 4_096  # leaves in one ingested run
 STATUS_CACHE_MAX: Final = 120_000  # statuses kept in memory; about 400 bytes each
 HELD_CACHE_MAX: Final = 20_000  # heads known to be held; about 200 bytes each
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Consecutive leaves of one feed, from index `start`, and a checkpoint of the feed.
-
-    `path`: empty when the checkpoint ends with these leaves; otherwise the consistency path (RFC 9162 §2.1.4)
-    from where they end to the checkpoint, so that a long feed travels in pieces, each of them proven.
-    """
-
-    feed: bytes
-    start: int
-    raws: tuple[bytes, ...]
-    head: SignedHead
-    path: tuple[bytes, ...] = ()
-
-    @property
-    def stop(self) -> int:
-        """The index after the last leaf."""
-        return self.start + len(self.raws)
 
 
 class _View:
@@ -68,15 +47,13 @@ class _View:
 
     def __init__(self, held: Held, rows: Reader) -> None:
         self._held, self._rows = held, rows
-        self.waiting = False  # whether an entry names a head that is not held yet
+        self.missing: set[tuple[bytes, int]] = set()  # (feed, size) that entries wait for
 
     def size(self, feed: bytes) -> int:
-        return self._held.position(feed).size
+        return self._held.size(feed)
 
-    def holds(self, entry: Entry) -> bool:
-        found = self._held.holds(self._rows, entry.seen)
-        self.waiting |= not found
-        return found
+    def holds(self, entry: Entry, forks: Mapping[bytes, int]) -> bool:
+        return self._held.resolves(self._rows, entry, self.size, forks, self.missing)
 
 
 class Held:
@@ -89,11 +66,12 @@ class Held:
         self._feeds: dict[bytes, FeedRow] = {}
         self._by_number: list[bytes] = []
         self._registrations: list[Registration] = []
-        self._held: dict[tuple[bytes, int, bytes], int] = {}
+        self._roots: dict[tuple[bytes, int], tuple[bytes, int]] = {}  # (feed, size) -> root, largest iat below
         self._statuses: dict[bytes, Status | None] = {}
         self._founding = {keys.thumbprint(device): device for _, device in genesis.founders}
         self._digest: bytes | None = None
-        self._waiting = False  # a governance entry waits for a head: every batch may complete it
+        self._missing: set[tuple[bytes, int]] = set()  # (feed, size) that governance entries wait for
+        self._clamped: dict[bytes, Head] = {}  # where feeds with a proven fork stand
 
     def reload(self, rows: Reader) -> None:
         """Forget what memory holds and read it from the rows again: after a rolled-back transaction."""
@@ -102,7 +80,7 @@ class Held:
         )
         self._feeds = {feed: row for row, feed in feeds}
         self._by_number = [feed for _, feed in feeds]
-        self._held.clear()
+        self._roots.clear()
         self._statuses.clear()
         self._digest = None
         self._registrations = [
@@ -118,8 +96,18 @@ class Held:
     def _refold(self, rows: Reader) -> None:
         view = _View(self, rows)
         self.members = fold(self.genesis, self._registrations, view)
-        self._waiting = view.waiting
+        self._missing = view.missing
         self._statuses.clear()
+        self._clamp(rows, self.members.forks)
+
+    def _clamp(self, rows: Reader, feeds: Iterable[bytes]) -> None:
+        """Note where feeds with a proven fork stand: at the hold, as soon as it is reached."""
+        self._clamped = {feed: head for feed, head in self._clamped.items() if feed in self.members.forks}
+        for feed in feeds:
+            head = self.head_at(rows, feed, self.members.forks[feed])
+            if head is not None:
+                self._clamped[feed] = head
+        self._digest = None
 
     # What is held
 
@@ -130,7 +118,7 @@ class Held:
 
     @property
     def registrations(self) -> Sequence[Registration]:
-        """Every sound governance entry held, in the order it came."""
+        """Every sound governance entry held; their order means nothing."""
         return self._registrations
 
     def position(self, feed: bytes) -> Head:
@@ -138,16 +126,33 @@ class Held:
         row = self._feeds.get(feed)
         return Head(feed, row.peaks.size, row.peaks.root()) if row is not None else Head(feed, 0, EMPTY_ROOT)
 
+    def size(self, feed: bytes) -> int:
+        """Return how many leaves of a feed are held."""
+        row = self._feeds.get(feed)
+        return row.peaks.size if row is not None else 0
+
     def signed_head(self, feed: bytes) -> SignedHead | None:
         """Return the newest checkpoint of a feed, or None when there is none."""
         row = self._feeds.get(feed)
         return row.signed if row is not None else None
 
+    def frontier(self) -> dict[bytes, Head]:
+        """Return where each feed with a checkpoint stands: at its newest one, or at the hold of a proven fork.
+
+        Two nodes that hold different branches of a feed thus agree again once both know the proof.
+        """
+        heads: dict[bytes, Head] = {}
+        for feed, row in self._feeds.items():
+            signed, clamped = row.signed, self._clamped.get(feed)
+            if signed is not None:
+                cut = clamped is not None and clamped.size < signed.size
+                heads[feed] = clamped if clamped is not None and cut else Head(feed, signed.size, signed.root)
+        return heads
+
     def frontier_digest(self) -> bytes:
-        """Return SHA-256 over the sorted (feed, size, root) of every checkpoint held: equal digests, equal ledgers."""
+        """Return the digest of `frontier()`: equal digests, equal ledgers."""
         if self._digest is None:
-            signed = ((feed, row.signed) for feed, row in self._feeds.items())
-            self._digest = digest_of(Head(feed, head.size, head.root) for feed, head in signed if head is not None)
+            self._digest = digest_of(self.frontier().values())
         return self._digest
 
     def number(self, feed: bytes) -> int:
@@ -162,9 +167,17 @@ class Held:
         return self._by_number[number]
 
     def public_of(self, feed: bytes) -> bytes | None:
-        """Return the device key of a feed this mesh knows, or None: only such feeds are taken in."""
+        """Return the key of a member's device (or of a founder's first one), or None."""
         device = self.members.devices.get(feed)
         return device.public if device is not None else self._founding.get(feed)
+
+    def feed_key(self, feed: bytes) -> bytes | None:
+        """Return the key that signs a feed which is taken in, or None.
+
+        Every feed is taken in whose party was ever admitted, though the admission be void by now: else whoever
+        learned late would never hold what others do.
+        """
+        return self.members.feeds.get(feed) or self._founding.get(feed)
 
     def leaf(self, rows: Reader, feed: bytes, index: int) -> LeafRow:
         """Return one leaf with its body. Raises LocalError NO_SUCH_LEAF."""
@@ -215,37 +228,75 @@ class Held:
         return read_positions(row) if row is not None else []
 
     def entry(self, rows: Reader, entry_id: bytes) -> Entry | None:
-        """Return an entry by id, or None when it is not held or not well formed."""
-        for number, index in self.places(rows, entry_id)[:1]:
-            try:
-                return Entry.parse(self.leaf(rows, self._by_number[number], index).raw)
-            except RemoteError:
-                return None  # a void leaf whose bytes are no entry
-        return None
+        """Return an entry by id, or None when it is not held, not well formed or not signed."""
+        places = self.places(rows, entry_id)
+        if not places:
+            return None
+        leaf = self.leaf(rows, self._by_number[places[0][0]], places[0][1])
+        try:
+            # A void leaf may be void because its signature is bad: only a sound one needs no second look.
+            return Entry.decode(leaf.raw) if leaf.void else Entry.parse(leaf.raw)
+        except RemoteError:
+            return None
 
     # Heads
 
+    def head_at(self, rows: Reader, feed: bytes, size: int) -> Head | None:
+        """Return a feed's head at a size, or None when so much of it is not held."""
+        known = self._at(rows, feed, size)
+        return Head(feed, size, known[0]) if known is not None else None
+
+    def _at(self, rows: Reader, feed: bytes, size: int) -> tuple[bytes, int] | None:
+        """Return (root, largest iat below) of a feed at a size, or None when so much of it is not held."""
+        row = self._feeds.get(feed)
+        if size == 0:
+            return EMPTY_ROOT, 0
+        if row is None or size > row.peaks.size:
+            return None
+        if size == row.peaks.size:
+            return row.peaks.root(), row.iat_max
+        known = self._roots.get((feed, size))
+        if known is None:
+            leaf = rows.get("entries", position(row.number, size - 1))
+            if leaf is None:
+                raise LocalError("STORE_CORRUPT", f"leaf {size - 1} of feed {feed.hex()[:16]} is missing; restore it")
+            known = tree.root_at(rows, row.number, size), read_leaf(leaf).iat_max
+            if len(self._roots) >= HELD_CACHE_MAX:
+                self._roots.clear()
+            self._roots[(feed, size)] = known
+        return known
+
     def held_iat(self, rows: Reader, head: Head) -> int | None:
         """Return the largest iat below a head, or None when it is not held as named."""
-        key = (head.feed, head.size, head.root)
-        found = self._held.get(key)
-        if found is not None:
-            return found
-        row = self._feeds.get(head.feed)
-        if head.size == 0:
-            return 0 if head.root == EMPTY_ROOT else None
-        if row is None or head.size > row.peaks.size:
-            return None
-        same = head.size == row.peaks.size
-        if head.root != (row.peaks.root() if same else tree.root_at(rows, row.number, head.size)):
-            return None
-        iat = (
-            row.iat_max if same else read_leaf(rows.get("entries", position(row.number, head.size - 1)) or b"").iat_max
-        )
-        if len(self._held) >= HELD_CACHE_MAX:
-            self._held.clear()
-        self._held[key] = iat
-        return iat
+        known = self._at(rows, head.feed, head.size)
+        return known[1] if known is not None and known[0] == head.root else None
+
+    def resolves(
+        self,
+        rows: Reader,
+        entry: Entry,
+        size: Callable[[bytes], int],
+        forks: Mapping[bytes, int],
+        missing: set[tuple[bytes, int]] | None = None,
+    ) -> bool:
+        """Say whether what a sound permissive entry has seen is held below `size`, and not dated after the entry.
+
+        A head beyond a proven fork (`forks`: feed -> hold) stands for the feed at its hold: nobody can hold both
+        branches. The signer's own feed is not asked for: its leaf was judged there. `missing` gets the (feed, size)
+        that a longer feed may bring.
+        """
+        for head in entry.seen:
+            if head.feed == entry.kid:
+                continue
+            wanted = min(head.size, forks.get(head.feed, head.size))
+            if wanted > size(head.feed):
+                if missing is not None:
+                    missing.add((head.feed, wanted))
+                return False
+            known = self._at(rows, head.feed, wanted)
+            if known is None or known[1] > entry.iat or (wanted == head.size and known[0] != head.root):
+                return False
+        return True
 
     def holds(self, rows: Reader, heads: Iterable[Head]) -> bool:
         """Say whether every head is held as named."""
@@ -277,39 +328,48 @@ class Held:
         """Return what the ledger says of a grant now, or None when it says nothing."""
         if grant_id in self._statuses:
             return self._statuses[grant_id]
-        found = self._resolve(rows, grant_id)
-        if len(self._statuses) >= STATUS_CACHE_MAX:
-            self._statuses.pop(next(iter(self._statuses)))
-        self._statuses[grant_id] = found
+        missing: set[tuple[bytes, int]] = set()
+        found = self.consent_below(rows, grant_id, self.members, self.size, missing)
+        if not missing:  # else any batch may complete it
+            if len(self._statuses) >= STATUS_CACHE_MAX:
+                self._statuses.pop(next(iter(self._statuses)))
+            self._statuses[grant_id] = found
         return found
 
-    def _resolve(self, rows: Reader, grant_id: bytes) -> Status | None:
-        facts = facts_of(rows, grant_id, self._by_number, lambda feed: self.position(feed).size)
+    def consent_below(
+        self,
+        rows: Reader,
+        grant_id: bytes,
+        members: Members,
+        size: Callable[[bytes], int],
+        missing: set[tuple[bytes, int]] | None = None,
+    ) -> Status | None:
+        """Return what the entries below each feed's `size` say of a grant, `members` being what they fold to."""
+        facts = facts_of(rows, grant_id, self._by_number, size)
         grant = self.grant(rows, grant_id, facts)
-        if grant is None:
-            return None
-        return status.resolve(grant, facts, self.members.reach, self.members.party_of, self._counts(rows))
 
-    def _counts(self, rows: Reader) -> Any:
-        def counts(grant: Entry, places: Sequence[Place]) -> bool:
-            return any(i < self.members.reach(f) for f, i in places) and self.holds(rows, grant.seen)
+        def counts(entry: Entry, places: Sequence[Place]) -> bool:
+            inside = any(index < members.reach(feed) for feed, index in places)
+            return inside and self.resolves(rows, entry, size, members.forks, missing)
 
-        return counts
+        return None if grant is None else status.resolve(grant, facts, members.reach, members.party_of, counts)
 
-    def grant(self, rows: Reader, grant_id: bytes, facts: Iterable[Fact] = ()) -> Entry | None:
-        """Return a grant by id, from its own leaf or from a withdrawal that carries it."""
-        entry = self.entry(rows, grant_id)
-        if entry is not None:
-            return entry if entry.kind == "consent.grant" else None
+    def grant(self, rows: Reader, grant_id: bytes, facts: Iterable[Fact] | None = None) -> Entry | None:
+        """Return a grant by id, from a sound leaf of its own or from a withdrawal that carries it.
+
+        `facts`: those to look among, where the caller has them already.
+        """
+        if facts is None:
+            facts = facts_of(rows, grant_id, self._by_number, self.size)
         for fact in facts:
-            if fact.row.kind == "consent.withdraw":
-                withdrawal = self.entry(rows, fact.row.entry_id)
-                if withdrawal is not None:
-                    return status.carried_grant(withdrawal)
+            if fact.row.kind in {"consent.grant", "consent.withdraw"}:
+                entry = self.entry(rows, fact.row.entry_id)
+                if entry is not None:
+                    return status.carried_grant(entry) if entry.kind == "consent.withdraw" else entry
         return None
 
 
 def digest_of(heads: Iterable[Head]) -> bytes:
-    """Return SHA-256 of the deterministic CBOR of the sorted [feed, size, root] of a frontier."""
+    """Return SHA-256 over the deterministic CBOR of each [feed, size, root] of a frontier, sorted and joined."""
     listed = sorted([head.feed, head.size, head.root] for head in heads)
     return hashlib.sha256(b"".join(codec.encode(item) for item in listed)).digest()

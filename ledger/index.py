@@ -16,7 +16,6 @@ from typing import Any
 
 from ledger.consent.status import Fact
 from ledger.entry import Entry
-from ledger.errors import RemoteError
 from ledger.feed import Registration
 from ledger.kinds import KINDS, Signer
 from ledger.rows import Reader, Writer, prefix_stop
@@ -24,11 +23,11 @@ from ledger.tables import (
     CONSENT,
     FACT_KINDS,
     GOVERNANCE,
+    RECEIPT,
     SIGNER,
     TICK,
     WAITING,
     FactRow,
-    position,
     read_position,
 )
 
@@ -45,24 +44,26 @@ def named_consents(entry: Entry) -> list[bytes]:
             return [payload["request"]]
         case "consent.acknowledge" | "consent.revoke":
             return [payload["grant"]]
-        case "transfer.receipt":
-            return sorted({grant for _, grant, _, _ in payload["receipts"]})
         case _:
             return []
 
 
-def index_entry(rows: Writer, registration: Registration, number: int) -> list[bytes]:
-    """Write the index rows of a sound leaf; return the consents it names."""
-    entry, place = registration.entry, position(number, registration.index)
+def index_entry(rows: Writer, registration: Registration, place: bytes) -> list[bytes]:
+    """Write the index rows of a sound leaf, whose position is `place`; return the consents it names."""
+    entry = registration.entry
     consents = named_consents(entry)
     if entry.kind in FACT_KINDS:
-        fact = FactRow(entry.kind, entry.id, entry.kid).encode()
+        about = entry.payload["entry"] if entry.kind == "consent.acknowledge" else b""
+        fact = FactRow(entry.kind, entry.id, entry.kid, about).encode()
         for consent in consents:
             rows.put("things", CONSENT + consent + place, fact)
     elif entry.kind == "state.attestation":
         payload = entry.payload
         key = TICK + payload["boundary"].to_bytes(8, "big") + place
         rows.put("things", key, payload["frontier"] + payload["state_root"])
+    elif entry.kind == "transfer.receipt":
+        for grant in {grant for _, grant, _, _ in entry.payload["receipts"]}:
+            rows.put("things", RECEIPT + grant + place, b"\x00")
     row = KINDS.get(entry.kind)
     if row is not None and row.governance:
         rows.put("things", GOVERNANCE + place, b"\x00")
@@ -85,12 +86,3 @@ def facts_of(rows: Reader, consent: bytes, feeds: Sequence[bytes], size: Callabl
             row = FactRow.decode(value)
             found.setdefault(row.entry_id, (row, []))[1].append((feed, index))
     return tuple(Fact(row, tuple(places)) for row, places in found.values())
-
-
-def fault_of(raw: bytes) -> str:
-    """Return the code for which bytes are no entry, or "" when they are one (for `explain` and `verify`)."""
-    try:
-        Entry.decode(raw)
-    except RemoteError as error:
-        return error.code
-    return ""

@@ -39,6 +39,7 @@ DAY: Final = 86_400  # seconds
 INCARNATION_MAX: Final = 2**31
 TIME_MAX: Final = 2**40  # seconds
 SLOT_COUNT: Final = 24  # sealed fields of a consent (consent.record.FIELDS says which slot is whose)
+GRANT_BYTES_MAX: Final = 8_192  # of a grant's entry, so that a withdrawal can always carry it whole
 FRAMES: Final = ("none", "weak", "strong")
 
 
@@ -217,7 +218,7 @@ KINDS: Final[dict[str, Kind]] = {
         "consent", Signer.DEVICE_OR_TENANT, {"grant": Field(HASH), "entry": Field(HASH)}
     ),  # `entry`: the grant or the withdrawal that was seen
     "consent.withdraw": Kind(
-        "consent", Signer.SUBJECT, {"grant": Field(octets_upto(8_192))}, restrictive=True
+        "consent", Signer.SUBJECT, {"grant": Field(octets_upto(GRANT_BYTES_MAX))}, restrictive=True
     ),  # carries its grant whole: it can be judged anywhere
     "consent.revoke": Kind(
         "consent",
@@ -249,7 +250,17 @@ KINDS: Final[dict[str, Kind]] = {
 }
 
 
-def check(kind: str, thing: str, payload: Any, has_epoch: bool) -> None:
+def is_restrictive(kind: str) -> bool:
+    """Say whether a kind only takes rights away; an unknown kind does not."""
+    row = KINDS.get(kind)
+    return row is not None and row.restrictive
+
+
+THING_BYTES: Final = {"mesh": 16, "member": 32, "device": 32, "link": 32, "tenant": 32, "feed": 32, "consent": 16}
+"""Length of the id of each kind of thing; the others are free (1 to 64 bytes)."""
+
+
+def check(kind: str, thing: tuple[str, bytes], payload: Any, has_epoch: bool) -> None:
     """Hold a payload to the schema of its kind. Unknown kinds pass: they have no effect here.
 
     Raises RemoteError PAYLOAD_SHAPE, PAYLOAD_MISSING (with the field), ENTRY_SUBJECT or ENTRY_EPOCH.
@@ -259,8 +270,9 @@ def check(kind: str, thing: str, payload: Any, has_epoch: bool) -> None:
         if type(payload) is not dict or not all(type(key) is str for key in payload):
             raise RemoteError("PAYLOAD_SHAPE", "the payload must be a map with text keys", field="payload")
         return
-    if thing != row.thing:
-        raise RemoteError("ENTRY_SUBJECT", f"an entry of kind {kind} is about a {row.thing}", field="sub")
+    name, ident = thing
+    if name != row.thing or len(ident) != THING_BYTES.get(name, len(ident)):
+        raise RemoteError("ENTRY_SUBJECT", f"an entry of kind {kind} is about a {row.thing}, by its id", field="sub")
     if has_epoch != (row.governance and kind != "genesis"):
         raise RemoteError("ENTRY_EPOCH", "governance entries, and they alone, name their epoch", field="epoch")
     check_fields(row.fields, payload)

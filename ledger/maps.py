@@ -172,11 +172,15 @@ def verify_value(ident: bytes, value: bytes | None, proof: MapProof, root: bytes
     """
     key = map_key(ident)
     bucket = _bucket(key)
+    if not 0 <= proof.bucket_size < 2**32 or len(proof.bucket_root) != 32:
+        return False
     top = top_leaf(proof.bucket_size, proof.bucket_root)
     if not merkle.verify_inclusion(top, bucket, BUCKETS, proof.top_path, root):
         return False
     for index, leaf_key, leaf_value, path in proof.leaves:
         leaf = leaf_of(leaf_key, leaf_value)
+        if len(leaf_key) != 32:
+            return False  # else key and value could be cut elsewhere, and a neighbour's key made to sort anywhere
         if not merkle.verify_inclusion(leaf, index, proof.bucket_size, path, proof.bucket_root):
             return False
     if value is not None:

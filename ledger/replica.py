@@ -3,8 +3,9 @@
 How it works
     `ingest` takes a run of consecutive leaves of one feed with its owner's checkpoint. First everything that could
     refuse the run is checked (order, root, checkpoint signature, dates); nothing is written before that is done.
-    Then each leaf is judged (feed.judge) and written: sound leaves are indexed under the things they name, void
-    leaves keep their place. Governance entries are also kept in memory and folded anew (members.fold) once a batch.
+    Then each leaf is judged (`judge`) and written: sound leaves are indexed under the things they name, void
+    leaves keep their place. Governance entries are also kept in memory and folded anew (members.fold) once a batch
+    that brings one, or a head that one waited for.
     A node's own statements go the same way through `append`, and `sign_feed` signs one checkpoint a batch.
 
     The rows are handed in with every call: the caller owns the transaction. When it is rolled back, `reload`
@@ -23,16 +24,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ledger import checkpoint, fork, keys, merkle, tree
-from ledger.checkpoint import Head
 from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
-from ledger.feed import AHEAD_SECONDS_MAX, SOUND, Registration, SignedHead, judge
+from ledger.feed import AHEAD_SECONDS_MAX, RUN_LEAVES_MAX, Registration, Run, SignedHead
 from ledger.governance.epoch import Genesis
-from ledger.held import RUN_LEAVES_MAX, Held, Run, digest_of
+from ledger.held import Held, digest_of
 from ledger.index import index_entry
-from ledger.kinds import KINDS
+from ledger.judge import SOUND, judge
+from ledger.kinds import KINDS, is_restrictive
 from ledger.merkle import Peaks, PeaksBuilder, leaf_hash
-from ledger.rows import Reader, Writer
+from ledger.rows import Reader, Writer, prefix_stop
 from ledger.tables import (
     LEAF_ELSEWHERE,
     LEAF_SOUND,
@@ -42,7 +43,7 @@ from ledger.tables import (
     head_key,
     leaf_row,
     position,
-    read_leaf,
+    read_head,
 )
 
 __all__ = (
@@ -60,22 +61,27 @@ __all__ = (
 Decoded = Entry | RemoteError
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """What a call to `ingest` or `append` added: sound entries in order, and whether membership may have moved."""
-
-    feed: bytes
-    start: int
-    entries: tuple[Entry, ...]
-    governance: bool
-
-
 class ForkSeen(RemoteError):
     """A feed showed two faces: `ours` and `theirs` are both signed by its key."""
 
     def __init__(self, feed: bytes, ours: SignedHead, theirs: SignedHead) -> None:
         super().__init__("FEED_FORKED", "this feed signed two histories; ask its owner to repair it")
         self.feed, self.ours, self.theirs = feed, ours, theirs
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a call to `ingest` or `append` added: sound entries in order, and whether membership may have moved.
+
+    `fault`: the leaves are taken in, yet the time of their checkpoint contradicts another's: the node proves it
+    (`regression_payload`).
+    """
+
+    feed: bytes
+    start: int
+    entries: tuple[Entry, ...]
+    governance: bool
+    fault: ForkSeen | None = None
 
 
 class Replica(Held):
@@ -110,45 +116,47 @@ class Replica(Held):
         Leaves already held are skipped once they are seen to be the same. Raises RemoteError (nothing is changed):
         UNKNOWN_FEED, RUN_TOO_LONG, FEED_GAP, BAD_ROOT, BAD_CHECKPOINT_SIGNATURE, DATED_AHEAD; ForkSeen.
         """
-        public = self.public_of(run.feed)
-        if public is None:
-            raise RemoteError("UNKNOWN_FEED", "no member of this mesh has this feed; wait for its admission")
+        feed, head, held = run.feed, run.head, self.size(run.feed)
+        public = self._key(feed)
         if len(run.raws) > RUN_LEAVES_MAX:
             raise RemoteError("RUN_TOO_LONG", f"a run has at most {RUN_LEAVES_MAX} leaves")
-        held = self.position(run.feed).size
         if run.start > held:
             raise RemoteError("FEED_GAP", f"leaves {held} to {run.start - 1} are missing; ask for them first")
         ids = [hashlib.sha256(raw).digest() for raw in run.raws]
-        if run.start < held:
-            self._same(rows, run, ids[: held - run.start], public)
-        skip = min(held - run.start, len(ids))
-        leaves = [leaf_hash(entry_id) for entry_id in ids[skip:]]
-        row = self._feeds.get(run.feed)
-        builder = PeaksBuilder(row.peaks if row is not None else None)
-        builder.extend(leaves)
-        if not _ends_in(run, max(run.stop, held), builder):
-            self._forked(rows, run.feed, public, run.head)
+        leaves = [leaf_hash(entry_id) for entry_id in ids]
+        tree_at_stop = PeaksBuilder(self._peaks(rows, feed, run.start))
+        tree_at_stop.extend(leaves)
+        if not _lies_under(run, tree_at_stop.root()):
+            self._forked(rows, feed, public, head)
             raise RemoteError("BAD_ROOT", "the checkpoint's size or root is not that of these leaves")
-        self._check_head(run.feed, public, run.head, now)
+        self._check_head(feed, public, head, now)
+        skip = min(held - run.start, len(ids))
+        if skip and tree.leaf_hashes(rows, self.number(feed), run.start, run.start + skip) != leaves[:skip]:
+            self._contradicted(feed, head)
+        self._forked_below(rows, feed, head)
         read = list(decoded[skip:]) if decoded is not None else [decode(raw) for raw in run.raws[skip:]]
-        ahead = next((e for e in read if isinstance(e, Entry) and e.iat > now + AHEAD_SECONDS_MAX), None)
-        if ahead is not None:
+        if any(isinstance(entry, Entry) and entry.iat > now + AHEAD_SECONDS_MAX for entry in read):
             raise RemoteError(
                 "DATED_AHEAD", "an entry is dated ahead of our clock; it will be taken in when its time comes"
             )
-        accepted = self._write(rows, run.feed, run.raws[skip:], ids[skip:], leaves, read)
-        if run.head.size <= self.position(run.feed).size:
-            self._keep_head(rows, run.feed, run.head)
-        if accepted.governance or self._waiting:
-            self._refold(rows)
-        return accepted
+        fault = self._regression(rows, feed, head)
+        accepted = self._write(rows, feed, run.raws[skip:], ids[skip:], leaves[skip:], read)
+        if head.size <= self.size(feed):
+            self._keep_head(rows, feed, head)
+        return replace(accepted, fault=fault)
 
-    def _same(self, rows: Reader, run: Run, ids: Sequence[bytes], public: bytes) -> None:
-        number = self.number(run.feed)
-        scan = rows.scan("entries", position(number, run.start), position(number, run.start + len(ids)))
-        if any(read_leaf(row).entry_id != entry_id for entry_id, (_, row) in zip(ids, scan, strict=True)):
-            self._forked(rows, run.feed, public, run.head)
-            raise RemoteError("BAD_ROOT", "leaves already held differ, and no checkpoint of this feed signs that")
+    def _key(self, feed: bytes) -> bytes:
+        public = self.feed_key(feed)
+        if public is None:
+            raise RemoteError("UNKNOWN_FEED", "no member of this mesh has this feed; wait for its admission")
+        return public
+
+    def _peaks(self, rows: Reader, feed: bytes, size: int) -> Peaks:
+        """Return the tree over the first `size` leaves held of a feed."""
+        row = self._feeds.get(feed)
+        if row is None or size == row.peaks.size:
+            return row.peaks if row is not None else Peaks()
+        return tree.peaks_at(rows, row.number, size)
 
     def _check_head(self, feed: bytes, public: bytes, head: SignedHead, now: int) -> None:
         if head.time > now + AHEAD_SECONDS_MAX:
@@ -156,17 +164,37 @@ class Replica(Held):
         if not checkpoint.verify_head(public, self.mesh_id, feed, head.size, head.root, head.time, head.signature):
             raise RemoteError("BAD_CHECKPOINT_SIGNATURE", "the feed's key did not sign this checkpoint")
 
-    def _forked(self, rows: Reader, feed: bytes, public: bytes, theirs: SignedHead) -> None:
-        """Raise ForkSeen when `theirs` is signed by the feed's key and contradicts what is held."""
+    def _contradicted(self, feed: bytes, theirs: SignedHead) -> None:
+        """Raise: `theirs` is signed, and covers other leaves than those held."""
         ours = self.signed_head(feed)
-        if ours is None or not checkpoint.verify_head(
-            public, self.mesh_id, feed, theirs.size, theirs.root, theirs.time, theirs.signature
-        ):
-            return
-        regression = theirs.size < ours.size and theirs.time > ours.time
-        contradiction = theirs.size <= ours.size and self.held_iat(rows, Head(feed, theirs.size, theirs.root)) is None
-        if regression or contradiction:
+        if ours is not None:
             raise ForkSeen(feed, ours, theirs)
+        raise RemoteError("BAD_ROOT", "leaves already held differ, and no checkpoint held signs them")
+
+    def _forked(self, rows: Reader, feed: bytes, public: bytes, theirs: SignedHead) -> None:
+        """Raise ForkSeen when `theirs` is signed by the feed's key and contradicts the leaves held."""
+        if checkpoint.verify_head(public, self.mesh_id, feed, theirs.size, theirs.root, theirs.time, theirs.signature):
+            self._forked_below(rows, feed, theirs)
+
+    def _forked_below(self, rows: Reader, feed: bytes, theirs: SignedHead) -> None:
+        known = self.head_at(rows, feed, theirs.size)
+        if known is not None and known.root != theirs.root:
+            self._contradicted(feed, theirs)
+
+    def _regression(self, rows: Reader, feed: bytes, head: SignedHead) -> ForkSeen | None:
+        """Find a kept checkpoint whose size and time stand in the other order to those of `head`, a signed one.
+
+        Kept ones stand in order among themselves (until a fault), so the two neighbours in time are enough.
+        """
+        row = self._feeds.get(feed)
+        before = next(rows.scan("heads", feed, head_key(feed, head.time, 0), limit=1, reverse=True), None)
+        after = next(rows.scan("heads", head_key(feed, head.time + 1, 0), prefix_stop(feed), limit=1), None)
+        for found in (before, after):
+            if row is not None and found is not None:
+                kept = read_head(*found)
+                if (kept.time - head.time) * (kept.size - head.size) < 0:
+                    return ForkSeen(feed, kept, head)
+        return None
 
     def observe(self, rows: Writer, feed: bytes, head: SignedHead, now: int) -> bool:
         """Take in a checkpoint that came without leaves (a heartbeat). True when it is news.
@@ -174,21 +202,20 @@ class Replica(Held):
         Raises RemoteError UNKNOWN_FEED, FEED_GAP (its leaves are not held), DATED_AHEAD,
         BAD_CHECKPOINT_SIGNATURE; ForkSeen.
         """
-        public = self.public_of(feed)
-        if public is None:
-            raise RemoteError("UNKNOWN_FEED", "no member of this mesh has this feed; wait for its admission")
-        held = self.position(feed)
-        if head.size > held.size:
-            raise RemoteError("FEED_GAP", f"leaves {held.size} to {head.size - 1} are missing; ask for them first")
-        ours = self.signed_head(feed)
-        if ours is not None and (head.time, head.size) <= (ours.time, ours.size) and head.root == ours.root:
-            return False
-        if rows.get("heads", head_key(feed, head.time, head.size)) is not None:
+        public, held = self._key(feed), self.size(feed)
+        if head.size > held:
+            raise RemoteError("FEED_GAP", f"leaves {held} to {head.size - 1} are missing; ask for them first")
+        kept = rows.get("heads", head_key(feed, head.time, head.size))
+        if kept is not None and kept[:32] == head.root:
             return False
         self._check_head(feed, public, head, now)
-        self._forked(rows, feed, public, head)
+        self._forked_below(rows, feed, head)
+        fault = self._regression(rows, feed, head)
+        if fault is not None:
+            raise fault
+        newest = self.signed_head(feed)
         self._keep_head(rows, feed, head)
-        return True
+        return newest is None or (head.size, head.time) > (newest.size, newest.time)
 
     def _keep_head(self, rows: Writer, feed: bytes, head: SignedHead) -> None:
         rows.put("heads", head_key(feed, head.time, head.size), head.root + head.signature)
@@ -221,27 +248,32 @@ class Replica(Held):
         sound: list[Entry] = []
         governance = False
         for index, (raw, entry_id, leaf, entry) in enumerate(zip(raws, ids, leaves, read, strict=True), start):
-            flags = LEAF_VOID
+            flags, place = LEAF_VOID, position(number, index)
             if isinstance(entry, Entry):
                 root = builder.root() if entry.kid == feed else b""
-                if root:
-                    self._held[(feed, index, root)] = iat_max
-                closure = self.closure_iat(rows, entry.seen)
-                if judge(entry, self.mesh_id, feed, index, root, closure) == SOUND:
+                if judge(entry, self.mesh_id, feed, index, root, iat_max) == SOUND:
                     flags, iat_max = LEAF_SOUND, max(iat_max, entry.iat)
                     sound.append(entry)
-                    governance |= self._index(rows, Registration(entry, feed, index), number)
+                    governance |= self._index(rows, Registration(entry, feed, index), place)
             builder.append(leaf)
             older = rows.get("ids", entry_id)
-            rows.put("ids", entry_id, (older or b"") + position(number, index))
-            body = (flags | LEAF_ELSEWHERE, b"") if older is not None else (flags, raw)
-            rows.put("entries", position(number, index), leaf_row(body[0], iat_max, entry_id, body[1]))
+            if older is None:
+                rows.put("ids", entry_id, place)
+                rows.put("entries", place, leaf_row(flags, iat_max, entry_id, raw))
+            else:
+                rows.put("ids", entry_id, older + place)
+                rows.put("entries", place, leaf_row(flags | LEAF_ELSEWHERE, iat_max, entry_id, b""))
         self._set_feed(rows, feed, replace(row, peaks=builder.snapshot(), iat_max=iat_max))
-        tree.write_blocks(rows, number, start + len(leaves), leaves)
-        return Accepted(feed, start, tuple(sound), governance)
+        tree.write_blocks(rows, number, builder.size, leaves)
+        moved = governance or any(f == feed and start < size <= builder.size for f, size in self._missing)
+        if moved:
+            self._refold(rows)
+        elif feed in self.members.forks and feed not in self._clamped:
+            self._clamp(rows, [feed])
+        return Accepted(feed, start, tuple(sound), moved)
 
-    def _index(self, rows: Writer, registration: Registration, number: int) -> bool:
-        for consent in index_entry(rows, registration, number):
+    def _index(self, rows: Writer, registration: Registration, place: bytes) -> bool:
+        for consent in index_entry(rows, registration, place):
             self._statuses.pop(consent, None)
         row = KINDS.get(registration.entry.kind)
         if row is None or not row.governance:
@@ -251,24 +283,29 @@ class Replica(Held):
 
     # Own statements
 
-    def append(self, rows: Writer, public: bytes, entries: Sequence[Entry]) -> Accepted:
+    def append(self, rows: Writer, public: bytes, entries: Sequence[Entry], *, now: int | None = None) -> Accepted:
         """Register entries in our own device's feed; `sign_feed` must follow before the transaction ends.
 
-        Raises LocalError with the void code of an entry that would be void: nothing void is ever registered by us.
+        `now`: unix seconds; entries that come from others must be checked against it, or peers refuse our feed.
+        Raises LocalError (nothing is changed) with the void code of an entry that would be void, VOID_BACKDATED also
+        for a permissive one dated before what it has seen, DATED_AHEAD: none of these is ever registered by us.
         """
         feed = keys.thumbprint(public)
-        held = self.position(feed)
-        for offset, entry in enumerate(entries):
-            root = held.root if offset == 0 else b""
-            code = judge(entry, self.mesh_id, feed, held.size + offset, root, self.closure_iat(rows, entry.seen))
-            if code != SOUND:
-                raise LocalError(code, f"this {entry.kind} would be void in our feed; make it again")
+        row = self._feeds.get(feed)
+        builder, iat_max = PeaksBuilder(self._peaks(rows, feed, self.size(feed))), row.iat_max if row is not None else 0
         ids = [entry.id for entry in entries]
         leaves = [leaf_hash(entry_id) for entry_id in ids]
-        accepted = self._write(rows, feed, [entry.raw for entry in entries], ids, leaves, entries)
-        if accepted.governance or self._waiting:
-            self._refold(rows)
-        return accepted
+        for entry, leaf in zip(entries, leaves, strict=True):
+            code = judge(entry, self.mesh_id, feed, builder.size, builder.root(), iat_max)
+            if code == SOUND and not is_restrictive(entry.kind) and entry.iat < self.closure_iat(rows, entry.seen):
+                code = "VOID_BACKDATED"
+            if now is not None and entry.iat > now + AHEAD_SECONDS_MAX:
+                code = "DATED_AHEAD"
+            if code != SOUND:
+                raise LocalError(code, f"this {entry.kind} would not count in our feed; make it again")
+            builder.append(leaf)
+            iat_max = max(iat_max, entry.iat)
+        return self._write(rows, feed, [entry.raw for entry in entries], ids, leaves, entries)
 
     def sign_feed(self, rows: Writer, key: keys.SigningKey, now: int) -> SignedHead:
         """Sign our feed's checkpoint as of `now`; never at a time before the last one (a clock may step back)."""
@@ -283,11 +320,11 @@ class Replica(Held):
         return head
 
 
-def _ends_in(run: Run, size: int, builder: PeaksBuilder) -> bool:
-    """Say whether the leaves, which end a tree of `size`, are proven to lie under the run's checkpoint."""
-    if size == run.head.size:
-        return builder.root() == run.head.root
-    return merkle.verify_consistency(size, builder.root(), run.head.size, run.head.root, run.path)
+def _lies_under(run: Run, root: bytes) -> bool:
+    """Say whether the run's leaves, which end a tree with this root, are proven to lie under its checkpoint."""
+    if run.stop == run.head.size:
+        return root == run.head.root and not run.path
+    return merkle.verify_consistency(run.stop, root, run.head.size, run.head.root, run.path)
 
 
 def decode(raw: bytes) -> Decoded:
@@ -299,8 +336,9 @@ def decode(raw: bytes) -> Decoded:
 
 
 def regression_payload(replica: Replica, seen: ForkSeen) -> dict[str, Any] | None:
-    """Return the fork.proof payload when a ForkSeen is a smaller size signed later, else None (branches differ)."""
-    public = replica.public_of(seen.feed)
-    if public is None or not (seen.theirs.size < seen.ours.size and seen.theirs.time > seen.ours.time):
+    """Return the fork.proof payload when one head is smaller and later than the other, else None (branches differ)."""
+    public = replica.feed_key(seen.feed)
+    larger, smaller = sorted((seen.ours, seen.theirs), key=lambda head: head.size, reverse=True)
+    if public is None or larger.size == smaller.size or smaller.time <= larger.time:
         return None
-    return fork.prove_regression(public, seen.ours, seen.theirs)
+    return fork.prove_regression(public, larger, smaller)

@@ -13,13 +13,16 @@ What it does not do
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from ledger.errors import RemoteError
 
 Predicate = Callable[[Any], bool]
+
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +57,17 @@ def octets_upto(size_max: int) -> Shape:
 
 
 def text(length_max: int) -> Shape:
-    """Text of 1 to `length_max` UTF-8 bytes, without control characters."""
+    """Text of 1 to `length_max` UTF-8 bytes, without control characters (line breaks, bidirectional marks).
+
+    The characters are listed here: `str.isprintable` would ask this Python's Unicode tables, and nodes would differ.
+    """
 
     def ok(value: Any) -> bool:
-        return type(value) is str and 1 <= len(value.encode()) <= length_max and value.isprintable()
+        if type(value) is not str or not 1 <= len(value) <= length_max or _CONTROL.search(value):
+            return False
+        return value.isascii() or len(value.encode()) <= length_max
 
-    return Shape(ok, f"printable text of 1 to {length_max} bytes", f"tstr .size (1..{length_max})")
+    return Shape(ok, f"text of 1 to {length_max} bytes without control characters", f"tstr .size (1..{length_max})")
 
 
 def integer(low: int, high: int) -> Shape:

@@ -14,8 +14,8 @@ How it works
     | heads   | feed (32), time (8), size (8)             | root (32), signature (64): checkpoints kept        |
     | things  | b"g", number, index                       | empty: a governance entry stands there             |
     | things  | b"c", consent (32), number, index         | FactRow: an entry that names this grant or request |
+    | things  | b"r", consent (32), number, index         | empty: a transfer receipt that names this grant    |
     | things  | b"w", feed (32), size (8), number, index  | empty: this entry names a head of another feed     |
-    | things  | b"p", key id (32), consent (32)           | empty: a local party's grants and requests         |
     | things  | b"k", key id (32), number, index          | empty: signed by a key whose feed this is not      |
     | things  | b"t", boundary (8), number, index         | frontier digest (32), state root (32)              |
     | nodes   | number (4), block (8)                     | root over 256 consecutive leaves                   |
@@ -38,7 +38,7 @@ from ledger.merkle import Peaks
 GOVERNANCE: Final = b"g"
 CONSENT: Final = b"c"
 WAITING: Final = b"w"
-PARTY: Final = b"p"
+RECEIPT: Final = b"r"
 TICK: Final = b"t"
 SIGNER: Final = b"k"
 
@@ -131,28 +131,32 @@ def head_key(feed: bytes, time: int, size: int) -> bytes:
     return _HEAD.pack(feed, time, size)
 
 
-def read_head_key(key: bytes) -> tuple[bytes, int, int]:
-    """Return (feed, time, size) of a kept checkpoint."""
-    feed, time, size = _HEAD.unpack(key)
-    return feed, time, size
+def read_head(key: bytes, value: bytes) -> SignedHead:
+    """Return a kept checkpoint from its row; the feed is the key's first 32 bytes."""
+    _, time, size = _HEAD.unpack(key)
+    return SignedHead(size, value[:32], time, value[32:])
 
 
 @dataclass(frozen=True, slots=True)
 class FactRow:
-    """An entry that names a consent: its kind's number (`FACT_KINDS`), id and signer's key id."""
+    """An entry that names a consent: its kind's number (`FACT_KINDS`), id and signer's key id.
+
+    `about`: the entry that an acknowledgement acknowledges; b"" in other kinds.
+    """
 
     kind: str
     entry_id: bytes
     kid: bytes
+    about: bytes = b""
 
     def encode(self) -> bytes:
         """Return the row's bytes."""
-        return bytes((FACT_KINDS.index(self.kind),)) + self.entry_id + self.kid
+        return bytes((FACT_KINDS.index(self.kind),)) + self.entry_id + self.kid + self.about
 
     @classmethod
     def decode(cls, data: bytes) -> FactRow:
         """Read a row from our own store."""
-        return cls(FACT_KINDS[data[0]], data[1:33], data[33:65])
+        return cls(FACT_KINDS[data[0]], data[1:33], data[33:65], data[65:])
 
 
 FACT_KINDS: Final = (
@@ -161,6 +165,5 @@ FACT_KINDS: Final = (
     "consent.acknowledge",
     "consent.withdraw",
     "consent.revoke",
-    "transfer.receipt",
     "consent.request",
 )

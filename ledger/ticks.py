@@ -6,7 +6,9 @@ How it works
     state root. `move` brings the maps from the tick they stand at to frontier(B) by recomputing only what was named
     in between: the leaves between the old and the new extent of each feed, the entries that waited for a head of
     another feed, and the leaves whose feed counts further, or less far, than before. `rebuild` does it from nothing;
-    both must give the same bytes.
+    both must give the same bytes. A feed with a proven fork stands at its hold at most (ledger.md §4), so that nodes
+    with different branches agree again: which proofs cut is read off the checkpoints' extents, what the entries mean
+    off the cut ones.
 
     The member map holds every member's standing; the consent map every consent the ledger says anything of.
 
@@ -16,22 +18,21 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ledger import codec
+from ledger import codec, fork
 from ledger.checkpoint import Head
-from ledger.consent import status
-from ledger.consent.status import Place, Status
+from ledger.consent.status import Status
 from ledger.entry import Entry
 from ledger.feed import SignedHead
 from ledger.governance.members import Member, Members, fold
-from ledger.index import facts_of, named_consents
+from ledger.index import named_consents
 from ledger.maps import CONSENTS, MEMBERS, CommittedMap, state_root
 from ledger.replica import Replica, digest_of
 from ledger.rows import Reader, Writer, prefix_stop
-from ledger.tables import SIGNER, TICK_KEY, WAITING, head_key, read_head_key, read_position
+from ledger.tables import SIGNER, TICK_KEY, WAITING, head_key, read_head, read_position
 from ledger.tables import TICK as TICK_PREFIX
 
 TICK_WAIT_SECONDS: Final = 60  # after a boundary before it is attested: late checkpoints still arrive
@@ -39,7 +40,10 @@ TICK_WAIT_SECONDS: Final = 60  # after a boundary before it is attested: late ch
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A boundary the maps stand at: its frontier (with the owners' checkpoints), and what the state hashes to."""
+    """A boundary the maps stand at: its frontier (with the owners' checkpoints), and what the state hashes to.
+
+    `cuts`: where feeds with a proven fork stand, below their checkpoint: feed -> (size, root).
+    """
 
     boundary: int
     heads: Mapping[bytes, SignedHead]
@@ -47,26 +51,28 @@ class Tick:
     state_root: bytes
     members: tuple[int, bytes]
     consents: tuple[int, bytes]
+    cuts: Mapping[bytes, tuple[int, bytes]] = field(default_factory=dict)
 
     def encode(self) -> bytes:
         """Return the row that remembers the tick."""
         heads = [[feed, *head.as_list()] for feed, head in sorted(self.heads.items())]
-        return codec.encode(
-            [self.boundary, self.frontier, self.state_root, list(self.members), list(self.consents), heads]
-        )
+        cuts = [[feed, *cut] for feed, cut in sorted(self.cuts.items())]
+        roots = [list(self.members), list(self.consents)]
+        return codec.encode([self.boundary, self.frontier, self.state_root, *roots, heads, cuts])
 
     @classmethod
     def decode(cls, data: bytes) -> Tick:
         """Read the row from our own store."""
         fields: Any = codec.decode(data, max_bytes=len(data))
-        boundary, frontier, root, members, consents, heads = fields
+        boundary, frontier, root, members, consents, heads, cuts = fields
         listed = {feed: SignedHead(*rest) for feed, *rest in heads}
-        return cls(boundary, listed, frontier, root, (members[0], members[1]), (consents[0], consents[1]))
+        cut = {feed: (size, cut_root) for feed, size, cut_root in cuts}
+        return cls(boundary, listed, frontier, root, (members[0], members[1]), (consents[0], consents[1]), cut)
 
     @property
     def sizes(self) -> dict[bytes, int]:
         """The leaves of each feed below the frontier."""
-        return {feed: head.size for feed, head in self.heads.items()}
+        return {feed: self.cuts[feed][0] if feed in self.cuts else head.size for feed, head in self.heads.items()}
 
 
 class Frontier:
@@ -81,30 +87,17 @@ class Frontier:
         """Return how many leaves of the feed lie below the frontier."""
         return self._sizes.get(feed, 0)
 
-    def holds(self, entry: Entry) -> bool:
-        """Say whether every head the entry names lies below the frontier, as it names it."""
-        return all(
-            head.size <= self.size(head.feed) and self._replica.held_iat(self._rows, head) is not None
-            for head in entry.seen
-        )
+    def holds(self, entry: Entry, forks: Mapping[bytes, int]) -> bool:
+        """Say whether every head the entry names lies below the frontier, and none is dated after it."""
+        return self._replica.resolves(self._rows, entry, self.size, forks)
 
     def counted(self, feed: bytes) -> int:
         """Return how many leaves of the feed lie below the frontier and within its reach."""
         return min(self.size(feed), self.members.reach(feed))
 
-    def consent(self, grant_id: bytes, feeds: Sequence[bytes]) -> Status | None:
+    def consent(self, grant_id: bytes) -> Status | None:
         """Return what the entries below the frontier say of a grant."""
-        facts = facts_of(self._rows, grant_id, feeds, self.size)
-        if not facts:
-            return None
-        grant = self._replica.grant(self._rows, grant_id, facts)
-        if grant is None:
-            return None
-
-        def counts(entry: Entry, places: Sequence[Place]) -> bool:
-            return any(index < self.members.reach(feed) for feed, index in places) and self.holds(entry)
-
-        return status.resolve(grant, facts, self.members.reach, self.members.party_of, counts)
+        return self._replica.consent_below(self._rows, grant_id, self.members, self.size)
 
 
 def committed_member(member: Member) -> bytes:
@@ -118,9 +111,20 @@ def heads_at(replica: Replica, rows: Reader, boundary: int) -> dict[bytes, Signe
     for feed in replica.feeds:
         found = next(rows.scan("heads", feed, head_key(feed, boundary + 1, 0), limit=1, reverse=True), None)
         if found is not None:
-            _, time, size = read_head_key(found[0])
-            heads[feed] = SignedHead(size, found[1][:32], time, found[1][32:])
+            heads[feed] = read_head(*found)
     return heads
+
+
+def cuts_below(replica: Replica, rows: Reader, heads: Mapping[bytes, SignedHead]) -> dict[bytes, tuple[int, bytes]]:
+    """Return where feeds stand whose fork is proven below these checkpoints, and below their own checkpoint."""
+    holds: dict[bytes, int] = {}
+    for registration in replica.registrations:
+        head, proof = heads.get(registration.feed), registration.entry
+        if proof.kind == "fork.proof" and head is not None and registration.index < head.size:
+            feed, size = proof.thing[1], fork.hold_of(proof.payload)
+            holds[feed] = min(size, holds.get(feed, size))
+    cut = {feed: replica.head_at(rows, feed, size) for feed, size in holds.items() if feed in heads}
+    return {feed: (at.size, at.root) for feed, at in cut.items() if at and at.size < heads[feed].size}
 
 
 class Ticker:
@@ -148,37 +152,54 @@ class Ticker:
     def move(self, rows: Writer, boundary: int) -> Tick:
         """Move the maps to frontier(boundary) and return the tick. The caller has asked `ready`."""
         heads = heads_at(self._replica, rows, boundary)
+        return self._move(rows, boundary, heads, cuts_below(self._replica, rows, heads))
+
+    def _move(
+        self,
+        rows: Writer,
+        boundary: int,
+        heads: Mapping[bytes, SignedHead],
+        cuts: Mapping[bytes, tuple[int, bytes]],
+    ) -> Tick:
+        sizes = {feed: cuts[feed][0] if feed in cuts else head.size for feed, head in heads.items()}
         old = Frontier(self._replica, rows, self.tick.sizes if self.tick is not None else {})
-        new = Frontier(self._replica, rows, {feed: head.size for feed, head in heads.items()})
-        feeds = [self._replica.feed_of(number) for number in range(len(self._replica.feeds))]
-        touched = _touched(self._replica, rows, old, new, heads.keys() | (self.tick.sizes if self.tick else {}).keys())
+        new = Frontier(self._replica, rows, sizes)
         values: dict[bytes, bytes | None] = {}
-        for grant_id in touched:
-            found = new.consent(grant_id, feeds)
+        for grant_id in _touched(self._replica, rows, old, new):
+            found = new.consent(grant_id)
             values[grant_id] = found.committed() if found is not None else None
         self.consents.update(rows, values)
         self.members.update(rows, _changed(old.members, new.members))
-        self.tick = self._tick(boundary, heads)
+        self.tick = self._tick(boundary, heads, cuts)
         rows.put("meta", TICK_KEY, self.tick.encode())
         return self.tick
 
-    def _tick(self, boundary: int, heads: Mapping[bytes, SignedHead]) -> Tick:
+    def _tick(self, boundary: int, heads: Mapping[bytes, SignedHead], cuts: Mapping[bytes, tuple[int, bytes]]) -> Tick:
         members, consents = self.members.root(), self.consents.root()
         return Tick(
             boundary,
             heads,
-            digest_of(Head(feed, head.size, head.root) for feed, head in heads.items()),
+            digest_of(Head(feed, *cuts.get(feed, (head.size, head.root))) for feed, head in heads.items()),
             state_root(members, consents, self._replica.genesis.evaluator_version),
             members,
             consents,
+            cuts,
         )
 
     def rebuild(self, rows: Writer, boundary: int) -> Tick:
         """Compute the maps at frontier(boundary) from nothing: what `move` must agree with, byte for byte."""
+        self._clear(rows)
+        return self.move(rows, boundary)
+
+    def rebuild_at(self, rows: Writer, tick: Tick) -> Tick:
+        """Compute the maps at a tick's own frontier from nothing, whatever checkpoints arrived since."""
+        self._clear(rows)
+        return self._move(rows, tick.boundary, tick.heads, tick.cuts)
+
+    def _clear(self, rows: Writer) -> None:
         for key, _ in list(rows.scan("maps", b"")):
             rows.delete("maps", key)
         self.members, self.consents, self.tick = CommittedMap(MEMBERS), CommittedMap(CONSENTS), None
-        return self.move(rows, boundary)
 
 
 def _changed(old: Members, new: Members) -> dict[bytes, bytes | None]:
@@ -189,20 +210,25 @@ def _changed(old: Members, new: Members) -> dict[bytes, bytes | None]:
     return changed
 
 
-def _touched(replica: Replica, rows: Reader, old: Frontier, new: Frontier, feeds: Iterable[bytes]) -> set[bytes]:
+def _touched(replica: Replica, rows: Reader, old: Frontier, new: Frontier) -> set[bytes]:
     """Return the consents whose value may differ between two frontiers."""
     places: set[tuple[int, int]] = set()
-    for feed in feeds:
+    spoke = {feed for feed in old.members.devices.keys() | new.members.devices.keys() if _spokesman(old, new, feed)}
+    for feed in replica.feeds:
         number = replica.number(feed)
-        for before, after in (
-            (old.size(feed), new.size(feed)),
-            (old.counted(feed), new.counted(feed)),
-        ):
+        spans = [(old.size(feed), new.size(feed)), (old.counted(feed), new.counted(feed))]
+        if feed in spoke:
+            spans.append((0, max(spans[0])))
+        for before, after in spans:
             places.update((number, index) for index in range(min(before, after), max(before, after)))
-        low, high = sorted((old.size(feed), new.size(feed)))
-        start, stop = (WAITING + feed + (size + 1).to_bytes(8, "big") for size in (low, high))
+        low, high = sorted(spans[0])
+        start = WAITING + feed + (low + 1).to_bytes(8, "big")
+        stop: bytes | None = WAITING + feed + (high + 1).to_bytes(8, "big")
+        if feed in old.members.forks.keys() | new.members.forks.keys():  # heads beyond a hold stand for the hold
+            stop = prefix_stop(WAITING + feed)
+            start = WAITING + feed
         places.update(read_position(key) for key, _ in rows.scan("things", start, stop))
-    for kid in new.members.devices.keys() ^ old.members.devices.keys():
+    for kid in spoke:
         prefix = SIGNER + kid
         places.update(read_position(key) for key, _ in rows.scan("things", prefix, prefix_stop(prefix)))
     touched: set[bytes] = set()
@@ -211,6 +237,11 @@ def _touched(replica: Replica, rows: Reader, old: Frontier, new: Frontier, feeds
         if not leaf.void:
             touched.update(named_consents(Entry.parse(leaf.raw)))
     return touched
+
+
+def _spokesman(old: Frontier, new: Frontier, feed: bytes) -> bool:
+    """Say whether a device speaks for another party than it did."""
+    return old.members.party_of(feed) != new.members.party_of(feed)
 
 
 def attestations(rows: Reader, replica: Replica, tick: Tick) -> dict[bytes, tuple[bytes, int]]:
@@ -228,8 +259,6 @@ def attestations(rows: Reader, replica: Replica, tick: Tick) -> dict[bytes, tupl
 def prune_heads(replica: Replica, rows: Writer, boundary: int) -> None:
     """Drop the checkpoints no later tick needs: all but the newest not after `boundary`, and those after it."""
     for feed in replica.feeds:
-        kept = True
-        for key, _ in list(rows.scan("heads", feed, head_key(feed, boundary + 1, 0), reverse=True)):
-            if not kept:
-                rows.delete("heads", key)
-            kept = False
+        older = rows.scan("heads", feed, head_key(feed, boundary + 1, 0), reverse=True)
+        for key, _ in list(older)[1:]:
+            rows.delete("heads", key)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledger import merkle
+from ledger.merkle import Peaks
 from ledger.rows import Reader, Writer
 from ledger.tables import BLOCK, position, read_leaf
 
@@ -50,6 +51,16 @@ def range_root(rows: Reader, number: int, start: int, stop: int) -> bytes:
 def root_at(rows: Reader, number: int, size: int) -> bytes:
     """Return the root of the feed's first `size` leaves."""
     return range_root(rows, number, 0, size) if size else merkle.EMPTY_ROOT
+
+
+def peaks_at(rows: Reader, number: int, size: int) -> Peaks:
+    """Return the tree over the feed's first `size` leaves, which more leaves can be appended to."""
+    hashes, start = [], 0
+    for level in range(size.bit_length() - 1, -1, -1):
+        if size >> level & 1:
+            hashes.append(range_root(rows, number, start, start + (1 << level)))
+            start += 1 << level
+    return Peaks(size, tuple(hashes))
 
 
 def inclusion(rows: Reader, number: int, index: int, size: int) -> list[bytes]:

@@ -7,7 +7,8 @@ How it works
       C2 a withdrawal counts wherever it is found: signed by the grant's key or its withdraw key, carrying the
          grant; it never loses to anything;
       C3 a revocation counts wherever it is found, from a party the grant names (holder or recipient);
-      C4 an acknowledgement counts within the reach of its feed, from a party the grant names;
+      C4 an acknowledgement counts within the reach of a feed, a device's in its own alone, from a party the grant
+         names, and of the decision that stands: who acknowledged the grant has not acknowledged its withdrawal;
       C5 a grant that needs other signatures (`required_parties`) is incomplete until their kinds exist.
     The status rests on clear fields alone. It never reads a clock: expiry is the gate's and the verifier's.
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 from ledger import codec
 from ledger.entry import Entry
@@ -29,6 +31,9 @@ from ledger.tables import FactRow
 
 Party = tuple[bytes, int]
 Place = tuple[bytes, int]  # (feed id, leaf index)
+
+
+DECIDED_MAX: Final = 8  # entries a status names: one who may withdraw may do so many times over
 
 
 class State(IntEnum):
@@ -52,8 +57,8 @@ class Fact:
 class Status:
     """What the ledger knows of one consent.
 
-    `decided_by`: ids of the withdrawals, else of the revocations, else of the grant. `acknowledged`: the parties
-    that acknowledged the newest decision.
+    `decided_by`: ids of the withdrawals, else of the revocations (of either the `DECIDED_MAX` smallest), else of the
+    grant. `acknowledged`: the parties that acknowledged what decided.
     """
 
     grant: bytes
@@ -99,7 +104,7 @@ def resolve(
     grant: Entry,
     facts: Iterable[Fact],
     reach: Callable[[bytes], int],
-    party_of: Callable[[bytes], Party | None],
+    party_of: Callable[[bytes], Party],
     counts: Callable[[Entry, Sequence[Place]], bool],
 ) -> Status | None:
     """Return the status of a grant, or None while it does not count and nothing ends it.
@@ -111,7 +116,7 @@ def resolve(
     parties = (holder, recipient)
     withdrawals: set[bytes] = set()
     revocations: set[bytes] = set()
-    acks: dict[Party, set[bytes]] = {}
+    acks: set[tuple[Party, bytes]] = set()  # who acknowledged what
     registered: tuple[Place, ...] = ()
     for fact in facts:
         row = fact.row
@@ -123,15 +128,16 @@ def resolve(
         elif row.kind == "consent.revoke":
             if party_of(row.kid) in parties:
                 revocations.add(row.entry_id)
-        elif row.kind == "consent.acknowledge" and any(index < reach(feed) for feed, index in fact.places):
+        elif row.kind == "consent.acknowledge":
             party = party_of(row.kid)
-            if party is not None and party in parties:
-                acks.setdefault(party, set()).add(row.entry_id)
+            places = [place for place in fact.places if party[1] == 0 or place[0] == row.kid]
+            if party in parties and any(index < reach(feed) for feed, index in places):
+                acks.add((party, row.about))
     granted = bool(registered) and counts(grant, registered)
     if not (granted or withdrawals or revocations):
         return None
     state = State.GRANTED
-    decided: Iterable[bytes] = (grant.id,)
+    decided: set[bytes] = {grant.id}
     if withdrawals:
         state, decided = State.WITHDRAWN, withdrawals
     elif revocations:
@@ -147,8 +153,8 @@ def resolve(
         recipient if len(grant.payload["recipient"]) == 2 else None,
         grant.iat,
         grant.payload["valid_until"],
-        tuple(sorted(decided)),
-        tuple(sorted(acks)),
+        tuple(sorted(decided)[:DECIDED_MAX]),
+        tuple(sorted({party for party, about in acks if about in decided})),
     )
 
 

@@ -1,0 +1,123 @@
+"""The roster: what the governance entries below a frontier mean, as values (members, devices, links, tenants).
+
+How it works
+    `members.fold` makes a `Members`; everything else asks it. A party is (key id, incarnation); a tenant has
+    incarnation 0.
+
+What it does not do
+    It derives nothing: the rules are in `members` and `growth`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from ledger import codec
+from ledger.entry import Entry
+
+Party = tuple[bytes, int]  # (key id, incarnation); a tenant has incarnation 0
+
+UNBOUNDED: Final = 2**62  # the reach of a feed that nothing bounds
+
+_POSSESSION: Final = b"maille-device-possession-v1"
+
+
+class View(Protocol):
+    """The frontier the fold looks through."""
+
+    def size(self, feed: bytes) -> int:
+        """Return how many leaves of the feed lie below the frontier."""
+
+    def holds(self, entry: Entry, forks: Mapping[bytes, int]) -> bool:
+        """Say whether every head in the entry's `seen` is held below the frontier, and not dated after the entry.
+
+        `forks`: feeds with a proven fork and the size at which each is held.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A certified feed: its key, whose it is, and how far it counts (UNBOUNDED, or a number of leaves; maybe 0)."""
+
+    feed: bytes
+    public: bytes
+    party: Party
+    reach: int
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member's current incarnation. `state`: "member" or "left". `voter`: founders who accepted."""
+
+    party: Party
+    root_public: bytes
+    name: str
+    state: str
+    voter: bool
+    feeds: tuple[bytes, ...]
+    decided_by: tuple[bytes, ...]  # ids of the entries that made it so
+
+
+@dataclass(frozen=True, slots=True)
+class Tenancy:
+    """A tenant (key without a node) and the member that hosts it."""
+
+    tenant: bytes
+    host: Party
+    terms: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """What the governance entries below a frontier mean. `links`: pairs of parties, smaller first."""
+
+    epoch: bytes
+    devices: Mapping[bytes, Device] = field(default_factory=dict)
+    members: Mapping[bytes, Member] = field(default_factory=dict)  # by root key id
+    links: Mapping[tuple[Party, Party], str] = field(default_factory=dict)  # "up", "offered", "refused", "severed"
+    tenants: Mapping[bytes, Tenancy] = field(default_factory=dict)  # by tenant key id
+    voters: tuple[Party, ...] = ()
+    forks: Mapping[bytes, int] = field(default_factory=dict)  # feeds with a proven fork: the size each is held at
+    feeds: Mapping[bytes, bytes] = field(default_factory=dict)  # device keys of all ever admitted: feeds taken in
+
+    def is_member(self, party: Party) -> bool:
+        """Say whether the party is a member in this very incarnation."""
+        member = self.members.get(party[0])
+        return member is not None and member.party == party and member.state == "member"
+
+    def link_up(self, one: Party, other: Party) -> bool:
+        """Say whether data may flow along the edge. A member needs no link to itself."""
+        return one == other or self.links.get(edge(one, other)) == "up"
+
+    def speaks(self, feed: bytes) -> bool:
+        """Say whether a device acts for a member now: certified, not retired, succeeded, forked or left."""
+        device = self.devices.get(feed)
+        return device is not None and device.reach == UNBOUNDED and self.is_member(device.party)
+
+    def party_of(self, kid: bytes) -> Party:
+        """Return whom a signing key speaks for: a device's member, or itself as a tenant."""
+        device = self.devices.get(kid)
+        return device.party if device is not None else (kid, 0)
+
+    def reach(self, feed: bytes) -> int:
+        """Return how far a feed counts for what permits; 0 for an uncertified feed."""
+        device = self.devices.get(feed)
+        return device.reach if device is not None else 0
+
+
+def edge(one: Party, other: Party) -> tuple[Party, Party]:
+    """Return the undirected edge between two parties."""
+    return (one, other) if one <= other else (other, one)
+
+
+def link_id(one: Party, other: Party) -> bytes:
+    """Return the 32-byte id under which entries speak of an edge."""
+    return hashlib.sha256(codec.encode([list(party) for party in edge(one, other)])).digest()
+
+
+def possession_message(mesh_id: bytes, root_kid: bytes, incarnation: int) -> bytes:
+    """Return what a device key signs to show that it agrees to act for a member."""
+    return b"".join((_POSSESSION, mesh_id, root_kid, incarnation.to_bytes(4, "big")))

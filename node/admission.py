@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from gossip import swarm as gossip
+from gossip import events as gossip
 from gossip.knock import GenesisRequest, Knock, KnockAnswer, decode, encode
 from gossip.messages import Envelope
 from ledger import codec

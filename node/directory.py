@@ -99,9 +99,9 @@ class Directory:
 
     def peer_up(self, turn: Turn, peer: bytes) -> None:
         """Send everything held to a member whose channel came up."""
-        cards = self.cards(turn.rows)[:CARDS_MAX]
-        if cards:
-            turn.send(peer, _message(cards))
+        cards = self.cards(turn.rows)
+        for at in range(0, len(cards), CARDS_MAX):
+            turn.send(peer, _message(cards[at : at + CARDS_MAX]))
 
     def _is_news(self, turn: Turn, card: Card) -> bool:
         public = turn.core.replica.public_of(card.device)
@@ -117,7 +117,7 @@ class Directory:
         kept = list(cards)
         for card in kept:
             turn.rows.put("outbox", _PREFIX + card.device, codec.encode(card.as_list()))
-        for peer in turn.core.swarm.members():
+        for peer in turn.core.member_peers:
             if peer != source:
                 turn.send(peer, _message(kept))
 

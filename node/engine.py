@@ -20,12 +20,12 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 
 import structlog
 import trio
 
-from gossip import swarm as gossip
+from gossip import events as gossip
 from ledger.errors import LocalError, MailleError
 from ledger.rows import Reader, Writer
 from node.core import Core, Effect, Event, MembershipMoved, Noted, Turn, Verified, Verify
@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 BATCH_MAX: Final = 256  # network events in one transaction
 INBOX_MAX: Final = 4_096  # events waiting; a full inbox stops the reading of sockets
+RETRY_SECONDS: Final = 5.0  # after a refused turn, until gossip begins anew at the latest
 OUTBOX_BYTES_MAX: Final = 32 * 2**20  # bytes waiting for one peer; more is a peer that does not read
 
 Clock = Callable[[], int]  # unix milliseconds
@@ -67,11 +68,15 @@ class Outbox:
         self.closing: tuple[str, str] | None = None
 
     def put(self, message: bytes) -> bool:
-        """Queue a message; False when the peer is too far behind."""
+        """Queue a message, unless the channel is ending. False, and not queued: the peer is too far behind."""
+        if self.closing is not None:
+            return True
+        if self._bytes + len(message) > OUTBOX_BYTES_MAX:
+            return False
         self._messages.append(message)
         self._bytes += len(message)
         self._notify()
-        return self._bytes <= OUTBOX_BYTES_MAX
+        return True
 
     def close(self, code: str, message: str) -> None:
         """Ask the net to end the channel with a code after what is queued."""
@@ -95,7 +100,7 @@ class _Call:
     error: BaseException | None = None
 
 
-_Item = Event | _Call
+_Item: TypeAlias = Event | _Call
 
 
 class Engine:
@@ -118,9 +123,11 @@ class Engine:
         self._on_membership, self._on_noted = on_membership, on_noted
         self._send, self._receive = trio.open_memory_channel[_Item](INBOX_MAX)
         self._outboxes: dict[bytes, Outbox] = {}
+        self._gone: list[bytes] = []
         self._timers: list[tuple[int, str]] = []
         self._planned: dict[str, int] = {}
         self._to_verify_send, self._to_verify = trio.open_memory_channel[Verify](math.inf)
+        self._anew = True  # gossip begins, or begins anew after a rolled-back transaction
         self._log = structlog.get_logger("engine").bind(mesh=core.replica.mesh_id.hex()[:16])
         self.started = trio.Event()
         with store.read() as rows:
@@ -151,17 +158,21 @@ class Engine:
         return call.value
 
     def connect(self, peer: bytes, outbox: Outbox) -> None:
-        """Register a peer's outbox (the net then puts PeerUp). A former outbox of the peer is closed."""
+        """Register a peer's outbox; the net then puts PeerUp. A former outbox of the peer is closed."""
         former = self._outboxes.get(peer)
         if former is not None:
             former.close("REPLACED", "a newer channel to this node took over")
         self._outboxes[peer] = outbox
 
     def disconnect(self, peer: bytes, outbox: Outbox) -> bool:
-        """Forget a peer's outbox; False when a newer one has taken its place."""
+        """Forget a peer's outbox and tell the core; False when a newer one has taken its place."""
         if self._outboxes.get(peer) is not outbox:
             return False
         del self._outboxes[peer]
+        try:
+            self._send.send_nowait(gossip.PeerDown(peer))
+        except trio.WouldBlock:
+            self._gone.append(peer)  # the inbox is full, so a turn is near
         return True
 
     @property
@@ -182,14 +193,15 @@ class Engine:
         async with trio.open_nursery() as nursery:
             if self._verifier is not None:
                 nursery.start_soon(self._verify_bulk, self._verifier)
-            self._carry_out(self._turn(lambda turn: turn.start()))
+            self._events([])
             self.started.set()
             while True:
                 await self._step()
 
     async def _step(self) -> None:
-        batch: list[Event] = []
         item = await self._next()
+        batch: list[Event] = [gossip.PeerDown(peer) for peer in self._gone]
+        self._gone.clear()
         while item is not None:
             if isinstance(item, _Call):
                 self._events(batch)
@@ -206,16 +218,18 @@ class Engine:
         except trio.WouldBlock:
             return None
 
-    async def _next(self) -> _Item:
-        """Return the next event: a timer that is due, or what comes into the inbox."""
+    async def _next(self) -> _Item | None:
+        """Return the next event: a timer that is due, or what comes into the inbox. None: begin gossip anew."""
         while True:
             due = self._due()
             if due is not None:
                 await trio.lowlevel.checkpoint()
                 return due
             wait = (self._timers[0][0] - self._clock()) / 1_000 if self._timers else math.inf
-            with trio.move_on_after(max(wait, 0.0)):
+            with trio.move_on_after(min(max(wait, 0.0), RETRY_SECONDS if self._anew else math.inf)):
                 return await self._receive.receive()
+            if self._anew:
+                return None
 
     def _due(self) -> Event | None:
         while self._timers:
@@ -236,25 +250,38 @@ class Engine:
                 vault = stack.enter_context(self._vault.write()) if self._vault is not None else None
                 rows: Writer = stack.enter_context(self._store.write())
                 turn = self.core.take(rows, vault, self._clock())
+                anew = self._anew
+                if anew:
+                    self._begin(turn)
                 work(turn)
-                return turn.finish()
+                effects = turn.finish()
+            self._anew = self._anew and not anew
         except BaseException:
             with self._store.read() as rows_again:
-                self.core.load(rows_again)
+                self._anew |= self.core.load(rows_again)
             raise
+        return effects
+
+    def _begin(self, turn: Turn) -> None:
+        """Start gossip and present every peer that is connected."""
+        turn.start()
+        for peer in self._outboxes:
+            turn.handle(gossip.PeerUp(peer, False))
 
     def _events(self, batch: Sequence[Event]) -> None:
-        if not batch:
+        if not batch and not self._anew:
             return
 
         def work(turn: Turn) -> None:
             for event in batch:
-                turn.handle(event)
+                if not isinstance(event, gossip.PeerUp) or event.peer in self._outboxes:
+                    turn.handle(event)
 
         try:
             self._carry_out(self._turn(work))
         except LocalError as error:  # the disk is full or read-only: peers will offer it all again
             self._log.error("turn refused", code=error.code, reason=error.message)
+            self._anew = True  # timers among the batch are lost
 
     def _local(self, call: _Call) -> None:
         try:
@@ -267,6 +294,9 @@ class Engine:
                 self._carry_out(effects)
         except MailleError as error:
             call.error = error
+        except BaseException as error:
+            call.error = error
+            raise
         finally:
             call.done.set()
 

@@ -28,7 +28,7 @@ from ledger.governance.members import possession_message
 from ledger.keys import SigningKey
 from node.admission import Welcome
 from node.core import RandomBytes
-from node.net import Network
+from node.network import Network
 from node.tickets import Ticket
 
 ANSWER_SECONDS_MAX: Final = 20.0

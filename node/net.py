@@ -17,19 +17,20 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 
 import structlog
 import trio
 
-from gossip import swarm as gossip
+from gossip import events as gossip
 from gossip.channel import Channel, Closed, Established, Identity, Limits, Phase, Received, Transmit
 from gossip.channel import Effect as ChannelEffect
 from node.core import RandomBytes
 from node.directory import Card
 from node.engine import Engine, Outbox
+from node.network import Network
 
 CONNECTIONS_MAX: Final = 512
 HANDSHAKES_MAX: Final = 64  # connections that have not shown who they are
@@ -38,59 +39,12 @@ READ_BYTES: Final = 262_144
 NEIGHBOURS_MAX: Final = 16  # members a node dials; more are reached through gossip
 BACKOFF_FIRST_SECONDS: Final = 0.5
 BACKOFF_MAX_SECONDS: Final = 60.0
+DIALS_IN_VAIN_MAX: Final = 6  # then somebody else is dialed in this member's place, for a while
+LOOK_SECONDS: Final = 30.0  # how often members without a channel are looked for, at least
+SEND_SECONDS_MAX: Final = 60.0  # for one frame: whoever takes less than a kilobyte a second is gone
 DIAL_SECONDS_MAX: Final = 10.0
 STRANGER_SECONDS_MAX: Final = 60.0  # how long a key that is no member may stay
 JOIN_SMALL_BYTES: Final = 16_384  # chunks below are joined into one send
-
-Handler = Callable[[trio.abc.Stream, str], Awaitable[None]]
-
-
-class Network(Protocol):
-    """How streams come about: TCP in production, memory streams in the whole-daemon test driver."""
-
-    async def listen(self, address: str, handler: Handler, *, task_status: trio.TaskStatus[str]) -> None:
-        """Accept connections until cancelled; report the address bound through `task_status`."""
-
-    async def dial(self, address: str) -> trio.abc.Stream:
-        """Open a stream to "host:port". Raises OSError."""
-
-
-class Tcp:
-    """Streams over TCP, without Nagle's delay."""
-
-    async def listen(self, address: str, handler: Handler, *, task_status: trio.TaskStatus[str]) -> None:
-        """Accept TCP connections at "host:port" (port 0: any free one)."""
-        host, port = split_address(address)
-
-        async def serve(stream: trio.SocketStream) -> None:
-            try:
-                peer = stream.socket.getpeername()[0]
-            except OSError:
-                return  # it hung up before we looked
-            await handler(stream, str(peer))
-
-        listeners = await trio.open_tcp_listeners(port, host=host)
-        bound = listeners[0].socket.getsockname()
-        task_status.started(join_address(bound[0], bound[1]))
-        await trio.serve_listeners(serve, listeners)
-
-    async def dial(self, address: str) -> trio.abc.Stream:
-        """Connect to "host:port"."""
-        host, port = split_address(address)
-        return await trio.open_tcp_stream(host, port)
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Split "host:port" or "[v6]:port". Raises OSError when it is neither (a dial that cannot be)."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65_535:
-        raise OSError(f"{address!r} is not host:port")
-    return host.strip("[]"), int(port)
-
-
-def join_address(host: str, port: int) -> str:
-    """Return "host:port", with brackets around an IPv6 address."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @dataclass(slots=True)
@@ -122,6 +76,7 @@ class Peering:
     address: str
     dialed: bool
     since: float  # trio time, seconds
+    gone: trio.Event = field(default_factory=trio.Event)
     bytes_in: int = 0
     bytes_out: int = 0
 
@@ -166,14 +121,6 @@ class Net:
         if self._nursery is not None:
             self._nursery.start_soon(self._dialer, runtime)
 
-    def review(self, runtime: MeshRuntime) -> None:
-        """After membership moved: hang up on those who are out, present anew those who came in, dial again."""
-        core = runtime.engine.core
-        for kid in runtime.engine.connected:
-            if not core.is_member_device(kid) and (runtime.mesh_id, kid) in self.peerings:
-                runtime.engine.hang_up(kid, "NOT_A_MEMBER", "this device speaks for no member of the mesh")
-        runtime.look_again()
-
     # Answering
 
     async def _accept(self, stream: trio.abc.Stream, host: str) -> None:
@@ -209,31 +156,32 @@ class Net:
                     if kid not in dialing and len(dialing) < NEIGHBOURS_MAX:
                         dialing.add(kid)
                         nursery.start_soon(keep, kid)
-                with trio.move_on_after(30):
+                with trio.move_on_after(LOOK_SECONDS):
                     await runtime.wake.wait()
 
     async def _candidates(self, runtime: MeshRuntime) -> list[bytes]:
+        """Return the members whose address is known, in random order; the newest address card counts."""
         cards: list[Card] = await runtime.engine.read(lambda turn: turn.core.directory.cards(turn.rows))
         core = runtime.engine.core
-        known = {card.device: card.addresses for card in cards if card.addresses} | runtime.hints
-        wanted = [kid for kid in known if kid != core.device.kid and core.is_member_device(kid)]
         runtime.hints.update({card.device: card.addresses for card in cards if card.addresses})
+        wanted = [kid for kid in sorted(runtime.hints) if kid != core.device.kid and core.is_member_device(kid)]
         self._random.shuffle(wanted)
         return wanted
 
     async def _keep_dialing(self, runtime: MeshRuntime, kid: bytes) -> None:
-        backoff = BACKOFF_FIRST_SECONDS
-        while runtime.engine.core.is_member_device(kid):
-            if (runtime.mesh_id, kid) in self.peerings:
-                await self._until_gone(runtime, kid)
-                backoff = BACKOFF_FIRST_SECONDS
-            lived = await self.dial(runtime, kid)
-            backoff = BACKOFF_FIRST_SECONDS if lived else min(backoff * 2, BACKOFF_MAX_SECONDS)
-            await trio.sleep(backoff * self._random.uniform(0.5, 1.5))
-
-    async def _until_gone(self, runtime: MeshRuntime, kid: bytes) -> None:
-        while (runtime.mesh_id, kid) in self.peerings:
-            await trio.sleep(1)
+        """Keep a channel to a member, until it is none or has been dialed in vain too often."""
+        backoff, vain = BACKOFF_FIRST_SECONDS, 0
+        while runtime.engine.core.is_member_device(kid) and vain < DIALS_IN_VAIN_MAX:
+            peering = self.peerings.get((runtime.mesh_id, kid))
+            if peering is not None:
+                await peering.gone.wait()
+                backoff, vain = BACKOFF_FIRST_SECONDS, 0
+            elif await self.dial(runtime, kid):
+                backoff, vain = BACKOFF_FIRST_SECONDS, 0
+            else:
+                backoff, vain = min(backoff * 2, BACKOFF_MAX_SECONDS), vain + 1
+            if (runtime.mesh_id, kid) not in self.peerings:
+                await trio.sleep(backoff * self._random.uniform(0.5, 1.5))
 
     async def dial(self, runtime: MeshRuntime, kid: bytes) -> bool:
         """Try a device's addresses once; run the channel to its end. True when one was established."""
@@ -257,7 +205,8 @@ class Net:
             if connection.established:
                 self.failures.pop((runtime.mesh_id, kid), None)
                 return True
-            self.failures[runtime.mesh_id, kid] = f"{address}: {connection.ended}"
+            if (runtime.mesh_id, kid) not in self.peerings:
+                self.failures[runtime.mesh_id, kid] = f"{address}: {connection.ended}"
             if connection.ended.startswith("IK_REFUSED"):
                 runtime.statics.pop(kid, None)
         return False
@@ -305,10 +254,9 @@ class _Connection:
         runtime, peering = self._runtime, self._peering
         if runtime is None or peering is None:
             return
+        peering.gone.set()
         if runtime.engine.disconnect(peering.kid, self._outbox):
             self._net.peerings.pop((runtime.mesh_id, peering.kid), None)
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
-                await runtime.engine.put(gossip.PeerDown(peering.kid))
 
     async def _read(self) -> None:
         deadline = self._channel.deadline_ms
@@ -320,8 +268,9 @@ class _Connection:
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 data = b""
         if data is None:
-            if trio.current_time() >= self._stranger_until:
+            if trio.current_time() >= self._stranger_until and not self._is_member():
                 self._outbox.close("STRANGER_TIMEOUT", "this key is no member; ask again once you were admitted")
+            if trio.current_time() >= self._stranger_until:
                 self._stranger_until = float("inf")
             await self._apply(self._channel.tick(_now_ms()))
         elif data:
@@ -349,14 +298,19 @@ class _Connection:
                 else:
                     await self._wake.wait()
                     self._wake = trio.Event()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             self.ended = self.ended or "STREAM_TRUNCATED"
             scope.cancel()
+
+    def _is_member(self) -> bool:
+        runtime, peering = self._runtime, self._peering
+        return runtime is not None and peering is not None and runtime.engine.core.is_member_device(peering.kid)
 
     async def _send(self, chunks: Sequence[bytes]) -> None:
         joined = [b"".join(chunks)] if sum(map(len, chunks)) <= JOIN_SMALL_BYTES else chunks
         for chunk in joined:
-            await self._stream.send_all(chunk)
+            with trio.fail_after(SEND_SECONDS_MAX):
+                await self._stream.send_all(chunk)
             if self._peering is not None:
                 self._peering.bytes_out += len(chunk)
 
@@ -389,7 +343,7 @@ class _Connection:
         runtime, kid = self._net.meshes[met.mesh_id], met.peer_kid
         former = self._net.peerings.get((met.mesh_id, kid))
         own = runtime.engine.core.device.kid
-        if former is not None and former.dialed != self._dialed and self._dialed != (own < kid):
+        if former is not None and self._dialed not in (former.dialed, own < kid):
             self._outbox.close("DUPLICATE", "this node is already connected to you")
             return
         self.established = True

@@ -19,7 +19,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from gossip import events as gossip
 from gossip.messages import Envelope
@@ -30,7 +30,7 @@ from ledger.governance.epoch import Policy
 from ledger.governance.members import Party
 from ledger.keys import SigningKey
 from ledger.replica import Replica
-from ledger.rows import Reader, Writer, prefix_stop
+from ledger.rows import Reader, Writer
 from ledger.ticks import Ticker
 from node.directory import Directory
 from node.events import Effect, Event, MembershipMoved, Noted, Verified, Verify
@@ -50,8 +50,6 @@ __all__ = (
     "Verified",
     "Verify",
 )
-
-_VOUCHED: Final = b"vouched"
 
 RandomBytes: TypeAlias = Callable[[int], bytes]
 """Returns as many random bytes as asked for."""
@@ -110,13 +108,13 @@ class Core:
         self.data: DataFamily | None = None
         self.directory = Directory()
         self.peers: dict[bytes, bool] = {}  # whose channel is up -> whether it may gossip
+        self.vouched: set[bytes] = set()  # devices named by our ticket: gossip begins with them before the ledger says
         self.boundaries: list[int] = []  # ticks on demand that wait, unix seconds
         self.verifying: Counter[bytes] = Counter()  # feed -> runs that worker processes have
         self.workers = workers
         self._random_source, self._gossip_bytes = random_source, gossip_bytes or random_bytes
         self._rows: Reader | None = None
         self._told = False
-        self._vouched: set[bytes] = set()
         self.swarm = self._new_swarm()
 
     def _new_swarm(self) -> Swarm:
@@ -140,7 +138,6 @@ class Core:
         """
         self.replica.reload(rows)
         self.ticker.load(rows)
-        self._vouched = {key[len(_VOUCHED) :] for key, _ in rows.scan("outbox", _VOUCHED, prefix_stop(_VOUCHED))}
         again, self._told = self._told, False
         if again:
             self.swarm = self._new_swarm()
@@ -159,18 +156,13 @@ class Core:
         self._told = True
         return self.swarm.handle(event, now_ms)
 
-    def vouch(self, rows: Writer, device: bytes) -> None:
-        """Gossip with this device before the ledger knows it: a ticket named it, and it showed us the genesis."""
-        rows.put("outbox", _VOUCHED + device, b"")
-        self._vouched.add(device)
-
     def is_member_device(self, kid: bytes) -> bool:
         """Say whether a device may gossip: it speaks for a member; before the ledger says, a founder's or vouched."""
         members = self.replica.members
         device = members.devices.get(kid)
         if device is not None:
             return members.is_member(device.party)
-        return self.replica.public_of(kid) is not None or kid in self._vouched
+        return self.replica.public_of(kid) is not None or kid in self.vouched
 
     @property
     def member_peers(self) -> list[bytes]:

@@ -30,7 +30,9 @@ from gossip.channel import Effect as ChannelEffect
 from node.core import RandomBytes
 from node.directory import Card
 from node.engine import Engine, Outbox
-from node.network import Network
+from node.network import Network, Tcp, join_address, split_address
+
+__all__ = ("MeshRuntime", "Net", "Network", "Peering", "Tcp", "join_address", "split_address")
 
 CONNECTIONS_MAX: Final = 512
 HANDSHAKES_MAX: Final = 64  # connections that have not shown who they are
@@ -62,10 +64,6 @@ class MeshRuntime:
     def mesh_id(self) -> bytes:
         """The mesh's id."""
         return self.engine.core.replica.mesh_id
-
-    def look_again(self) -> None:
-        """Have the dialer look for members it is not connected to."""
-        self.wake.set()
 
 
 @dataclass(slots=True)
@@ -120,6 +118,10 @@ class Net:
         self.meshes[runtime.mesh_id] = runtime
         if self._nursery is not None:
             self._nursery.start_soon(self._dialer, runtime)
+
+    def review(self, runtime: MeshRuntime) -> None:
+        """After membership moved: look for members to dial. (The core ends and promotes channels itself.)"""
+        runtime.wake.set()
 
     # Answering
 

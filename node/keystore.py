@@ -155,6 +155,11 @@ class Keystore:
         self._require_unlocked()
         self._write(device_name(mesh), KeyFile.make("device", seed, self._default, self._random))
 
+    def rename(self, name: str, other: str) -> None:
+        """Give a key another name. A key of that name, left by something that did not end, is replaced."""
+        self._path(name).replace(self._path(other))
+        _sync(self.directory)
+
     def remove(self, name: str) -> None:
         """Delete a key; the disk may keep what it held."""
         self._path(name).unlink(missing_ok=True)

@@ -169,17 +169,24 @@ def _types(handler: Callable[..., Any]) -> tuple[type[Args], type[Result]]:
 
 
 def said(
-    text: str, *, positional: bool = False, content: bool = False, secret: bool = False, hidden: bool = False
+    text: str,
+    *,
+    positional: bool = False,
+    content: bool = False,
+    path: bool = False,
+    secret: bool = False,
+    beside: str = "",
 ) -> Meta:
     """Document a field. The rest says how the command line fills an argument.
 
     `positional`: without an option's name. `content`: the value is what a file holds; the command takes the file's
     name, or - for standard input (of a text field, also the text itself). On a bytes field of a result: the command
-    writes it to the file named by --to. `secret`: never on the command line; from a file (--NAME-file), or asked for.
-    `hidden`: in the API alone.
+    writes it to the file named by --to. `path`: the name of a file or directory of this machine, made absolute.
+    `secret`: never on the command line; from a file (--NAME-file), or asked for: always when the field is required,
+    else when the argument `beside` is given.
     """
-    extra = {"positional": positional, "content": content, "secret": secret, "hidden": hidden}
-    return Meta(description=textwrap.dedent(text).strip(), extra={name: True for name, on in extra.items() if on})
+    extra = {"positional": positional, "content": content, "path": path, "secret": secret, "beside": beside}
+    return Meta(description=textwrap.dedent(text).strip(), extra={name: mark for name, mark in extra.items() if mark})
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,15 @@ from node.operation import Operation
 
 NOUNS: Final = {
     "node": "This node: make it, run it, see how it is.",
+    "mesh": "Meshes: make, list, show, leave.",
+    "invite": "Tickets, with which others join.",
+    "requests": "Applications that wait for our answer.",
+    "member": "The members of a mesh.",
     "key": "The keys of this node.",
 }
 """Nouns with their one line of help, in the order of `maille --help`. Each is the module node/ops/NOUN.py."""
 
-ALONE: Final = ()
+ALONE: Final = ("join",)
 """Modules of node/ops whose commands have one word."""
 
 

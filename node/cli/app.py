@@ -32,6 +32,8 @@ from node.operation import Args, FieldRow, Operation, Result, fields
 from node.operations import NOUNS, OPERATIONS
 
 ABOUT: Final = "A mesh of peers in which energy data flows only under a consent that anyone can verify."
+PASSPHRASE: Final = "File whose first line is the passphrase of the keys."
+TO: Final = "The file to write. Default: standard output, if that is no terminal."
 _COMMON: Final = "every command"
 _CANCELLED: Final = 130  # as the shell reports a command ended by Ctrl-C
 
@@ -108,19 +110,18 @@ def _version() -> str:
 
 
 def _command(operation: Operation) -> Callable[..., int]:
-    rows = [row for row in fields(operation.args) if "hidden" not in row.marks]
-    signature = _signature(operation, rows)
+    signature = _signature(operation, fields(operation.args))
 
     def command(*given: Any, **named: Any) -> int:
         bound = signature.bind(*given, **named)
         bound.apply_defaults()
         values = dict(bound.arguments)
         common = Common(
-            values.pop("data_dir", None),
+            values.pop("data_dir_", None),
             values.pop("json_", False),
-            values.pop("yes", False),
-            values.pop("passphrase_file", None),
-            values.pop("to", None),
+            values.pop("yes_", False),
+            values.pop("passphrase_file_", None),
+            values.pop("to_", None),
         )
         return perform(operation, values, common)
 
@@ -134,15 +135,15 @@ def _signature(operation: Operation, rows: Iterable[FieldRow]) -> inspect.Signat
     own = [_parameter(row) for row in rows]
     own.sort(key=lambda parameter: (parameter.kind, parameter.default is not inspect.Parameter.empty))
     shared = [
-        _option("data_dir", Path | None, None, "The node's directory.", env_var="MAILLE_DATA_DIR"),
+        _option("data_dir_", Path | None, None, "The node's directory.", name="--data-dir", env_var="MAILLE_DATA_DIR"),
         _option("json_", bool, False, "Print the result as JSON.", name="--json"),
     ]
     if operation.confirm:
-        shared.append(_option("yes", bool, False, "Do it without being asked."))
+        shared.append(_option("yes_", bool, False, "Do it without being asked.", name="--yes"))
     if operation.keys:
-        shared.append(_option("passphrase_file", Path | None, None, "File whose first line is the passphrase."))
+        shared.append(_option("passphrase_file_", Path | None, None, PASSPHRASE, name="--passphrase-file"))
     if content_field(operation.result) is not None:
-        shared.append(_option("to", Path | None, None, "The file to write. Default: standard output, if no terminal."))
+        shared.append(_option("to_", Path | None, None, TO, name="--to"))
     return inspect.Signature([*own, *shared])
 
 
@@ -167,7 +168,13 @@ def _parameter(row: FieldRow) -> inspect.Parameter:
     default = inspect.Parameter.empty if row.required and "secret" not in row.marks else row.default
     if default is msgspec.NODEFAULT or default == ():
         default = None
-    marks = Parameter(help=text, negative="", show_default=default not in (None, "", False, inspect.Parameter.empty))
+    hyphen = "content" in row.marks  # "-" is standard input
+    marks = Parameter(
+        help=text,
+        negative="",
+        allow_leading_hyphen=hyphen,
+        show_default=default not in (None, "", False, inspect.Parameter.empty),
+    )
     return inspect.Parameter(name, place, default=default, annotation=Annotated[kind, marks])
 
 
@@ -200,7 +207,7 @@ def collect(operation: Operation, values: dict[str, Any]) -> Args:
             path = values.get(f"{row.name}_file")
             if path is not None:
                 given[row.name] = read_secret(path)
-            elif row.required:
+            elif row.required or (values.get(row.marks.get("beside", "")) and sys.stdin.isatty()):
                 given[row.name] = ask_secret(row.text, f"--{row.name.replace('_', '-')}-file FILE")
             continue
         value = values.get(row.name)
@@ -209,6 +216,8 @@ def collect(operation: Operation, values: dict[str, Any]) -> Args:
         if "content" in row.marks:
             raw = read_content(value, text=row.plain is str, field=row.name)
             value = _as_text(raw, row.name) if row.plain is str else raw
+        elif "path" in row.marks:
+            value = str(Path(value).absolute())
         given[row.name] = value
     return msgspec.convert(given, operation.args)
 

@@ -11,12 +11,15 @@ What it does not do
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
+
+from node.naming import SHORT_DIGITS
 
 WIDTH_PIPED: Final = 400  # columns where no terminal tells its own
 
@@ -26,7 +29,8 @@ _STEPS: Final = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 def show(result: Any) -> None:
     """Print a result (a Struct, or text that an operation rendered itself)."""
     if isinstance(result, str):
-        print(result)
+        if result:
+            print(result)
         return
     print("\n".join(lines(result)) or "Nothing.")
 
@@ -58,7 +62,7 @@ def table(rows: Sequence[msgspec.Struct]) -> list[str]:
     names = [n for n in rows[0].__struct_fields__ if any(_text(getattr(row, n)) for row in rows)]
     drawn = Table(*map(_title, names), box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        drawn.add_row(*(Text(_text(getattr(row, name)), overflow="fold") for name in names))
+        drawn.add_row(*(Text(_short(_text(getattr(row, name))), overflow="fold") for name in names))
     terminal = sys.stdout.isatty()
     console = Console(file=sys.stdout, width=None if terminal else WIDTH_PIPED, markup=False, highlight=False)
     with console.capture() as capture:
@@ -81,6 +85,11 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return not any(isinstance(item, msgspec.Struct) for item in value)
     return not isinstance(value, msgspec.Struct)
+
+
+def _short(text: str) -> str:
+    """Return hashes as their first digits: enough to name a thing, and a table stays readable."""
+    return re.sub(r"\b[0-9a-f]{64}\b", lambda found: found[0][:SHORT_DIGITS], text)
 
 
 def _title(name: str) -> str:

@@ -15,7 +15,7 @@ from typing import Annotated
 import msgspec
 
 from node.config import LISTEN, Config, Home
-from node.operation import Args, Local, Result, local_operation, said
+from node.operation import Args, Local, Nothing, Result, local_operation, said
 from node.ops.key import describe_key
 
 UNSEALED_MEANS = (
@@ -42,6 +42,12 @@ class Initialised(Result, frozen=True):
     sealed: Annotated[bool, said("Whether the keys are sealed with a passphrase.")]
 
 
+class Stopped(Result, frozen=True):
+    """How a run ended."""
+
+    reason: Annotated[str, said("Why the node stopped.")]
+
+
 @local_operation("node", "init", permission="admin", keys=True)
 def node_init(local: Local, args: InitArgs) -> Initialised:
     """Make a node: its directory, its settings, its keys.
@@ -63,3 +69,11 @@ def node_init(local: Local, args: InitArgs) -> Initialised:
         local.say(UNSEALED_MEANS.format(keys=home.keys))
     root = describe_key(home, "root")
     return Initialised(str(home.path), root.did, root.fingerprint, not args.unsealed)
+
+
+@local_operation("node", "run", permission="admin", keys=True, render=lambda _: "")
+def node_run(local: Local, args: Nothing) -> Stopped:  # noqa: ARG001 - an operation without arguments
+    """Run the node in the foreground, until it is told to stop (Ctrl-C, SIGTERM)."""
+    from node.daemon import run
+
+    return Stopped(run(Home(local.data_dir), local.passphrase))

@@ -1,0 +1,297 @@
+"""The node: its keys, its meshes, its network, its control API, in one process under one nursery.
+
+How it works
+    `run` takes the lock of the data directory before anything else (the HTTP server would unlink a live socket),
+    opens the keys and every mesh, and starts one engine a mesh, the network, and the control API. It then tells
+    systemd that it is ready. On SIGTERM or Ctrl-C it stops in this order: no new request, every channel closed with a
+    code, the tasks ended, the stores closed. Nothing needs that order to be safe: what a node has acknowledged is
+    durable, so `kill -9` loses nothing of it.
+
+What it does not do
+    It decides nothing about a ledger. A mesh that was restored from a backup is not run (node/mesh.py).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Final
+
+import structlog
+import trio
+
+from ledger.errors import LocalError
+from ledger.governance.epoch import Genesis
+from ledger.keys import SigningKey
+from node.api import make_app
+from node.config import Config, Home
+from node.exits import not_found
+from node.keyfile import KeyFile
+from node.keystore import ROOT, VAULT, Keystore
+from node.logs import set_up
+from node.mesh import Making, Mesh, Standing, make_mesh, open_mesh, restored, wall_ms
+from node.net import Net, Network, Tcp
+from node.operations import OPERATIONS
+from node.workers import WorkerPool
+
+FAREWELL_SECONDS: Final = 0.5
+"""How long channels are given to end politely when the node stops."""
+REQUEST_SECONDS: Final = 0.5
+"""How long running requests are given when the node stops."""
+_WILDCARDS: Final = ("0.0.0.0:", "[::]:")
+
+RESTORED: Final = "RESTORED"
+
+
+class Node:
+    """A running node. Operations are handed this object (node/ops)."""
+
+    def __init__(
+        self,
+        home: Home,
+        config: Config,
+        keys: Keystore,
+        *,
+        network: Network | None = None,
+        clock: Callable[[], int] = wall_ms,
+        random_source: random.Random | None = None,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        """`keys`: unlocked. `network`, `clock` (unix ms) and randomness are injected by test drivers."""
+        self.home, self.config, self.keys = home, config, keys
+        self.clock, self.random_bytes = clock, random_bytes
+        self.random_source = random_source or random.Random(os.urandom(16))
+        self.network: Network = network or Tcp()
+        self.net = Net(self.network, random_source=self.random_source, random_bytes=random_bytes)
+        self.meshes: dict[str, Mesh] = {}
+        self.waiting: dict[str, str] = {}  # meshes that are not run, and why (a code)
+        self.version = version("maille")
+        self.started_ms = clock()
+        self.stop = trio.Event()
+        workers = config.workers if config.workers is not None else max(1, (os.cpu_count() or 2) - 1)
+        self._workers = WorkerPool(workers) if workers else None
+        self._nursery: trio.Nursery | None = None
+        self._log = structlog.get_logger("node")
+
+    # What operations use
+
+    @property
+    def now(self) -> int:
+        """The time, unix seconds."""
+        return self.clock() // 1_000
+
+    def mesh(self, name: str = "") -> Mesh:
+        """Return a mesh by its local name or the beginning of its id; without either, the only one.
+
+        Raises LocalError NOT_FOUND, MESH_UNCLEAR, MESH_RESTORED.
+        """
+        if name in self.waiting:
+            told = f"The mesh {name!r} came from a backup and is not run; run `maille device recover {name}` first."
+            raise LocalError("MESH_RESTORED", told)
+        if name in self.meshes:
+            return self.meshes[name]
+        found = [mesh for mesh in self.meshes.values() if not name or mesh.mesh_id.hex().startswith(name)]
+        if len(found) == 1:
+            return found[0]
+        if not self.meshes:
+            raise not_found("This node is in no mesh yet; make one with `maille mesh create`, or join one.", "mesh")
+        known = ", ".join(sorted(self.meshes))
+        if found:
+            raise LocalError("MESH_UNCLEAR", f"Say which mesh with --mesh; there are {known}.", field="mesh")
+        raise not_found(f"There is no mesh {name!r} here; there are {known}.", "mesh")
+
+    def root_key(self, file: bytes | None = None, passphrase: str | None = None) -> SigningKey:
+        """Return the root key: from our keys, or from a key file that was moved away.
+
+        Raises LocalError KEY_MISSING, KEY_LOCKED, KEY_WRONG; RemoteError KEY_DAMAGED.
+        """
+        if file is None:
+            return self.keys.signing(ROOT)
+        key = KeyFile.decode(file)
+        if key.purpose != "root":
+            raise LocalError("KEY_WRONG", f"This is a {key.purpose} key; the root key is asked for.", field="root_key")
+        return SigningKey.from_seed(key.unlock(passphrase))
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where others can reach us: as configured, else where we listen, unless that is every interface."""
+        if self.config.advertise:
+            return self.config.advertise
+        return tuple(address for address in self.net.listening if not address.startswith(_WILDCARDS))
+
+    def making(self) -> Making:
+        """Return what meshes are made and opened with."""
+        return Making(self.keys.secret(VAULT), self.clock, self.random_source, self.random_bytes)
+
+    async def found_mesh(self, name: str, genesis: Genesis, root: SigningKey, device: SigningKey) -> Mesh:
+        """Make a mesh of one, with ourselves as founder, and run it. `device`: kept by the caller as its device key."""
+        standing = Standing(root.kid.hex(), 1, genesis.mesh_id.hex())
+        make_mesh(self.home.mesh(name), standing, genesis, self.making(), (root, device))
+        return await self.add_mesh(name)
+
+    async def add_mesh(self, name: str) -> Mesh:
+        """Open a mesh that is on disk and run it, from now on."""
+        mesh = self._open(name)
+        await self._start(mesh)
+        self.net.add_mesh(mesh.runtime)
+        await self._announce(mesh)
+        return mesh
+
+    # Life
+
+    async def run(self, *, serve: bool = True, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until `stop` is set. `serve`: whether the control API listens on its socket."""
+        try:
+            if self._workers is None:
+                await self._run(serve, task_status)
+            else:
+                async with self._workers:
+                    await self._run(serve, task_status)
+        finally:
+            for mesh in self.meshes.values():
+                mesh.close()
+
+    async def _run(self, serve: bool, task_status: trio.TaskStatus[None]) -> None:
+        for name in self.home.mesh_names():
+            if restored(self.home.mesh(name)):
+                self.waiting[name] = RESTORED
+                self._log.warning("mesh not run", mesh=name, code=RESTORED)
+            else:
+                self._open(name)
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            for mesh in self.meshes.values():
+                await self._start(mesh)
+                self.net.add_mesh(mesh.runtime)
+            await nursery.start(self._listen)
+            for mesh in self.meshes.values():
+                await self._announce(mesh)
+            if serve:
+                await nursery.start(self._serve)
+            task_status.started()
+            self._log.info("ready", meshes=len(self.meshes), listening=list(self.net.listening))
+            notify("READY=1")
+            await self.stop.wait()
+            notify("STOPPING=1")
+            self._log.info("stopping")
+            await self._farewell()
+            nursery.cancel_scope.cancel()
+
+    def _open(self, name: str) -> Mesh:
+        verifier = self._workers
+        identity = self.keys.identity(name)
+        mesh = open_mesh(
+            name,
+            self.home.mesh(name),
+            identity,
+            self.making(),
+            verifier=verifier,
+            on_membership=lambda moved: self.net.review(moved.runtime),
+        )
+        self.meshes[name] = mesh
+        return mesh
+
+    async def _start(self, mesh: Mesh) -> None:
+        if self._nursery is None:
+            raise LocalError("NODE_STOPPING", "The node is not running.")
+        self._nursery.start_soon(mesh.engine.run)
+        await mesh.engine.started.wait()
+
+    async def _listen(self, task_status: trio.TaskStatus[None]) -> None:
+        try:
+            await self.net.run(self.config.listen, task_status=task_status)
+        except OSError as error:
+            raise _cannot_listen(self.config, error) from None
+
+    async def _announce(self, mesh: Mesh) -> None:
+        addresses = self.addresses
+        if mesh.core.is_member_device(mesh.core.device.kid):
+            await mesh.engine.act(lambda turn: turn.core.directory.announce(turn, addresses))
+
+    async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
+        from hypercorn.config import Config as Hypercorn
+        from hypercorn.trio import serve
+
+        settings = Hypercorn()
+        settings.bind = [f"unix:{self.home.socket}"]
+        settings.umask = 0o177  # the socket's mode: 0600
+        settings.graceful_timeout = REQUEST_SECONDS
+        settings.accesslog = None
+        settings.errorlog = None
+        app = make_app(self, OPERATIONS, self.version)
+        await serve(app, settings, shutdown_trigger=self.stop.wait, task_status=task_status)  # type: ignore[arg-type]
+
+    async def _farewell(self) -> None:
+        for mesh in self.meshes.values():
+            for peer in mesh.engine.connected:
+                mesh.engine.hang_up(peer, "STOPPING", "this node is stopping")
+        with trio.move_on_after(FAREWELL_SECONDS):
+            while self.net.peerings:
+                await trio.sleep(0.01)
+
+
+def run(home: Home, passphrase: Callable[[], str | None]) -> str:
+    """Run a node in the foreground until it is told to stop; return the signal's name. `passphrase` is asked if needed.
+
+    Raises LocalError NODE_RUNNING, NOT_FOUND, CONFIG_INVALID, KEY_LOCKED, LISTEN_REFUSED.
+    """
+    config = home.config()
+    with home.lock():
+        keys = Keystore(home.keys, os.urandom)
+        keys.unlock(passphrase() if keys.sealed else None)
+        set_up(config.log_format, config.log_level)
+        home.socket.unlink(missing_ok=True)  # ours alone while we hold the lock; left by a crash
+        try:
+            return trio.run(_run_until_signal, Node(home, config, keys))
+        except* LocalError as group:
+            raise _only(group) from None
+        finally:
+            home.socket.unlink(missing_ok=True)
+
+
+def _only(group: BaseExceptionGroup[LocalError]) -> LocalError:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    if isinstance(found, LocalError):
+        return found
+    raise found
+
+
+async def _run_until_signal(node: Node) -> str:
+    caught: list[str] = []
+
+    async def watch() -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for number in signals:
+                caught.append(signal.Signals(number).name)
+                node.stop.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        await node.run()
+        nursery.cancel_scope.cancel()
+    return caught[0] if caught else "stopped"
+
+
+def notify(state: str) -> None:
+    """Tell systemd about our state, where it asked for that (NOTIFY_SOCKET; sd_notify(3))."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if not path:
+        return
+    address = "\0" + path[1:] if path.startswith("@") else path
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        try:
+            channel.sendto(state.encode(), address)
+        except OSError as error:
+            structlog.get_logger("node").warning("systemd not told", reason=str(error))
+
+
+def _cannot_listen(config: Config, error: OSError) -> LocalError:
+    where = ", ".join(config.listen)
+    told = f"Cannot listen on {where} ({error.strerror or error}); change `listen` in config.toml."
+    return LocalError("LISTEN_REFUSED", told)

@@ -1,0 +1,47 @@
+"""The node's log: one line an event on standard error, JSON for machines, coloured text on a terminal.
+
+How it works
+    structlog, set once. Fields are an event's name, codes, ids of meshes and devices, counts. hypercorn and other
+    libraries log through the standard library; only their warnings are let through, in the same format.
+
+What it does not do
+    No personal data: no meter, no reading, no payload, no name of a person. Those who log must keep to that.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Final
+
+import structlog
+from structlog.typing import Processor
+
+LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def set_up(form: str, level: str) -> None:
+    """Set the log for this process. `form`: auto, json or console; `level`: one of LEVELS."""
+    console = form == "console" or (form == "auto" and sys.stderr.isatty())
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts")
+    shared: list[Processor] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, stamp]
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer(timestamp_key="ts", colors=sys.stderr.isatty())
+        if console
+        else structlog.processors.JSONRenderer()
+    )
+    last: list[Processor] = [renderer] if console else [structlog.processors.format_exc_info, renderer]
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[_Forward()], force=True)
+
+
+class _Forward(logging.Handler):
+    """Hands a library's warnings to structlog."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger(record.name).warning(record.getMessage())

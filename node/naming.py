@@ -1,0 +1,89 @@
+"""How people name things to a node: members, entries, durations; and how the node names them to people.
+
+How it works
+    A member is named by its name, its did:key, or the beginning of its id (hexadecimal); an entry by the beginning of
+    its id. A name that fits several things is refused with what it could mean. A duration is a number and a unit:
+    "90s", "30m", "24h", "7d".
+
+What it does not do
+    It reads no clock and changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+from ledger.errors import LocalError
+from ledger.governance.members import Member, Members, Party
+from ledger.keys import did_key, public_from_did_key, thumbprint
+from ledger.rows import Reader, prefix_stop
+from node.exits import not_found, usage
+
+PREFIX_DIGITS_MIN: Final = 4
+SHORT_DIGITS: Final = 12
+"""Digits by which an id is shown where there is little room."""
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+def seconds_of(text: str, field: str) -> int:
+    """Return the seconds of a duration such as "24h". Raises LocalError USAGE."""
+    found = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
+    if not found or not int(found[1]):
+        raise usage(f"{text!r} is no duration; write 90s, 30m, 24h or 7d.", field)
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def moment(seconds: int) -> datetime:
+    """Return unix seconds as a time in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def find_member(members: Members, text: str, field: str = "member") -> Member:
+    """Return the member that `text` names. Raises LocalError NOT_FOUND, NAME_UNCLEAR."""
+    found = [member for member in members.members.values() if _is_named(member, text)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise not_found(f"No member is called {text!r}; `maille member list` shows them.", field)
+    listed = ", ".join(f"{member.name or 'unnamed'} ({member.party[0].hex()[:SHORT_DIGITS]})" for member in found)
+    raise LocalError("NAME_UNCLEAR", f"{text!r} could be {listed}; name it by its id.", field=field)
+
+
+def _is_named(member: Member, text: str) -> bool:
+    kid = member.party[0].hex()
+    prefix = len(text) >= PREFIX_DIGITS_MIN and kid.startswith(text.lower())
+    return text in (member.name, did_key(member.root_public)) or prefix
+
+
+def member_name(members: Members, party: Party) -> str:
+    """Return a short name of a party for people."""
+    member = members.members.get(party[0])
+    return (member.name if member is not None else "") or party[0].hex()[:SHORT_DIGITS]
+
+
+def device_owner(members: Members, device: bytes) -> str:
+    """Return a short name of the member whose device this is, or the beginning of the device's id."""
+    found = members.devices.get(device)
+    return member_name(members, found.party) if found is not None else device.hex()[:SHORT_DIGITS]
+
+
+def find_entry(rows: Reader, text: str, field: str = "id") -> bytes:
+    """Return the id of the entry whose id begins with `text`. Raises LocalError NOT_FOUND, NAME_UNCLEAR, USAGE."""
+    digits = text.lower()
+    if not re.fullmatch(r"[0-9a-f]{4,64}", digits):
+        raise usage(f"{text!r} is no entry's id: 4 to 64 hexadecimal digits, as others commands show it.", field)
+    prefix = bytes.fromhex(digits[: len(digits) // 2 * 2])
+    found = [key for key, _ in rows.scan("ids", prefix, prefix_stop(prefix), limit=512) if key.hex().startswith(digits)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise not_found(f"No entry with id {text} is held here.", field)
+    raise LocalError("NAME_UNCLEAR", f"{len(found)} entries begin with {text}; give more digits.", field=field)
+
+
+def root_kid(text: str) -> bytes:
+    """Return the id of the root key that a did:key names. Raises RemoteError BAD_DID_KEY."""
+    return thumbprint(public_from_did_key(text))

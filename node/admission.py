@@ -19,15 +19,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from gossip import events as gossip
 from gossip.knock import GenesisRequest, Knock, KnockAnswer, decode, encode
 from gossip.messages import Envelope
 from ledger import codec
 from ledger.checkpoint import Head
 from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
-from ledger.governance.members import Party
-from ledger.keys import did_key, thumbprint
+from ledger.feed import AHEAD_SECONDS_MAX
+from ledger.governance.members import Party, possession_message
+from ledger.keys import check_public_key, did_key, thumbprint, verify
+from ledger.kinds import DAY
 from ledger.rows import Reader, prefix_stop
 from node.tickets import SECRET_BYTES, Ticket
 
@@ -113,13 +114,14 @@ class Admission:
             self._answer(turn, peer, error.code)
 
     def _answer(self, turn: Turn, peer: bytes, code: str, *, welcome: bool = False) -> None:
-        replica = turn.core.replica
-        told: tuple[bytes, ...] = ()
-        if welcome:
-            head = turn.shown_head()
-            iat = replica.closure_iat(turn.rows, [head])
-            told = (Welcome(head, replica.members.epoch, turn.core.party, iat).encode(),)
-        turn.send(peer, encode(KnockAnswer(code, replica.genesis.entry.raw if welcome else None, told)))
+        genesis = turn.core.replica.genesis.entry.raw
+        told = (self.welcome(turn).encode(),) if welcome else ()
+        turn.send(peer, encode(KnockAnswer(code, genesis if welcome else None, told)))
+
+    def welcome(self, turn: Turn) -> Welcome:
+        """Return what an applicant must name, if we are to admit it."""
+        replica, head = turn.core.replica, turn.shown_head()
+        return Welcome(head, replica.members.epoch, turn.core.party, replica.closure_iat(turn.rows, [head]))
 
     def _knock(self, turn: Turn, peer: bytes, knock: Knock) -> str:
         entries = [Entry.decode(raw) for raw in knock.entries]
@@ -144,7 +146,7 @@ class Admission:
             used = TicketRow(ticket.digest, ticket.expires, ticket.bound_to, application.kid)
             turn.rows.put("outbox", _TICKET + ticket.digest, used.encode())
             if ticket.bound_to:
-                self._admit(turn, peer, application, certificate)
+                self.admit(turn, peer, application, certificate)
                 return ADMITTED
         name = application.payload.get("name", "")
         request = Request(
@@ -169,14 +171,18 @@ class Admission:
             raise RemoteError("TICKET_NOT_YOURS", "this ticket was made for another key")
         return ticket
 
-    def _admit(self, turn: Turn, peer: bytes | None, application: Entry, certificate: Entry) -> None:
+    def admit(self, turn: Turn, device: bytes, application: Entry, certificate: Entry) -> None:
+        """Register an application and its certificate, and admit. `device`: id of the device that applies.
+
+        Raises RemoteError APPLICATION_WRONG (with the field), INVITATIONS_USED_UP; nothing is registered then.
+        """
+        _check_application(turn, device, application, certificate)
+        _check_invitations(turn)
         turn.register(application)
         turn.register(certificate)
         payload = {"application": application.id, "incarnation": application.payload["incarnation"]}
         turn.state("member.admit", ("member", application.kid), payload)
         turn.note("MEMBER_ADMITTED", member=did_key(application.signer))
-        if peer is not None:
-            turn.handle(gossip.PeerUp(peer, True))
 
     def _successor(self, turn: Turn, certificate: Entry) -> str:
         members = turn.core.replica.members
@@ -184,6 +190,7 @@ class Admission:
             raise RemoteError("NOT_A_MEMBER", "only a member's root key certifies a further device")
         if "predecessor" not in certificate.payload:
             raise RemoteError("APPLICATION_WRONG", "a further device names its predecessor", field="predecessor")
+        _check_certificate(turn, certificate)
         turn.register(certificate)
         return CERTIFIED
 
@@ -227,9 +234,8 @@ class Admission:
         """Admit a waiting applicant. Raises LocalError NO_SUCH_REQUEST; APPLICATION_WRONG when it has lapsed."""
         request = self._request(turn.rows, request_id)
         application, certificate = (Entry.parse(raw) for raw in request.entries)
-        _check_application(turn, thumbprint(request.device), application, certificate)
+        self.admit(turn, thumbprint(request.device), application, certificate)
         turn.rows.delete("outbox", _REQUEST + application.kid)
-        self._admit(turn, None, application, certificate)
         return request
 
     def deny(self, turn: Turn, request_id: bytes) -> Request:
@@ -245,23 +251,58 @@ class Admission:
         raise LocalError("NO_SUCH_REQUEST", "no application with this id waits here")
 
 
-def _check_application(turn: Turn, peer: bytes, application: Entry, certificate: Entry) -> None:
-    replica = turn.core.replica
-    payload = application.payload
+def _check_application(turn: Turn, device: bytes, application: Entry, certificate: Entry) -> None:
+    """Refuse what would have no effect, or would spoil our feed, before anything of it is registered."""
+    replica, payload = turn.core.replica, application.payload
     incarnation = payload["incarnation"]
     current = replica.members.members.get(application.kid)
     faults = {
-        "mesh": application.mesh_id != replica.mesh_id or certificate.mesh_id != replica.mesh_id,
+        "mesh": application.mesh_id != replica.mesh_id,
         "signer": certificate.signer != application.signer or application.thing != ("member", application.kid),
         "incarnation": certificate.payload["incarnation"] != incarnation
         or (current is not None and incarnation <= current.party[1]),
-        "device": payload["device"] != peer or thumbprint(certificate.payload["device"]) != peer,
+        "device": payload["device"] != device or thumbprint(certificate.payload["device"]) != device,
         "inviter": tuple(payload["inviter"]) != turn.core.party,
         "expires": payload["expires"] < turn.now,
+        "iat": _misdated(turn, application),
     }
     for field, wrong in faults.items():
         if wrong:
             raise RemoteError("APPLICATION_WRONG", "the application and its certificate do not fit here", field=field)
+    _check_certificate(turn, certificate)
+
+
+def _check_certificate(turn: Turn, certificate: Entry) -> None:
+    payload, mesh_id = certificate.payload, turn.core.replica.mesh_id
+    check_public_key(payload["device"])
+    shown = possession_message(mesh_id, certificate.kid, payload["incarnation"])
+    faults = {
+        "mesh": certificate.mesh_id != mesh_id,
+        "device": certificate.thing != ("device", thumbprint(payload["device"])),
+        "possession": not verify(payload["device"], shown, payload["possession"]),
+        "iat": _misdated(turn, certificate),
+    }
+    for field, wrong in faults.items():
+        if wrong:
+            raise RemoteError("APPLICATION_WRONG", "the device's certificate does not hold here", field=field)
+
+
+def _misdated(turn: Turn, entry: Entry) -> bool:
+    """Say whether the entry would be void in our feed, or would keep others from taking our feed."""
+    early = entry.iat < turn.core.replica.closure_iat(turn.rows, entry.seen)
+    return early or entry.iat > turn.now + AHEAD_SECONDS_MAX
+
+
+def _check_invitations(turn: Turn) -> None:
+    """Refuse an admission beyond the policy's number a day: the ledger would not count it (members, M3)."""
+    replica, members = turn.core.replica, turn.core.replica.members
+    today = turn.now // DAY
+    used = sum(
+        r.entry.kind == "member.admit" and r.entry.iat // DAY == today and members.party_of(r.feed) == turn.core.party
+        for r in replica.registrations
+    )
+    if used >= replica.genesis.policy.invitations_a_day:
+        raise RemoteError("INVITATIONS_USED_UP", "this member admits nobody else today; try again tomorrow")
 
 
 def _ticket_row(digest: bytes, row: bytes) -> TicketRow:

@@ -1,0 +1,419 @@
+"""The exact world: real cores over stores in memory, and a heap of events in place of sockets and clocks.
+
+How it works
+    A node is a `Core` over a `MemoryStore`; one event is one turn in one transaction, as in the engine. What a turn
+    sends is laid on a link (simulations.links) and arrives as a later event; timers are events too. Time is whole
+    microseconds, unix; events at the same time keep the order in which they were made. A node's clock may be
+    skewed. A channel is only its two ends' belief that the other is there: a partition swallows messages, and ends
+    that belief after `silence_us`, as the channel's idle deadline does; healing or restarting brings it back after
+    `redial_us`. A crashed node loses its memory and keeps its store.
+
+    All randomness comes from streams by name (simulations.randomness). `trace` is SHA-256 over every delivered
+    event: equal seeds, equal traces, in any process.
+
+What it does not do
+    It encrypts nothing (the channel has its own tests and the daemons' driver), takes no time for work, and knows
+    no bandwidth. It judges nothing: checks belong to whoever runs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from gossip import events as gossip
+from ledger.entry import Entry
+from ledger.errors import LocalError
+from ledger.governance.epoch import Policy
+from ledger.replica import Replica
+from node.admission import Admission
+from node.core import Core, Effect, MembershipMoved, Noted, Turn
+from node.joining import application
+from simulations.founding import POLICY, Persona, copy_store, core_of, found, persona
+from simulations.links import WAN, Link
+from simulations.randomness import Seed
+from storage.memory import MemoryStore
+
+T = TypeVar("T")
+
+MS: Final = 1_000
+SECOND: Final = 1_000_000
+START_US: Final = 1_800_000_000 * SECOND
+"""When a world begins: a multiple of five minutes, in January 2027."""
+DIALS: Final = 8
+"""Neighbours that each node dials; it has about twice as many channels. (A daemon dials up to 16.)"""
+
+_MESSAGE, _TIMER, _UP, _DOWN, _CALL = range(5)
+_TRACED: Final = struct.Struct(">QBii16s")
+
+
+@dataclass(slots=True)
+class Node:
+    """One simulated node. `core` is None while it is down; `life` counts its restarts."""
+
+    number: int
+    who: Persona
+    store: MemoryStore
+    skew_us: int
+    core: Core | None = None
+    life: int = 0
+    timers: dict[str, int] = field(default_factory=dict)
+    vouched: set[bytes] = field(default_factory=set)
+
+    @property
+    def kid(self) -> bytes:
+        """Its device's id, which is its feed's."""
+        return self.who.device.kid
+
+    @property
+    def running(self) -> Core:
+        """Its core. Raises LocalError NODE_DOWN."""
+        if self.core is None:
+            raise LocalError("NODE_DOWN", f"node {self.number} is down; restart it first")
+        return self.core
+
+
+class World:
+    """A mesh of simulated nodes. Found it, then `run_for`, `act`, `partition`, `heal`, `crash`, `restart`."""
+
+    def __init__(
+        self,
+        seed: Seed | int,
+        *,
+        link: Link = WAN,
+        policy: Policy = POLICY,
+        dials: int = DIALS,
+        skew_ms: Callable[[int], int] = lambda _: 0,
+        silence_us: int = 90 * SECOND,
+        redial_us: int = SECOND,
+    ) -> None:
+        """`skew_ms`: how far each node's clock is ahead; `dials`: neighbours each node dials."""
+        self.seed = seed if isinstance(seed, Seed) else Seed(seed)
+        self.policy, self.dials = policy, dials
+        self.silence_us, self.redial_us = silence_us, redial_us
+        self.now_us = START_US
+        self.nodes: list[Node] = []
+        self.links: dict[tuple[int, int], Link] = {}  # where a direction differs from `link`
+        self.link = link
+        self.counts: Counter[str] = Counter()
+        self.notes: list[tuple[int, int, Noted]] = []  # (time, node, what it noted)
+        self.on_deliver: Callable[[int, int, bytes], None] | None = None  # (source, target, message), before it is
+        self._skew = skew_ms
+        self._numbers: dict[bytes, int] = {}
+        self._heap: list[tuple[int, int, int, int, int, int, Any]] = []
+        self._made = 0
+        self._trace = hashlib.sha256()
+        self._edges: set[tuple[int, int]] = set()  # smaller number first
+        self._up: set[tuple[int, int]] = set()  # (node, peer): node believes that the channel is there
+        self._cut: frozenset[tuple[int, int]] = frozenset()  # directions that deliver nothing
+        self._last: dict[tuple[int, int], int] = {}
+        self._randoms: dict[tuple[int, int], Any] = {}
+        self._genesis_raw = b""
+
+    # Who is there
+
+    def found(self, count: int) -> None:
+        """Found a mesh of `count` members and start them all, each connected to some others."""
+        people = [persona(self.seed, number) for number in range(count)]
+        genesis, store = found(self.seed, people, self.policy, self.now_us // SECOND)
+        self._genesis_raw = genesis.entry.raw
+        for who in people:
+            self._add(who, copy_store(store))
+        for node in self.nodes:
+            self._start(node)
+        source = self.seed.stream(-1, "topology")
+        for number in range(count):
+            others = [other for other in range(count) if other != number]
+            for other in source.sample(others, min(self.dials, len(others))):
+                self.connect(number, other)
+
+    def join(self, inviter: int, neighbours: Sequence[int] = ()) -> int:
+        """Admit a new node through `inviter`, by entries, and start it with the genesis alone. Returns its number."""
+        who = persona(self.seed, len(self.nodes))
+        random_bytes = self.seed.stream(who.number, "application").randbytes
+
+        def admit(turn: Turn) -> None:
+            door = Admission()
+            genesis = turn.core.replica.genesis
+            entries = application(who.root, who.device, door.welcome(turn), genesis, "", 1, turn.now, random_bytes)
+            door.admit(turn, who.device.kid, *entries)
+
+        self.act(inviter, admit)
+        store = MemoryStore()
+        with store.write() as rows:
+            Replica.create(rows, self.nodes[inviter].running.replica.genesis)
+        node = self._add(who, store)
+        node.vouched.add(self.nodes[inviter].kid)
+        self._start(node)
+        for peer in (inviter, *neighbours):
+            self.connect(node.number, peer)
+        return node.number
+
+    def _add(self, who: Persona, store: MemoryStore) -> Node:
+        node = Node(who.number, who, store, self._skew(who.number) * MS)
+        self.nodes.append(node)
+        self._numbers[node.kid] = node.number
+        return node
+
+    def _start(self, node: Node) -> None:
+        with node.store.read() as rows:
+            core = core_of(self.seed, node.who, Replica.load(rows), node.life)
+            core.load(rows)
+        core.strangers = Admission()
+        core.vouched |= node.vouched
+        node.core = core
+        self._turn(node, lambda turn: turn.start())
+
+    # Channels
+
+    def connect(self, one: int, other: int) -> None:
+        """Let two nodes keep a channel from now on."""
+        self._edges.add((min(one, other), max(one, other)))
+        self._open(one, other, 0)
+
+    def disconnect(self, one: int, other: int) -> None:
+        """End a channel for good; both ends are told."""
+        self._edges.discard((min(one, other), max(one, other)))
+        self._close(one, other)
+
+    def _open(self, one: int, other: int, after_us: int) -> None:
+        self._push(self.now_us + after_us, _UP, one, other, None)
+        self._push(self.now_us + after_us, _UP, other, one, None)
+
+    def _close(self, one: int, other: int) -> None:
+        self._push(self.now_us, _DOWN, one, other, None)
+        self._push(self.now_us, _DOWN, other, one, None)
+
+    def _passes(self, one: int, other: int) -> bool:
+        return (one, other) not in self._cut and (other, one) not in self._cut
+
+    def _came_up(self, node: Node, peer: int) -> None:
+        other = self.nodes[peer]
+        edge = (min(node.number, peer), max(node.number, peer))
+        if edge not in self._edges or other.core is None or not self._passes(node.number, peer):
+            return
+        if (node.number, peer) in self._up:
+            return
+        self._up.add((node.number, peer))
+        self._turn(node, lambda turn: turn.handle(gossip.PeerUp(other.kid, False)))
+
+    def _went_down(self, node: Node, peer: int, *, silent: bool) -> None:
+        if (node.number, peer) not in self._up or (silent and self._passes(node.number, peer)):
+            return
+        self._up.discard((node.number, peer))
+        self._turn(node, lambda turn: turn.handle(gossip.PeerDown(self.nodes[peer].kid)))
+
+    # Faults
+
+    def partition(self, groups: Iterable[Iterable[int]], *, one_way: bool = False) -> None:
+        """Let nothing pass between groups (nodes in no group form one more). `one_way`: from the first group only."""
+        place = {number: place for place, group in enumerate(groups) for number in group}
+        pairs = [(a, b) for edge in sorted(self._edges) for a, b in (edge, edge[::-1])]
+        apart = [(a, b) for a, b in pairs if place.get(a, -1) != place.get(b, -1)]
+        self._cut = frozenset(pair for pair in apart if not one_way or place.get(pair[0]) == 0)
+        for a, b in apart:
+            self._push(self.now_us + self.silence_us, _DOWN, a, b, "silent")
+
+    def heal(self) -> None:
+        """Let everything pass again; ends that had given up dial again."""
+        self._cut = frozenset()
+        for one, other in sorted(self._edges):
+            if (one, other) not in self._up or (other, one) not in self._up:
+                self._reopen(one, other)
+
+    def _reopen(self, one: int, other: int) -> None:
+        """Bring a channel up anew at both ends: the end that never noticed is told too."""
+        self._close(one, other)
+        self._open(one, other, self.redial_us)
+
+    def crash(self, number: int) -> None:
+        """End a node at once: its memory is lost, its store is as of the last turn. Its peers notice at once."""
+        node = self.nodes[number]
+        node.core = None
+        node.life += 1
+        node.timers.clear()
+        for one, other in sorted(self._up):
+            if one == number:
+                self._up.discard((one, other))
+            elif other == number:
+                self._push(self.now_us, _DOWN, one, other, None)
+
+    def restart(self, number: int, store: MemoryStore | None = None) -> None:
+        """Start a crashed node over its store, or over `store` (an older copy, say)."""
+        node = self.nodes[number]
+        if node.core is not None:
+            raise LocalError("NODE_UP", f"node {number} is running; crash it first")
+        node.store = store or node.store
+        self._start(node)
+        for one, other in sorted(self._edges):
+            if number in {one, other}:
+                self._open(one, other, self.redial_us)
+
+    # Time
+
+    def act(self, number: int, work: Callable[[Turn], T]) -> T:
+        """Run a local act of a node now, in a turn of its own, and return its value."""
+        return self._turn(self.nodes[number], work)
+
+    def at(self, at_us: int, call: Callable[[], None]) -> None:
+        """Call something at a time to come, as an event of the world."""
+        self._push(at_us, _CALL, -1, -1, call)
+
+    def run_for(self, duration_us: int, until: Callable[[], bool] | None = None, every_us: int = 100 * MS) -> bool:
+        """Run for so long, or until `until` holds; it is asked every `every_us`. False: it never held."""
+        end = self.now_us + duration_us
+        while until is not None and self.now_us < end:
+            if until():
+                return True
+            self._run_to(min(end, self.now_us + every_us))
+        self._run_to(end)
+        return until is None or until()
+
+    def _run_to(self, end_us: int) -> None:
+        heap = self._heap
+        while heap and heap[0][0] <= end_us:
+            at, _, kind, target, life, source, value = heapq.heappop(heap)
+            self.now_us = at
+            if kind == _CALL:
+                value()
+                continue
+            node = self.nodes[target]
+            if node.life != life or node.core is None:
+                self.counts["to_the_dead"] += 1
+            elif kind == _MESSAGE:
+                self._deliver(node, source, value)
+            else:
+                self._happen(kind, node, source, value)
+        self.now_us = end_us
+
+    def _deliver(self, node: Node, source: int, message: bytes) -> None:
+        if (source, node.number) in self._cut or (node.number, source) not in self._up:
+            self.counts["swallowed"] += 1
+            return
+        self.counts["delivered"] += 1
+        self._note_trace(_MESSAGE, node.number, source, message)
+        if self.on_deliver is not None:
+            self.on_deliver(source, node.number, message)
+        self._turn(node, lambda turn: turn.handle(gossip.Message(self.nodes[source].kid, message)))
+
+    def _happen(self, kind: int, node: Node, peer: int, value: Any) -> None:
+        if kind == _TIMER:
+            name, at_ms = value
+            if node.timers.get(name) != at_ms:
+                return  # replanned since
+            del node.timers[name]
+            self._note_trace(kind, node.number, -1, name.encode())
+            self._turn(node, lambda turn: turn.handle(gossip.TimerFired(name)))
+            return
+        self._note_trace(kind, node.number, peer, b"")
+        if kind == _UP:
+            self._came_up(node, peer)
+        else:
+            self._went_down(node, peer, silent=value == "silent")
+
+    def _note_trace(self, kind: int, target: int, source: int, data: bytes) -> None:
+        digest = hashlib.sha256(data).digest()[:16]
+        self._trace.update(_TRACED.pack(self.now_us, kind, source, target, digest))
+
+    def _push(self, at_us: int, kind: int, target: int, source: int, value: Any) -> None:
+        self._made += 1
+        life = self.nodes[target].life if target >= 0 else 0
+        heapq.heappush(self._heap, (at_us, self._made, kind, target, life, source, value))
+
+    # Turns
+
+    def _turn(self, node: Node, work: Callable[[Turn], T]) -> T:
+        core = node.running
+        self.counts["turns"] += 1
+        try:
+            with node.store.write() as rows:
+                turn = core.take(rows, None, (self.now_us + node.skew_us) // MS)
+                value = work(turn)
+                effects = turn.finish()
+        except BaseException:
+            with node.store.read() as rows:
+                core.load(rows)
+            raise
+        self._carry_out(node, effects)
+        return value
+
+    def _carry_out(self, node: Node, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case gossip.Send(peer, data):
+                    self._send(node.number, self._numbers[peer], data)
+                case gossip.SetTimer(name, at_ms):
+                    node.timers[name] = at_ms
+                    self._push(max(at_ms * MS - node.skew_us, self.now_us), _TIMER, node.number, -1, (name, at_ms))
+                case gossip.Disconnect(peer, code, _):
+                    self.counts[f"disconnect_{code}"] += 1
+                    self._reopen(node.number, self._numbers[peer])
+                case Noted():
+                    self.notes.append((self.now_us, node.number, effect))
+                case MembershipMoved():
+                    pass  # the world says who is connected
+                case _:
+                    raise LocalError("UNKNOWN_EFFECT", f"the world does not know {type(effect).__name__}")
+
+    def _send(self, source: int, target: int, message: bytes) -> None:
+        way = (source, target)
+        if way not in self._up:
+            return
+        link = self.links.get(way, self.link)
+        random = self._randoms.get(way)
+        if random is None:
+            random = self._randoms[way] = self.seed.stream(source, f"link/{target}")
+        self.counts["sent"] += 1
+        self.counts["bytes"] += len(message)
+        if link.loss and random.random() < link.loss:
+            self.counts["lost"] += 1
+            return
+        at = self.now_us + link.delay(random)
+        if not link.reorder:
+            at = self._last[way] = max(at, self._last.get(way, 0))
+        self._push(at, _MESSAGE, target, source, message)
+        if link.duplication and random.random() < link.duplication:
+            self.counts["duplicated"] += 1
+            self._push(at + link.delay(random), _MESSAGE, target, source, message)
+
+    # What came of it
+
+    @property
+    def trace(self) -> str:
+        """SHA-256 over all that was delivered so far, in hexadecimal."""
+        return self._trace.hexdigest()
+
+    def alive(self) -> list[Node]:
+        """The nodes that are running."""
+        return [node for node in self.nodes if node.core is not None]
+
+    def frontiers(self) -> list[bytes]:
+        """Return each running node's frontier digest."""
+        return [node.running.replica.frontier_digest() for node in self.alive()]
+
+    def ticks(self) -> list[tuple[int, bytes, bytes] | None]:
+        """Return each running node's newest tick: (boundary, frontier digest, state root)."""
+        found = (node.running.ticker.tick for node in self.alive())
+        return [(tick.boundary, tick.frontier, tick.state_root) if tick is not None else None for tick in found]
+
+    def agree(self) -> bool:
+        """Say whether all running nodes have one frontier."""
+        return len(set(self.frontiers())) == 1
+
+    def entries(self, number: int, kind: str) -> list[Entry]:
+        """Return the sound entries of a kind that a node holds, in no particular order."""
+        node = self.nodes[number]
+        replica = node.running.replica
+        found = []
+        with node.store.read() as rows:
+            for feed in replica.feeds:
+                for index in range(replica.position(feed).size):
+                    leaf = replica.leaf(rows, feed, index)
+                    if not leaf.void:
+                        found.append(Entry.parse(leaf.raw))
+        return [entry for entry in found if entry.kind == kind]

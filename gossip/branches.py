@@ -109,6 +109,8 @@ class Branches:
                 if ours == inquiry.hashes[: len(ours)]:
                     self._peers.counters["branch_agrees"] += 1
                     return []
+                if self.is_told(feed, theirs.size, theirs.root):
+                    return []  # another peer showed the same branch in the meantime
                 self._told.set((feed, theirs.size, theirs.root), None)
                 return [ForkCandidate(peer.kid, feed, theirs, branch)]
             if low == 0:

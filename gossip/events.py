@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from gossip.messages import Envelope
-from ledger.feed import SignedHead
-from ledger.replica import Run
+from ledger.feed import Run, SignedHead
 
 
 class LedgerView(Protocol):

@@ -26,8 +26,7 @@ from gossip.branches import Branches
 from gossip.events import Accepted, Disconnect, Effect, Ingest, LedgerView, Observe, Refused, Send, SetTimer
 from gossip.peers import BAN_MS, STUCK_MS, WINDOW_BATCHES, Peer, Peers, Recent, Sent
 from gossip.vocabulary import HEADS_MAX, RUNS_MAX, WANTS_MAX, Got, Heads, Runs, Want, encode
-from ledger.feed import SignedHead
-from ledger.replica import Run
+from ledger.feed import Run, SignedHead
 
 BATCH_BYTES: Final = 256 << 10
 """Leaves in one batch, in bytes; the last leaf may go beyond (by 64 KiB at most)."""

@@ -17,8 +17,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 from gossip.messages import GOSSIP, VERSION, Envelope, a_list, bad, multiple, octets, parts, seal, uint
 from gossip.reconcile import ITEM_BYTES, MAX_KEY_BYTES, MAX_SYMBOLS, MIN_KEY_BYTES, SYMBOL_BYTES
 from ledger import codec
-from ledger.feed import FEED_LEAVES_MAX, SignedHead
-from ledger.replica import RUN_LEAVES_MAX, Run
+from ledger.feed import FEED_LEAVES_MAX, RUN_LEAVES_MAX, Run, SignedHead
 
 RUNS_MAX: Final = 4_096
 """Runs in one message."""

@@ -139,7 +139,7 @@ KINDS: Final[dict[str, Kind]] = {
         },
         governance=True,
     ),
-    "genesis.accept": Kind("member", Signer.DEVICE, {}, governance=True),
+    "genesis.accept": Kind("member", Signer.DEVICE, {"name": Field(text(100), optional=True)}, governance=True),
     "device.certify": Kind(
         "device",
         Signer.ROOT,

@@ -146,7 +146,7 @@ class _Work:
             if entry.thing[1] == feed and entry.kind == "device.certify" and self._counts(entry):
                 self._certified(entry)
             elif entry.thing[1] == kid and entry.kind == "genesis.accept" and self._counts(entry):
-                self.growth.found.setdefault((kid, 1), Found(root, "", (entry.id,)))
+                self.growth.found.setdefault((kid, 1), Found(root, entry.payload.get("name", ""), (entry.id,)))
         if (kid, 1) in self.growth.found:
             self._firsts.add((feed, (kid, 1)))
             self._try(feed)

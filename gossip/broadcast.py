@@ -5,7 +5,8 @@ How it works
     are known to have it: never back to its source. Runs above PUSH_BYTES go as a signed head, and whoever lacks the
     leaves asks for them. All other members get the signed head a little later (ANNOUNCE_MS), many in one message,
     if they have not shown in the meantime that they have it. Heartbeats of the eager neighbours take that way too.
-    Pieces of a long feed are not announced; its end is.
+    Pieces of a long feed are not announced; its end is. A push comes from up to six sides, byte for byte the same:
+    the last few are remembered, so that all but the first cost a look into a dictionary.
 
 What it does not do
     It guarantees nothing: a lost push is repaired by anti-entropy. It keeps no leaves.
@@ -16,9 +17,9 @@ from __future__ import annotations
 from typing import Final
 
 from gossip.events import Accepted, Effect, HeadAccepted, LedgerView, Send, SetTimer
-from gossip.peers import EAGER, Peer, Peers
+from gossip.peers import EAGER, Peer, Peers, Recent
 from gossip.vocabulary import HEADS_MAX, Heads, Runs, encode
-from ledger.feed import SignedHead
+from ledger.feed import Run, SignedHead
 
 PUSH_BYTES: Final = 4 << 10
 """Leaves up to so many bytes are pushed; more are announced (design.md §5)."""
@@ -26,6 +27,8 @@ ANNOUNCE_MS: Final = 200
 """How long an announcement waits for company."""
 ANNOUNCE_FEEDS_MAX: Final = 4_096
 """Feeds that wait to be announced to one peer; beyond, anti-entropy tells it."""
+PUSHES_MAX: Final = 256
+"""Pushed messages that are remembered, of at most twice PUSH_BYTES each."""
 ANNOUNCE_TIMER: Final = "announce"
 """The timer of the announcements."""
 
@@ -37,6 +40,21 @@ class Broadcast:
         self._view, self._peers = view, peers
         self._waiting: dict[bytes, dict[bytes, None]] = {}  # peer -> feeds, in order
         self._timed = False
+        self._heard: Recent[bytes, Run] = Recent(PUSHES_MAX)
+
+    def hear(self, data: bytes, told: Runs) -> None:
+        """Remember a push, to know it again."""
+        if not told.token and len(told.runs) == 1 and len(data) <= 2 * PUSH_BYTES:
+            self._heard.set(data, told.runs[0])
+
+    def is_repeated(self, peer: Peer, data: bytes) -> bool:
+        """Say whether these bytes are a push that was heard before and whose leaves are held by now."""
+        run = self._heard.get(data)
+        if run is None or not peer.member or self._view.size(run.feed) < run.stop:
+            return False
+        peer.knows(run.feed, run.head.size, run.head.time)
+        self._peers.counters["run_held"] += 1
+        return True
 
     def accepted(self, event: Accepted, now_ms: int) -> list[Effect]:
         """Push a stored run, or announce it."""

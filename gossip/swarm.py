@@ -192,6 +192,8 @@ class Swarm:
     def _message(self, peer: Peer, data: bytes, now_ms: int) -> list[Effect]:
         if not self._peers.admit(peer, len(data), now_ms):
             return self._rate_limited(peer)
+        if self._broadcast.is_repeated(peer, data):
+            return []
         try:
             return self._route(peer, Envelope.open(data), now_ms)
         except RemoteError as error:
@@ -236,6 +238,7 @@ class Swarm:
                 self._peers.counters["kind_unknown"] += 1
                 return []
             case Runs():
+                self._broadcast.hear(envelope.data, told)
                 return self._transfer.on_runs(peer, told, now_ms)
             case Heads(heads):
                 return [effect for feed, head in heads for effect in self._transfer.consider(peer, feed, head, now_ms)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from gossip import swarm as gossip
+from gossip import vocabulary
 from gossip.broadcast import ANNOUNCE_MS, PUSH_BYTES
 from gossip.peers import EAGER
+from gossip.vocabulary import Runs
 from ledger.feed import Run
 from tests.gossip.ledgers import bodies, feed_id
 from tests.gossip.worlds import World
@@ -128,3 +130,25 @@ def test_old_heartbeats_are_not_passed_on() -> None:
     world.nodes[0].tell(gossip.HeadAccepted(feed_id(0), old, feed_id(1)))
     world.run(300)
     assert not world.messages[HEADS]
+
+
+def test_a_push_heard_before_counts_again_unless_its_leaves_are_held() -> None:
+    world = World(3)
+    world.join(0, 1)
+    world.join(1, 2)
+    quiet(world)
+    owner, node = world.nodes[0], world.nodes[1]
+    node.ledger.known.discard(owner.kid)
+    run = owner.ledger.publish(owner.kid, bodies("a", 0, 1), 5)
+    push = vocabulary.encode(Runs(0, (run,)))
+    node.tell(gossip.Message(owner.kid, push))
+    assert node.ingested == 0
+    node.ledger.known.add(owner.kid)
+    node.tell(gossip.Message(owner.kid, push))
+    node.tell(gossip.Message(world.nodes[2].kid, push))
+    node.tell(gossip.Message(feed_id("nobody"), push))
+    world.run(10)
+    assert node.ingested == 1
+    node.tell(gossip.Message(world.nodes[2].kid, push))
+    assert node.ingested == 1
+    assert node.swarm.counters["run_held"] == 2

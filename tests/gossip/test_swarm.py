@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gossip import knock, vocabulary
@@ -52,7 +52,6 @@ def say(swarm: gossip.Swarm, data: bytes, peer: bytes = MEMBER, now_ms: int = NO
     st.integers(0, 400),
     st.lists(st.tuples(st.integers(0, 6), st.integers(1, 30), st.integers(0, 900)), max_size=12),
 )
-@settings(max_examples=30)
 def test_all_converge_whatever_the_network_does(
     seed: int, nodes: int, loss: float, duplication: float, jitter_ms: int, acts: list[tuple[int, int, int]]
 ) -> None:
@@ -326,7 +325,6 @@ def test_claims_about_unknown_feeds_take_bounded_memory() -> None:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=20)
 def test_no_message_of_a_member_raises(seed: int) -> None:
     rng = Random(seed)
     swarm, ledger = door()

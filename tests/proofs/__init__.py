@@ -1,0 +1,1 @@
+"""Tests of proofs: bundles, policies, the verifier and what it must refuse."""

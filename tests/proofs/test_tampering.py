@@ -1,0 +1,242 @@
+"""Nothing about a bundle can be changed and still pass: every bit, every item, and whatever bytes anyone sends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ledger import codec
+from ledger.errors import LocalError
+from proofs.bundle import BUNDLE_BYTES_MAX, Bundle
+from proofs.policy import MemberQuorum
+from proofs.report import Indication, Reason, Report
+from proofs.verify import Trust, verify
+from tests.proofs.mesh import Mesh
+
+Path = tuple[Any, ...]
+
+
+@cache
+def minimal(seed: int = 1) -> tuple[bytes, Trust, int]:
+    """The smallest passing bundle: one founder as witness, holder and keeper of the feed, two fields."""
+    mesh = Mesh(seed, attestation_quorum=1)
+    grant = mesh.grant()
+    mesh.tick(mesh.a)
+    bundle = mesh.prove(grant, fields=["purpose", "pii_type"])
+    trust = mesh.trust(policy=MemberQuorum(1))
+    assert verify(bundle, trust, mesh.now).exit_code == 0
+    return bundle, trust, mesh.now
+
+
+@cache
+def full(seed: int = 1) -> tuple[bytes, Trust, int]:
+    """A bundle with everything: two ticks, an admitted witness, a later withdrawal, three fields."""
+    mesh = Mesh(seed)
+    grant = mesh.grant()
+    first = mesh.tick(mesh.a, mesh.c).boundary
+    mesh.now += 30
+    mesh.withdraw(grant, mesh.c, seen=mesh.a)
+    mesh.tick(mesh.b, mesh.c)
+    bundle = mesh.prove(grant, first=first, fields=["purpose", "pii_type", "granularity"])
+    trust = mesh.trust(at=first)
+    report = verify(bundle, trust, mesh.now)
+    assert report.reason is Reason.WITHDRAWN_LATER, report.as_text()
+    return bundle, trust, mesh.now
+
+
+def check_lower(data: bytes, trust: Trust, now: int, what: object) -> Report:
+    """Hold a tampered bundle to anything but a pass."""
+    report = verify(data, trust, now)
+    assert report.indication is not Indication.PASSED, f"{what}: {report.as_text()}"
+    return report
+
+
+def test_every_flipped_bit_is_refused() -> None:
+    bundle, trust, now = minimal()
+    for at in range(len(bundle)):
+        for bit in range(8):
+            flipped = bytearray(bundle)
+            flipped[at] ^= 1 << bit
+            report = verify(bytes(flipped), trust, now)
+            assert report.exit_code == 1, f"byte {at}, bit {bit}: {report.as_text()}"
+
+
+def test_cut_short_and_extended() -> None:
+    bundle, trust, now = minimal()
+    for at in range(0, len(bundle), 7):
+        assert check_lower(bundle[:at], trust, now, at).reason is Reason.MALFORMED
+    assert check_lower(bundle + b"\x00", trust, now, "extended").reason is Reason.MALFORMED
+    assert check_lower(bytes(BUNDLE_BYTES_MAX + 1), trust, now, "long").reason is Reason.MALFORMED
+
+
+# Items
+
+
+def places(value: Any, path: Path = ()) -> Iterator[Path]:
+    """Yield the path of every item inside a value."""
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield (*path, key)
+            yield from places(value[key], (*path, key))
+
+
+def at_path(value: Any, path: Path) -> Any:
+    """Return the item at a path."""
+    for key in path:
+        value = value[key]
+    return value
+
+
+def changed(bundle: bytes, path: Path, how: str, other: Any = None) -> bytes | None:
+    """Return the bundle with one item changed, or None when that cannot be encoded or changes nothing."""
+    value: Any = codec.decode(bundle, max_bytes=BUNDLE_BYTES_MAX)
+    holder, key = at_path(value, path[:-1]), path[-1]
+    match how:
+        case "removed":
+            del holder[key]
+        case "duplicated" if isinstance(holder, list):
+            holder.insert(key, holder[key])
+        case "swapped" if isinstance(holder, list) and key + 1 < len(holder):
+            holder[key], holder[key + 1] = holder[key + 1], holder[key]
+        case "replaced":
+            holder[key] = other
+        case _:
+            return None
+    try:
+        data = codec.encode(value)
+    except LocalError:
+        return None
+    return data if data != bundle else None
+
+
+def is_optional_disclosure(bundle: bytes, path: Path, how: str) -> bool:
+    """Say whether the change only withholds one more field: an honest, narrower bundle."""
+    value: Any = codec.decode(bundle, max_bytes=BUNDLE_BYTES_MAX)
+    return how == "removed" and len(path) == 2 and path[0] == 8 and at_path(value, path)[2] == "granularity"
+
+
+@pytest.mark.parametrize("how", ["removed", "duplicated", "swapped"])
+@pytest.mark.parametrize("make", [minimal, full])
+def test_every_item_removed_duplicated_or_swapped(make: Any, how: str) -> None:
+    bundle, trust, now = make()
+    count = 0
+    for path in places(codec.decode(bundle, max_bytes=BUNDLE_BYTES_MAX)):
+        data = changed(bundle, path, how)
+        if data is None:
+            continue
+        count += 1
+        if is_optional_disclosure(bundle, path, how):
+            before, after = verify(bundle, trust, now), verify(data, trust, now)
+            assert after.claims["disclosed"].keys() < before.claims["disclosed"].keys()
+        else:
+            check_lower(data, trust, now, (how, path))
+    assert count > 50
+
+
+@pytest.mark.parametrize("make", [minimal, full])
+def test_every_item_replaced_by_that_of_another_mesh(make: Any) -> None:
+    bundle, trust, now = make()
+    other = codec.decode(make(2)[0], max_bytes=BUNDLE_BYTES_MAX)
+    count = 0
+    for path in places(codec.decode(bundle, max_bytes=BUNDLE_BYTES_MAX)):
+        try:
+            item = at_path(other, path)
+        except (IndexError, KeyError, TypeError):
+            continue
+        data = changed(bundle, path, "replaced", item)
+        if data is not None:
+            count += 1
+            check_lower(data, trust, now, path)
+    assert count > 50
+
+
+@pytest.mark.parametrize("make", [minimal, full])
+def test_every_entry_removed_with_its_references_mended(make: Any) -> None:
+    bundle, trust, now = make()
+    whole = Bundle.decode(bundle)
+    for gone in range(1, len(whole.entries)):
+        kept = [at for at in range(len(whole.entries)) if at != gone]
+        ticks = tuple(
+            replace(tick, attestations=tuple(kept.index(at) for at in tick.attestations if at != gone))
+            for tick in whole.ticks
+        )
+        entries = [whole.entries[at] for at in kept]
+        held = sorted({item.checkpoint for item in entries})
+        mended = replace(
+            whole,
+            entries=tuple(replace(item, checkpoint=held.index(item.checkpoint)) for item in entries),
+            checkpoints=tuple(whole.checkpoints[at] for at in held),
+            ticks=ticks,
+        )
+        check_lower(mended.encode(), trust, now, whole.entries[gone].raw[:200])
+
+
+def test_the_second_tick_removed_shows_less() -> None:
+    bundle, trust, now = full()
+    whole = Bundle.decode(bundle)
+    check_lower(replace(whole, ticks=whole.ticks[1:]).encode(), trust, now, "first tick")
+    check_lower(replace(whole, ticks=whole.ticks[:1]).encode(), trust, now, "second tick")
+    check_lower(replace(whole, ticks=whole.ticks[::-1]).encode(), trust, now, "ticks turned round")
+
+
+# Anything
+
+
+@given(st.binary(max_size=400))
+def test_arbitrary_bytes_never_raise(data: bytes) -> None:
+    _, trust, now = minimal()
+    assert check_lower(data, trust, now, data).reason is Reason.MALFORMED
+
+
+SCALARS = st.one_of(
+    st.integers(-(2**63), 2**63 - 1),
+    st.integers(-2, 30),
+    st.binary(max_size=40),
+    st.text("abc", max_size=4),
+    st.booleans(),
+    st.none(),
+    st.just([]),
+    st.just([0, 1, 2]),
+    st.just({}),
+    st.just({1: 1}),
+)
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_arbitrary_items_never_raise(data: st.DataObject) -> None:
+    bundle, trust, now = full()
+    value: Any = codec.decode(bundle, max_bytes=BUNDLE_BYTES_MAX)
+    for _ in range(data.draw(st.integers(1, 3))):
+        path = data.draw(st.sampled_from(list(places(value))))
+        at_path(value, path[:-1])[path[-1]] = data.draw(SCALARS)
+    try:
+        encoded = codec.encode(value)
+    except LocalError:
+        return
+    if encoded != bundle:
+        check_lower(encoded, trust, now, value)
+
+
+@given(st.binary(max_size=4).map(lambda extra: {9: extra}))
+def test_a_key_that_nobody_knows_is_refused(extra: dict[int, bytes]) -> None:
+    bundle, trust, now = minimal()
+    value: Any = codec.decode(bundle, max_bytes=BUNDLE_BYTES_MAX)
+    assert check_lower(codec.encode({**value, **extra}), trust, now, extra).reason is Reason.MALFORMED
+
+
+def test_a_disclosure_made_up_is_named() -> None:
+    bundle, trust, now = minimal()
+    whole = Bundle.decode(bundle)
+    assert whole.disclosures is not None
+    (salt, _, name), other = whole.disclosures
+    report = verify(replace(whole, disclosures=((salt, "Marketing", name), other)).encode(), trust, now)
+    assert report.reason is Reason.DISCLOSURE_MISMATCH
+    assert "purpose" in report.message
+    assert "disclosed" not in report.claims

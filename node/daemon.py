@@ -130,7 +130,7 @@ class Node:
     async def found_mesh(self, name: str, genesis: Genesis, root: SigningKey, device: SigningKey) -> Mesh:
         """Make a mesh of one, with ourselves as founder, and run it. `device`: kept by the caller as its device key."""
         standing = Standing(root.kid.hex(), 1, genesis.mesh_id.hex())
-        make_mesh(self.home.mesh(name), standing, genesis, self.making(), (root, device))
+        make_mesh(self.home.mesh(name), standing, genesis, self.making(), (root, device, self.config.name))
         return await self.add_mesh(name)
 
     async def add_mesh(self, name: str) -> Mesh:
@@ -190,10 +190,15 @@ class Node:
             identity,
             self.making(),
             verifier=verifier,
-            on_membership=lambda moved: self.net.review(moved.runtime),
+            on_membership=self._membership_moved,
         )
         self.meshes[name] = mesh
         return mesh
+
+    def _membership_moved(self, mesh: Mesh) -> None:
+        self.net.review(mesh.runtime)
+        if self._nursery is not None:  # we may just have become a member ourselves
+            self._nursery.start_soon(self._announce, mesh)
 
     async def _start(self, mesh: Mesh) -> None:
         if self._nursery is None:

@@ -155,6 +155,12 @@ class Keystore:
         self._require_unlocked()
         self._write(device_name(mesh), KeyFile.make("device", seed, self._default, self._random))
 
+    def put_back(self, name: str, raw: bytes) -> None:
+        """Put a key file in its place, from a backup. Raises LocalError KEY_EXISTS; RemoteError KEY_DAMAGED."""
+        if self.has(name):
+            raise LocalError("KEY_EXISTS", f"There is a key {name!r} already; it is not overwritten.", field=name)
+        self._write(name, KeyFile.decode(raw))
+
     def rename(self, name: str, other: str) -> None:
         """Give a key another name. A key of that name, left by something that did not end, is replaced."""
         self._path(name).replace(self._path(other))

@@ -118,12 +118,16 @@ def local_name(name: str, taken: Callable[[str], bool]) -> str:
 
 
 def make_mesh(
-    path: Path, standing: Standing, genesis: Genesis, making: Making, founding: tuple[SigningKey, SigningKey] | None
+    path: Path,
+    standing: Standing,
+    genesis: Genesis,
+    making: Making,
+    founding: tuple[SigningKey, SigningKey, str] | None,
 ) -> None:
     """Make the directory of a mesh, whole or not at all.
 
-    `founding`: (root, device) of its founder, who registers the genesis, certifies the device and accepts; None for
-    a member that joins and will be sent everything. Raises LocalError MESH_EXISTS, and what the store raises.
+    `founding`: (root, device, name) of its founder, who registers the genesis, certifies the device and accepts; None
+    for a member that joins and will be sent everything. Raises LocalError MESH_EXISTS, and what the store raises.
     """
     if path.exists():
         raise LocalError("MESH_EXISTS", f"There is a mesh in {path} already; choose another name.")
@@ -153,13 +157,13 @@ def make_mesh(
 
 
 def _found(
-    rows: Any, replica: Replica, root: SigningKey, device: SigningKey, standing: Standing, making: Making
+    rows: Any, replica: Replica, root: SigningKey, device: SigningKey, name: str, standing: Standing, making: Making
 ) -> None:
     core = Core(replica, device, standing.party, random_source=making.random_source, random_bytes=making.random_bytes)
     turn = core.take(rows, None, making.clock())
     turn.register(replica.genesis.entry)
     turn.register(certify(root, device, replica, rows, standing.incarnation, turn.now, making.random_bytes))
-    turn.state("genesis.accept", ("member", root.kid), {})
+    turn.state("genesis.accept", ("member", root.kid), {"name": name} if name else {})
     turn.finish()
 
 
@@ -280,6 +284,7 @@ def open_mesh(
         raise
     runtime = MeshRuntime(name, engine, identity)
     if standing.guide:
+        core.vouched.add(bytes.fromhex(standing.guide))
         runtime.hints[bytes.fromhex(standing.guide)] = standing.addresses
     opened.append(Mesh(name, path, standing, store, vault_store, vault, core, engine, runtime))
     return opened[0]

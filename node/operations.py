@@ -21,6 +21,13 @@ NOUNS: Final = {
     "invite": "Tickets, with which others join.",
     "requests": "Applications that wait for our answer.",
     "member": "The members of a mesh.",
+    "peers": "The devices this node talks to, and why it does not.",
+    "link": "Links: between which members data may flow.",
+    "entry": "Single entries of the ledger.",
+    "ledger": "The ledger: roots, size, verification.",
+    "tick": "Have the mesh agree on one state now.",
+    "proof": "Files that prove a consent to an outsider.",
+    "backup": "Backups: make, verify, restore.",
     "key": "The keys of this node.",
 }
 """Nouns with their one line of help, in the order of `maille --help`. Each is the module node/ops/NOUN.py."""

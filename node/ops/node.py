@@ -10,13 +10,22 @@ What it does not do
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from node.config import LISTEN, Config, Home
-from node.operation import Args, Local, Nothing, Result, local_operation, said
+from node.operation import Args, Local, Nothing, Result, local_operation, operation, said
+from node.ops.invite import admission
 from node.ops.key import describe_key
+from node.ops.ledger import Roots, Stats, ledger_stats_of, roots
+from node.ops.mesh import MeshRow, mesh_row
+from node.ops.peers import PeerRow, peer_rows
+
+if TYPE_CHECKING:
+    from node.core import Turn
+    from node.daemon import Node
+    from node.mesh import Mesh
 
 UNSEALED_MEANS = (
     "The keys are NOT sealed: whoever can read the files in {keys} can act as this node and read its personal data. "
@@ -40,6 +49,46 @@ class Initialised(Result, frozen=True):
     did: Annotated[str, said("The did:key of its root key: who it is.")]
     fingerprint: Annotated[str, said("The root key's fingerprint, to compare by voice.")]
     sealed: Annotated[bool, said("Whether the keys are sealed with a passphrase.")]
+
+
+class Problem(Result, frozen=True):
+    """Something an operator should know of."""
+
+    code: Annotated[str, said("Stable, in capital letters.")]
+    message: Annotated[str, said("What is wrong, in a sentence.")]
+    fix: Annotated[str, said("What to do.")]
+
+
+class OwnState(Result, frozen=True):
+    """The node itself."""
+
+    name: Annotated[str, said("As others see it.")]
+    version: Annotated[str, said("Of the program.")]
+    process: Annotated[int, said("The process's number.")]
+    up_seconds: Annotated[int, said("How long it runs.")]
+    data_dir: Annotated[str, said("Its directory.")]
+    listening: Annotated[tuple[str, ...], said("Where it accepts peers.")]
+    reachable_at: Annotated[tuple[str, ...], said("What it tells others of where it can be reached.")]
+    root_key_here: Annotated[bool, said("Whether the root key is on this machine.")]
+    keys_sealed: Annotated[bool, said("Whether the keys need a passphrase.")]
+
+
+class MeshState(Result, frozen=True):
+    """One mesh of the node."""
+
+    mesh: Annotated[MeshRow, said("Its row in `mesh list`.")]
+    peers: Annotated[tuple[PeerRow, ...], said("The other members' devices.")]
+    roots: Annotated[Roots, said("What two nodes compare.")]
+    stats: Annotated[Stats, said("How large it is.")]
+    requests: Annotated[int, said("Applications that wait for an answer.")]
+
+
+class Status(Result, frozen=True):
+    """How the node is: problems first."""
+
+    problems: Annotated[tuple[Problem, ...], said("What an operator should know of; empty when all is well.")]
+    node: Annotated[OwnState, said("The node itself.")]
+    meshes: Annotated[tuple[MeshState, ...], said("Each mesh that runs.")]
 
 
 class Stopped(Result, frozen=True):
@@ -77,3 +126,81 @@ def node_run(local: Local, args: Nothing) -> Stopped:  # noqa: ARG001 - an opera
     from node.daemon import run
 
     return Stopped(run(Home(local.data_dir), local.passphrase))
+
+
+async def _mesh_state(node: Node, mesh: Mesh) -> MeshState:
+    def look(turn: Turn) -> MeshState:
+        waiting = len(admission(mesh).requests(turn.rows))
+        peers = tuple(peer_rows(node, mesh, turn))
+        return MeshState(mesh_row(node, mesh.name), peers, roots(turn, mesh), ledger_stats_of(turn, mesh), waiting)
+
+    return await mesh.engine.read(look)
+
+
+def _problems(node: Node, own: OwnState, meshes: tuple[MeshState, ...]) -> list[Problem]:
+    found = [
+        Problem(
+            "MESH_RESTORED",
+            f"The mesh {name!r} came from a backup and is not run: signing on would fork its feed.",
+            f"maille device recover {name}",
+        )
+        for name in sorted(node.waiting)
+    ]
+    for state in meshes:
+        row = state.mesh
+        if row.state == "joining":
+            told = f"This node is no member of {row.name!r} yet: its application waits, or the ledger is on its way."
+            found.append(Problem("NOT_A_MEMBER", told, "Have the member that gave the ticket approve the request."))
+        elif row.state == "left":
+            told = f"This node has left {row.name!r}; nobody sends it anything."
+            found.append(Problem("MESH_LEFT", told, "Nothing, unless you want to join again."))
+        elif row.members > 1 and not row.connected:
+            told = f"No channel to any of the {row.members - 1} other member(s) of {row.name!r}."
+            found.append(Problem("NO_PEERS", told, "maille peers list"))
+        if state.requests:
+            told = f"{state.requests} application(s) wait in {row.name!r}."
+            found.append(Problem("REQUESTS_WAIT", told, "maille requests list"))
+    if not own.reachable_at:
+        told = "Others are told no address of this node: it can dial, and nobody can dial it or use its tickets."
+        found.append(Problem("NO_ADDRESS", told, "Set `advertise` in config.toml, then restart the node."))
+    if not own.keys_sealed:
+        told = "The keys are not sealed: whoever reads the files can act as this node."
+        found.append(Problem("KEYS_UNSEALED", told, "Stop the node, then: maille key rotate-passphrase"))
+    return found
+
+
+def _drawn(status: Status) -> str:
+    from node.cli.render import lines
+
+    found = [f"! {one.message}\n  {one.fix}" for one in status.problems] or ["All is well."]
+    found += ["", *lines(status.node)]
+    for state in status.meshes:
+        row, figures, top = state.mesh, state.stats, state.roots
+        tick = f"tick {top.tick:%Y-%m-%dT%H:%M:%SZ} state {top.state_root[:12]}" if top.tick else "no tick yet"
+        found += [
+            "",
+            f"{row.name} ({row.title}): {row.state}, {row.members} member(s), {row.connected} connected",
+            f"  {figures.entries} entries in {figures.feeds} feed(s), {figures.consents} consent(s); "
+            f"ledger {figures.ledger_bytes // 1024} KiB, vault {figures.vault_bytes // 1024} KiB",
+            f"  frontier {top.frontier[:12]}, {tick}, attested by {len(top.attested_by)}",
+        ]
+        found += [f"  {one.state:<11} {one.member:<20} {one.address} {one.why}".rstrip() for one in state.peers]
+    return "\n".join(found)
+
+
+@operation("node", "status", permission="read", render=_drawn)
+async def node_status(node: Node, args: Nothing) -> Status:  # noqa: ARG001 - an operation without arguments
+    """Show how the node is: problems first, then itself, its meshes, peers and roots."""
+    own = OwnState(
+        node.config.name,
+        node.version,
+        os.getpid(),
+        (node.clock() - node.started_ms) // 1_000,
+        str(node.home.path),
+        tuple(node.net.listening),
+        node.addresses,
+        node.keys.has("root"),
+        node.keys.sealed,
+    )
+    states = tuple([await _mesh_state(node, node.meshes[name]) for name in sorted(node.meshes)])
+    return Status(tuple(_problems(node, own, states)), own, states)

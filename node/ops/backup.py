@@ -1,0 +1,179 @@
+"""Operations on backups: make one of a running mesh, verify it, restore it.
+
+How it works
+    A backup is a directory with the ledger's and the vault's stores at one moment, who we are in the mesh, the
+    settings, and the keys that are sealed (storage/backup.py). Device keys are left out on purpose: what was restored
+    may be older than what the node signed since, so the root key certifies a successor (`device recover`).
+
+What it does not do
+    Keys that are not sealed are never in a backup; keep a copy of them yourself. The backup has no passphrase of its
+    own: the vault in it opens with the vault's key, sealed with yours.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from ledger.errors import LocalError
+from node.config import Home, check_name
+from node.naming import moment
+from node.operation import Args, Local, Result, local_operation, operation, said
+from node.ops.mesh import WHICH
+
+if TYPE_CHECKING:
+    from node.daemon import Node
+    from node.mesh import Mesh
+    from storage.backup import Manifest
+
+CONFIG_FILE = "config.toml"
+KEYS = ("root", "static", "vault")
+"""The keys that a backup takes along, if they are sealed. Never a device's."""
+
+
+class BackupArgs(Args, frozen=True):
+    """What to back up, and where to."""
+
+    to: Annotated[str, said("The directory to make; it must not be there yet.", positional=True, path=True)]
+    mesh: Annotated[str, said(WHICH)] = ""
+
+
+class VerifyArgs(Args, frozen=True):
+    """Which backup."""
+
+    directory: Annotated[str, said("The backup's directory.", positional=True, path=True)]
+
+
+class RestoreArgs(Args, frozen=True):
+    """Which backup, and what the mesh is called here."""
+
+    directory: Annotated[str, said("The backup's directory.", positional=True, path=True)]
+    local_name: Annotated[str, said("What the mesh is called on this node.")]
+
+
+class FileRow(Result, frozen=True):
+    """A file of a backup."""
+
+    name: Annotated[str, said("Its name.")]
+    size: Annotated[int, said("Its size.")]
+    sha256: Annotated[str, said("Its hash.")]
+
+
+class Backup(Result, frozen=True):
+    """A backup."""
+
+    directory: Annotated[str, said("Where it is.")]
+    created: Annotated[datetime, said("The moment it holds.")]
+    keys: Annotated[tuple[str, ...], said("The sealed keys in it.")]
+    left_out: Annotated[
+        tuple[str, ...], said("Keys that are not in it, as they are not here or not sealed: keep a copy.")
+    ]
+    files: Annotated[tuple[FileRow, ...], said("Each file, as it was hashed.")]
+
+
+class Restored(Result, frozen=True):
+    """What was restored."""
+
+    mesh: Annotated[str, said("The mesh's name here.")]
+    created: Annotated[datetime, said("The moment the backup holds.")]
+    keys: Annotated[tuple[str, ...], said("The keys that were put in their place.")]
+    next: Annotated[str, said("What to do now.")]
+
+
+def _backup(directory: Path, manifest: Manifest) -> Backup:
+    files = tuple(FileRow(file.name, file.size, file.sha256) for file in manifest.files)
+    keys = tuple(file.name[len("extra-") : -len(".key")] for file in manifest.files if file.name.endswith(".key"))
+    left_out = tuple(name for name in KEYS if name not in keys)
+    return Backup(str(directory), moment(manifest.created), keys, left_out, files)
+
+
+def _extra(node: Node, mesh: Mesh) -> dict[str, bytes]:
+    from node.mesh import STANDING
+
+    extra = {CONFIG_FILE: node.home.config_file.read_bytes(), STANDING: (mesh.path / STANDING).read_bytes()}
+    for name in KEYS:
+        if node.keys.has(name) and node.keys.file(name).sealed:
+            extra[f"{name}.key"] = node.keys.raw(name)
+    return extra
+
+
+@operation("backup", "create", permission="admin")
+async def backup_create(node: Node, args: BackupArgs) -> Backup:
+    """Back up a mesh while it runs: ledger, vault, standing, settings, sealed keys."""
+    import trio
+
+    from storage.backup import backup
+
+    mesh, to = node.mesh(args.mesh), Path(args.to)
+    extra, now = _extra(node, mesh), node.now
+
+    def make() -> Manifest:
+        return backup(mesh.store, mesh.vault_store, to, now=now, extra=extra)
+
+    return _backup(to, await trio.to_thread.run_sync(make))
+
+
+@local_operation("backup", "verify", permission="read")
+def backup_verify(local: Local, args: VerifyArgs) -> Backup:  # noqa: ARG001 - the backup is its own place
+    """Hash every file of a backup anew, and walk its stores."""
+    from storage.backup import verify_backup
+
+    directory = Path(args.directory)
+    return _backup(directory, verify_backup(directory))
+
+
+@local_operation("backup", "restore", permission="admin")
+def backup_restore(local: Local, args: RestoreArgs) -> Restored:
+    """Restore a mesh into this node, which must be stopped; on an empty data directory, make the node from it.
+
+    The mesh is then not run until its root key has certified a new device: `maille node run`, then
+    `maille device recover`.
+    """
+    import time
+
+    from storage.backup import restore, verify_backup
+
+    home, directory = Home(local.data_dir), Path(args.directory)
+    check_name(args.local_name, "local_name")
+    verify_backup(directory)
+    _make_node(home, directory)
+    with home.lock():
+        target = home.mesh(args.local_name)
+        if target.exists():
+            raise LocalError("MESH_EXISTS", f"There is a mesh {args.local_name!r} here; choose another --local-name.")
+        manifest = restore(directory, target, now=int(time.time()))
+        keys = _place_keys(home, target)
+        (target / CONFIG_FILE).unlink(missing_ok=True)
+    told = f"maille node run, then: maille device recover {args.local_name}"
+    return Restored(args.local_name, moment(manifest.created), keys, told)
+
+
+def _make_node(home: Home, directory: Path) -> None:
+    """Make the node's directory with the backup's settings, where there is none."""
+    if home.config_file.exists():
+        return
+    from node.config import read_config
+    from storage.backup import EXTRA_PREFIX
+
+    file = directory / f"{EXTRA_PREFIX}{CONFIG_FILE}"
+    home.create(read_config(file.read_bytes(), str(file)))
+
+
+def _place_keys(home: Home, target: Path) -> tuple[str, ...]:
+    """Move the keys that came with the backup to the others; a key that is there already stays."""
+    from node.keystore import Keystore
+
+    home.keys.mkdir(mode=0o700, exist_ok=True)
+    store = Keystore(home.keys, os.urandom)
+    placed = []
+    for name in KEYS:
+        file = target / f"{name}.key"
+        if not file.exists():
+            continue
+        if not store.has(name):
+            store.put_back(name, file.read_bytes())
+            placed.append(name)
+        file.unlink()
+    return tuple(placed)

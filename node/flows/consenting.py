@@ -1,0 +1,214 @@
+"""What people and parties do with consents: request, grant, refuse, withdraw, revoke, each inside one turn.
+
+How it works
+    A grant is signed by a wallet kept here, registered in our feed, its content kept in the vault and sent sealed to
+    holder and recipient, and the wallet updated, all in one transaction. A withdrawal comes from a wallet or from a
+    paper slip alone, at any member; other members are asked to register it too.
+
+What it does not do
+    It prompts nobody and prints nothing: the operations show the person what she consents to (ledger.consent.words).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from ledger.consent.disclosure import hide
+from ledger.consent.grant import Notice, day_before, request_payload
+from ledger.consent.record import Terms
+from ledger.consent.slip import Slip
+from ledger.consent.wallet import HOUR, RECORD_ID_BYTES, OpenRequest, make_grant, make_refusal, make_withdrawal
+from ledger.consent.words import Parties, in_words
+from ledger.entry import Entry
+from ledger.errors import LocalError
+from ledger.governance.members import Party
+from ledger.keys import SigningKey
+from ledger.kinds import DAY
+from ledger.rows import prefix_stop
+from ledger.tables import CONSENT, FactRow
+from node.flows.disclosing import Disclosing, parties_of
+from node.flows.registering import Registering
+from node.vaults.consents import REQUEST, ConsentRows
+from node.vaults.wallets import HostedWallet, WalletRows
+
+if TYPE_CHECKING:
+    from node.core import Turn
+
+REQUEST_DAYS: Final = 30
+"""How long a request is open unless it says otherwise."""
+SEED_BYTES: Final = 32
+SLIP_SCAN_MAX: Final = 256
+"""Entries looked at to find the grant that a slip names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What is to be consented to: parties, terms, the end (unix seconds), and the notice shown, if one was written.
+
+    Without a notice, what the person is shown in plain words is the notice.
+    """
+
+    holder: Party
+    recipient: Party
+    terms: Terms
+    valid_until: int
+    notice: Notice | None = None
+
+
+def words_of(offer: Offer, names: tuple[str, str], lang: str = "en") -> list[str]:
+    """Return an offer as the sentences that the person is shown. `names`: of holder and recipient."""
+    return in_words(offer.terms, Parties(*names, day_before(offer.valid_until)), lang)
+
+
+def notice_of(offer: Offer, names: tuple[str, str], now: int) -> Notice:
+    """Return the notice: the one given, else the words she is shown, dated to the hour, as a grant is."""
+    if offer.notice is not None:
+        return offer.notice
+    return Notice(hashlib.sha256("\n".join(words_of(offer, names)).encode()).digest(), now - now % HOUR)
+
+
+class Consenting:
+    """See the module. One for each mesh."""
+
+    def __init__(
+        self, wallets: WalletRows, consents: ConsentRows, disclosing: Disclosing, registering: Registering
+    ) -> None:
+        self._wallets, self._consents = wallets, consents
+        self._disclosing, self._registering = disclosing, registering
+
+    def create_wallet(self, turn: Turn, name: str) -> HostedWallet:
+        """Begin a wallet that this node keeps for a person. Raises LocalError WALLET_EXISTS, BAD_NAME."""
+        return self._wallets.create(turn.vault, name, turn.core.random_bytes(SEED_BYTES), turn.now)
+
+    def request(self, turn: Turn, offer: Offer, notice: Notice, *, days: int = REQUEST_DAYS, to: Party) -> Entry:
+        """Ask a person for a consent, as its holder or recipient; `to`: the member that keeps her wallet.
+
+        Raises LocalError NOT_A_PARTY, UNENCODABLE.
+        """
+        if turn.core.party not in (offer.holder, offer.recipient):
+            raise LocalError("NOT_A_PARTY", "only the holder or the recipient asks for a consent", field="holder")
+        slots, disclosures = hide(offer.terms, turn.core.random_bytes)
+        payload = request_payload(
+            holder=offer.holder,
+            recipient=offer.recipient,
+            valid_until=offer.valid_until,
+            notice=notice,
+            slots=slots,
+            expires=turn.now + days * DAY,
+        )
+        entry = turn.state("consent.request", ("consent", turn.core.random_bytes(RECORD_ID_BYTES)), payload)
+        self._disclosing.publish(turn, entry, disclosures, also=[to])
+        return entry
+
+    def open_request(self, turn: Turn, request_id: bytes) -> OpenRequest:
+        """Return a request with its terms. Raises LocalError NOT_FOUND; RemoteError for content that is wrong."""
+        entry = turn.core.replica.entry(turn.rows, request_id)
+        row = self._consents.get(turn.vault, request_id)
+        if entry is None or row is None or row.kind != REQUEST:
+            raise LocalError("NOT_FOUND", "no request with this id is known here, or its content is not", field="id")
+        return OpenRequest(entry, row.disclosures.terms())
+
+    def grant(
+        self, turn: Turn, wallet: str, offer: Offer, notice: Notice, request: OpenRequest | None = None
+    ) -> tuple[Entry, Slip]:
+        """Grant from a wallet kept here; return the grant and its withdrawal slip. Raises LocalError as make_grant."""
+        hosted = self._wallets.get(turn.vault, wallet)
+        head = turn.shown_head()
+        replica = turn.core.replica
+        entry, disclosures = make_grant(
+            hosted.wallet,
+            offer.terms,
+            holder=offer.holder,
+            recipient=offer.recipient,
+            valid_until=offer.valid_until,
+            notice=notice,
+            request=request,
+            head=head,
+            closure_iat=replica.closure_iat(turn.rows, [head]),
+            now=turn.now,
+            mesh_id=replica.mesh_id,
+            policy=turn.core.policy,
+            random_bytes=turn.core.random_bytes,
+        )
+        turn.register(entry)
+        self._wallets.put(turn.vault, replace(hosted, wallet=hosted.wallet.with_grant(entry)))
+        self._disclosing.publish(turn, entry, disclosures, wallet=wallet)
+        return entry, hosted.wallet.slip(entry)
+
+    def refuse(self, turn: Turn, wallet: str, request: OpenRequest, reason: str | None = None) -> Entry:
+        """Refuse a request. Nobody may ask for a reason. Raises LocalError NOT_FOUND."""
+        hosted, head = self._wallets.get(turn.vault, wallet), turn.shown_head()
+        entry = make_refusal(
+            hosted.wallet,
+            request.entry,
+            head=head,
+            closure_iat=turn.core.replica.closure_iat(turn.rows, [head]),
+            now=turn.now,
+            mesh_id=turn.core.replica.mesh_id,
+            random_bytes=turn.core.random_bytes,
+            reason=reason,
+        )
+        turn.register(entry)
+        self._registering.spread(turn, entry)
+        return entry
+
+    def withdraw(self, turn: Turn, grant: Entry, by: Slip | str) -> Entry:
+        """Withdraw a consent, with its slip or from the wallet of that name. Raises LocalError NOT_YOUR_CONSENT."""
+        hosted = self._wallets.get(turn.vault, by) if isinstance(by, str) else None
+        signer = by if isinstance(by, Slip) else self._wallets.get(turn.vault, by).wallet
+        head = turn.shown_head()
+        entry = make_withdrawal(
+            signer,
+            grant,
+            head=head,
+            closure_iat=turn.core.replica.closure_iat(turn.rows, [head]),
+            now=turn.now,
+            random_bytes=turn.core.random_bytes,
+        )
+        turn.register(entry)
+        if hosted is not None:
+            self._wallets.put(turn.vault, replace(hosted, wallet=hosted.wallet.with_withdrawal(entry)))
+        self._registering.spread(turn, entry)
+        return entry
+
+    def wallet_of(self, turn: Turn, grant: bytes) -> str:
+        """Return the name of the wallet kept here that gave a consent. Raises LocalError NOT_YOUR_CONSENT."""
+        for hosted in self._wallets.listing(turn.vault):
+            if any(own.grant_id == grant for own in hosted.wallet.consents):
+                return hosted.name
+        told = "no wallet kept here gave this consent; use its withdrawal slip, or turn to her own host"
+        raise LocalError("NOT_YOUR_CONSENT", told, field="consent")
+
+    def revoke(self, turn: Turn, grant: Entry, reason_code: str, reason: str = "") -> Entry:
+        """Revoke a consent as its holder or recipient. Raises LocalError NOT_A_PARTY, PAYLOAD_SHAPE."""
+        if turn.core.party not in parties_of(grant):
+            raise LocalError("NOT_A_PARTY", "only the holder or the recipient revokes; the person withdraws")
+        payload: dict[str, Any] = {"grant": grant.id, "reason_code": reason_code}
+        if reason:
+            payload["reason"] = reason
+        return turn.state("consent.revoke", grant.thing, payload)
+
+    def find_by_slip(self, turn: Turn, slip: Slip) -> Entry:
+        """Return the grant that a slip withdraws. Raises LocalError NOT_FOUND."""
+        public = SigningKey.from_seed(slip.withdraw_seed).public
+        prefix = CONSENT + slip.grant_prefix
+        seen: set[bytes] = set()
+        for key, value in turn.rows.scan("things", prefix, prefix_stop(prefix), limit=SLIP_SCAN_MAX):
+            grant_id = key[len(CONSENT) : len(CONSENT) + 32]
+            if grant_id in seen or FactRow.decode(value).kind == "consent.request":
+                continue
+            seen.add(grant_id)
+            grant = turn.core.replica.grant(turn.rows, grant_id)
+            if grant is not None and grant.payload["withdraw_key"] == public:
+                return grant
+        raise LocalError("NOT_FOUND", "the consent of this slip is not known here; check the slip, or ask later")
+
+
+def known_grants(turn: Turn, consents: ConsentRows, wallets: Sequence[HostedWallet]) -> list[bytes]:
+    """Return the grants this node knows more of than the ledger tells: their content is here, or their wallet."""
+    ids = {row.entry_id for row in consents.listing(turn.vault) if row.kind != REQUEST}
+    ids.update(own.grant_id for hosted in wallets for own in hosted.wallet.consents)
+    return sorted(ids)

@@ -1,0 +1,183 @@
+"""The content of consents and requests: delivered sealed to the named readers, opened, checked and kept by them.
+
+How it works
+    Whoever hosts the wallet (of a request: whoever asks) seals the disclosures once for the devices of holder and
+    recipient, and keeps the blob until each has answered. A reader takes it in once the entry itself has come
+    through the ledger; one that comes sooner waits in memory, bounded, and is sent again otherwise. Every value is
+    held to its slot before anything is kept. A node that is a party of a grant, and has its content, acknowledges
+    the grant once, and each withdrawal or revocation of it once.
+
+What it does not do
+    It does not judge the content: the gate does. It keeps nothing that the ledger does not know.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from ledger.consent.disclosure import READERS_MAX, Disclosures, open_sealed, seal, sealed_for
+from ledger.consent.grant import RecipientClass, read_party, read_recipient
+from ledger.entry import Entry
+from ledger.errors import RemoteError
+from ledger.governance.members import Members, Party
+from ledger.index import facts_of
+from node.flows.door import Door, node_of
+from node.flows.wire import Disclose, Taken, encode
+from node.vaults.consents import GRANT, REQUEST, ConsentRow, ConsentRows
+from node.vaults.deliveries import DeliveryRows
+
+if TYPE_CHECKING:
+    from node.core import Turn
+
+EARLY_MAX: Final = 256
+"""Blobs that wait in memory for their entry."""
+EARLY_PEER_MAX: Final = 64
+"""Of one peer."""
+BATCH: Final = 64
+"""Blobs sent to one reader before it has answered."""
+_KIND: Final = {"consent.grant": GRANT, "consent.request": REQUEST}
+_ENDS: Final = frozenset({"consent.withdraw", "consent.revoke"})
+
+
+def parties_of(entry: Entry) -> tuple[Party, Party | None]:
+    """Return the holder and the recipient of a grant or a request; None for a class of recipients."""
+    recipient = read_recipient(entry.payload["recipient"])
+    return read_party(entry.payload["holder"]), None if isinstance(recipient, RecipientClass) else recipient
+
+
+def devices_of(party: Party, members: Members) -> list[bytes]:
+    """Return the devices that speak now for the node where a party lives, by id."""
+    node = node_of(party, members)
+    if node is None or not members.is_member(node):
+        return []
+    feeds = [kid for kid, device in members.devices.items() if device.party == node]
+    furthest = max((members.reach(kid) for kid in feeds), default=0)
+    return sorted(kid for kid in feeds if members.reach(kid) == furthest)
+
+
+class Disclosing:
+    """See the module. One for each mesh."""
+
+    def __init__(self, door: Door, rows: ConsentRows, deliveries: DeliveryRows) -> None:
+        self._door, self._rows, self._deliveries = door, rows, deliveries
+        self._early: dict[bytes, tuple[bytes, bytes]] = {}  # entry id -> (peer, blob)
+
+    # Sending
+
+    def publish(
+        self, turn: Turn, entry: Entry, disclosures: Disclosures, *, wallet: str = "", also: Sequence[Party] = ()
+    ) -> None:
+        """Keep the content of one's own grant or request, and send it to holder, recipient and `also`."""
+        holder, recipient = parties_of(entry)
+        row = ConsentRow(entry.id, _KIND[entry.kind], wallet, turn.now, disclosures)
+        self._rows.put(turn.vault, row, holder, recipient)
+        self._door.forget(entry.id)
+        members = turn.core.replica.members
+        parties = [holder, *([recipient] if recipient is not None else []), *also]
+        own = turn.core.device.kid
+        readers = [kid for kid in {kid for party in parties for kid in devices_of(party, members)} if kid != own]
+        if readers:
+            keys = [members.devices[kid].public for kid in sorted(readers)[:READERS_MAX]]
+            blob = seal(disclosures, entry, keys, turn.core.random_bytes)
+            for kid in sorted(readers)[:READERS_MAX]:
+                self._deliveries.disclose(turn.vault, kid, entry.id, blob)
+                if kid in turn.core.member_peers:
+                    turn.send(kid, encode(Disclose(entry.raw, blob)))
+
+    def send(self, turn: Turn, peer: bytes) -> bool:
+        """Send a reader what waits for it; say whether anything does."""
+        waiting = self._deliveries.blobs(turn.vault, peer, BATCH)
+        for entry_id, blob in waiting:
+            entry = turn.core.replica.entry(turn.rows, entry_id)
+            if entry is not None:
+                turn.send(peer, encode(Disclose(entry.raw, blob)))
+        return bool(waiting)
+
+    def taken(self, turn: Turn, peer: bytes, entry_id: bytes) -> None:
+        """A reader has it."""
+        self._deliveries.disclosed(turn.vault, peer, entry_id)
+
+    # Receiving
+
+    def received(self, turn: Turn, peer: bytes, message: Disclose) -> None:
+        """Take a blob in: now, or when its entry comes. Raises RemoteError for a blob that is wrong."""
+        entry_id, _ = sealed_for(message.blob)
+        entry = turn.core.replica.entry(turn.rows, entry_id)
+        if entry is not None:
+            self._take(turn, peer, entry, message.blob)
+            return
+        if sum(source == peer for source, _ in self._early.values()) >= EARLY_PEER_MAX:
+            return  # it will be sent again
+        self._early.pop(entry_id, None)
+        if len(self._early) >= EARLY_MAX:
+            del self._early[next(iter(self._early))]
+        self._early[entry_id] = (peer, message.blob)
+
+    def _take(self, turn: Turn, peer: bytes, entry: Entry, blob: bytes) -> None:
+        kind = _KIND.get(entry.kind)
+        if kind is None:
+            raise RemoteError("SEALED_OTHER_ENTRY", "only grants and requests have sealed content", field="entry")
+        holder, recipient = parties_of(entry)
+        if not self._rows.holds(turn.vault, entry.id):
+            disclosures = open_sealed(blob, entry, turn.core.device)
+            here = {node_of(party, turn.core.replica.members) for party in (holder, recipient) if party is not None}
+            if kind == GRANT and turn.core.party not in here:
+                raise RemoteError("DISCLOSURE_NOT_FOR_YOU", "this node is no party of the grant", field="readers")
+            row = ConsentRow(entry.id, kind, "", turn.now, disclosures)
+            self._rows.put(turn.vault, row, holder, recipient)
+            self._door.forget(entry.id)
+            turn.note("DISCLOSURES_KEPT", entry=entry.id.hex())
+        turn.send(peer, encode(Taken(entry.id)))
+        if kind == GRANT:
+            self._acknowledge_all(turn, entry)
+
+    # Entries
+
+    def entries(self, turn: Turn, entries: Sequence[Entry]) -> None:
+        """New entries: open what waited for them, acknowledge what began or ended."""
+        for entry in entries:
+            early = self._early.pop(entry.id, None)
+            if early is not None:
+                try:
+                    self._take(turn, early[0], entry, early[1])
+                except RemoteError as error:
+                    turn.note("DISCLOSURES_REFUSED", peer=early[0].hex(), code=error.code)
+            if entry.kind == "consent.grant":
+                self._acknowledge_all(turn, entry)
+            elif entry.kind in _ENDS:
+                grant = turn.core.replica.grant(turn.rows, ended_grant(entry))
+                if grant is not None:
+                    self._acknowledge_all(turn, grant)
+
+    def _acknowledge_all(self, turn: Turn, grant: Entry) -> None:
+        """Acknowledge a grant, and what ended it, once each, if we are a party of it and have its content."""
+        party = turn.core.party
+        if party not in parties_of(grant) or not self._rows.holds(turn.vault, grant.id):
+            return
+        replica = turn.core.replica
+        if not replica.members.is_member(party):
+            return
+        facts = facts_of(turn.rows, grant.id, [replica.feed_of(n) for n in range(len(replica.feeds))], _all)
+        said = {
+            fact.row.about
+            for fact in facts
+            if fact.row.kind == "consent.acknowledge" and replica.members.party_of(fact.row.kid) == party
+        }
+        status = replica.consent(turn.rows, grant.id)
+        if status is None:
+            return
+        for about in dict.fromkeys((grant.id, *status.decided_by)):
+            if about not in said:
+                turn.state("consent.acknowledge", grant.thing, {"grant": grant.id, "entry": about})
+
+
+def ended_grant(entry: Entry) -> bytes:
+    """Return the id of the grant that a withdrawal or revocation ends."""
+    carried = entry.payload["grant"]
+    return hashlib.sha256(carried).digest() if entry.kind == "consent.withdraw" else carried
+
+
+def _all(_feed: bytes) -> int:
+    return 1 << 62

@@ -1,0 +1,215 @@
+"""The door: the only place of a node where the gate is asked, at both ends and for every pack (consent.md §3).
+
+How it works
+    `decide` holds one flow against the consents that may cover it; `judge` finds a consent for what is wanted, and
+    fills in from its terms what was left open. Both build the gate's context from the ledger as it stands in the
+    open turn: membership and links, policy, and how fresh the voters' (or the homes') checkpoints are. Candidates
+    come from the vault's index; their compiled content is kept in memory, bounded, while their status is looked up
+    anew each time. Where no consent covers a flow, the newest ones between the two parties explain why.
+
+    `flow_of` makes a flow from a series itself: what leaves or enters is judged by what it is, not by what is said.
+
+What it does not do
+    It moves nothing. `sending` and `receiving` do, after `decide`; tests hold them to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from ledger.consent.gate import Candidate, Context, Decision, Flow, Freshness, Scope, freshness, permit, prepare
+from ledger.consent.reasons import Reason
+from ledger.consent.record import DataKind, Window
+from ledger.entry import Entry
+from ledger.governance.members import Members, Party
+from node.readings import Series
+from node.series_key import SeriesKey
+from node.vaults.consents import ConsentRows
+from node.vaults.transfers import Wanted
+
+if TYPE_CHECKING:
+    from node.core import Turn
+
+CACHE_MAX: Final = 20_000
+"""Compiled consents kept in memory; about 1 kB each."""
+LATER: Final = frozenset({Reason.STALE, Reason.UNREGISTERED, Reason.DISCLOSURE_MISSING})
+"""Reasons that may pass by themselves soon: a transfer waits for them instead of ending."""
+
+_DIRECTION: Final = {"consumption": "consumption", "injection": "production"}
+_RANK: Final = {reason: rank for rank, reason in enumerate(Reason)}
+_NEVER: Final[Window] = (0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was found for something wanted: the decision, and the terms it rests on where it is allowed."""
+
+    decision: Decision
+    scope: Scope | None
+
+
+def kind_of(key: SeriesKey) -> DataKind:
+    """Return the category of data that a series belongs to, in the words of consents."""
+    return DataKind(key.energy, _DIRECTION[key.direction], key.kind)
+
+
+def window_of(series: Series) -> Window:
+    """Return the window that a series covers; an instant takes a second."""
+    return series.starts[0], max(series.stop, series.starts[-1] + 1)
+
+
+def flow_of(series: Series, holder: Party, recipient: Party, purpose: str) -> Flow:
+    """Return the flow that handing over this series would be."""
+    key = series.key
+    return Flow(holder, recipient, key.point, kind_of(key), key.granularity, window_of(series), purpose)
+
+
+def node_of(party: Party, members: Members) -> Party | None:
+    """Return the member on whose node a party lives: itself, or a tenant's host; None for nobody."""
+    if party[1] == 0:
+        tenancy = members.tenants.get(party[0])
+        return tenancy.host if tenancy is not None else None
+    return party
+
+
+def parties_at(party: Party, members: Members) -> list[Party]:
+    """Return who lives on a member's node: itself and its tenants."""
+    return [party, *((tenant, 0) for tenant, held in members.tenants.items() if held.host == party)]
+
+
+class Door:
+    """See the module. One for each mesh; `rows`: the vault's disclosures."""
+
+    def __init__(self, rows: ConsentRows) -> None:
+        self._rows = rows
+        self._cache: dict[bytes, Candidate] = {}
+
+    def forget(self, grant: bytes) -> None:
+        """Drop what is compiled of a grant: its disclosures came, or were erased."""
+        self._cache.pop(grant, None)
+
+    def clear(self) -> None:
+        """Drop everything compiled: after a rolled-back transaction."""
+        self._cache.clear()
+
+    # Deciding
+
+    def decide(self, turn: Turn, flow: Flow, grant: bytes | None = None) -> Decision:
+        """Decide one flow, under one named grant or under any. Denies by default."""
+        ids = [grant] if grant is not None else self._covering(turn, flow.holder, flow.recipient, flow)
+        decision = permit(flow, self.context(turn), self._candidates(turn, ids), turn.now)
+        if grant is not None and decision.reason is Reason.NO_CONSENT:  # named, and not here yet: gossip may bring it
+            return Decision(Reason.UNREGISTERED, grant)
+        return decision
+
+    def judge(self, turn: Turn, wanted: Wanted) -> Judged:
+        """Find a consent for what is wanted. Refused, the decision is that of the consent that came nearest."""
+        context = self.context(turn)
+        if wanted.grant is not None:
+            ids = [wanted.grant]
+        else:
+            ids = self._covering(turn, wanted.holder, wanted.recipient, wanted)
+        best: tuple[tuple[int, int, bytes], Judged] | None = None
+        for candidate in self._candidates(turn, ids):
+            decision = permit(_filled(wanted, candidate), context, [candidate], turn.now)
+            scope = candidate.content if decision.allowed and isinstance(candidate.content, Scope) else None
+            rank = (_RANK[decision.reason], candidate.granted_at, candidate.grant)
+            if best is None or rank > best[0]:
+                best = (rank, Judged(decision, scope))
+        if best is not None:
+            return best[1]
+        return Judged(permit(_filled(wanted, None), context, (), turn.now), None)
+
+    def purpose(self, turn: Turn, grant: bytes) -> str:
+        """Return the purpose of a consent as its terms say it; "" while they are not known here."""
+        found = self._candidates(turn, [grant])
+        content = found[0].content if found else None
+        return content.purpose if isinstance(content, Scope) else ""
+
+    # What is known
+
+    def context(self, turn: Turn) -> Context:
+        """Return what the gate must know, as the ledger stands in the open turn."""
+        replica, policy = turn.core.replica, turn.core.policy
+        met: dict[tuple[bytes, ...], bool] = {}
+
+        def fresh(home: tuple[bytes, ...]) -> bool:
+            if home not in met:
+                met[home] = self.freshness(turn, home).fresh
+            return met[home]
+
+        return Context(replica.members, policy, fresh)
+
+    def freshness(self, turn: Turn, home: tuple[bytes, ...] = ()) -> Freshness:
+        """Measure how fresh the frontier is: by the quorum of the voters' feeds, or by the `home` feeds."""
+        replica = turn.core.replica
+        members = replica.members
+        feeds = [_governing(members.members[party[0]].feeds, members) for party in members.voters]
+        newest: dict[bytes, int] = {}
+        for feed in {*feeds, *home}:
+            head = replica.signed_head(feed)
+            if head is not None:
+                newest[feed] = head.time
+        return freshness(
+            home,
+            turn.core.device.kid,
+            feeds,
+            newest,
+            now=turn.now,
+            max_staleness=turn.core.policy.max_staleness_seconds,
+        )
+
+    def grant_entry(self, turn: Turn, grant: bytes) -> Entry | None:
+        """Return a grant that the ledger holds, or None."""
+        return turn.core.replica.grant(turn.rows, grant)
+
+    def _covering(self, turn: Turn, holder: Party, recipient: Party, about: Flow | Wanted) -> list[bytes]:
+        kind = about.pii_type if isinstance(about, Flow) else about.kind
+        if about.point is not None and kind is not None:
+            found = self._rows.covering(turn.vault, recipient, about.point, kind)
+            if found:
+                return found
+        return self._rows.between(turn.vault, holder, recipient)
+
+    def _candidates(self, turn: Turn, ids: Sequence[bytes]) -> list[Candidate]:
+        found = (self._candidate(turn, grant) for grant in ids)
+        return [candidate for candidate in found if candidate is not None]
+
+    def _candidate(self, turn: Turn, grant: bytes) -> Candidate | None:
+        candidate = self._cache.get(grant)
+        if candidate is None:
+            entry = self.grant_entry(turn, grant)
+            if entry is None:
+                return None
+            row = self._rows.get(turn.vault, grant)
+            candidate = prepare(entry, None, row.disclosures if row is not None else None)
+            if len(self._cache) >= CACHE_MAX:
+                del self._cache[next(iter(self._cache))]
+            self._cache[grant] = candidate
+        return candidate.in_status(turn.core.replica.consent(turn.rows, grant))
+
+
+def _governing(feeds: tuple[bytes, ...], members: Members) -> bytes:
+    """Return the feed that speaks for a member now: the one that counts furthest."""
+    return max(feeds, key=lambda feed: (members.reach(feed), feed))
+
+
+def _filled(wanted: Wanted, candidate: Candidate | None) -> Flow:
+    """Return what is wanted as one flow: what was left open is what the consent grants (of windows, the first)."""
+    scope: Any = candidate.content if candidate is not None else None
+    if not isinstance(scope, Scope):
+        kind = wanted.kind or DataKind("", "", "")
+        window = wanted.window or _NEVER
+        flow = Flow(wanted.holder, wanted.recipient, wanted.point or "", kind, wanted.granularity, window, "")
+        return replace(flow, purpose=wanted.purpose or "")
+    return Flow(
+        wanted.holder,
+        wanted.recipient,
+        min(scope.points) if wanted.point is None else wanted.point,
+        scope.pii_type or DataKind("", "", "") if wanted.kind is None else wanted.kind,
+        scope.granularity_text if wanted.granularity is None else wanted.granularity,
+        scope.windows[0] if wanted.window is None else wanted.window,
+        scope.purpose if wanted.purpose is None else wanted.purpose,
+    )

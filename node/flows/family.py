@@ -1,0 +1,152 @@
+"""Family 3 of one mesh: disclosures, registrations, transfers (node.core.DataFamily).
+
+How it works
+    `Flows` puts the parts together and routes what comes: messages to the part they are for, new entries to all that
+    wait for them, peers and timers to whatever is left to do. Everything it must remember is in the vault; what it
+    keeps in memory (compiled consents, bytes on their way) may be lost at any moment and is only slower then.
+
+What it does not do
+    It opens no transaction and no channel, and lets nothing in or out: `Door` is asked by `Sending` and `Receiving`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, assert_never
+
+from gossip.messages import Envelope
+from ledger.entry import Entry
+from ledger.errors import RemoteError
+from node.flows.accounts import TIMER, Accounts
+from node.flows.consenting import Consenting
+from node.flows.disclosing import Disclosing, ended_grant
+from node.flows.door import Door, parties_at
+from node.flows.receiving import Receiving
+from node.flows.registering import Registering
+from node.flows.sending import Sending
+from node.flows.wire import Ask, Chunk, Disclose, Done, Got, Refuse, Register, Taken, decode
+from node.vaults import Blind
+from node.vaults.consents import ConsentRows
+from node.vaults.deliveries import DeliveryRows
+from node.vaults.receipts import ReceiptRows
+from node.vaults.series import SeriesRows
+from node.vaults.transfers import IncomingRows, OutgoingRows
+from node.vaults.wallets import WalletRows
+
+if TYPE_CHECKING:
+    from node.core import Turn
+
+RETRY: Final = "data:retry"
+RETRY_FIRST_MS: Final = 1_000
+"""After so long what waits for a connected peer is looked at again; then after twice as long, and so on."""
+RETRY_MAX_MS: Final = 15_000
+
+
+class Flows:
+    """See the module. `blind`: storage.vault.Vault.blind; `chooser`: picks members to register withdrawals."""
+
+    def __init__(self, blind: Blind, chooser: random.Random) -> None:
+        self.series = SeriesRows(blind)
+        self.consents = ConsentRows(blind)
+        self.wallets = WalletRows(blind)
+        self.outgoing = OutgoingRows(blind)
+        self.incoming = IncomingRows()
+        self.receipts = ReceiptRows()
+        deliveries = DeliveryRows()
+        self.door = Door(self.consents)
+        self.accounts = Accounts(self.receipts, blind)
+        self.sending = Sending(self.door, self.series, self.outgoing, self.accounts)
+        self.receiving = Receiving(self.door, self.incoming, self.accounts)
+        self.disclosing = Disclosing(self.door, self.consents, deliveries)
+        self.registering = Registering(deliveries, chooser)
+        self._pause_ms = RETRY_FIRST_MS
+        self.acts = Consenting(self.wallets, self.consents, self.disclosing, self.registering)
+
+    # node.core.DataFamily
+
+    def handle(self, turn: Turn, peer: bytes, envelope: Envelope) -> None:
+        """Act on one message from a member. Its faults become notes; nothing of it is kept then."""
+        try:
+            self._route(turn, peer, envelope)
+        except RemoteError as error:
+            turn.note("DATA_REFUSED", peer=peer.hex(), code=error.code)
+
+    def _route(self, turn: Turn, peer: bytes, envelope: Envelope) -> None:
+        message = decode(envelope)
+        match message:
+            case None:
+                turn.note("DATA_KIND_UNKNOWN", kind=envelope.kind)
+            case Disclose():
+                self.disclosing.received(turn, peer, message)
+            case Register():
+                self.registering.received(turn, peer, message)
+            case Taken(entry_id):
+                self.disclosing.taken(turn, peer, entry_id)
+                self.registering.taken(turn, peer, entry_id)
+            case Ask():
+                self.sending.asked(turn, peer, message)
+            case Chunk():
+                self.receiving.chunk(turn, peer, message)
+            case Got():
+                self.sending.got(turn, peer, message)
+            case Done():
+                self.receiving.done(turn, peer, message)
+            case Refuse():
+                if not self.sending.refused(turn, peer, message):
+                    self.receiving.refused(turn, peer, message)
+            case _:
+                assert_never(message)
+        self.retry_later(turn)
+
+    def peer_up(self, turn: Turn, peer: bytes) -> None:
+        """Send a member what waited for it."""
+        self.accounts.plan(turn)
+        self.sending.forget(peer)
+        self._send(turn, peer, again=True)
+        self.retry_later(turn)
+
+    def peer_down(self, turn: Turn, peer: bytes) -> None:  # noqa: ARG002 (the protocol has it)
+        """Forget what was on its way."""
+        self.sending.forget(peer)
+
+    def entries(self, turn: Turn, entries: Sequence[Entry]) -> None:
+        """Look anew at what rests on consents that began or ended."""
+        self.disclosing.entries(turn, entries)
+        for entry in entries:
+            if entry.kind == "consent.grant":
+                self.sending.review(turn, entry.id)
+            elif entry.kind in ("consent.withdraw", "consent.revoke"):
+                grant = ended_grant(entry)
+                self.door.forget(grant)
+                self.sending.review(turn, grant)
+                self.receiving.review(turn, grant)
+
+    def timer(self, turn: Turn, name: str) -> None:
+        """Do what was put off."""
+        if name == TIMER:
+            self.accounts.state(turn)
+            self.accounts.plan(turn)
+        elif name == RETRY:
+            waits = False
+            for peer in turn.core.member_peers:
+                waits |= self._send(turn, peer, again=False)
+            waits |= self.receiving.ask_again(turn)
+            if waits:
+                self._pause_ms = min(2 * self._pause_ms, RETRY_MAX_MS)
+                turn.timer(RETRY, turn.now_ms + self._pause_ms)
+
+    def _send(self, turn: Turn, peer: bytes, *, again: bool) -> bool:
+        """Send a peer what waits for it; say whether anything does."""
+        members = turn.core.replica.members
+        waits = self.disclosing.send(turn, peer)
+        self.registering.send(turn, peer)
+        waits |= self.sending.go_on_all(turn, parties_at(members.party_of(peer), members), again=again)
+        if again:
+            waits |= self.receiving.ask_again(turn)
+        return waits
+
+    def retry_later(self, turn: Turn) -> None:
+        """Have what waits looked at soon: after something was begun, or something came."""
+        self._pause_ms = RETRY_FIRST_MS
+        turn.timer(RETRY, turn.now_ms + RETRY_FIRST_MS)

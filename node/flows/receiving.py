@@ -1,0 +1,253 @@
+"""The recipient's side of transfers: every pack is opened, held against the gate as what it is, and only then kept.
+
+How it works
+    A transfer is asked for (`ask`), or begins with a holder's first pack. Packs come in order of their number: one
+    that is held already is answered and dropped, one from too far ahead likewise, so each is kept exactly once,
+    whatever is lost, repeated or reordered. The flow that is decided is made from the series in the pack, so a
+    holder that sends what was not granted is refused, whatever it says of it. What is kept is acknowledged after
+    it is durable; the account of it is in the same transaction.
+
+What it does not do
+    It does not mix what was received with one's own readings: packs stay apart, as they came, under their grant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from ledger.consent.gate import Decision
+from ledger.consent.grant import RecipientClass, read_party, read_recipient
+from ledger.consent.reasons import Reason
+from ledger.errors import LocalError, RemoteError
+from ledger.kinds import DAY
+from node.adapters import senml
+from node.flows.accounts import Accounts
+from node.flows.door import LATER, Door, flow_of, node_of
+from node.flows.wire import Ask, Chunk, Done, Got, Refuse, encode
+from node.readings import Series
+from node.vaults.receipts import RECIPIENT
+from node.vaults.transfers import (
+    ASKED,
+    DONE,
+    RECEIVING,
+    STOPPED,
+    TRANSFER_BYTES,
+    Incoming,
+    IncomingRows,
+    Tally,
+    Wanted,
+    chained,
+)
+
+if TYPE_CHECKING:
+    from node.core import Turn
+
+ASKS_MAX: Final = 1_000
+"""Requests that wait for an answer."""
+ASK_DAYS_MAX: Final = 7
+"""After so many days without an answer a request is given up."""
+SERIES_MAX: Final = 64
+"""Series in one pack."""
+OTHER_TRANSFER: Final = "OTHER_TRANSFER"
+NO_ANSWER: Final = "NO_ANSWER"
+
+
+class Receiving:
+    """See the module. One for each mesh."""
+
+    def __init__(self, door: Door, rows: IncomingRows, accounts: Accounts) -> None:
+        self._door, self._rows, self._accounts = door, rows, accounts
+
+    # Asking
+
+    def ask(self, turn: Turn, wanted: Wanted) -> bytes:
+        """Ask a holder for data, now or when it is there; return the transfer. Raises LocalError TOO_MANY_ASKS."""
+        if len(self._rows.asked(turn.vault, ASKS_MAX)) >= ASKS_MAX:
+            raise LocalError("TOO_MANY_ASKS", f"{ASKS_MAX} requests wait for an answer; let some end first")
+        transfer = turn.core.random_bytes(TRANSFER_BYTES)
+        row = Incoming(transfer, wanted, None, turn.now, ASKED, "", Tally.begin(transfer), ())
+        self._rows.put(turn.vault, row)
+        self._send_ask(turn, row)
+        return transfer
+
+    def ask_again(self, turn: Turn) -> bool:
+        """Send once more what was asked and not answered; say whether anything was."""
+        waiting = self._rows.asked(turn.vault, ASKS_MAX)
+        for transfer in waiting:
+            row = self._rows.get(turn.vault, transfer)
+            if row is not None and turn.now - row.created > ASK_DAYS_MAX * DAY:
+                self._rows.put(turn.vault, replace(row, state=STOPPED, reason=NO_ANSWER))
+            elif row is not None:
+                self._send_ask(turn, row)
+        return bool(waiting)
+
+    def _send_ask(self, turn: Turn, row: Incoming) -> None:
+        members = turn.core.replica.members
+        node = node_of(row.wanted.holder, members)
+        for kid in turn.core.member_peers:
+            if members.party_of(kid) == node:
+                turn.send(kid, encode(Ask(row.transfer, row.wanted)))
+                return
+
+    # Receiving
+
+    def chunk(self, turn: Turn, peer: bytes, chunk: Chunk) -> None:
+        """Take one pack in, or refuse it."""
+        row = self._rows.get(turn.vault, chunk.transfer) or self._new(turn, chunk)
+        if row is None:
+            self._answer_no(turn, peer, chunk, Reason.UNREGISTERED)
+            return
+        members = turn.core.replica.members
+        if node_of(row.wanted.holder, members) != members.party_of(peer):
+            turn.send(peer, encode(Refuse(chunk.transfer, OTHER_TRANSFER, final=True)))
+        elif row.state in (DONE, STOPPED):
+            self._say(turn, peer, row)
+        elif row.tally.packs != chunk.number:
+            turn.send(peer, encode(Got(row.transfer, row.tally.packs, row.tally.chain, final=False)))
+        elif chunk.grant != (row.grant or row.wanted.grant or chunk.grant):
+            self._stop(turn, peer, row, OTHER_TRANSFER, here=True)
+        else:
+            self._open(turn, peer, row, chunk)
+
+    def _new(self, turn: Turn, chunk: Chunk) -> Incoming | None:
+        """Return the row of a transfer that a holder begins, from its grant's clear fields; None if it is unknown."""
+        grant = self._door.grant_entry(turn, chunk.grant)
+        if grant is None:
+            return None
+        recipient = read_recipient(grant.payload["recipient"])
+        if isinstance(recipient, RecipientClass):
+            recipient = (b"", -1)  # nobody: the gate refuses classes
+        wanted = Wanted(read_party(grant.payload["holder"]), recipient, chunk.grant)
+        tally = Tally.begin(chunk.transfer)
+        return Incoming(chunk.transfer, wanted, chunk.grant, turn.now, RECEIVING, "", tally, ())
+
+    def _open(self, turn: Turn, peer: bytes, row: Incoming, chunk: Chunk) -> None:
+        try:
+            series = senml.decode_cbor(chunk.pack)
+        except RemoteError as error:
+            self._stop(turn, peer, row, error.code, here=True)
+            return
+        if len(series) > SERIES_MAX:
+            self._stop(turn, peer, row, "BAD_SENML", here=True)
+            return
+        decision = self._decide(turn, row, chunk.grant, series)
+        if decision.allowed:
+            self._keep(turn, peer, row, chunk, series, decision)
+        elif decision.reason in LATER:
+            self._answer_no(turn, peer, chunk, decision.reason, row)
+        else:
+            self._stop(turn, peer, row, decision.reason.value, here=True, grant=chunk.grant)
+
+    def _decide(self, turn: Turn, row: Incoming, grant: bytes, series: list[Series]) -> Decision:
+        """Hold every series of a pack against the gate; the first refusal is the answer."""
+        members = turn.core.replica.members
+        wanted = row.wanted
+        if node_of(wanted.recipient, members) != turn.core.party:
+            return Decision(Reason.OTHER_RECIPIENT, grant)
+        purpose = self._door.purpose(turn, grant) if wanted.purpose is None else wanted.purpose
+        decision = Decision(Reason.BAD_FLOW, grant)
+        for one in series:
+            flow = flow_of(one, wanted.holder, wanted.recipient, purpose)
+            decision = self._door.decide(turn, flow, grant)
+            if not decision.allowed:
+                return decision
+        return decision
+
+    def _keep(
+        self, turn: Turn, peer: bytes, row: Incoming, chunk: Chunk, series: list[Series], decision: Decision
+    ) -> None:
+        """Keep a pack that the gate let in, count it, and say so."""
+        windows = [flow_of(one, row.wanted.holder, row.wanted.recipient, "").window for one in series]
+        first, stop = min(start for start, _ in windows), max(stop for _, stop in windows)
+        held = row.tally
+        if held.count:
+            first, stop = min(first, held.window[0]), max(stop, held.window[1])
+        count = held.count + sum(map(len, series))
+        gaps = held.gaps + sum(one.gap_count for one in series)
+        tally = Tally(held.packs + 1, count, gaps, (first, stop), chained(held.chain, chunk.pack))
+        keys = (*row.series, *(one.key for one in series if one.key not in row.series))
+        row = replace(row, grant=chunk.grant, state=RECEIVING, reason="", tally=tally, series=keys)
+        self._rows.put_pack(turn.vault, row.transfer, chunk.number, chunk.pack)
+        self._rows.put(turn.vault, row)
+        self._accounts.note(turn, RECIPIENT, row.transfer, row.wanted, tally, decision, RECEIVING)
+        turn.send(peer, encode(Got(row.transfer, tally.packs, tally.chain, final=False)))
+
+    # Ending
+
+    def done(self, turn: Turn, peer: bytes, done: Done) -> None:
+        """The holder says that it sent everything."""
+        row = self._own(turn, peer, done.transfer)
+        if row is None:
+            return
+        if row.state == RECEIVING and row.tally.packs == done.packs:
+            row = replace(row, state=DONE)
+            self._rows.put(turn.vault, row)
+            self._accounts.close(turn, RECIPIENT, row.transfer, row.tally, "")
+            turn.note("TRANSFER_ENDED", transfer=row.transfer.hex(), reason="")
+        self._say(turn, peer, row)
+
+    def refused(self, turn: Turn, peer: bytes, refuse: Refuse) -> None:
+        """The holder refuses, or stops in the middle: say what we hold, and close the account."""
+        row = self._own(turn, peer, refuse.transfer)
+        if row is None:  # it may wait for our word on packs that never came
+            nothing = Tally.begin(refuse.transfer)
+            turn.send(peer, encode(Got(refuse.transfer, 0, nothing.chain, final=True)))
+            return
+        if row.state in (ASKED, RECEIVING) and refuse.final:
+            row = replace(row, state=STOPPED, reason=refuse.code)
+            self._rows.put(turn.vault, row)
+            grant = row.grant or row.wanted.grant
+            self._accounts.refused(turn, row.wanted.holder, grant, refuse.code, here=False, outgoing=False)
+            self._accounts.close(turn, RECIPIENT, row.transfer, row.tally, refuse.code)
+            turn.note("TRANSFER_ENDED", transfer=row.transfer.hex(), reason=refuse.code)
+        if refuse.final:
+            turn.send(peer, encode(Got(row.transfer, row.tally.packs, row.tally.chain, final=True)))
+
+    def review(self, turn: Turn, grant: bytes) -> None:
+        """A consent has ended: stop what is being received under it, and tell the holders that are there."""
+        members = turn.core.replica.members
+        for transfer in self._rows.under(turn.vault, grant):
+            row = self._rows.get(turn.vault, transfer)
+            if row is None or row.state != RECEIVING:
+                continue
+            decision = self._door.judge(turn, replace(row.wanted, grant=grant)).decision
+            if decision.allowed or decision.reason in LATER:
+                continue
+            node = node_of(row.wanted.holder, members)
+            peer = next((kid for kid in turn.core.member_peers if members.party_of(kid) == node), None)
+            self._stop(turn, peer, row, decision.reason.value, here=True)
+
+    def _own(self, turn: Turn, peer: bytes, transfer: bytes) -> Incoming | None:
+        row = self._rows.get(turn.vault, transfer)
+        members = turn.core.replica.members
+        if row is None or node_of(row.wanted.holder, members) != members.party_of(peer):
+            return None
+        return row
+
+    def _stop(
+        self, turn: Turn, peer: bytes | None, row: Incoming, code: str, *, here: bool, grant: bytes | None = None
+    ) -> None:
+        """End a transfer; nothing more of it is taken in. A transfer that never began leaves no row."""
+        named = grant or row.grant
+        self._accounts.refused(turn, row.wanted.holder, named, code, here=here, outgoing=False)
+        self._accounts.close(turn, RECIPIENT, row.transfer, row.tally, code)
+        row = replace(row, state=STOPPED, reason=code)
+        if row.tally.packs or self._rows.get(turn.vault, row.transfer) is not None:
+            self._rows.put(turn.vault, row)
+            turn.note("TRANSFER_ENDED", transfer=row.transfer.hex(), reason=code)
+        if peer is not None:
+            turn.send(peer, encode(Refuse(row.transfer, code, True, row.tally.packs, row.tally.chain)))
+
+    def _answer_no(self, turn: Turn, peer: bytes, chunk: Chunk, reason: Reason, row: Incoming | None = None) -> None:
+        """Refuse a pack for now: nothing ends."""
+        tally = row.tally if row is not None else Tally.begin(chunk.transfer)
+        turn.send(peer, encode(Refuse(chunk.transfer, reason.value, False, tally.packs, tally.chain)))
+
+    def _say(self, turn: Turn, peer: bytes, row: Incoming) -> None:
+        """Tell the holder where we are."""
+        packs, chain = row.tally.packs, row.tally.chain
+        if row.state == STOPPED:
+            turn.send(peer, encode(Refuse(row.transfer, row.reason, True, packs, chain)))
+        else:
+            turn.send(peer, encode(Got(row.transfer, packs, chain, final=row.state == DONE)))

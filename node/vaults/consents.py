@@ -1,0 +1,135 @@
+"""Opened disclosures of consents and requests, and the index by which the gate finds them: table `disclosures`.
+
+| key | value |
+|---|---|
+| entry id (32) | the disclosures (Disclosures.encode) of a grant or a request |
+| "m", entry id | [1, kind, wallet's name or "", received (unix seconds)] |
+| "i", blind(recipient, point, kind of data) | grant ids, 32 bytes each, newest last, at most INDEX_MAX |
+| "h", blind(holder, recipient) | likewise, at most PAIR_MAX: what explains a refusal |
+
+How it works
+    The index answers "which consents may cover this flow?" with one read. What it names is only a candidate: the
+    gate judges each, and the ledger's word on it is asked for anew each time.
+
+What it does not do
+    It opens no seal and judges nothing. A full index forgets the oldest: more than INDEX_MAX consents of one
+    recipient for one point and one kind are renewals of one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ledger import codec
+from ledger.consent.disclosure import Disclosures
+from ledger.consent.record import DataKind
+from ledger.errors import RemoteError
+from ledger.governance.members import Party
+from ledger.rows import Reader, Writer, prefix_stop
+from node.vaults import Blind
+
+TABLE: Final = "disclosures"
+INDEX_MAX: Final = 256  # grants under one key of the index
+PAIR_MAX: Final = 64  # grants between one holder and one recipient that explain refusals
+GRANT: Final = "grant"
+REQUEST: Final = "request"
+_MEMO: Final = b"m"
+_INDEX: Final = b"i"
+_PAIR: Final = b"h"
+_ID: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRow:
+    """The opened content of a grant or a request. `kind`: GRANT or REQUEST; `wallet`: of whom it is, if hosted here."""
+
+    entry_id: bytes
+    kind: str
+    wallet: str
+    received: int
+    disclosures: Disclosures
+
+
+class ConsentRows:
+    """The rows of this module. `blind`: names in row keys."""
+
+    def __init__(self, blind: Blind) -> None:
+        self._blind = blind
+
+    def get(self, vault: Reader, entry_id: bytes) -> ConsentRow | None:
+        """Return what is held of a grant or request, or None (never there, or erased)."""
+        memo = vault.get(TABLE, _MEMO + entry_id)
+        return self._row(vault, entry_id, memo) if memo is not None else None
+
+    def holds(self, vault: Reader, entry_id: bytes) -> bool:
+        """Say whether the content of a grant or request is held."""
+        return vault.get(TABLE, _MEMO + entry_id) is not None
+
+    def listing(self, vault: Reader, kind: str | None = None) -> Iterator[ConsentRow]:
+        """Yield everything held, or the grants or the requests alone, by entry id."""
+        for key, memo in vault.scan(TABLE, _MEMO, prefix_stop(_MEMO)):
+            if len(key) == 1 + _ID:  # an entry id may begin with the same letter
+                row = self._row(vault, key[1:], memo)
+                if row is not None and kind in (None, row.kind):
+                    yield row
+
+    def _row(self, vault: Reader, entry_id: bytes, memo: bytes) -> ConsentRow | None:
+        held = vault.get(TABLE, entry_id)
+        fields: Any = codec.decode(memo)
+        _, kind, wallet, received = fields
+        return None if held is None else ConsentRow(entry_id, kind, wallet, received, Disclosures.decode(held))
+
+    def put(self, vault: Writer, row: ConsentRow, holder: Party, recipient: Party | None) -> None:
+        """Keep a row; index it when it is a grant to one recipient. The caller has held it to its slots."""
+        vault.put(TABLE, row.entry_id, row.disclosures.encode())
+        vault.put(TABLE, _MEMO + row.entry_id, codec.encode([1, row.kind, row.wallet, row.received]))
+        if row.kind == GRANT and recipient is not None:
+            for key, most in self._keys(row.disclosures, holder, recipient):
+                ids = [one for one in _ids(vault.get(TABLE, key)) if one != row.entry_id]
+                vault.put(TABLE, key, b"".join([*ids, row.entry_id][-most:]))
+
+    def erase(self, vault: Writer, entry_id: bytes, holder: Party, recipient: Party | None) -> bool:
+        """Destroy the content of a grant or request; False when there was none."""
+        row = self.get(vault, entry_id)
+        if row is None:
+            return False
+        vault.delete(TABLE, entry_id)
+        vault.delete(TABLE, _MEMO + entry_id)
+        if row.kind == GRANT and recipient is not None:
+            for key, _ in self._keys(row.disclosures, holder, recipient):
+                ids = [one for one in _ids(vault.get(TABLE, key)) if one != entry_id]
+                if ids:
+                    vault.put(TABLE, key, b"".join(ids))
+                else:
+                    vault.delete(TABLE, key)
+        return True
+
+    def covering(self, vault: Reader, recipient: Party, point: str, kind: DataKind) -> list[bytes]:
+        """Return the grants to a recipient that name this point and kind of data."""
+        return _ids(vault.get(TABLE, self._index(recipient, point, kind)))
+
+    def between(self, vault: Reader, holder: Party, recipient: Party) -> list[bytes]:
+        """Return the newest grants from a holder to a recipient."""
+        return _ids(vault.get(TABLE, self._pair(holder, recipient)))
+
+    def _keys(self, disclosures: Disclosures, holder: Party, recipient: Party) -> list[tuple[bytes, int]]:
+        keys = [(self._pair(holder, recipient), PAIR_MAX)]
+        try:
+            terms = disclosures.terms()
+        except RemoteError:
+            return keys  # the gate says why such a consent opens nothing
+        if terms.pii_type is not None:
+            keys += [(self._index(recipient, point, terms.pii_type), INDEX_MAX) for point in terms.points]
+        return keys
+
+    def _index(self, recipient: Party, point: str, kind: DataKind) -> bytes:
+        return _INDEX + self._blind(b"consent" + codec.encode([list(recipient), point, list(kind)]))
+
+    def _pair(self, holder: Party, recipient: Party) -> bytes:
+        return _PAIR + self._blind(b"pair" + codec.encode([list(holder), list(recipient)]))
+
+
+def _ids(data: bytes | None) -> list[bytes]:
+    return [data[at : at + _ID] for at in range(0, len(data), _ID)] if data else []

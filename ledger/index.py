@@ -1,7 +1,7 @@
 """The index of things: which entries name a consent, a tick, a waiting head (rows of the table `things`).
 
 How it works
-    `index_entry` writes one small row a thing that a sound leaf names, keyed so that everything about one thing
+    `index_rows` gives one small row a thing that a sound leaf names, keyed so that everything about one thing
     lies together. `facts_of` reads what is known of one consent below given sizes.
 
 What it does not do
@@ -18,7 +18,7 @@ from ledger.consent.status import Fact
 from ledger.entry import Entry
 from ledger.feed import Registration
 from ledger.kinds import KINDS, Signer
-from ledger.rows import Reader, Writer, prefix_stop
+from ledger.rows import Reader, prefix_stop
 from ledger.tables import (
     CONSENT,
     FACT_KINDS,
@@ -48,31 +48,27 @@ def named_consents(entry: Entry) -> list[bytes]:
             return []
 
 
-def index_entry(rows: Writer, registration: Registration, place: bytes) -> list[bytes]:
-    """Write the index rows of a sound leaf, whose position is `place`; return the consents it names."""
-    entry = registration.entry
-    consents = named_consents(entry)
+def index_rows(registration: Registration, place: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the rows of the table `things` for a sound leaf, whose position is `place`."""
+    entry, found = registration.entry, []
     if entry.kind in FACT_KINDS:
         about = entry.payload["entry"] if entry.kind == "consent.acknowledge" else b""
         fact = FactRow(entry.kind, entry.id, entry.kid, about).encode()
-        for consent in consents:
-            rows.put("things", CONSENT + consent + place, fact)
+        found = [(CONSENT + consent + place, fact) for consent in named_consents(entry)]
     elif entry.kind == "state.attestation":
-        payload = entry.payload
-        key = TICK + payload["boundary"].to_bytes(8, "big") + place
-        rows.put("things", key, payload["frontier"] + payload["state_root"])
+        key = TICK + entry.payload["boundary"].to_bytes(8, "big") + place
+        found = [(key, entry.payload["frontier"] + entry.payload["state_root"])]
     elif entry.kind == "transfer.receipt":
-        for grant in {grant for _, grant, _, _ in entry.payload["receipts"]}:
-            rows.put("things", RECEIPT + grant + place, b"\x00")
+        found = [(RECEIPT + grant + place, b"") for grant in {grant for _, grant, _, _ in entry.payload["receipts"]}]
     row = KINDS.get(entry.kind)
     if row is not None and row.governance:
-        rows.put("things", GOVERNANCE + place, b"\x00")
+        found.append((GOVERNANCE + place, b""))
     if row is not None and row.signer is Signer.DEVICE_OR_TENANT and entry.kid != registration.feed:
-        rows.put("things", SIGNER + entry.kid + place, b"\x00")
+        found.append((SIGNER + entry.kid + place, b""))
     for head in entry.seen:
         if head.feed != registration.feed and head.size:
-            rows.put("things", WAITING + head.feed + head.size.to_bytes(8, "big") + place, b"\x00")
-    return consents
+            found.append((WAITING + head.feed + head.size.to_bytes(8, "big") + place, b""))
+    return found
 
 
 def facts_of(rows: Reader, consent: bytes, feeds: Sequence[bytes], size: Callable[[bytes], int]) -> tuple[Fact, ...]:

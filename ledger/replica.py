@@ -29,7 +29,7 @@ from ledger.errors import LocalError, RemoteError
 from ledger.feed import AHEAD_SECONDS_MAX, RUN_LEAVES_MAX, Registration, Run, SignedHead
 from ledger.governance.epoch import Genesis
 from ledger.held import Held, digest_of
-from ledger.index import index_entry
+from ledger.index import index_rows, named_consents
 from ledger.judge import SOUND, judge
 from ledger.kinds import KINDS, is_restrictive
 from ledger.merkle import Peaks, PeaksBuilder, leaf_hash
@@ -273,7 +273,9 @@ class Replica(Held):
         return Accepted(feed, start, tuple(sound), moved)
 
     def _index(self, rows: Writer, registration: Registration, place: bytes) -> bool:
-        for consent in index_entry(rows, registration, place):
+        for key, value in index_rows(registration, place):
+            rows.put("things", key, value)
+        for consent in named_consents(registration.entry):
             self._statuses.pop(consent, None)
         row = KINDS.get(registration.entry.kind)
         if row is None or not row.governance:

@@ -109,6 +109,7 @@ class Core:
         self.directory = Directory()
         self.peers: dict[bytes, bool] = {}  # whose channel is up -> whether it may gossip
         self.vouched: set[bytes] = set()  # devices named by our ticket: gossip begins with them before the ledger says
+        self.since = 0  # when this node began, unix seconds; 0: it has not
         self.boundaries: list[int] = []  # ticks on demand that wait, unix seconds
         self.verifying: Counter[bytes] = Counter()  # feed -> runs that worker processes have
         self.workers = workers

@@ -171,6 +171,7 @@ class Turn:
     def start(self) -> None:
         """Begin: heartbeat now, and the steady timers."""
         self.core._told = True
+        self.core.since = self.core.since or self.now
         self.heartbeat()
         self._beat()
         self._tick()
@@ -181,13 +182,17 @@ class Turn:
         self.timer(TIMER_HEARTBEAT, (self.now // beat + 1) * beat * 1_000)
 
     def _tick(self) -> None:
-        """Pass the policy's last boundary, attest it once late checkpoints had their time, and plan the next step."""
+        """Pass the policy's last boundary, attest it once late checkpoints had their time, and plan the next step.
+
+        A boundary from before we began is not attested: we may still lack what others held then.
+        """
         step = self.core.policy.tick_seconds
         wait = min(TICK_WAIT_SECONDS, max(1, step // 5))
         boundary = self.now // step * step
         self._tell(gossip.BoundaryPassed(boundary))
         if self.now >= boundary + wait:
-            self.attest(boundary)
+            if boundary >= self.core.since:
+                self.attest(boundary)
             self.timer(TIMER_TICK, (boundary + step) * 1_000)
         else:
             self.timer(TIMER_TICK, (boundary + wait) * 1_000)

@@ -260,7 +260,7 @@ class World:
         """Run a local act of a node now, in a turn of its own, and return its value."""
         return self._turn(self.nodes[number], work)
 
-    def at(self, at_us: int, call: Callable[[], None]) -> None:
+    def at(self, at_us: int, call: Callable[[], object]) -> None:
         """Call something at a time to come, as an event of the world."""
         self._push(at_us, _CALL, -1, -1, call)
 

@@ -252,10 +252,10 @@ def sign_entry(
     if epoch is not None:
         header[LABEL_EPOCH] = epoch
     protected, body = codec.encode(header), codec.encode(dict(payload))
-    signature = key.sign(_to_be_signed(protected, body))
-    raw = codec.encode_sign1([protected, {}, body, signature])
-    if len(raw) > codec.MAX_BYTES:
-        raise LocalError("ENTRY_TOO_LARGE", f"an entry is at most {codec.MAX_BYTES} bytes; this one has {len(raw)}")
+    size = len(codec.encode_sign1([protected, {}, body, bytes(64)]))
+    if size > codec.MAX_BYTES:
+        raise LocalError("ENTRY_TOO_LARGE", f"an entry is at most {codec.MAX_BYTES} bytes; this one has {size}")
+    raw = codec.encode_sign1([protected, {}, body, key.sign(_to_be_signed(protected, body))])
     try:
         return Entry.parse(raw)
     except RemoteError as error:

@@ -146,10 +146,9 @@ def wrong_field(fields: Mapping[str, Field], value: Mapping[Any, Any]) -> str | 
                 return name
         elif not field.optional:
             return name
-    if len(value) > len(fields):
-        for key in value:
-            if type(key) is not str:
-                return "(a key that is not text)"
+    for key in value:
+        if type(key) is not str:
+            return "(a key that is not text)"
     return None
 
 

@@ -12,6 +12,7 @@ What it does not do
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -152,6 +153,7 @@ def _bad(world: World, i: int, j: int, k: int) -> None:
     member = _pick_member(world, i)
     grant = _consent(world, j).grant
     leave = ("member", member.root.kid)
+    payload: dict[str, Any]
     match k % 14:
         case 0:  # forged signature
             scribe.add(grant.raw[:-1] + bytes((grant.raw[-1] ^ 1,)))

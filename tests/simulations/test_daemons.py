@@ -19,8 +19,8 @@ from ledger.governance.epoch import Policy
 from node.admission import Admission
 from node.core import Turn
 from node.tickets import Ticket
-from simulations import daemons
 from simulations.daemons import START_SECONDS, Daemon, Daemons, address, now_ms, run
+from simulations.founding import persona
 from simulations.links import uniform
 from simulations.people import person
 from simulations.randomness import Seed
@@ -67,7 +67,7 @@ def scene(seed: int) -> str:
         await mesh.kill(3)
         mesh.board.heal()
         await mesh.restart(3)
-        who = daemons.persona(mesh.seed, 9)
+        who = persona(mesh.seed, 9)
         await mesh.join(9, await invite(mesh, 2, who.root.kid))
         await trio.sleep(70)
         return mesh.board.trace
@@ -163,9 +163,9 @@ def test_a_tick_on_demand_takes_two_seconds() -> None:
 def test_a_newcomer_knocks_and_is_one_of_us() -> None:
     async def body(mesh: Daemons) -> None:
         await trio.sleep(3)
-        who = daemons.persona(mesh.seed, 7)
+        who = persona(mesh.seed, 7)
         await mesh.join(7, await invite(mesh, 1, who.root.kid))
-        further = daemons.persona(mesh.seed, 8)
+        further = persona(mesh.seed, 8)
         await trio.sleep(5)
         await mesh.join(8, await invite(mesh, 7, further.root.kid))  # invited by one who is no founder
         assert await mesh.until(mesh.agree, 30)
@@ -186,7 +186,7 @@ Act = tuple[int, int, Callable[[Turn], object]]
 
 def acts(seed: Seed, count: int) -> list[Act]:
     """Return what happens in the scene that both drivers play."""
-    parties = [daemons.persona(seed, number).party for number in range(count)]
+    parties = [persona(seed, number).party for number in range(count)]
     granted: dict[int, Entry] = {}
 
     def grant(who: int, turn: Turn) -> None:

@@ -247,8 +247,10 @@ class Engine:
     def _turn(self, work: Callable[[Turn], Any]) -> list[Effect]:
         try:
             with ExitStack() as stack:
-                vault = stack.enter_context(self._vault.write()) if self._vault is not None else None
+                # The vault, entered last, commits first: a crash between the two may leave content of a consent that
+                # the ledger does not know, which is harmless, and never a consent whose content is lost.
                 rows: Writer = stack.enter_context(self._store.write())
+                vault = stack.enter_context(self._vault.write()) if self._vault is not None else None
                 turn = self.core.take(rows, vault, self._clock())
                 anew = self._anew
                 if anew:

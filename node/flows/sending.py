@@ -30,7 +30,7 @@ from ledger.governance.members import Party
 from ledger.kinds import DAY
 from node.adapters import senml
 from node.flows.accounts import Accounts
-from node.flows.door import LATER, Door, flow_of, kind_of, node_of
+from node.flows.door import LATER, Door, flow_of, kind_of, node_of, window_of
 from node.flows.wire import Ask, Chunk, Done, Got, Refuse, encode
 from node.vaults.receipts import HOLDER, Receipt
 from node.vaults.series import SeriesRow, SeriesRows
@@ -244,7 +244,7 @@ class Sending:
             pack = senml.encode_cbor(series)
             chain = chained(chain, pack)
             flow = flow_of(series, row.wanted.holder, row.wanted.recipient, "")
-            at = series.starts[-1] + 1
+            at = window_of(series)[1]  # no record starts before the last one ends
             what = (flow.point, flow.pii_type, series.key.granularity, flow.window)
             yield Piece(number, *what, len(series), series.gap_count, len(pack), chain), pack, item, at
             number += 1
@@ -270,7 +270,7 @@ class Sending:
 
     def _drop(self, turn: Turn, peer: bytes | None, row: Outgoing) -> None:
         """Stop: forget the packs, tell the recipient the code; its last word will close the receipt."""
-        self._rows.drop_packs(turn.vault, row.transfer, 1 << 31)
+        self._rows.drop_packs(turn.vault, row.transfer, row.acked.packs, row.next_number)
         self._accounts.refused(turn, row.wanted.recipient, row.grant, row.reason, here=True, outgoing=True)
         if peer is not None:
             self._flight.get(peer, {}).pop(row.transfer, None)
@@ -307,7 +307,7 @@ class Sending:
             return None
         if taken:
             self._moved[row.transfer] = turn.now_ms
-            self._rows.drop_packs(turn.vault, row.transfer, number)
+            self._rows.drop_packs(turn.vault, row.transfer, row.acked.packs, number)
             self._accounts.settle(turn, HOLDER, row.transfer, tally)
             row = replace(row, acked=tally, flight=row.flight[taken:])
             self._rows.put(turn.vault, row)

@@ -253,7 +253,7 @@ class OutgoingRows:
 
     def end(self, vault: Writer, row: Outgoing) -> None:
         """Forget a transfer: its receipt tells of it from now on."""
-        self.drop_packs(vault, row.transfer, 1 << 31)
+        self.drop_packs(vault, row.transfer, row.acked.packs, row.next_number)
         keys = (_STATE + row.transfer, _PLAN + row.transfer, _GRANT + row.grant + row.transfer)
         for key in (*keys, self._waits(row.wanted.recipient, row.transfer)):
             vault.delete(OUTGOING, key)
@@ -289,11 +289,10 @@ class OutgoingRows:
         """Return a pack that is not acknowledged yet."""
         return vault.get(OUTGOING, _PACK + transfer + number.to_bytes(_NUMBER, "big"))
 
-    def drop_packs(self, vault: Writer, transfer: bytes, below: int) -> None:
-        """Forget the packs whose number is less than `below`."""
-        prefix = _PACK + transfer
-        for key, _ in vault.scan(OUTGOING, prefix, prefix + below.to_bytes(_NUMBER, "big")):
-            vault.delete(OUTGOING, key)
+    def drop_packs(self, vault: Writer, transfer: bytes, start: int, stop: int) -> None:
+        """Forget the packs numbered from `start` to `stop` (excluded)."""
+        for number in range(start, stop):
+            vault.delete(OUTGOING, _PACK + transfer + number.to_bytes(_NUMBER, "big"))
 
 
 class IncomingRows:

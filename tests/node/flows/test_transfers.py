@@ -1,21 +1,448 @@
-"""Readings that move under a consent, between two and three cores: whole, once, and no further than granted."""
+"""Readings that move under a consent, between cores: whole, once, and no further than granted."""
 
 from __future__ import annotations
 
-from tests.node.flows.world import DAILY, LOAD_CURVE, World, terms
-from node.adapters import household
+from dataclasses import replace
+
+import pytest
+
+from ledger.consent.reasons import Reason
+from ledger.consent.slip import parse_slip
+from ledger.consent.status import State
+from ledger.errors import LocalError
+from ledger.governance.epoch import Policy
+from ledger.governance.members import link_id
+from ledger.kinds import DAY
+from node.adapters import enedis_csv, household, senml
+from node.flows import wire
+from node.flows.sending import NO_READINGS
+from node.readings import Series
+from node.vaults.receipts import HOLDER, RECIPIENT
+from node.vaults.transfers import DONE, OPEN, STOPPED, Incoming, Tally, chained
+from tests.node.flows.world import DAILY, LOAD_CURVE, NOW, Side, World, terms
+from tests.shared import shared
+
+LONG = household.load_curve(1, NOW - 900 * DAY, 800, gaps=5)  # 38 400 records: ten packs
+SHORT = household.load_curve(1, NOW - 100 * DAY, 10, gaps=3)
 
 
-def test_smoke() -> None:
+def received(side: Side, transfer: bytes) -> list[Series]:
+    """Return what a side holds of a transfer."""
+    packs = side.look(lambda turn: list(side.flows.incoming.packs(turn.vault, transfer)))
+    return [series for pack in packs for series in senml.decode_cbor(pack)]
+
+
+def incoming(side: Side, transfer: bytes) -> Incoming:
+    """Return where a transfer stands at its recipient."""
+    row = side.look(lambda turn: side.flows.incoming.get(turn.vault, transfer))
+    assert row is not None
+    return row
+
+
+def records(pieces: list[Series]) -> list[tuple[int, int, object]]:
+    """Return the records of series as plain values."""
+    return [(r.start, r.duration_s, r.value) for piece in pieces for r in piece]
+
+
+def test_a_real_load_curve_arrives_with_its_gaps_and_jumps() -> None:
+    (curve,) = enedis_csv.parse(shared("data/enedis/hdm_c5_load_curve.csv").read_bytes())
+    assert (len(curve) - curve.gap_count, curve.gap_count, len(curve.jumps())) == (17_852, 14, 3)
     world = World()
-    assert len(world.holder.core.replica.members.voters) == 2
-    curve = household.load_curve(1, 1_700_000_000, 30, gaps=3)
     world.import_series(curve)
     grant, _ = world.grant(terms(curve))
-    transfer, decision = world.send(grant=grant.id)
-    print(decision)
+    transfer, _ = world.send(grant=grant.id)
     world.pump()
-    print(world.recipient.codes(), world.holder.codes())
-    got = world.recipient.look(lambda t: world.recipient.flows.incoming.get(t.vault, transfer))
-    print(got.state, got.tally)
-    assert got.tally.count == len(curve)
+    row = incoming(world.recipient, transfer)
+    assert (row.state, row.tally.count, row.tally.gaps) == (DONE, 17_866, 14)
+    pieces = received(world.recipient, transfer)
+    assert records(pieces) == records([curve])
+    whole = Series.from_readings(curve.key, (reading for piece in pieces for reading in piece))
+    assert whole.jumps() == curve.jumps()
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ({"kind": DAILY}, Reason.OTHER_KIND),
+        ({"point": "prm:99999999999999"}, Reason.OTHER_POINT),
+        ({"point": "prm:99999999999999", "kind": LOAD_CURVE}, Reason.OTHER_POINT),
+        ({"granularity": "PT10M"}, Reason.OTHER_GRANULARITY),
+        ({"window": (SHORT.starts[0] - 1, SHORT.stop)}, Reason.OTHER_PERIOD),
+        ({"purpose": "Selling it on"}, Reason.OTHER_PURPOSE),
+        ({"window": (5, 5)}, Reason.BAD_FLOW),
+    ],
+)
+def test_what_was_not_granted_is_refused_with_its_reason(what: dict[str, object], reason: Reason) -> None:
+    world = World()
+    daily = household.daily_totals(1, SHORT.starts[0], 10)
+    world.import_series(SHORT, daily)
+    grant, _ = world.grant(terms(SHORT))
+    for named in ({}, {"grant": grant.id}):
+        transfer = world.ask(**what, **named)
+        world.pump()
+        row = incoming(world.recipient, transfer)
+        assert (row.state, row.reason, row.tally.count) == (STOPPED, reason.value, 0)
+        pushed, decision = world.send(**what, **named)
+        assert (pushed, decision.reason) == (b"", reason)
+    told = world.holder.look(lambda turn: world.holder.flows.receipts.refusals(turn.vault))
+    assert {refusal.code for refusal in told} == {reason.value}
+    assert len(told) == 4
+    assert all(refusal.here and refusal.outgoing for refusal in told)
+    (there, _) = world.recipient.look(lambda turn: world.recipient.flows.receipts.refusals(turn.vault))
+    assert (there.code, there.here, there.outgoing) == (reason.value, False, False)
+
+
+def test_without_any_consent_nothing_is_said_but_that() -> None:
+    world = World()
+    world.import_series(SHORT)
+    transfer = world.ask(point=SHORT.key.point, kind=LOAD_CURVE)
+    world.pump()
+    assert incoming(world.recipient, transfer).reason == "NO_CONSENT"
+
+
+def test_only_what_was_granted_leaves() -> None:
+    world = World()
+    other = household.load_curve(2, SHORT.starts[0], 10)
+    daily = household.daily_totals(1, SHORT.starts[0], 10)
+    world.import_series(SHORT, other, daily)
+    first, second = SHORT.starts[48], SHORT.starts[200]
+    windows = ((first, first + DAY), (second, second + 3 * 1_800 + 7))
+    grant, _ = world.grant(terms(SHORT, data_period=windows))
+    transfer = world.ask(grant=grant.id)
+    world.pump()
+    expected = [*SHORT.window(*windows[0]), *SHORT.window(*windows[1])]
+    assert records(received(world.recipient, transfer)) == [(r.start, r.duration_s, r.value) for r in expected]
+    assert incoming(world.recipient, transfer).series == (SHORT.key,)
+    # A part of what was granted may be asked for by itself.
+    part = world.ask(point=SHORT.key.point, kind=LOAD_CURVE, window=(first, first + 3_600))
+    world.pump()
+    assert incoming(world.recipient, part).tally.count == 2
+
+
+def test_finer_readings_than_granted_stay() -> None:
+    world = World()
+    world.import_series(SHORT)
+    grant, _ = world.grant(terms(SHORT, granularity="PT60M"))
+    transfer = world.ask(grant=grant.id)
+    world.pump()
+    row = incoming(world.recipient, transfer)
+    assert (row.state, row.reason) == (STOPPED, "OTHER_GRANULARITY")
+
+
+def test_a_consent_without_readings_says_so() -> None:
+    world = World()
+    grant, _ = world.grant(terms(SHORT))
+    transfer = world.ask(grant=grant.id)
+    world.pump()
+    assert incoming(world.recipient, transfer).reason == NO_READINGS
+
+
+def step_until(world: World, transfer: bytes, packs: int) -> None:
+    """Deliver messages until the recipient holds so many packs."""
+    for _ in range(10_000):
+        row = world.recipient.look(lambda turn: world.recipient.flows.incoming.get(turn.vault, transfer))
+        if row is not None and row.tally.packs >= packs:
+            return
+        world.step(world.waiting()[0])
+    pytest.fail("the packs did not come")
+
+
+def test_a_withdrawal_in_the_middle_stops_the_next_pack_at_the_holder() -> None:
+    world = World()
+    world.import_series(LONG)
+    grant, _ = world.grant(terms(LONG))
+    transfer, _ = world.send(grant=grant.id)
+    step_until(world, transfer, 1)
+    sent = 8  # the window: what was on its way when she withdrew
+    world.withdraw(grant)
+    world.pump()
+    row = incoming(world.recipient, transfer)
+    assert (row.state, row.reason) == (STOPPED, "WITHDRAWN")
+    assert 1 <= row.tally.packs <= sent < 10
+    receipt, ack = accounts(world, transfer)
+    assert (receipt.state, receipt.reason, receipt.tally) == (STOPPED, "WITHDRAWN", row.tally)
+    assert (ack.state, ack.reason, ack.tally) == (STOPPED, "WITHDRAWN", row.tally)
+    again, decision = world.send(grant=grant.id)
+    assert (again, decision.reason) == (b"", Reason.WITHDRAWN)
+
+
+def test_a_withdrawal_known_at_the_recipient_alone_stops_it_there() -> None:
+    world = World(3)
+    world.import_series(LONG)
+    grant, slip = world.grant(terms(LONG))
+    third = world.sides[2]
+    transfer, _ = world.send(grant=grant.id)
+    step_until(world, transfer, 1)
+    before = incoming(world.recipient, transfer).tally
+    held_back = (third.device.kid, world.holder.device.kid)
+    world.withdraw(grant, parse_slip(slip.code()), at=third)
+    way = (third.device.kid, world.recipient.device.kid)
+    while world.queues.get(way):
+        world.step(way)
+    assert incoming(world.recipient, transfer).reason == "WITHDRAWN"
+    forward = (world.holder.device.kid, world.recipient.device.kid)
+    while world.queues.get(forward):
+        world.step(forward)
+    assert incoming(world.recipient, transfer).tally == before  # packs came, and none was taken in
+    assert world.queues[held_back]  # the holder has not heard of it yet
+    world.pump()
+    receipt, _ = accounts(world, transfer)
+    assert (receipt.tally, receipt.reason) == (before, "WITHDRAWN")
+
+
+def accounts(world: World, transfer: bytes):  # type: ignore[no-untyped-def] # noqa: ANN201
+    """Return the receipt and the acknowledgement of a transfer."""
+    receipt = world.holder.look(lambda turn: world.holder.flows.receipts.get(turn.vault, HOLDER, transfer))
+    ack = world.recipient.look(lambda turn: world.recipient.flows.receipts.get(turn.vault, RECIPIENT, transfer))
+    assert receipt is not None
+    assert ack is not None
+    return receipt, ack
+
+
+def test_a_transfer_waits_for_a_recipient_that_is_away() -> None:
+    world = World()
+    world.import_series(SHORT)
+    grant, _ = world.grant(terms(SHORT))
+    world.leave(world.recipient)
+    transfer, decision = world.send(grant=grant.id)
+    assert decision.allowed
+    world.pump()
+    assert world.recipient.look(lambda turn: world.recipient.flows.incoming.get(turn.vault, transfer)) is None
+    world.restart(world.holder)
+    world.come_back(world.recipient)
+    world.pump()
+    assert incoming(world.recipient, transfer).tally.count == len(SHORT)
+
+
+def test_a_transfer_that_waited_is_judged_again_when_it_goes() -> None:
+    world = World()
+    world.import_series(SHORT)
+    grant, _ = world.grant(terms(SHORT))
+    world.leave(world.recipient)
+    transfer, _ = world.send(grant=grant.id)
+    world.withdraw(grant)
+    assert world.holder.look(lambda turn: world.holder.flows.outgoing.get(turn.vault, transfer)) is None
+    world.come_back(world.recipient)
+    world.pump()
+    assert world.recipient.look(lambda turn: world.recipient.flows.incoming.get(turn.vault, transfer)) is None
+    refusals = world.holder.look(lambda turn: world.holder.flows.receipts.refusals(turn.vault))
+    assert [refusal.code for refusal in refusals] == ["WITHDRAWN"]
+
+
+def test_a_node_cut_off_stops_sending_and_goes_on_when_it_hears_of_the_mesh() -> None:
+    world = World(3, policy=Policy(max_staleness_seconds=60))
+    world.import_series(LONG)
+    grant, _ = world.grant(terms(LONG))
+    for side in world.sides[1:]:
+        world.leave(side)
+    transfer, _ = world.send(grant=grant.id)
+    world.pass_time(100)
+    assert state_of(world, transfer) == ("waiting", "STALE")
+    for side in world.sides[1:]:
+        world.come_back(side)
+    world.pass_time(1)
+    world.pass_time(20)
+    world.pass_time(20)
+    assert incoming(world.recipient, transfer).state == DONE
+
+
+def state_of(world: World, transfer: bytes) -> tuple[str, str]:
+    """Return how a transfer stands at the holder."""
+    world.holder.act(lambda turn: world.holder.flows.sending.go_on(turn, transfer))
+    row = world.holder.look(lambda turn: world.holder.flows.outgoing.get(turn.vault, transfer))
+    assert row is not None
+    assert row.state in OPEN
+    return row.state, row.reason
+
+
+def test_home_freshness_stops_when_the_home_is_silent() -> None:
+    world = World(4, policy=Policy(max_staleness_seconds=60))
+    world.import_series(SHORT)
+    home = world.sides[3]
+    grant, _ = world.grant(terms(SHORT, freshness=(home.device.kid,)))
+    world.leave(home)
+    world.pass_time(61)
+    _, decision = world.send(grant=grant.id)
+    assert decision.reason is Reason.STALE
+    world.come_back(home)
+    world.pass_time(1)
+    _, decision = world.send(grant=grant.id)
+    assert decision.reason is Reason.ALLOWED
+
+
+def test_a_severed_link_stops_a_transfer() -> None:
+    world = World()
+    world.import_series(LONG)
+    grant, _ = world.grant(terms(LONG))
+    transfer, _ = world.send(grant=grant.id)
+    step_until(world, transfer, 1)
+    one, other = world.holder.party, world.recipient.party
+    edge = {"from": list(one), "to": list(other)}
+    world.holder.act(lambda turn: turn.state("link.sever", ("link", link_id(one, other)), edge))
+    world.pump()
+    assert incoming(world.recipient, transfer).reason == "NO_LINK"
+    assert incoming(world.recipient, transfer).tally.packs < 10
+
+
+def test_what_a_holder_sends_without_consent_is_refused() -> None:
+    """The holder misbehaves: it sends packs past its own gate, under a consent for something else."""
+    world = World()
+    other = household.load_curve(2, SHORT.starts[0], 10)
+    daily = household.daily_totals(1, SHORT.starts[0], 10)
+    window = (SHORT.starts[0], SHORT.starts[100])
+    grant, _ = world.grant(terms(SHORT, data_period=(window,)))
+    fine = replace(SHORT, key=replace(SHORT.key, granularity="PT10M"))
+    later = SHORT.window(SHORT.starts[99], SHORT.stop)
+    for number, series, reason in [
+        (1, other, "OTHER_POINT"),
+        (2, daily, "OTHER_KIND"),
+        (3, fine, "OTHER_GRANULARITY"),
+        (4, later, "OTHER_PERIOD"),
+    ]:
+        transfer = bytes([number]) * 16
+        chunk = wire.Chunk(transfer, 0, grant.id, senml.encode_cbor(series))
+        world.holder.act(lambda turn, chunk=chunk: turn.send(world.recipient.device.kid, wire.encode(chunk)))
+        world.pump()
+        assert world.recipient.look(lambda turn, t=transfer: list(world.recipient.flows.incoming.packs(turn.vault, t))) == []
+        refusals = world.recipient.look(lambda turn: world.recipient.flows.receipts.refusals(turn.vault))
+        assert (refusals[0].code, refusals[0].here, refusals[0].outgoing) == (reason, True, False)
+    assert len(refusals) == 4
+
+
+def test_a_third_member_can_neither_send_nor_fetch_under_a_consent_of_others() -> None:
+    world = World(3)
+    world.import_series(SHORT)
+    grant, _ = world.grant(terms(SHORT))
+    third = world.sides[2]
+    ask = wire.Ask(b"x" * 16, world.wanted(grant=grant.id))
+    third.act(lambda turn: turn.send(world.holder.device.kid, wire.encode(ask)))
+    chunk = wire.Chunk(b"y" * 16, 0, grant.id, senml.encode_cbor(SHORT))
+    third.act(lambda turn: turn.send(world.recipient.device.kid, wire.encode(chunk)))
+    world.pump()
+    refusals = world.holder.look(lambda turn: world.holder.flows.receipts.refusals(turn.vault))
+    assert [refusal.code for refusal in refusals] == ["OTHER_RECIPIENT"]
+    assert world.recipient.look(lambda turn: world.recipient.flows.incoming.get(turn.vault, b"y" * 16)) is None
+
+
+def test_a_false_acknowledgement_ends_the_transfer() -> None:
+    world = World()
+    world.import_series(LONG)
+    grant, _ = world.grant(terms(LONG))
+    transfer, _ = world.send(grant=grant.id)
+    lie = wire.Got(transfer, 3, bytes(32), final=False)
+    world.recipient.act(lambda turn: turn.send(world.holder.device.kid, wire.encode(lie)))
+    way = (world.recipient.device.kid, world.holder.device.kid)
+    world.step(way, len(world.queues[way]) - 1)
+    receipt = world.holder.look(lambda turn: world.holder.flows.receipts.get(turn.vault, HOLDER, transfer))
+    assert receipt is not None
+    assert (receipt.reason, receipt.tally.packs) == ("BAD_ACK", 0)
+
+
+def test_both_ends_keep_the_same_account_and_state_it_on_the_ledger() -> None:
+    world = World()
+    world.import_series(LONG)
+    grant, _ = world.grant(terms(LONG))
+    transfer, _ = world.send(grant=grant.id)
+    world.pump()
+    receipt, ack = accounts(world, transfer)
+    assert receipt.tally == ack.tally == incoming(world.recipient, transfer).tally
+    assert receipt.tally.count == len(LONG)
+    assert receipt.tally.window == (LONG.starts[0], LONG.stop)
+    tally = Tally.begin(transfer).chain
+    for pack in world.recipient.look(lambda turn: list(world.recipient.flows.incoming.packs(turn.vault, transfer))):
+        tally = chained(tally, pack)
+    assert tally == receipt.tally.chain
+    assert receipt.grant == ack.grant == grant.id
+    assert receipt.salt != ack.salt
+    for side, role, kind in ((world.holder, HOLDER, "transfer.receipt"), (world.recipient, RECIPIENT, "transfer.ack")):
+        assert side.act(side.flows.accounts.state) == 1
+        assert side.act(side.flows.accounts.state) == 0
+        held = side.look(lambda turn, side=side, role=role: side.flows.receipts.get(turn.vault, role, transfer))
+        assert held is not None
+        assert held.stated is not None
+        entry = side.look(lambda turn, side=side, held=held: side.core.replica.entry(turn.rows, held.stated))
+        assert entry is not None
+        assert entry.kind == kind
+        rows = entry.payload["receipts" if role == HOLDER else "acks"]
+        assert rows[0][0] == transfer
+        assert held.digest() in rows[0]
+    world.pump()
+
+
+def test_receipts_are_stated_once_a_day_at_a_moment_of_the_nodes_own() -> None:
+    world = World()
+    world.import_series(SHORT)
+    grant, _ = world.grant(terms(SHORT))
+    transfer, _ = world.send(grant=grant.id)
+    world.pump()
+    due = world.holder.timers["data:receipts"]
+    assert world.now * 1_000 < due <= (world.now + 2 * DAY) * 1_000
+    assert due != world.recipient.timers["data:receipts"]
+    world.pass_time(2 * DAY)
+    receipt, ack = accounts(world, transfer)
+    assert receipt.stated is not None
+    assert ack.stated is not None
+
+
+def test_a_receipt_rests_on_the_newest_attested_tick() -> None:
+    world = World()
+    world.import_series(SHORT)
+    grant, _ = world.grant(terms(SHORT))
+    world.now = world.now // 300 * 300 + 400
+    for side in world.sides:
+        side.act(lambda turn: turn.heartbeat())
+    world.pump()
+    tick = world.holder.act(lambda turn: turn.attest(world.now // 300 * 300))
+    assert tick is not None
+    transfer, _ = world.send(grant=grant.id)
+    world.pump()
+    receipt, _ = accounts(world, transfer)
+    assert receipt.frontier == tick.frontier
+
+
+def test_many_transfers_wait_for_their_turn_and_all_arrive() -> None:
+    world = World()
+    world.import_series(SHORT)
+    grant, _ = world.grant(terms(SHORT))
+    world.leave(world.recipient)
+    transfers = [world.send(grant=grant.id)[0] for _ in range(60)]
+    world.come_back(world.recipient)
+    world.pump()
+    assert {incoming(world.recipient, transfer).state for transfer in transfers} == {DONE}
+
+
+def test_a_request_waits_for_a_holder_that_is_away() -> None:
+    world = World()
+    world.import_series(SHORT)
+    grant, _ = world.grant(terms(SHORT))
+    world.leave(world.holder)
+    transfer = world.ask(grant=grant.id)
+    world.restart(world.recipient)
+    world.come_back(world.holder)
+    world.pump()
+    assert incoming(world.recipient, transfer).state == DONE
+
+
+def test_the_end_of_a_consent_is_acknowledged_by_both() -> None:
+    world = World()
+    grant, _ = world.grant(terms(SHORT))
+    both = tuple(sorted([world.holder.party, world.recipient.party]))
+    for side in world.sides:
+        status = side.look(lambda turn, side=side: side.core.replica.consent(turn.rows, grant.id))
+        assert status is not None
+        assert (status.state, status.acknowledged) == (State.GRANTED, both)
+    world.withdraw(grant)
+    world.pump()
+    for side in world.sides:
+        status = side.look(lambda turn, side=side: side.core.replica.consent(turn.rows, grant.id))
+        assert status is not None
+        assert (status.state, status.acknowledged) == (State.WITHDRAWN, both)
+
+
+def test_a_grant_that_does_not_inform_is_refused_whole() -> None:
+    world = World()
+    with pytest.raises(LocalError) as caught:
+        world.grant(terms(SHORT, purpose=" ", withdrawal_method=""))
+    assert caught.value.code == "CONSENT_NOT_INFORMED"
+    assert "purpose" in str(caught.value.field)
+    assert "withdrawal" in str(caught.value.field)

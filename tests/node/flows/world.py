@@ -17,10 +17,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from gossip import events as gossip
+from gossip.messages import DATA
 from ledger.consent.gate import Decision
 from ledger.consent.record import Actor, DataKind, Rights, Stages, Terms
 from ledger.consent.slip import Slip
 from ledger.entry import Entry
+from ledger.errors import MailleError
 from ledger.governance.epoch import Policy, make_genesis
 from ledger.governance.members import Party, link_id
 from ledger.keys import SigningKey
@@ -78,10 +80,15 @@ class Side:
 
     def act(self, act: Callable[[Turn], T]) -> T:
         """Run one act in transactions of its own; its messages go into the pump."""
-        with self.ledger.write() as rows, self.vault.write() as vault:
-            turn = self.core.take(rows, vault, self.world.now * 1_000)
-            value = act(turn)
-            effects = turn.finish()
+        try:
+            with self.ledger.write() as rows, self.vault.write() as vault:
+                turn = self.core.take(rows, vault, self.world.now * 1_000)
+                value = act(turn)
+                effects = turn.finish()
+        except MailleError:
+            with self.ledger.read() as rows:
+                self.core.load(rows)
+            raise
         for effect in effects:
             match effect:
                 case gossip.Send(peer, data):
@@ -126,6 +133,7 @@ class World:
         for side in self.sides:
             side.act(lambda turn, side=side: _found(turn, side))
         for one in self.sides:
+            one.act(lambda turn: turn.start())
             self.connect(one)
         self.pump()
         for one in self.sides:
@@ -215,6 +223,18 @@ class World:
         if way[0] in target.up:
             target.handle(gossip.Message(way[0], data))
 
+    def lose(self, way: tuple[bytes, bytes], index: int) -> None:
+        """Lose one message."""
+        del self.queues[way][index]
+
+    def repeat(self, way: tuple[bytes, bytes], index: int) -> None:
+        """Send one message twice."""
+        self.queues[way].append(self.queues[way][index])
+
+    def data_messages(self) -> list[tuple[tuple[bytes, bytes], int]]:
+        """Return where messages of family 3 are on their way: direction and place."""
+        return [(way, i) for way in self.waiting() for i, data in enumerate(self.queues[way]) if data[1] == DATA]
+
     def pump(self) -> None:
         """Deliver everything, in order, until nothing is left."""
         while ways := self.waiting():
@@ -228,7 +248,7 @@ class World:
         for side in self.sides:
             side.act(lambda turn: turn.heartbeat())
             for name, at_ms in sorted(side.timers.items()):
-                if at_ms <= self.now * 1_000 and name.startswith("data:"):
+                if at_ms <= self.now * 1_000:
                     del side.timers[name]
                     side.handle(gossip.TimerFired(name))
         self.pump()

@@ -136,8 +136,14 @@ class Engine:
     # What others call
 
     async def put(self, event: Event) -> None:
-        """Put a network event into the inbox; waits while it is full, which slows the peer down."""
-        await self._send.send(event)
+        """Put a network event into the inbox; waits while it is full, which slows the peer down.
+
+        It does not yield while there is room, so all that one read of a socket brings is one turn.
+        """
+        try:
+            self._send.send_nowait(event)
+        except trio.WouldBlock:
+            await self._send.send(event)
 
     async def act(self, act: Callable[[Turn], T]) -> T:
         """Run a local act in a transaction of its own and return its value once it is durable.

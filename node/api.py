@@ -14,6 +14,7 @@ What it does not do
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import aclosing
 from typing import Any, Final
 
 import msgspec
@@ -63,7 +64,7 @@ def _endpoint(node: Any, row: Operation) -> _Endpoint:
             return _refused(error)
         except msgspec.ValidationError as error:
             return _refused(LocalError("USAGE", f"The arguments are not as they should be: {error}."))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return _refused(LocalError("USAGE", f"The body is not JSON: {error}."))
         except Exception:
             structlog.get_logger("api").exception("operation failed", operation=row.name)
@@ -82,10 +83,11 @@ def _check_version(request: Request) -> None:
 
 async def _from_body(decoder: msgspec.json.Decoder[Any], request: Request) -> Any:
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_BYTES_MAX:
-            raise LocalError("USAGE", f"A request has at most {BODY_BYTES_MAX} bytes; send less at once.")
+    async with aclosing(request.stream()) as stream:
+        async for chunk in stream:
+            body += chunk
+            if len(body) > BODY_BYTES_MAX:
+                raise LocalError("USAGE", f"A request has at most {BODY_BYTES_MAX} bytes; send less at once.")
     return decoder.decode(bytes(body) or b"{}")
 
 

@@ -41,7 +41,7 @@ class Client:
             raise _refusal(answer, status)
         try:
             return msgspec.json.decode(answer, type=operation.result)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             told = f"The node answers in another way than this command knows ({error}); use one release for both."
             raise RemoteError("BAD_ANSWER", told) from None
 
@@ -84,7 +84,7 @@ def _unreachable(path: Path, error: Exception) -> LocalError:
 def _refusal(answer: bytes, status: int) -> MailleError:
     try:
         told = msgspec.json.decode(answer, type=Refusal)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return RemoteError("BAD_ANSWER", f"The node answered with status {status}; use one release for both.")
     family = RemoteError if told.theirs else LocalError
     return family(told.code, told.message, field=told.field)

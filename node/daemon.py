@@ -209,8 +209,8 @@ class Node:
     async def _listen(self, task_status: trio.TaskStatus[None]) -> None:
         try:
             await self.net.run(self.config.listen, task_status=task_status)
-        except OSError as error:
-            raise _cannot_listen(self.config, error) from None
+        except* OSError as group:
+            raise _cannot_listen(self.config, group.exceptions[0]) from None
 
     async def _announce(self, mesh: Mesh) -> None:
         addresses = self.addresses
@@ -296,7 +296,9 @@ def notify(state: str) -> None:
             structlog.get_logger("node").warning("systemd not told", reason=str(error))
 
 
-def _cannot_listen(config: Config, error: OSError) -> LocalError:
+def _cannot_listen(config: Config, error: BaseException) -> LocalError:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
     where = ", ".join(config.listen)
-    told = f"Cannot listen on {where} ({error.strerror or error}); change `listen` in config.toml."
+    told = f"Cannot listen on {where} ({error}); change `listen` in config.toml."
     return LocalError("LISTEN_REFUSED", told)

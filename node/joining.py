@@ -11,7 +11,7 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -143,6 +143,37 @@ async def _visit(
         await visit.begin()
         return visit
     raise LocalError("UNREACHABLE", "the inviter's node cannot be reached: " + "; ".join(faults))
+
+
+async def hand_in(
+    network: Network,
+    doors: Mapping[bytes, Sequence[str]],
+    identity: Identity,
+    mesh_id: bytes,
+    entries: Sequence[Entry],
+    wanted: str,
+    random_bytes: RandomBytes,
+) -> bytes:
+    """Hand entries in at the first member that takes them, and return its device. `doors`: addresses by device.
+
+    `wanted`: the code of success. Raises LocalError NO_MEMBER_REACHED with what each one answered.
+    """
+    knocking = Knock(None, tuple(entry.raw for entry in entries), identity.device.public)
+    faults = []
+    for device, addresses in doors.items():
+        code = "UNREACHABLE"
+        try:
+            with trio.move_on_after(ANSWER_SECONDS_MAX):
+                visit = await _visit(network, addresses, identity, mesh_id, device, random_bytes)
+                code = (await visit.ask(knocking)).code
+                await visit.leave()
+        except LocalError as error:
+            code = error.code
+        if code == wanted:
+            return device
+        faults.append(f"{device.hex()[:12]}: {code}")
+    told = "; ".join(faults) or "no other member's address is known"
+    raise LocalError("NO_MEMBER_REACHED", f"No member has taken it ({told}); try again when one can be reached.")
 
 
 def application(

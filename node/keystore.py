@@ -97,8 +97,12 @@ class Keystore:
         return self._path(name).exists()
 
     def file(self, name: str) -> KeyFile:
-        """Read a key file. Raises LocalError KEY_MISSING, KEY_MODE; RemoteError KEY_DAMAGED, KEY_VERSION."""
-        return KeyFile.decode(self.raw(name))
+        """Read a key file. Raises LocalError KEY_MISSING, KEY_MODE, KEY_WRONG; RemoteError KEY_DAMAGED, KEY_VERSION."""
+        file = KeyFile.decode(self.raw(name))
+        if file.purpose != name.partition("-")[0]:
+            told = f"The file {self._path(name)} holds a {file.purpose} key; put the right one in its place."
+            raise LocalError("KEY_WRONG", told, field=name)
+        return file
 
     def raw(self, name: str) -> bytes:
         """Return a key file as it is, sealed or plain. Raises LocalError KEY_MISSING, KEY_MODE."""
@@ -149,11 +153,6 @@ class Keystore:
     def new_device(self, mesh: str) -> SigningKey:
         """Make and keep a device key for a mesh. Raises LocalError KEY_EXISTS, KEY_LOCKED."""
         return SigningKey.from_seed(self._put(device_name(mesh), "device", self._random(SECRET_BYTES)))
-
-    def replace_device(self, mesh: str, seed: bytes) -> None:
-        """Put a successor's key in the place of a device key; the old one is gone. Raises LocalError KEY_LOCKED."""
-        self._require_unlocked()
-        self._write(device_name(mesh), KeyFile.make("device", seed, self._default, self._random))
 
     def put_back(self, name: str, raw: bytes) -> None:
         """Put a key file in its place, from a backup. Raises LocalError KEY_EXISTS; RemoteError KEY_DAMAGED."""

@@ -205,7 +205,7 @@ def read_standing(path: Path) -> Standing:
     try:
         with file.open("rb") as reading:
             return msgspec.json.decode(reading.read(STANDING_BYTES_MAX), type=Standing)
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         told = f"{file} cannot be read ({error}); restore this mesh from a backup."
         raise LocalError("MESH_DAMAGED", told) from None
 

@@ -27,6 +27,7 @@ NOUNS: Final = {
     "ledger": "The ledger: roots, size, verification.",
     "tick": "Have the mesh agree on one state now.",
     "proof": "Files that prove a consent to an outsider.",
+    "device": "Our devices: recover after a restore.",
     "backup": "Backups: make, verify, restore.",
     "key": "The keys of this node.",
 }

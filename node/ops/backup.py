@@ -40,7 +40,7 @@ class BackupArgs(Args, frozen=True):
     mesh: Annotated[str, said(WHICH)] = ""
 
 
-class VerifyArgs(Args, frozen=True):
+class BackupVerifyArgs(Args, frozen=True):
     """Which backup."""
 
     directory: Annotated[str, said("The backup's directory.", positional=True, path=True)]
@@ -116,7 +116,7 @@ async def backup_create(node: Node, args: BackupArgs) -> Backup:
 
 
 @local_operation("backup", "verify", permission="read")
-def backup_verify(local: Local, args: VerifyArgs) -> Backup:  # noqa: ARG001 - the backup is its own place
+def backup_verify(local: Local, args: BackupVerifyArgs) -> Backup:  # noqa: ARG001 - the backup is its own place
     """Hash every file of a backup anew, and walk its stores."""
     from storage.backup import verify_backup
 

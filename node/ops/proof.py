@@ -52,7 +52,7 @@ class ProofMade(Result, frozen=True):
     proof: Annotated[bytes, said("The file; base64 in JSON, empty when --to took it.", content=True)]
 
 
-class VerifyArgs(Args, frozen=True):
+class ProofVerifyArgs(Args, frozen=True):
     """The proof, and what the auditor trusts."""
 
     proof: Annotated[bytes, said("The proof.", positional=True, content=True)]
@@ -135,7 +135,7 @@ def _seconds(at: datetime | None) -> int | None:
 
 
 @local_operation("proof", "verify", permission="read", exit_of=lambda verdict: verdict.exit, render=_render)
-def proof_verify(local: Local, args: VerifyArgs) -> Verdict:  # noqa: ARG001 - a proof needs no surroundings
+def proof_verify(local: Local, args: ProofVerifyArgs) -> Verdict:  # noqa: ARG001 - a proof needs no surroundings
     """Verify a proof offline. Exit code 0: it holds; 1: it does not; 3: it cannot be decided.
 
     The mesh's id must come from elsewhere than the proof: from a member you trust, or a published page.

@@ -1,0 +1,84 @@
+"""Operations on wallets: the keys of people, kept by this node for them.
+
+How it works
+    A wallet's seed lies sealed in the vault of this node, whose operator could use it: each listing says so. Each
+    consent has its own pair of keys, and its withdrawal slip works without the wallet.
+
+What it does not do
+    It shows no seed. A person's own wallet, with seed words, is hers to keep elsewhere.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+from node.naming import moment
+from node.operation import Args, Result, operation, said
+from node.ops.mesh import WHICH
+
+if TYPE_CHECKING:
+    from node.core import Turn
+    from node.daemon import Node
+    from node.vaults.wallets import HostedWallet
+
+
+class WalletArgs(Args, frozen=True):
+    """Whose wallet."""
+
+    name: Annotated[str, said("What the wallet is called on this node.", positional=True)]
+    mesh: Annotated[str, said(WHICH)] = ""
+
+
+class WalletsArgs(Args, frozen=True):
+    """Which mesh."""
+
+    mesh: Annotated[str, said(WHICH)] = ""
+
+
+class WalletRow(Result, frozen=True):
+    """A wallet."""
+
+    name: Annotated[str, said("What it is called here.")]
+    custody: Annotated[str, said("Who holds its keys.")]
+    created: Annotated[datetime, said("Since when.")]
+    consents: Annotated[int, said("How many consents it has given.")]
+    withdrawn: Annotated[int, said("How many of them it has withdrawn.")]
+
+
+class WalletRows(Result, frozen=True):
+    """The wallets kept here."""
+
+    wallets: Annotated[tuple[WalletRow, ...], said("Each wallet.")]
+
+
+def _row(hosted: HostedWallet) -> WalletRow:
+    from node.vaults.wallets import CUSTODY
+
+    consents = hosted.wallet.consents
+    withdrawn = sum(own.withdrawal_id is not None for own in consents)
+    return WalletRow(hosted.name, CUSTODY, moment(hosted.created), len(consents), withdrawn)
+
+
+@operation("wallet", "create", permission="operate")
+async def wallet_create(node: Node, args: WalletArgs) -> WalletRow:
+    """Make a wallet that this node keeps for a person."""
+    from node.flows.family import flows_of
+
+    mesh = node.mesh(args.mesh)
+    flows = flows_of(mesh.core)
+    return _row(await mesh.engine.act(lambda turn: flows.acts.create_wallet(turn, args.name)))
+
+
+@operation("wallet", "list", permission="read")
+async def wallet_list(node: Node, args: WalletsArgs) -> WalletRows:
+    """List the wallets that this node keeps for people."""
+    from node.flows.family import flows_of
+
+    mesh = node.mesh(args.mesh)
+    flows = flows_of(mesh.core)
+
+    def look(turn: Turn) -> list[HostedWallet]:
+        return flows.wallets.listing(turn.vault)
+
+    return WalletRows(tuple(map(_row, await mesh.engine.read(look))))

@@ -1,0 +1,126 @@
+"""Settings and the data directory: what is refused, and where the fault is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.errors import LocalError
+from node.config import Config, Home, Lock, as_toml, check_name, data_directory, read_config, socket_path
+
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=100)
+addresses = st.lists(st.sampled_from(["127.0.0.1:1", "[::1]:8470", "mesh.example:65535"]), max_size=8).map(tuple)
+
+
+@given(names, addresses, st.sampled_from([None, 0, 7]))
+def test_what_init_writes_is_read_again(name: str, listen: tuple[str, ...], workers: int | None) -> None:
+    config = Config(name=name, listen=listen, advertise=listen[:1], workers=workers)
+    assert read_config(as_toml(config).encode(), "config.toml") == config
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('name = "a"\nlisten = "127.0.0.1:1"\n', "line 2"),
+        ('name = "a"\n\nlitsen = []\n', "line 3"),
+        ('name = "a"\nlisten = ["127.0.0.1"]\n', "line 2"),
+        ('name = "a"\nlog_level = "loud"\n', "line 2"),
+        ('name = "a"\nworkers = -1\n', "line 2"),
+        ('name = "a"\nlisten = [\n', ""),
+        ('name = "a\n', "line 1"),
+        ("listen = []\n", "config.toml"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_its_line(text: str, where: str) -> None:
+    with pytest.raises(LocalError) as caught:
+        read_config(text.encode(), "config.toml")
+    assert caught.value.code == "CONFIG_INVALID"
+    assert where in (caught.value.field or "")
+
+
+def test_settings_that_are_no_text_or_too_long_are_refused() -> None:
+    with pytest.raises(LocalError, match="not UTF-8") as caught:
+        read_config(b'name = "a"\nlisten = ["\xff"]', "config.toml")
+    assert caught.value.field == "config.toml, line 2"
+    with pytest.raises(LocalError, match="more than"):
+        read_config(b"#" * 70_000, "config.toml")
+
+
+@given(st.binary(max_size=200))
+def test_bytes_without_a_name_are_refused(raw: bytes) -> None:
+    with pytest.raises(LocalError) as caught:
+        read_config(raw, "x")
+    assert caught.value.code == "CONFIG_INVALID"
+
+
+def test_the_directory_is_found_in_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/elsewhere")
+    assert data_directory() == Path("/var/lib/elsewhere")
+    monkeypatch.setenv("MAILLE_DATA_DIR", "/srv/maille")
+    assert data_directory() == Path("/srv/maille")
+    assert data_directory(tmp_path) == tmp_path
+
+
+@pytest.mark.parametrize("name", ["", "A", "a b", "../a", "a" * 41, "-a", ".a", "é"])
+def test_a_name_that_is_no_file_name_is_refused(name: str) -> None:
+    with pytest.raises(LocalError) as caught:
+        check_name(name)
+    assert caught.value.code == "BAD_NAME"
+
+
+def test_a_path_too_long_for_a_socket_is_refused() -> None:
+    with pytest.raises(LocalError) as caught:
+        socket_path(Path("/" + "a" * 120))
+    assert caught.value.code == "PATH_TOO_LONG"
+
+
+def test_a_directory_is_made_once(tmp_path: Path) -> None:
+    home = Home(tmp_path / "node")
+    home.create(Config(name="a"))
+    assert home.path.stat().st_mode & 0o777 == 0o700
+    with pytest.raises(LocalError) as caught:
+        home.create(Config(name="b"))
+    assert caught.value.code == "NODE_EXISTS"
+    assert home.config().name == "a"
+
+
+def test_no_node_is_said_so(tmp_path: Path) -> None:
+    for act in (Home(tmp_path / "absent").config, Home(tmp_path / "absent").lock):
+        with pytest.raises(LocalError, match="maille node init"):
+            act()
+
+
+def test_what_lies_beside_the_meshes_is_no_mesh(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    for name in ("good/ledger", ".young.partial/ledger", "empty", "Bad/ledger"):
+        (home.meshes / name).mkdir(parents=True)
+    assert home.mesh_names() == ["good"]
+
+
+def test_a_second_holder_is_refused_and_named(tmp_path: Path) -> None:
+    with Home(tmp_path).lock(), pytest.raises(LocalError, match=str(os.getpid())) as caught:
+        Lock(tmp_path)
+    assert caught.value.code == "NODE_RUNNING"
+    Lock(tmp_path).release()
+
+
+def test_the_system_frees_a_lock_whose_holder_was_killed(tmp_path: Path) -> None:
+    script = "import sys; from pathlib import Path; from node.config import Lock; lock = Lock(Path(sys.argv[1])); "
+    script += "print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(LocalError, match=str(holder.pid)):
+            Lock(tmp_path)
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        Lock(tmp_path).release()

@@ -25,7 +25,7 @@ from ledger import codec
 from ledger.checkpoint import Head
 from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
-from ledger.feed import AHEAD_SECONDS_MAX
+from ledger.feed import AHEAD_SECONDS_MAX, FEED_LEAVES_MAX
 from ledger.governance.members import Party, possession_message
 from ledger.keys import check_public_key, did_key, thumbprint, verify
 from ledger.kinds import DAY
@@ -65,7 +65,9 @@ class Welcome:
         """Read what a member answered. Raises RemoteError BAD_WELCOME."""
         match codec.decode(data):
             case [[bytes(feed), int(size), bytes(root)], bytes(epoch), [bytes(kid), int(incarnation)], int(iat)]:
-                return cls(Head(feed, size, root), epoch, (kid, incarnation), iat)
+                hashes = all(len(value) == 32 for value in (feed, root, epoch, kid))
+                if hashes and 0 <= size < FEED_LEAVES_MAX and incarnation > 0 and iat >= 0:
+                    return cls(Head(feed, size, root), epoch, (kid, incarnation), iat)
         raise RemoteError("BAD_WELCOME", "the member's answer is not of this version")
 
 

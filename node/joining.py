@@ -23,6 +23,7 @@ from gossip.knock import GenesisRequest, Knock, KnockAnswer
 from gossip.messages import KNOCK, Envelope
 from ledger.entry import Entry, sign_entry
 from ledger.errors import LocalError, RemoteError
+from ledger.feed import AHEAD_SECONDS_MAX
 from ledger.governance.epoch import Genesis
 from ledger.governance.members import possession_message
 from ledger.keys import SigningKey
@@ -69,8 +70,16 @@ class Visit:
         await self._carry_out(self._channel.close("DONE", "the visit is over"), ended=True)
         await self._stream.aclose()
 
+    async def abandon(self) -> None:
+        """Drop the stream at once, if it is still there."""
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+            await trio.aclose_forcefully(self._stream)
+
     async def _pump(self) -> None:
-        data = await self._stream.receive_some(65_536)
+        try:
+            data = await self._stream.receive_some(65_536)
+        except trio.BrokenResourceError:
+            data = b""
         received = self._channel.receive(bytes(data), _now_ms()) if data else self._channel.end_of_stream()
         await self._carry_out(received)
 
@@ -78,13 +87,14 @@ class Visit:
         for effect in effects:
             match effect:
                 case Transmit(data):
-                    await self._stream.send_all(data)
+                    with suppress(trio.BrokenResourceError):  # what the other end said last is still to be read
+                        await self._stream.send_all(data)
                 case Established():
                     self._open = True
                 case Received(message):
                     envelope = Envelope.open(message)
                     answer = knock.decode(envelope) if envelope.family == KNOCK else None
-                    if isinstance(answer, KnockAnswer):
+                    if isinstance(answer, KnockAnswer) and not self._answers:
                         self._answers.append(answer)
                 case Closed(code, message) if not ended:
                     raise LocalError(code, f"the channel to the member ended: {message}")
@@ -103,24 +113,36 @@ async def apply(
 ) -> Outcome:
     """Apply for membership with a ticket. `now`: unix seconds.
 
-    Raises LocalError UNREACHABLE, TICKET_EXPIRED or a channel code; RemoteError WRONG_GENESIS.
+    Raises LocalError UNREACHABLE, TICKET_EXPIRED or a channel code; RemoteError WRONG_GENESIS, BAD_WELCOME, and
+    what decoding raises.
     """
     if ticket.expires < now:
         raise LocalError("TICKET_EXPIRED", "this ticket has expired; ask for another")
     with trio.move_on_after(ANSWER_SECONDS_MAX):
         visit = await _visit(network, ticket.addresses, identity, ticket.mesh_id, ticket.device, random_bytes)
-        shown = await visit.ask(GenesisRequest())
-        if shown.genesis is None or len(shown.entries) != 1:
-            raise RemoteError("WRONG_GENESIS", "the member did not show the genesis of the mesh")
-        genesis = Genesis.read(Entry.decode(shown.genesis))
-        if genesis.mesh_id != ticket.mesh_id:
-            raise RemoteError("WRONG_GENESIS", "the genesis shown is not that of the ticket's mesh; do not join")
-        welcome = Welcome.decode(shown.entries[0])
-        entries = application(root, identity.device, welcome, genesis, name, incarnation, now, random_bytes)
-        answer = await visit.ask(Knock(ticket.secret, tuple(e.raw for e in entries), identity.device.public))
-        await visit.leave()
+        try:
+            await visit.begin()
+            genesis, welcome = _shown(await visit.ask(GenesisRequest()), ticket, now)
+            entries = application(root, identity.device, welcome, genesis, name, incarnation, now, random_bytes)
+            answer = await visit.ask(Knock(ticket.secret, tuple(e.raw for e in entries), identity.device.public))
+            await visit.leave()
+        finally:
+            await visit.abandon()
         return Outcome(answer.code, genesis)
     raise LocalError("UNREACHABLE", f"no answer within {ANSWER_SECONDS_MAX:.0f} s; is the inviter's node running?")
+
+
+def _shown(shown: KnockAnswer, ticket: Ticket, now: int) -> tuple[Genesis, Welcome]:
+    """Check what the member showed before anything is signed on the strength of it."""
+    if shown.genesis is None or len(shown.entries) != 1:
+        raise RemoteError("WRONG_GENESIS", "the member did not show the genesis of the mesh")
+    genesis = Genesis.read(Entry.decode(shown.genesis))
+    if genesis.mesh_id != ticket.mesh_id:
+        raise RemoteError("WRONG_GENESIS", "the genesis shown is not that of the ticket's mesh; do not join")
+    welcome = Welcome.decode(shown.entries[0])
+    if welcome.closure_iat > now + AHEAD_SECONDS_MAX:
+        raise RemoteError("BAD_WELCOME", "the member's clock is minutes ahead of ours; set the one that is wrong")
+    return genesis, welcome
 
 
 async def _visit(
@@ -138,10 +160,7 @@ async def _visit(
         except OSError as error:
             faults.append(f"{address}: {error}")
             continue
-        channel = Channel.initiator(identity, mesh_id, random_bytes, expected_device_kid=device)
-        visit = Visit(stream, channel)
-        await visit.begin()
-        return visit
+        return Visit(stream, Channel.initiator(identity, mesh_id, random_bytes, expected_device_kid=device))
     raise LocalError("UNREACHABLE", "the inviter's node cannot be reached: " + "; ".join(faults))
 
 

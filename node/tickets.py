@@ -59,13 +59,22 @@ class Ticket:
         body, check = data[:-_CHECK_BYTES], data[-_CHECK_BYTES:]
         if hashlib.sha256(_HEAD.encode() + body).digest()[:_CHECK_BYTES] != check:
             raise RemoteError("BAD_TICKET", "the ticket's checksum is wrong: a character is missing or changed")
-        return cls._read(codec.decode(body))
+        try:
+            return cls._read(codec.decode(body))
+        except RemoteError as error:
+            raise RemoteError("BAD_TICKET", error.message) from None
 
     @classmethod
     def _read(cls, value: Any) -> Ticket:
         match value:
             case [bytes(mesh), bytes(device), list(addresses), int(expires), bytes(secret), bool(bound)]:
-                sized = len(mesh) == 32 and len(device) == 32 and len(secret) == SECRET_BYTES and expires >= 0
+                sized = (
+                    type(expires) is int
+                    and len(mesh) == 32
+                    and len(device) == 32
+                    and len(secret) == SECRET_BYTES
+                    and expires >= 0
+                )
                 if sized and 0 < len(addresses) <= ADDRESSES_MAX and all(type(a) is str for a in addresses):
                     return cls(mesh, device, tuple(addresses), expires, secret, bound)
         raise RemoteError("BAD_TICKET", "this ticket is of another version; ask for one made by a current node")

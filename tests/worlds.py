@@ -238,7 +238,7 @@ class World:
         return self.write(source.scribe, kind, ("link", link_id(source.party, target.party)), payload)
 
     def grant(
-        self, holder: Party, recipient: Party, seen: Sequence[Head], *, iat: int | None = None, **fields: Any
+        self, holder: Party, recipient: Sequence[Any], seen: Sequence[Head], *, iat: int | None = None, **fields: Any
     ) -> Consent:
         """Let a new subject grant."""
         number = len(self.consents)
@@ -285,7 +285,7 @@ class Everything:
         return True
 
 
-def grant_payload(holder: Party, recipient: Party, withdraw_key: bytes) -> dict[str, Any]:
+def grant_payload(holder: Party, recipient: Sequence[Any], withdraw_key: bytes) -> dict[str, Any]:
     """Return the payload of a grant whose slots mean nothing."""
     return {
         "schema": 1,

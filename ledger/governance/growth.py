@@ -82,7 +82,8 @@ def read_reaches(by_kind: Mapping[str, list[Registration]]) -> Reaches:
         entry = registration.entry
         claim = entry.payload.get("predecessor")
         if claim is not None and claim[0] != entry.thing[1] and _certifies(reaches, entry, claim[0]):
-            _lower(reaches.bounds, claim[0], claim[1])
+            last = (registration.feed, registration.index) == (claim[0], claim[1])  # a feed may end by naming its heir
+            _lower(reaches.bounds, claim[0], claim[1] + last)
     for registration in by_kind.get("fork.proof", []):
         _lower(reaches.forks, registration.entry.thing[1], fork.hold_of(registration.entry.payload))
     for registration in by_kind.get("device.retire", []):
@@ -127,6 +128,12 @@ class _Work:
         self._firsts: set[tuple[bytes, Party]] = set()  # the feed that a genesis or an admitted application names
         self._certificates: dict[bytes, list[Entry]] = defaultdict(list)  # feed -> those that count
         self._heirs: dict[bytes, set[bytes]] = defaultdict(set)
+        self._borne: dict[bytes, list[Registration]] = defaultdict(list)  # by predecessor: in the heir's own feed
+        for feed, registrations in by_feed.items():
+            for registration in registrations:
+                entry = registration.entry
+                if entry.kind == "device.certify" and entry.thing[1] == feed and "predecessor" in entry.payload:
+                    self._borne[entry.payload["predecessor"][0]].append(registration)
         self._applications: dict[bytes, Entry] = {}
         self._admissions: dict[bytes, list[tuple[Party, Entry]]] = defaultdict(list)  # by application
         self._days: dict[tuple[Party, int], int] = defaultdict(int)  # invitations of a party on a day
@@ -171,6 +178,9 @@ class _Work:
                         self._admit(entry.payload["application"])
                 case _:
                     pass
+        for registration in self._borne[feed]:
+            if registration.index < self._reaches.reach(registration.feed) and self._counts(registration.entry):
+                self._certified(registration.entry)
         for heir in sorted(self._heirs[feed]):
             self._try(heir)
 

@@ -5,7 +5,7 @@ How it works
     runs in four passes, none of which depends on order:
       M1 devices: a device's feed counts once a counting certificate of its member's root key names it, and it is the
          founder's first, the one an admitted application names, or the successor of a feed that counts, within what
-         that one's fork or leave allows.
+         that one's fork or leave allows. A founder's first feed and a successor's may bear their own certificate.
       M2 reach: how far a feed counts: the smallest of proven forks, retirements, successors' claims and the
          member's own leave. Permissive entries beyond the reach are void; restrictive ones still count.
       M3 members: founders who accepted, then whoever a member admitted inside its reach by a matching

@@ -190,7 +190,7 @@ def test_a_payload_that_breaks_its_schema_is_refused_with_the_field() -> None:
 
 
 def test_signing_refuses_what_others_would_refuse() -> None:
-    for changes, code in [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"payload": {"reason": ""}}, "PAYLOAD_SHAPE"),
         ({"iat": -1}, "ENTRY_CLAIMS"),
         ({"cti": b"short"}, "ENTRY_CLAIMS"),
@@ -199,7 +199,8 @@ def test_signing_refuses_what_others_would_refuse() -> None:
         ({"kind": "A"}, "ENTRY_TYPE"),
         ({"payload": {"reason": 1.5}}, "UNENCODABLE"),
         ({"payload": {"padding": bytes(codec.MAX_BYTES)}}, "ENTRY_TOO_LARGE"),
-    ]:
+    ]
+    for changes, code in cases:
         with pytest.raises(LocalError) as caught:
             leave(**changes)
         assert caught.value.code == code

@@ -1,0 +1,78 @@
+"""The index of things: what an entry names is found again, below any extent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.checkpoint import Head
+from ledger.feed import Registration
+from ledger.index import facts_of, index_rows, named_consents
+from ledger.kinds import KINDS, Signer
+from ledger.tables import CONSENT, GOVERNANCE, RECEIPT, SIGNER, TICK, WAITING, FactRow, position, read_leaf
+from tests.golden import samples
+from tests.strategies import Act, acts, build, deliver
+from tests.worlds import Node, octets, parsed
+
+SAMPLES = samples()
+PLACE = position(3, 9)
+FEED = octets("registering feed")
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_each_kind_leaves_the_rows_of_what_it_names(kind: str) -> None:
+    entry, row = SAMPLES[kind], KINDS[kind]
+    rows = dict(index_rows(Registration(entry, FEED, 9), PLACE))
+    assert all(key.endswith(PLACE) for key in rows)
+    assert (GOVERNANCE + PLACE in rows) == row.governance
+    assert (SIGNER + entry.kid + PLACE in rows) == (row.signer is Signer.DEVICE_OR_TENANT)
+    heads = {WAITING + head.feed + head.size.to_bytes(8, "big") + PLACE for head in entry.seen if head.size}
+    assert heads == {key for key in rows if key.startswith(WAITING)}
+    facts = {key for key in rows if key.startswith(CONSENT)}
+    assert facts == {CONSENT + consent + PLACE for consent in named_consents(entry)}
+    assert len([key for key in rows if key.startswith(RECEIPT)]) == (kind == "transfer.receipt")
+    assert len([key for key in rows if key.startswith(TICK)]) == (kind == "state.attestation")
+
+
+def test_an_entry_does_not_wait_for_its_own_feed_nor_for_an_empty_one() -> None:
+    entry = SAMPLES["consent.refuse"]
+    own = entry.seen[0].feed
+    rows = index_rows(Registration(entry, own, 9), PLACE)
+    assert [key for key, _ in rows if key.startswith(WAITING + own)] == []
+    assert Head(own, 0, b"") not in entry.seen
+
+
+def test_whom_a_consent_entry_names() -> None:
+    grant = SAMPLES["consent.grant"]
+    assert named_consents(grant) == [grant.id]
+    for kind in ("consent.withdraw", "consent.revoke", "consent.acknowledge"):
+        assert named_consents(SAMPLES[kind]) == [grant.id]
+    assert named_consents(SAMPLES["consent.refuse"]) == [SAMPLES["consent.request"].id]
+    assert named_consents(SAMPLES["transfer.receipt"]) == []
+
+
+def test_a_fact_survives_its_row() -> None:
+    for fact in (FactRow("consent.grant", bytes(32), octets("k")), FactRow("consent.acknowledge", *[octets("a")] * 3)):
+        assert FactRow.decode(fact.encode()) == fact
+
+
+@given(drawn=acts, size=st.integers(0, 20))
+def test_facts_are_the_sound_leaves_that_name_a_consent(drawn: Sequence[Act], size: int) -> None:
+    world = build(drawn)
+    node = Node(world.genesis)
+    deliver(node, world, [])
+    feeds = [node.replica.feed_of(number) for number in range(len(node.replica.feeds))]
+    with node.store.read() as rows:
+        for consent in world.consents:
+            expected: dict[bytes, set[tuple[bytes, int]]] = {}
+            for number, feed in enumerate(feeds):
+                for index in range(min(size, node.replica.size(feed))):
+                    leaf = read_leaf(rows.get("entries", position(number, index)) or b"")
+                    entry = parsed(node.replica.leaf(rows, feed, index).raw)
+                    if not leaf.void and entry is not None and consent.grant.id in named_consents(entry):
+                        expected.setdefault(entry.id, set()).add((feed, index))
+            facts = facts_of(rows, consent.grant.id, feeds, lambda _: size)
+            assert {fact.row.entry_id: set(fact.places) for fact in facts} == expected

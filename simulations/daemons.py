@@ -12,7 +12,7 @@ What it does not do
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
@@ -37,7 +37,7 @@ from simulations.randomness import Seed
 from storage.memory import MemoryStore
 
 T = TypeVar("T")
-Hints: TypeAlias = dict[bytes, tuple[str, ...]]
+Hints: TypeAlias = Mapping[bytes, tuple[str, ...]]
 """Device id -> addresses, as tickets or the operator tell them."""
 
 START_SECONDS: Final = 1_800_000_000

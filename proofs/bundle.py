@@ -179,8 +179,6 @@ class Bundle:
     @classmethod
     def decode(cls, data: bytes) -> Bundle:
         """Read a file's bytes. Raises RemoteError BUNDLE_MALFORMED, BUNDLE_UNREFERENCED (an unnamed hash), CBOR_*."""
-        if type(data) is not bytes:
-            raise RemoteError("BUNDLE_MALFORMED", "a bundle is a byte string")
         return _Reading(codec.decode(data, max_bytes=BUNDLE_BYTES_MAX)).bundle()
 
 

@@ -3,7 +3,7 @@
 How it works
     `Evidence` is built in steps, in this order; a step that fails raises `Refused`, and the bundle is refused:
       mesh         the genesis has the pinned hash
-      entries      every entry is well formed, signed, of this mesh, and of a kind that serves here
+      entries      every entry is well formed, signed, of this mesh; one grant, and ends of no other
       keys         a device's key is certified by its member's root key, and shows possession
       checkpoints  each is signed by the feed's own certified key
       inclusion    each entry is a leaf under its checkpoint
@@ -40,9 +40,6 @@ from proofs.policy import Witness
 from proofs.report import Reason
 from proofs.state import ConsentValue, MemberValue, Refused, check_presence, consent_value, member_value
 
-_SERVING: Final = frozenset(
-    {"device.certify", "state.attestation", "member.apply", "member.admit", "consent.withdraw", "consent.revoke"}
-)
 _SIGNATURE_CODES: Final = frozenset({"BAD_SIGNATURE", "WEAK_KEY", "WITHDRAW_NOT_YOURS"})
 
 
@@ -113,8 +110,6 @@ class Evidence:
                 raise Refused(Reason.WRONG_MESH, f"entry {at} was made for another mesh")
             if (entry.kind == "consent.grant") != (at == 0):
                 raise Refused(Reason.MALFORMED, f"entry {at} is a {entry.kind}; the grant comes first, and is one")
-            if at and entry.kind not in _SERVING:
-                raise Refused(Reason.UNREFERENCED_ITEM, f"entry {at}: a {entry.kind} serves no check")
             entries.append(entry)
         self.entries = tuple(entries)
         for at, entry in enumerate(entries):
@@ -158,9 +153,7 @@ class Evidence:
             raise _refusal(error, f"entry {at}") from None
         if entry.thing[1] != feed or not keys.verify(device, message, entry.payload["possession"]):
             raise Refused(Reason.BAD_SIGNATURE, f"entry {at} certifies a device key that did not agree to it")
-        if feed in self._certificates:
-            raise Refused(Reason.UNREFERENCED_ITEM, f"entry {at} certifies a device a second time")
-        self._certificates[feed] = at
+        self._certificates[feed] = at  # a second one of the same device leaves the first without use
 
     def certificate(self, feed: bytes) -> Entry:
         """Return the certificate of a feed's device. Refuses when there is none."""
@@ -201,7 +194,7 @@ class Evidence:
             ticks.append(self._tick(number, proof))
         self.ticks = tuple(ticks)
         for older, newer in pairwise(ticks):
-            _check_extends(older, newer)
+            check_extends(older, newer)
         if not ticks[0].holds(self.checkpoint_of(0).head):
             raise Refused(Reason.BAD_INCLUSION, "the grant is not under the frontier of the first tick")
         self._check_owners()
@@ -344,7 +337,8 @@ def _refusal(error: RemoteError, item: str) -> Refused:
     return Refused(reason, f"{item}: {error}")
 
 
-def _check_extends(older: TickEvidence, newer: TickEvidence) -> None:
+def check_extends(older: TickEvidence, newer: TickEvidence) -> None:
+    """Refuse a second tick whose feeds shrank or changed, or in which the consent's end is gone."""
     for feed, head in older.frontier.items():
         later = newer.frontier.get(feed)
         if later is None or later.size < head.size or (later.size == head.size and later.root != head.root):

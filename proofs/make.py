@@ -27,7 +27,8 @@ from ledger.consent.status import State
 from ledger.entry import Entry
 from ledger.errors import LocalError
 from ledger.feed import SignedHead
-from ledger.governance.members import Member, Members, Party
+from ledger.governance.members import Members, Party
+from ledger.keys import thumbprint
 from ledger.maps import CommittedMap, MapProof
 from ledger.replica import Replica
 from ledger.rows import Reader, prefix_stop
@@ -35,6 +36,9 @@ from ledger.tables import read_head
 from ledger.ticks import Frontier, Tick, Ticker, attestations
 from proofs.bundle import BUNDLE_BYTES_MAX, Bundle, Logged, Presence, SignedCheckpoint, TickProof
 from proofs.past import View
+
+ADMISSIONS_MAX: Final = 64
+"""Entries of the chain that let a witness in, at most."""
 
 _TICK: Final = "run `maille tick`"
 
@@ -131,40 +135,47 @@ class _Assembly:
 
     def _gather_attestations(self, number: int, wanted: int) -> None:
         tick, members = self._ticks[number], self._members[number]
-        found: dict[bytes, tuple[bytes, int]] = {}
-        for device, place in attestations(self._rows, self._replica, tick).items():
+        found: dict[bytes, tuple[int, list[Entry], bytes, int, SignedHead]] = {}
+        for device, (feed, index) in attestations(self._rows, self._replica, tick).items():
             party = members.party_of(device)
-            if members.is_member(party) and self._signed_after(*place) is not None:
-                found.setdefault(party[0], place)
+            signed, chain = self._signed_after(feed, index), self._admission(members, party)
+            if members.is_member(party) and signed is not None and chain is not None:
+                found.setdefault(party[0], (len(chain), chain, feed, index, signed))
         if len(found) < wanted:
             missing = f"{len(found)} of {wanted} members attested the tick of {tick.boundary}"
             raise LocalError("NOT_ATTESTED", f"{missing}; {_TICK} on other members' nodes too, wait a minute, retry")
         parties = {party[0] for party in (self._grant.payload["holder"], self._grant.payload["recipient"])}
         # Founders need no admission, and the parties are proven anyway: they make the smallest bundle.
-        order = sorted(found, key=lambda kid: (not members.members[kid].voter, kid not in parties, kid))
-        for kid in order[:wanted]:
-            feed, index = found[kid]
-            signed = self._signed_after(feed, index)
-            if signed is None:
-                continue
+        for kid in sorted(found, key=lambda kid: (found[kid][0], kid not in parties, kid))[:wanted]:
+            _, chain, feed, index, signed = found[kid]
             leaf = self._replica.leaf(self._rows, feed, index)
             self._log(leaf.raw, leaf.entry_id, feed, index, signed)
             self._witnesses[number][kid] = leaf.entry_id
-            self._gather_admission(members, members.members[kid])
+            for entry in chain:
+                self._log_below(entry.id)
+                if entry.kind == "member.admit":
+                    self._certify(entry.kid)
+
+    def _admission(self, members: Members, party: Party) -> list[Entry] | None:
+        """Return the admissions and applications from the founders to a party; None when they cannot be shown."""
+        founders = {thumbprint(root) for root, _ in self._replica.genesis.founders}
+        chain: list[Entry] = []
+        while not (party[1] == 1 and party[0] in founders):
+            member = members.members.get(party[0])
+            if member is None or member.party != party or len(chain) >= ADMISSIONS_MAX:
+                return None  # an inviter who has come back since: what let it in before is not remembered
+            pair = [self._replica.entry(self._rows, entry_id) for entry_id in member.decided_by[:2]]
+            admit = next((entry for entry in pair if entry is not None and entry.kind == "member.admit"), None)
+            if admit is None:
+                return None
+            chain.extend(entry for entry in pair if entry is not None)
+            party = members.party_of(admit.kid)
+        return chain
 
     def _signed_after(self, feed: bytes, index: int) -> SignedHead | None:
         """Return the earliest checkpoint held of a feed that covers leaf `index`."""
         held = (read_head(key, value) for key, value in self._rows.scan("heads", feed, prefix_stop(feed)))
         return next((signed for signed in held if signed.size > index), None)
-
-    def _gather_admission(self, members: Members, member: Member) -> None:
-        """Take in the admissions that lead from the founders to a witness."""
-        while not member.voter:
-            for entry_id in member.decided_by[:2]:
-                self._log_below(entry_id)
-            admit = Entry.parse(self._logged[member.decided_by[0]][0])
-            self._certify(admit.kid)
-            member = members.members[members.party_of(admit.kid)[0]]
 
     def _gather_endings(self) -> None:
         for number, view in enumerate(self._views):

@@ -384,7 +384,5 @@ class _Audit:
         if after > asked:
             self.passed_as = Reason.WITHDRAWN_LATER
             self.passed("status", "the consent ended only after the time asked for", words, after)
-        elif by < asked - self.trust.max_age:
-            self.failed("status", _STATUS, Reason.REVOKED, words, by)
         else:
             self.failed("status", _STATUS, Reason.CONCURRENT_WITHDRAWAL, words, after)

@@ -47,6 +47,8 @@ class Forge:
         self.head_time = BOUNDARY - 5
         self.evaluator = 1
         self.more_heads: list[Head] = []
+        self.late: list[bytes] = []  # logged after the tick, and carried
+        self.more_checkpoints: list[SignedCheckpoint] = []
 
     def entry(
         self,
@@ -59,10 +61,11 @@ class Forge:
         at: int | None = None,
         iat: int = BOUNDARY - 50,
         governs: bool = False,
+        seen: Head | None = None,
     ) -> bytes:
-        """Sign an entry; `at`: the place in Aube's feed that it names."""
+        """Sign an entry; `at`: the place in Aube's feed that it names, unless it has `seen` another head."""
         mesh = mesh_id or self.mesh_id
-        head = Head(self.mesh.a.device.kid, at if at is not None else 1, bytes(32))
+        head = seen or Head(self.mesh.a.device.kid, at if at is not None else 1, bytes(32))
         made = sign_entry(
             key,
             kind,
@@ -112,10 +115,18 @@ class Forge:
         }
         at = len(ids) if self.attested_from is None else self.attested_from
         attestation = self.entry(a, "state.attestation", ("tick", b"\x01"), payload, at=at, iat=self.attested_at)
-        ids.append(Entry.parse(attestation).id)
+        below = list(ids)
+        ids.extend(Entry.parse(raw).id for raw in (attestation, *self.late))
         second = Head(a.kid, len(ids), merkle.root_of([merkle.leaf_hash(ident) for ident in ids]))
-        heads = [first, second]
-        logged = [self._logged(raw, ids[:-1], 0) for raw in self.carried] + [self._logged(attestation, ids, 1)]
+        signed = [
+            SignedCheckpoint(head, time, sign_head(a, self.mesh_id, head, time, a.kid))
+            for head, time in ((first, self.head_time), (second, BOUNDARY + 6))
+        ]
+        signed.extend(self.more_checkpoints)
+        signed.sort(key=lambda item: (item.head.feed, item.head.size, item.head.root))
+        heads = [item.head for item in signed]
+        logged = [self._logged(raw, below, heads.index(first)) for raw in self.carried]
+        logged += [self._logged(raw, ids, heads.index(second)) for raw in (attestation, *self.late)]
         entries = [logged[0], *sorted(logged[1:], key=lambda item: item.id)]
         tick = TickProof(
             BOUNDARY,
@@ -131,10 +142,7 @@ class Forge:
         return Bundle(
             self.mesh.genesis.entry.raw,
             tuple(entries),
-            tuple(
-                SignedCheckpoint(head, time, sign_head(a, self.mesh_id, head, time, a.kid))
-                for head, time in zip(heads, (self.head_time, BOUNDARY + 6), strict=True)
-            ),
+            tuple(signed),
             (tick,),
             tuple((*self.disclosures.fields[name], name) for name in names),
         )

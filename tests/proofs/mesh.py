@@ -59,19 +59,24 @@ class Mesh:
         for party in (self.a, self.b):
             self.log(party, self.certify(party))
             self.log(party, self.govern(party.device, "genesis.accept", ("member", party.root.kid), {}))
+        self.invite(self.a, self.c)
+        self.sign(self.a, self.b, self.c)
+
+    def invite(self, inviter: Party, newcomer: Party) -> None:
+        """Let a newcomer in: certificate, application and admission stand in the inviter's feed."""
         applied = {
             "incarnation": 1,
-            "inviter": [self.a.root.kid, 1],
-            "device": self.c.device.kid,
+            "inviter": [inviter.root.kid, 1],
+            "device": newcomer.device.kid,
             "expires": self.now + 99,
-            "name": "Cime",
+            "name": newcomer.name,
         }
-        self.log(self.a, self.certify(self.c))
-        application = self.govern(self.c.root, "member.apply", ("member", self.c.root.kid), applied)
-        self.log(self.a, application)
+        thing = ("member", newcomer.root.kid)
+        self.log(inviter, self.certify(newcomer))
+        application = self.govern(newcomer.root, "member.apply", thing, applied)
+        self.log(inviter, application)
         admission = {"application": application.id, "incarnation": 1}
-        self.log(self.a, self.govern(self.a.device, "member.admit", ("member", self.c.root.kid), admission))
-        self.sign(self.a, self.b, self.c)
+        self.log(inviter, self.govern(inviter.device, "member.admit", thing, admission))
 
     # Entries
 

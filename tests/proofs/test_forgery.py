@@ -11,13 +11,18 @@ import pytest
 
 from ledger import codec
 from ledger.checkpoint import Head, sign_head
+from ledger.consent.disclosure import Disclosures, slot_digest
+from ledger.consent.record import SLOTS
+from ledger.consent.status import State
 from ledger.entry import Entry
+from ledger.keys import SigningKey
 from ledger.replica import digest_of
-from proofs.bundle import Bundle, SignedCheckpoint
+from proofs.bundle import HASHES_MAX, Bundle, SignedCheckpoint
+from proofs.evidence import TickEvidence, check_extends
 from proofs.report import Reason
-from proofs.verify import verify
+from proofs.state import ConsentValue, Refused
 from tests.proofs.forge import BOUNDARY, NOW, Forge
-from tests.proofs.mesh import Mesh, Party
+from tests.proofs.mesh import Party
 
 
 def test_the_forge_makes_good_bundles_until_it_is_bent() -> None:
@@ -89,7 +94,31 @@ def withdrawn_by_a_stranger(forge: Forge) -> None:
 
 def withdrawal_of_another_consent(forge: Forge) -> None:
     other = forge.mesh.grant()
-    forge.carry(forge.entry(other.withdraw, "consent.withdraw", other.entry.thing, {"grant": other.entry.raw}))
+    raw = forge.entry(other.withdraw, "consent.withdraw", other.entry.thing, {"grant": other.entry.raw})
+    forge.consent[0], forge.consent[3] = 3, [Entry.parse(raw).id]
+    forge.carry(raw)
+
+
+def withdrawal(forge: Forge, seen: Head | None = None) -> bytes:
+    """Return a sound withdrawal, and let the state know it."""
+    payload = {"grant": forge.grant.raw}
+    raw = forge.entry(forge.withdraw_key, "consent.withdraw", forge.grant.thing, payload, seen=seen)
+    forge.consent[0], forge.consent[3] = 3, [Entry.parse(raw).id]
+    return raw
+
+
+def withdrawal_above_the_frontier(forge: Forge) -> None:
+    forge.late.append(withdrawal(forge))
+
+
+def checkpoint_of_nobody(forge: Forge) -> None:
+    """What the withdrawal has seen is shown by the checkpoint of one who is no member."""
+    stranger = Party("Ombre", random.Random(9))
+    head = Head(stranger.device.kid, 9, bytes(32))
+    forge.carry(withdrawal(forge, seen=head))
+    forge.carry(forge.certify(stranger))
+    signature = sign_head(stranger.device, forge.mesh_id, head, BOUNDARY, stranger.device.kid)
+    forge.more_checkpoints.append(SignedCheckpoint(head, BOUNDARY, signature))
 
 
 def revoked_by_a_stranger(forge: Forge) -> None:
@@ -190,6 +219,8 @@ def stranger_among_the_members(forge: Forge) -> None:
         (end_not_carried, Reason.BAD_STATE_PROOF),
         (withdrawn_by_a_stranger, Reason.BAD_SIGNATURE),
         (withdrawal_of_another_consent, Reason.UNREFERENCED_ITEM),
+        (withdrawal_above_the_frontier, Reason.BAD_INCLUSION),
+        (checkpoint_of_nobody, Reason.BAD_STATE_PROOF),
         (revoked_by_a_stranger, Reason.BAD_STATE_PROOF),
         (other_record, Reason.BAD_STATE_PROOF),
         (other_end, Reason.BAD_STATE_PROOF),
@@ -267,16 +298,84 @@ def test_an_unnamed_hash_is_refused() -> None:
     assert forge.verify(codec.encode(value)).reason is Reason.UNREFERENCED_ITEM
 
 
+def renumbered(value: Any, number: Callable[[int], int]) -> None:
+    """Rename every hash of a decoded bundle."""
+
+    def path(nodes: list[int]) -> list[int]:
+        return [number(node) for node in nodes]
+
+    def place(held: list[Any]) -> list[Any]:
+        return [*held[:3], path(held[3]), path(held[4])]
+
+    value[5] = [[*item[:3], path(item[3])] for item in value[5]]
+    value[6] = [[number(feed), size, number(root), *rest] for feed, size, root, *rest in value[6]]
+    for tick in value[7]:
+        tick[2] = [[number(feed), size, number(root)] for feed, size, root in tick[2]]
+        tick[3][1], tick[4][1] = number(tick[3][1]), number(tick[4][1])
+        tick[6] = place(tick[6])
+        tick[7] = [[number(kid), place(held)] for kid, held in tick[7]]
+
+
+def test_the_table_of_hashes_has_one_order() -> None:
+    forge = Forge()
+    value: Any = codec.decode(forge.bundle(), max_bytes=1 << 20)
+    table = [value[3][at : at + 32] for at in range(0, len(value[3]), 32)]
+    renumbered(value, lambda at: at)
+    assert forge.verify(codec.encode(value)).exit_code == 0
+    value[3] = b"".join(reversed(table))
+    renumbered(value, lambda at: len(table) - 1 - at)
+    assert forge.verify(codec.encode(value)).reason is Reason.MALFORMED
+
+
+@pytest.mark.parametrize("more", [b"\xff", b"".join(at.to_bytes(32, "big") for at in range(HASHES_MAX))])
+def test_the_table_of_hashes_is_whole_and_bounded(more: bytes) -> None:
+    forge = Forge()
+    value: Any = codec.decode(forge.bundle(), max_bytes=1 << 20)
+    report = forge.verify(codec.encode({**value, 3: value[3] + more}))
+    assert report.reason is Reason.MALFORMED
+    assert "hashes of 32 bytes" in report.message
+
+
+def tick_of(sizes: dict[bytes, Head], state: State) -> TickEvidence:
+    """Return a tick with a frontier and a state."""
+    consent = ConsentValue(state, (bytes(32),))
+    return TickEvidence(BOUNDARY, sizes, bytes(32), bytes(32), consent, {}, frozenset(), frozenset())
+
+
 def test_a_second_tick_may_not_take_back() -> None:
-    mesh = Mesh()
-    grant = mesh.grant()
-    first = mesh.tick(mesh.a, mesh.b).boundary
-    mesh.now += 5
-    mesh.tick(mesh.a, mesh.b)
-    made = Bundle.decode(mesh.prove(grant, first=first))
-    backwards = tuple(
-        replace(tick, boundary=boundary)
-        for tick, boundary in zip(made.ticks[::-1], (tick.boundary for tick in made.ticks), strict=True)
-    )
-    report = verify(replace(made, ticks=backwards).encode(), mesh.trust(), mesh.now)
-    assert report.exit_code == 1
+    feed, other = bytes(32), b"\x01" * 32
+    older = tick_of({feed: Head(feed, 5, bytes(32))}, State.GRANTED)
+    for head in (Head(feed, 5, bytes(32)), Head(feed, 6, other)):
+        check_extends(older, tick_of({feed: head}, State.GRANTED))
+    for frontier in ({}, {feed: Head(feed, 4, bytes(32))}, {feed: Head(feed, 5, other)}):
+        with pytest.raises(Refused, match="takes back what feed"):
+            check_extends(older, tick_of(frontier, State.GRANTED))
+    ended = tick_of({}, State.REVOKED)
+    check_extends(ended, tick_of({}, State.WITHDRAWN))
+    for state in (State.GRANTED, State.INCOMPLETE):
+        with pytest.raises(Refused, match="takes back the end"):
+            check_extends(ended, tick_of({}, state))
+
+
+def test_a_party_without_its_proof_is_not_shown() -> None:
+    forge = Forge()
+    forge.shown = [forge.mesh.a.root.kid]
+    report = forge.verify()
+    assert report.reason is Reason.MEMBERSHIP_NOT_SHOWN, report.as_text()
+    assert "recipient" in report.message
+
+
+def test_a_signed_value_out_of_shape_is_refused() -> None:
+    forge = Forge()
+    salt, _ = forge.disclosures.fields["access_period"]
+    slots, at = forge.grant.payload["slots"], SLOTS["access_period"] * 32
+    false = slots[:at] + slot_digest(salt, "always", "access_period") + slots[at + 32 :]
+    subject = SigningKey.from_seed(bytes(32))
+    raw = forge.entry(subject, "consent.grant", forge.grant.thing, {**forge.grant.payload, "slots": false})
+    forge.grant = Entry.parse(raw)
+    forge.leaves[0] = forge.carried[0] = raw
+    forge.consent[3] = [forge.grant.id]
+    forge.disclosures = Disclosures({**forge.disclosures.fields, "access_period": (salt, "always")})
+    report = forge.verify()
+    assert report.reason is Reason.MALFORMED, report.as_text()
+    assert "access_period" in report.message

@@ -23,7 +23,7 @@ from gossip.channel import Channel, Closed, Established, Identity, Received, Tra
 from gossip.knock import GenesisRequest, Knock, KnockAnswer
 from gossip.messages import KNOCK, Envelope
 from ledger.entry import Entry, sign_entry
-from ledger.errors import LocalError, RemoteError
+from ledger.errors import LocalError, MailleError, RemoteError
 from ledger.feed import AHEAD_SECONDS_MAX
 from ledger.governance.epoch import Genesis
 from ledger.governance.members import possession_message
@@ -185,9 +185,13 @@ async def hand_in(
         try:
             with trio.move_on_after(ANSWER_SECONDS_MAX):
                 visit = await _visit(network, addresses, identity, mesh_id, device, random_bytes)
-                code = (await visit.ask(knocking)).code
-                await visit.leave()
-        except LocalError as error:
+                try:
+                    await visit.begin()
+                    code = (await visit.ask(knocking)).code
+                    await visit.leave()
+                finally:
+                    await visit.abandon()
+        except MailleError as error:
             code = error.code
         if code == wanted:
             return device

@@ -40,6 +40,7 @@ from ledger.replica import Replica
 from node.admission import Admission
 from node.core import Core, Noted, RandomBytes
 from node.engine import Clock, Engine, Verifier
+from node.flows.family import Flows
 from node.net import MeshRuntime
 from storage.backup import is_restored
 from storage.disk import DiskStore
@@ -70,7 +71,7 @@ class Standing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(slots=True)
 class Mesh:
-    """One mesh, open. `engine.act` and `engine.read` are the way to its state."""
+    """One mesh, open. `engine.act` and `engine.read` are the way to its state; `flows` its data."""
 
     name: str
     path: Path
@@ -79,6 +80,7 @@ class Mesh:
     vault_store: DiskStore
     vault: Vault
     core: Core
+    flows: Flows
     engine: Engine
     runtime: MeshRuntime
 
@@ -262,6 +264,8 @@ def open_mesh(
             workers=verifier is not None,
         )
         core.strangers = Admission()
+        flows = Flows(vault.blind, making.random_source)
+        core.data = flows
         log = structlog.get_logger("mesh").bind(mesh=name)
 
         def noted(effect: Noted) -> None:
@@ -286,5 +290,5 @@ def open_mesh(
     if standing.guide:
         core.vouched.add(bytes.fromhex(standing.guide))
         runtime.hints[bytes.fromhex(standing.guide)] = standing.addresses
-    opened.append(Mesh(name, path, standing, store, vault_store, vault, core, engine, runtime))
+    opened.append(Mesh(name, path, standing, store, vault_store, vault, core, flows, engine, runtime))
     return opened[0]

@@ -105,16 +105,14 @@ class Inspected(Result, frozen=True):
 @operation("proof", "make", permission="operate")
 async def proof_make(node: Node, args: MakeArgs) -> ProofMade:
     """Make the proof of one consent at the newest tick (`maille tick run` makes a newer one)."""
-    from ledger.consent.disclosure import Disclosures
     from proofs.make import make
-    from storage.vault import DISCLOSURES
 
     mesh = node.mesh(args.mesh)
 
     def look(turn: Turn) -> ProofMade:
         grant_id = find_entry(turn.rows, args.consent, "consent")
-        held = turn.vault.get(DISCLOSURES, grant_id)
-        disclosures = Disclosures.decode(held) if held is not None and not args.none else None
+        held = mesh.flows.consents.get(turn.vault, grant_id)
+        disclosures = held.disclosures if held is not None and not args.none else None
         fields = args.field or None
         proof = make(turn.rows, mesh.core.replica, mesh.core.ticker, grant_id, disclosures, fields)
         shown = () if disclosures is None else tuple(fields or disclosures.fields)

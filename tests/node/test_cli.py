@@ -17,8 +17,11 @@ from ledger.errors import LocalError, RemoteError
 from node import exits
 from node.cli.app import run
 from node.cli.render import ago, lines
+from node.config import Home
+from node.keystore import Keystore
 from node.operation import Args, Local, Operation, Result, local_operation, said
 from node.operations import OPERATIONS, find
+from tests.node.nodes import LIGHT, make_home
 
 
 class TryArgs(Args, frozen=True):
@@ -279,3 +282,49 @@ def test_unsealed_says_what_it_means(tmp_path: Path) -> None:
     made = maille("node", "init", "--name", "Ada", "--data-dir", str(tmp_path / "node"), "--unsealed")
     assert made.returncode == 0
     assert "whoever can read the files" in made.stderr
+
+
+def secret_file(path: Path, text: str) -> Path:
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+def test_the_passphrase_is_changed_and_the_root_key_moved(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAILLE_DATA_DIR", str(tmp_path / "node"))
+    make_home(tmp_path / "node", "Ada", passphrase="the first passphrase")
+    first = secret_file(tmp_path / "first", "the first passphrase")
+    second = secret_file(tmp_path / "second", "the second passphrase")
+    rotate = ["key", "rotate-passphrase", "--passphrase-file"]
+    assert run([*rotate, str(second), "--new-file", str(second)]) == exits.LOCKED
+    with Home(tmp_path / "node").lock():
+        assert run([*rotate, str(first), "--new-file", str(second)]) == exits.REFUSED
+    assert "[NODE_RUNNING]" in capsys.readouterr().err
+    assert run([*rotate, str(first)]) == exits.LOCKED, "there is nobody to ask for the new one"
+    # The cost of a real seal is not paid here: plain keys, then a file that is sealed lightly.
+    assert run([*rotate, str(first), "--unsealed"]) == exits.OK
+    assert run(["key", "detach-root", "--to", str(tmp_path)]) == exits.REFUSED
+    assert "[KEY_UNSEALED]" in capsys.readouterr().err
+    keys = Keystore(tmp_path / "node" / "keys", os.urandom, LIGHT)
+    keys.rotate("the second passphrase")
+    assert run(["key", "detach-root", "--to", str(tmp_path / "absent")]) == exits.NOT_FOUND
+    assert run(["key", "detach-root", "--to", str(tmp_path)]) == exits.OK
+    assert run(["key", "show", "root"]) == exits.NOT_FOUND
+    assert "[KEY_MISSING]" in capsys.readouterr().err
+    assert run(["key", "list"]) == exits.OK
+    assert "root here  no" in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_proof_fails(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "proof").write_bytes(b"no proof")
+    proof = str(tmp_path / "proof")
+    assert run(["proof", "verify", proof, "--genesis", "00" * 32]) == exits.REFUSED
+    assert "TOTAL-FAILED MALFORMED" in capsys.readouterr().out
+    assert run(["proof", "verify", proof, "--genesis", "00" * 32, "--json"]) == exits.REFUSED
+    assert json.loads(capsys.readouterr().out)["reason"] == "MALFORMED"
+    for genesis in ("00", "xy"):
+        assert run(["proof", "verify", proof, "--genesis", genesis]) == exits.USAGE
+    assert run(["proof", "verify", str(tmp_path / "absent"), "--genesis", "00" * 32]) == exits.NOT_FOUND
+    assert run(["proof", "inspect", proof]) == exits.REFUSED

@@ -17,13 +17,16 @@ import pytest
 import trio
 
 from ledger.errors import LocalError, MailleError
+from ledger.keys import SigningKey
 from node import exits
+from node.cli.app import run
 from node.client import Client
 from node.config import Home
+from node.keyfile import KeyFile, Wrapping
 from node.keystore import device_name
 from node.operation import Nothing
 from node.operations import OPERATIONS, find
-from tests.node.nodes import do, make_home, running, until
+from tests.node.nodes import LIGHT, do, make_home, running, until
 
 
 def as_json(result: Any) -> Any:
@@ -133,6 +136,27 @@ async def test_a_node_is_in_several_meshes_and_keeps_them(tmp_path: Path) -> Non
             "t-2": second.mesh_id,
         }
         assert (await do(ada, "mesh show", mesh="t-2")).policy.tick_seconds == 5
+
+
+async def test_a_root_key_from_elsewhere_founds_a_mesh(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "a", "Ada")
+    root = home.keys / "root.key"
+    sealed = KeyFile.make("root", bytes(32), Wrapping.derive("a passphrase", LIGHT, bytes(16)), os.urandom).encode()
+    root.unlink()
+    async with running(home) as ada:
+        for given, code in (
+            ({}, "KEY_MISSING"),
+            ({"root_key": sealed}, "KEY_LOCKED"),
+            ({"root_key": sealed, "root_passphrase": "another one"}, "KEY_LOCKED"),
+            ({"root_key": (home.keys / "vault.key").read_bytes()}, "KEY_WRONG"),
+            ({"root_key": b"no key"}, "KEY_DAMAGED"),
+        ):
+            with pytest.raises(MailleError) as caught:
+                await do(ada, "mesh create", name="M", **given)
+            assert caught.value.code == code
+        assert not ada.home.mesh_names()
+        await do(ada, "mesh create", name="M", root_key=sealed, root_passphrase="a passphrase")
+        assert ada.mesh().core.party[0] == SigningKey.from_seed(bytes(32)).kid
 
 
 async def test_leaving_is_final_and_known(tmp_path: Path) -> None:
@@ -276,6 +300,8 @@ def test_processes_stop_gracefully_refuse_a_second_and_survive_kill(tmp_path: Pa
         assert process.returncode == exits.OK, told
         assert b"Traceback" not in told
         assert not home.socket.exists()
+        assert run(["ledger", "verify", "--data-dir", str(home.path)]) == exits.OK
+        assert run(["ledger", "verify", "--data-dir", str(home.path), "--mesh", "other"]) == exits.NOT_FOUND
     finally:
         process.kill()
         process.communicate()

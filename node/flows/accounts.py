@@ -23,7 +23,7 @@ from ledger.rows import prefix_stop
 from ledger.tables import TICK, read_position
 from node.vaults import Blind
 from node.vaults.receipts import HOLDER, RECIPIENT, Receipt, ReceiptRows, Refusal
-from node.vaults.transfers import DONE, STOPPED, Tally, Wanted
+from node.vaults.transfers import DONE, STOPPED, WAITING, Tally, Wanted
 
 if TYPE_CHECKING:
     from node.core import Turn
@@ -41,13 +41,20 @@ class Accounts:
         self._rows = rows
         self._blind = blind
 
+    def begin(self, turn: Turn, role: bytes, transfer: bytes, wanted: Wanted, tally: Tally, grant: bytes) -> None:
+        """Open the account of a transfer under which nothing has passed yet."""
+        parties = (wanted.holder, wanted.recipient)
+        salt = turn.core.random_bytes(SALT_BYTES)
+        opened = Receipt(role, transfer, grant, *parties, None, (), tally, turn.now, turn.now, WAITING, "", salt)
+        self._rows.put(turn.vault, opened)
+
     def note(
         self, turn: Turn, role: bytes, transfer: bytes, wanted: Wanted, tally: Tally, decision: Decision, state: str
     ) -> None:
         """Keep the account of a transfer after a pack that `decision` let through."""
         grant = decision.consent or b""
         held = self._rows.get(turn.vault, role, transfer)
-        began = held.began if held is not None else turn.now
+        began = held.began if held is not None and held.tally.count else turn.now
         salt = held.salt if held is not None else turn.core.random_bytes(SALT_BYTES)
         parties = (wanted.holder, wanted.recipient)
         rests = (attested_frontier(turn), decision.entries)

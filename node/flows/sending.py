@@ -104,6 +104,7 @@ class Sending:
         chosen = transfer or turn.core.random_bytes(TRANSFER_BYTES)
         row = Outgoing(chosen, wanted, grant or b"", turn.now, WAITING, "", -1, 0, False, Tally.begin(chosen), ())
         self._rows.begin(turn.vault, row)
+        self._accounts.begin(turn, HOLDER, chosen, wanted, row.acked, row.grant)
         self.go_on(turn, chosen)
         return Started(chosen, decision)
 

@@ -63,20 +63,18 @@ def _row(hosted: HostedWallet) -> WalletRow:
 @operation("wallet", "create", permission="operate")
 async def wallet_create(node: Node, args: WalletArgs) -> WalletRow:
     """Make a wallet that this node keeps for a person."""
-    from node.flows.family import flows_of
 
     mesh = node.mesh(args.mesh)
-    flows = flows_of(mesh.core)
+    flows = mesh.flows
     return _row(await mesh.engine.act(lambda turn: flows.acts.create_wallet(turn, args.name)))
 
 
 @operation("wallet", "list", permission="read")
 async def wallet_list(node: Node, args: WalletsArgs) -> WalletRows:
     """List the wallets that this node keeps for people."""
-    from node.flows.family import flows_of
 
     mesh = node.mesh(args.mesh)
-    flows = flows_of(mesh.core)
+    flows = mesh.flows
 
     def look(turn: Turn) -> list[HostedWallet]:
         return flows.wallets.listing(turn.vault)

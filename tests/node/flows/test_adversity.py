@@ -33,8 +33,7 @@ def ready(count: int = len(SERIES)) -> tuple[World, Entry]:
 
 def held(side: Side, transfer: bytes) -> list[tuple[str, int, object]]:
     """Return the records that a side holds of a transfer, in the order in which they came."""
-    packs = side.look(lambda turn: list(side.flows.incoming.packs(turn.vault, transfer)))
-    series: Iterator[Series] = (one for pack in packs for one in senml.decode_cbor(pack))
+    series: Iterator[Series] = (one for pack in side.packs(transfer) for one in senml.decode_cbor(pack))
     return [(one.key.point, reading.start, reading.value) for one in series for reading in one]
 
 
@@ -72,12 +71,12 @@ def test_every_record_arrives_exactly_once(steps: list[tuple[str, int]], pull: b
     transfer = world.ask(grant=grant.id) if pull else world.send(grant=grant.id)[0]
     play(world, steps)
     heal(world)
-    row = world.recipient.look(lambda turn: world.recipient.flows.incoming.get(turn.vault, transfer))
+    row = world.recipient.received(transfer)
     assert row is not None
     assert row.state == DONE
     assert held(world.recipient, transfer) == EXPECTED
-    receipt = world.holder.look(lambda turn: world.holder.flows.receipts.get(turn.vault, HOLDER, transfer))
-    ack = world.recipient.look(lambda turn: world.recipient.flows.receipts.get(turn.vault, RECIPIENT, transfer))
+    receipt = world.holder.account(HOLDER, transfer)
+    ack = world.recipient.account(RECIPIENT, transfer)
     assert receipt is not None
     assert ack is not None
     assert receipt.tally == ack.tally == row.tally
@@ -100,7 +99,7 @@ def test_nothing_passes_once_the_withdrawal_is_known(
     world.withdraw(grant, slip, at=at)
     known = [s for s in world.sides if s is at]
     had = held(world.recipient, transfer)
-    sent = world.holder.look(lambda turn: world.holder.flows.outgoing.get(turn.vault, transfer))
+    sent = world.holder.sent(transfer)
     limit = sent.next_number if sent is not None else 0
     play(world, after)
     if world.recipient in known:
@@ -108,12 +107,12 @@ def test_nothing_passes_once_the_withdrawal_is_known(
     heal(world)
     now_held = held(world.recipient, transfer)
     assert now_held == EXPECTED[: len(now_held)]
-    row = world.recipient.look(lambda turn: world.recipient.flows.incoming.get(turn.vault, transfer))
+    row = world.recipient.received(transfer)
     if row is not None and row.state != DONE:
         assert row.state == STOPPED
     if side == 0 and row is not None and limit:
         assert row.tally.packs <= limit  # what was on its way when it became known, and nothing after
-    assert world.holder.look(lambda turn: world.holder.flows.outgoing.get(turn.vault, transfer)) is None
+    assert world.holder.sent(transfer) is None
 
 
 def crash_points(which: int, store: str) -> Iterator[tuple[World, Entry, bytes, bool]]:
@@ -152,9 +151,7 @@ def test_a_crash_at_any_write_loses_and_repeats_nothing(which: int, store: str) 
     points = 0
     for world, grant, begun, crashed in crash_points(which, store):
         heal(world)
-        transfers = world.holder.look(
-            lambda turn, w=world: [one.transfer for one in w.holder.flows.receipts.listing(turn.vault, HOLDER)]
-        )
+        transfers = world.holder.transfers()
         assert len(transfers) == (1 if begun else len(transfers)) <= 1
         if begun:
             assert transfers == [begun]
@@ -165,9 +162,7 @@ def test_a_crash_at_any_write_loses_and_repeats_nothing(which: int, store: str) 
         assert held(world.recipient, transfers[0]) == expected
         for side, role in ((world.holder, HOLDER), (world.recipient, RECIPIENT)):
             side.act(side.flows.accounts.state)
-            account = side.look(
-                lambda turn, s=side, r=role, t=transfers[0]: s.flows.receipts.get(turn.vault, r, t)
-            )
+            account = side.account(role, transfers[0])
             assert account is not None
             assert (account.state, account.tally.count) == (DONE, len(expected))
             assert account.stated is not None

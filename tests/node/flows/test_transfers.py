@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from ledger.consent.reasons import Reason
@@ -14,27 +12,22 @@ from ledger.governance.epoch import Policy
 from ledger.governance.members import link_id
 from ledger.kinds import DAY
 from node.adapters import enedis_csv, household, senml
-from node.flows import wire
 from node.flows.sending import NO_READINGS
 from node.readings import Series
-from node.vaults.receipts import HOLDER, RECIPIENT
-from node.vaults.transfers import DONE, OPEN, STOPPED, Incoming, Tally, chained
-from tests.node.flows.world import DAILY, LOAD_CURVE, NOW, Side, World, terms
+from node.vaults.transfers import DONE, OPEN, STOPPED, Incoming
+from tests.node.flows.test_accounts import accounts
+from tests.node.flows.world import DAILY, LOAD_CURVE, LONG, SHORT, Side, World, terms
 from tests.shared import shared
-
-LONG = household.load_curve(1, NOW - 900 * DAY, 800, gaps=5)  # 38 400 records: ten packs
-SHORT = household.load_curve(1, NOW - 100 * DAY, 10, gaps=3)
 
 
 def received(side: Side, transfer: bytes) -> list[Series]:
     """Return what a side holds of a transfer."""
-    packs = side.look(lambda turn: list(side.flows.incoming.packs(turn.vault, transfer)))
-    return [series for pack in packs for series in senml.decode_cbor(pack)]
+    return [series for pack in side.packs(transfer) for series in senml.decode_cbor(pack)]
 
 
 def incoming(side: Side, transfer: bytes) -> Incoming:
     """Return where a transfer stands at its recipient."""
-    row = side.look(lambda turn: side.flows.incoming.get(turn.vault, transfer))
+    row = side.received(transfer)
     assert row is not None
     return row
 
@@ -84,11 +77,11 @@ def test_what_was_not_granted_is_refused_with_its_reason(what: dict[str, object]
         assert (row.state, row.reason, row.tally.count) == (STOPPED, reason.value, 0)
         pushed, decision = world.send(**what, **named)
         assert (pushed, decision.reason) == (b"", reason)
-    told = world.holder.look(lambda turn: world.holder.flows.receipts.refusals(turn.vault))
+    told = world.holder.refusals()
     assert {refusal.code for refusal in told} == {reason.value}
     assert len(told) == 4
     assert all(refusal.here and refusal.outgoing for refusal in told)
-    (there, _) = world.recipient.look(lambda turn: world.recipient.flows.receipts.refusals(turn.vault))
+    (there, _) = world.recipient.refusals()
     assert (there.code, there.here, there.outgoing) == (reason.value, False, False)
 
 
@@ -140,7 +133,7 @@ def test_a_consent_without_readings_says_so() -> None:
 def step_until(world: World, transfer: bytes, packs: int) -> None:
     """Deliver messages until the recipient holds so many packs."""
     for _ in range(10_000):
-        row = world.recipient.look(lambda turn: world.recipient.flows.incoming.get(turn.vault, transfer))
+        row = world.recipient.received(transfer)
         if row is not None and row.tally.packs >= packs:
             return
         world.step(world.waiting()[0])
@@ -190,15 +183,6 @@ def test_a_withdrawal_known_at_the_recipient_alone_stops_it_there() -> None:
     assert (receipt.tally, receipt.reason) == (before, "WITHDRAWN")
 
 
-def accounts(world: World, transfer: bytes):  # type: ignore[no-untyped-def] # noqa: ANN201
-    """Return the receipt and the acknowledgement of a transfer."""
-    receipt = world.holder.look(lambda turn: world.holder.flows.receipts.get(turn.vault, HOLDER, transfer))
-    ack = world.recipient.look(lambda turn: world.recipient.flows.receipts.get(turn.vault, RECIPIENT, transfer))
-    assert receipt is not None
-    assert ack is not None
-    return receipt, ack
-
-
 def test_a_transfer_waits_for_a_recipient_that_is_away() -> None:
     world = World()
     world.import_series(SHORT)
@@ -207,7 +191,7 @@ def test_a_transfer_waits_for_a_recipient_that_is_away() -> None:
     transfer, decision = world.send(grant=grant.id)
     assert decision.allowed
     world.pump()
-    assert world.recipient.look(lambda turn: world.recipient.flows.incoming.get(turn.vault, transfer)) is None
+    assert world.recipient.received(transfer) is None
     world.restart(world.holder)
     world.come_back(world.recipient)
     world.pump()
@@ -221,11 +205,11 @@ def test_a_transfer_that_waited_is_judged_again_when_it_goes() -> None:
     world.leave(world.recipient)
     transfer, _ = world.send(grant=grant.id)
     world.withdraw(grant)
-    assert world.holder.look(lambda turn: world.holder.flows.outgoing.get(turn.vault, transfer)) is None
+    assert world.holder.sent(transfer) is None
     world.come_back(world.recipient)
     world.pump()
-    assert world.recipient.look(lambda turn: world.recipient.flows.incoming.get(turn.vault, transfer)) is None
-    refusals = world.holder.look(lambda turn: world.holder.flows.receipts.refusals(turn.vault))
+    assert world.recipient.received(transfer) is None
+    refusals = world.holder.refusals()
     assert [refusal.code for refusal in refusals] == ["WITHDRAWN"]
 
 
@@ -249,7 +233,7 @@ def test_a_node_cut_off_stops_sending_and_goes_on_when_it_hears_of_the_mesh() ->
 def state_of(world: World, transfer: bytes) -> tuple[str, str]:
     """Return how a transfer stands at the holder."""
     world.holder.act(lambda turn: world.holder.flows.sending.go_on(turn, transfer))
-    row = world.holder.look(lambda turn: world.holder.flows.outgoing.get(turn.vault, transfer))
+    row = world.holder.sent(transfer)
     assert row is not None
     assert row.state in OPEN
     return row.state, row.reason
@@ -284,122 +268,6 @@ def test_a_severed_link_stops_a_transfer() -> None:
     assert incoming(world.recipient, transfer).tally.packs < 10
 
 
-def test_what_a_holder_sends_without_consent_is_refused() -> None:
-    """The holder misbehaves: it sends packs past its own gate, under a consent for something else."""
-    world = World()
-    other = household.load_curve(2, SHORT.starts[0], 10)
-    daily = household.daily_totals(1, SHORT.starts[0], 10)
-    window = (SHORT.starts[0], SHORT.starts[100])
-    grant, _ = world.grant(terms(SHORT, data_period=(window,)))
-    fine = replace(SHORT, key=replace(SHORT.key, granularity="PT10M"))
-    later = SHORT.window(SHORT.starts[99], SHORT.stop)
-    for number, series, reason in [
-        (1, other, "OTHER_POINT"),
-        (2, daily, "OTHER_KIND"),
-        (3, fine, "OTHER_GRANULARITY"),
-        (4, later, "OTHER_PERIOD"),
-    ]:
-        transfer = bytes([number]) * 16
-        chunk = wire.Chunk(transfer, 0, grant.id, senml.encode_cbor(series))
-        world.holder.act(lambda turn, chunk=chunk: turn.send(world.recipient.device.kid, wire.encode(chunk)))
-        world.pump()
-        assert world.recipient.look(lambda turn, t=transfer: list(world.recipient.flows.incoming.packs(turn.vault, t))) == []
-        refusals = world.recipient.look(lambda turn: world.recipient.flows.receipts.refusals(turn.vault))
-        assert (refusals[0].code, refusals[0].here, refusals[0].outgoing) == (reason, True, False)
-    assert len(refusals) == 4
-
-
-def test_a_third_member_can_neither_send_nor_fetch_under_a_consent_of_others() -> None:
-    world = World(3)
-    world.import_series(SHORT)
-    grant, _ = world.grant(terms(SHORT))
-    third = world.sides[2]
-    ask = wire.Ask(b"x" * 16, world.wanted(grant=grant.id))
-    third.act(lambda turn: turn.send(world.holder.device.kid, wire.encode(ask)))
-    chunk = wire.Chunk(b"y" * 16, 0, grant.id, senml.encode_cbor(SHORT))
-    third.act(lambda turn: turn.send(world.recipient.device.kid, wire.encode(chunk)))
-    world.pump()
-    refusals = world.holder.look(lambda turn: world.holder.flows.receipts.refusals(turn.vault))
-    assert [refusal.code for refusal in refusals] == ["OTHER_RECIPIENT"]
-    assert world.recipient.look(lambda turn: world.recipient.flows.incoming.get(turn.vault, b"y" * 16)) is None
-
-
-def test_a_false_acknowledgement_ends_the_transfer() -> None:
-    world = World()
-    world.import_series(LONG)
-    grant, _ = world.grant(terms(LONG))
-    transfer, _ = world.send(grant=grant.id)
-    lie = wire.Got(transfer, 3, bytes(32), final=False)
-    world.recipient.act(lambda turn: turn.send(world.holder.device.kid, wire.encode(lie)))
-    way = (world.recipient.device.kid, world.holder.device.kid)
-    world.step(way, len(world.queues[way]) - 1)
-    receipt = world.holder.look(lambda turn: world.holder.flows.receipts.get(turn.vault, HOLDER, transfer))
-    assert receipt is not None
-    assert (receipt.reason, receipt.tally.packs) == ("BAD_ACK", 0)
-
-
-def test_both_ends_keep_the_same_account_and_state_it_on_the_ledger() -> None:
-    world = World()
-    world.import_series(LONG)
-    grant, _ = world.grant(terms(LONG))
-    transfer, _ = world.send(grant=grant.id)
-    world.pump()
-    receipt, ack = accounts(world, transfer)
-    assert receipt.tally == ack.tally == incoming(world.recipient, transfer).tally
-    assert receipt.tally.count == len(LONG)
-    assert receipt.tally.window == (LONG.starts[0], LONG.stop)
-    tally = Tally.begin(transfer).chain
-    for pack in world.recipient.look(lambda turn: list(world.recipient.flows.incoming.packs(turn.vault, transfer))):
-        tally = chained(tally, pack)
-    assert tally == receipt.tally.chain
-    assert receipt.grant == ack.grant == grant.id
-    assert receipt.salt != ack.salt
-    for side, role, kind in ((world.holder, HOLDER, "transfer.receipt"), (world.recipient, RECIPIENT, "transfer.ack")):
-        assert side.act(side.flows.accounts.state) == 1
-        assert side.act(side.flows.accounts.state) == 0
-        held = side.look(lambda turn, side=side, role=role: side.flows.receipts.get(turn.vault, role, transfer))
-        assert held is not None
-        assert held.stated is not None
-        entry = side.look(lambda turn, side=side, held=held: side.core.replica.entry(turn.rows, held.stated))
-        assert entry is not None
-        assert entry.kind == kind
-        rows = entry.payload["receipts" if role == HOLDER else "acks"]
-        assert rows[0][0] == transfer
-        assert held.digest() in rows[0]
-    world.pump()
-
-
-def test_receipts_are_stated_once_a_day_at_a_moment_of_the_nodes_own() -> None:
-    world = World()
-    world.import_series(SHORT)
-    grant, _ = world.grant(terms(SHORT))
-    transfer, _ = world.send(grant=grant.id)
-    world.pump()
-    due = world.holder.timers["data:receipts"]
-    assert world.now * 1_000 < due <= (world.now + 2 * DAY) * 1_000
-    assert due != world.recipient.timers["data:receipts"]
-    world.pass_time(2 * DAY)
-    receipt, ack = accounts(world, transfer)
-    assert receipt.stated is not None
-    assert ack.stated is not None
-
-
-def test_a_receipt_rests_on_the_newest_attested_tick() -> None:
-    world = World()
-    world.import_series(SHORT)
-    grant, _ = world.grant(terms(SHORT))
-    world.now = world.now // 300 * 300 + 400
-    for side in world.sides:
-        side.act(lambda turn: turn.heartbeat())
-    world.pump()
-    tick = world.holder.act(lambda turn: turn.attest(world.now // 300 * 300))
-    assert tick is not None
-    transfer, _ = world.send(grant=grant.id)
-    world.pump()
-    receipt, _ = accounts(world, transfer)
-    assert receipt.frontier == tick.frontier
-
-
 def test_many_transfers_wait_for_their_turn_and_all_arrive() -> None:
     world = World()
     world.import_series(SHORT)
@@ -428,13 +296,13 @@ def test_the_end_of_a_consent_is_acknowledged_by_both() -> None:
     grant, _ = world.grant(terms(SHORT))
     both = tuple(sorted([world.holder.party, world.recipient.party]))
     for side in world.sides:
-        status = side.look(lambda turn, side=side: side.core.replica.consent(turn.rows, grant.id))
+        status = side.status(grant.id)
         assert status is not None
         assert (status.state, status.acknowledged) == (State.GRANTED, both)
     world.withdraw(grant)
     world.pump()
     for side in world.sides:
-        status = side.look(lambda turn, side=side: side.core.replica.consent(turn.rows, grant.id))
+        status = side.status(grant.id)
         assert status is not None
         assert (status.state, status.acknowledged) == (State.WITHDRAWN, both)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from gossip import events as gossip
@@ -21,6 +22,7 @@ from gossip.messages import DATA
 from ledger.consent.gate import Decision
 from ledger.consent.record import Actor, DataKind, Rights, Stages, Terms
 from ledger.consent.slip import Slip
+from ledger.consent.status import Status
 from ledger.entry import Entry
 from ledger.errors import MailleError
 from ledger.governance.epoch import Policy, make_genesis
@@ -28,12 +30,15 @@ from ledger.governance.members import Party, link_id
 from ledger.keys import SigningKey
 from ledger.kinds import DAY
 from ledger.replica import Replica
+from node.adapters import household
 from node.core import Core, Noted, Turn
+from node.flows import wire
 from node.flows.consenting import Offer, notice_of
 from node.flows.family import Flows
 from node.mesh import certify
 from node.readings import Series
-from node.vaults.transfers import Wanted
+from node.vaults.receipts import HOLDER, Receipt, Refusal
+from node.vaults.transfers import Incoming, Outgoing, Wanted
 from storage.memory import MemoryStore
 from storage.store import Store
 from storage.vault import VAULT_TABLES, Vault
@@ -42,6 +47,8 @@ NOW = 1_760_000_000
 LOAD_CURVE = DataKind("electricity", "consumption", "load_curve")
 DAILY = DataKind("electricity", "consumption", "daily")
 T = TypeVar("T")
+LONG = household.load_curve(1, NOW - 900 * DAY, 800, gaps=5)  # 38 400 records: ten packs
+SHORT = household.load_curve(1, NOW - 100 * DAY, 10, gaps=3)
 
 
 class Side:
@@ -111,6 +118,42 @@ class Side:
         with self.ledger.read() as rows, self.vault.read() as vault:
             return act(self.core.take(rows, vault, self.world.now * 1_000))  # type: ignore[arg-type]
 
+    def say(self, peer: Side, message: wire.Message) -> None:
+        """Send a message, whatever it is."""
+        self.act(lambda turn: turn.send(peer.device.kid, wire.encode(message)))
+
+    def account(self, role: bytes, transfer: bytes) -> Receipt | None:
+        """Return this side's account of a transfer."""
+        return self.look(lambda turn: self.flows.receipts.get(turn.vault, role, transfer))
+
+    def transfers(self) -> list[bytes]:
+        """Return the transfers that this side has ever begun to send."""
+        return self.look(lambda turn: [one.transfer for one in self.flows.receipts.listing(turn.vault, HOLDER)])
+
+    def refusals(self) -> list[Refusal]:
+        """Return what this side knows to have been refused, the newest first."""
+        return self.look(lambda turn: self.flows.receipts.refusals(turn.vault))
+
+    def sent(self, transfer: bytes) -> Outgoing | None:
+        """Return a transfer that this side is sending."""
+        return self.look(lambda turn: self.flows.outgoing.get(turn.vault, transfer))
+
+    def received(self, transfer: bytes) -> Incoming | None:
+        """Return a transfer that this side asked for or receives."""
+        return self.look(lambda turn: self.flows.incoming.get(turn.vault, transfer))
+
+    def packs(self, transfer: bytes) -> list[bytes]:
+        """Return the packs this side has received of a transfer."""
+        return self.look(lambda turn: list(self.flows.incoming.packs(turn.vault, transfer)))
+
+    def status(self, grant: bytes) -> Status | None:
+        """Return what this side's ledger says of a grant."""
+        return self.look(lambda turn: self.core.replica.consent(turn.rows, grant))
+
+    def entry(self, entry_id: bytes) -> Entry | None:
+        """Return an entry that this side holds."""
+        return self.look(lambda turn: self.core.replica.entry(turn.rows, entry_id))
+
     def codes(self) -> list[str]:
         """Return the codes of what was noted."""
         return [note.code for note in self.notes]
@@ -131,7 +174,7 @@ class World:
         )
         self.sides = [Side(self, n, genesis, root, device) for n, (root, device) in enumerate(pairs, 1)]
         for side in self.sides:
-            side.act(lambda turn, side=side: _found(turn, side))
+            side.act(partial(_found, side))
         for one in self.sides:
             one.act(lambda turn: turn.start())
             self.connect(one)
@@ -139,7 +182,7 @@ class World:
         for one in self.sides:
             for other in self.sides:
                 if one is not other:
-                    one.act(lambda turn, one=one, other=other: _link(turn, one.party, other.party))
+                    one.act(partial(_link, one.party, other.party))
         self.pump()
         self.pass_time(1)
 
@@ -257,8 +300,12 @@ class World:
 
     def import_series(self, *series: Series) -> None:
         """Have the holder keep readings."""
-        for one in series:
-            self.holder.act(lambda turn, one=one: self.holder.flows.series.add(turn.vault, one))
+
+        def act(turn: Turn) -> None:
+            for one in series:
+                self.holder.flows.series.add(turn.vault, one)
+
+        self.holder.act(act)
 
     def grant(self, terms: Terms, *, at: Side | None = None, pump: bool = True) -> tuple[Entry, Slip]:
         """Grant from a wallet kept at a side (the holder's unless told)."""
@@ -327,7 +374,7 @@ def _key(source: random.Random) -> SigningKey:
     return SigningKey.from_seed(source.randbytes(32))
 
 
-def _found(turn: Turn, side: Side) -> None:
+def _found(side: Side, turn: Turn) -> None:
     if side.number == 1:
         turn.register(side.genesis.entry)
     replica = turn.core.replica
@@ -335,6 +382,6 @@ def _found(turn: Turn, side: Side) -> None:
     turn.state("genesis.accept", ("member", side.root.kid), {})
 
 
-def _link(turn: Turn, own: Party, other: Party) -> None:
+def _link(own: Party, other: Party, turn: Turn) -> None:
     word = "link.offer"
     turn.state(word, ("link", link_id(own, other)), {"from": list(own), "to": list(other)})

@@ -1,0 +1,378 @@
+"""Operations on consents: ask, give, refuse, look, withdraw, revoke.
+
+How it works
+    A consent is given from a wallet kept here (`wallet create`), by options or by a file of terms (TOML or JSON, the
+    fields of node/flows/offers.py; options win). What the person reads is printed first, in plain words; with
+    --preview nothing else happens. Together with the consent comes its withdrawal slip, which works at any member
+    and without the wallet. Holder and recipient get the content sealed, and acknowledge by themselves.
+
+What it does not do
+    It changes no consent: another one is given instead. A reason for a refusal may be given and is never asked for.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta
+
+from ledger.errors import LocalError
+from node.exits import usage
+from node.naming import find_entry, find_member, member_name, moment
+from node.operation import Args, Result, operation, said
+from node.ops.consent_terms import MEMBER, Terms, names_of, offer_of
+from node.ops.mesh import WHICH
+
+if TYPE_CHECKING:
+    from ledger.entry import Entry
+    from node.core import Turn
+    from node.daemon import Node
+    from node.flows.family import Flows
+    from node.vaults.consents import ConsentRow
+
+CONSENT = "The consent's id, or the beginning of it."
+Text = Annotated[str, Meta(max_length=500)]
+
+
+class GrantArgs(Terms, frozen=True):
+    """Who consents, and to what."""
+
+    wallet: Annotated[str, said("The wallet kept here that consents.")] = ""
+    request: Annotated[str, said("The request that is answered: its id, or the beginning of it.")] = ""
+    preview: Annotated[bool, said("Print what would be consented to, and do nothing.")] = False
+    lang: Annotated[Literal["en", "fr"], said("The language of what is printed.")] = "en"
+
+
+class RequestArgs(Terms, frozen=True):
+    """What is asked for, and of whom."""
+
+    to: Annotated[str, said(f"The member that keeps the person's wallet: {MEMBER}. Default: the holder.")] = ""
+    open_days: Annotated[int, said("For how many days the request is open.")] = 30
+
+
+class ConsentArgs(Args, frozen=True):
+    """Which consent."""
+
+    id: Annotated[str, said(CONSENT, positional=True)]
+    mesh: Annotated[str, said(WHICH)] = ""
+    lang: Annotated[Literal["en", "fr"], said("The language of what is printed.")] = "en"
+
+
+class RefuseArgs(Args, frozen=True):
+    """Which request is refused, and by whom."""
+
+    id: Annotated[str, said("The request's id, or the beginning of it.", positional=True)]
+    wallet: Annotated[str, said("The wallet kept here that refuses.")]
+    reason: Annotated[Text, said("A reason, if she wants to give one; all will read it.")] = ""
+    mesh: Annotated[str, said(WHICH)] = ""
+
+
+class WithdrawArgs(Args, frozen=True):
+    """Which consent, and by what right."""
+
+    id: Annotated[str, said(f"{CONSENT} Not needed with a slip.", positional=True)] = ""
+    slip: Annotated[str, said("The code of the withdrawal slip, as printed; dashes and spaces do not matter.")] = ""
+    mesh: Annotated[str, said(WHICH)] = ""
+
+
+class RevokeArgs(Args, frozen=True):
+    """Which consent, and why."""
+
+    id: Annotated[str, said(CONSENT, positional=True)]
+    why: Annotated[str, said("subject_request, purpose_ended, contract_ended, moved_out, source_refused, error, …")]
+    reason: Annotated[Text, said("A word on it; all will read it.")] = ""
+    mesh: Annotated[str, said(WHICH)] = ""
+
+
+class ListArgs(Args, frozen=True):
+    """Which consents."""
+
+    mesh: Annotated[str, said(WHICH)] = ""
+    wallet: Annotated[str, said("Those of one wallet alone.")] = ""
+    requests: Annotated[bool, said("Requests in place of consents.")] = False
+
+
+class Granted(Result, frozen=True):
+    """A consent that was given, or would be."""
+
+    id: Annotated[str, said("The consent's id; empty in a preview.")]
+    words: Annotated[tuple[str, ...], said("What she consents to, sentence by sentence.")]
+    slip: Annotated[str, said("The code with which she withdraws; keep it on paper.")]
+    slip_lines: Annotated[tuple[str, ...], said("The withdrawal slip, to print.")]
+    valid_until: Annotated[datetime, said("When it ends by itself.")]
+    custody: Annotated[str, said("Who holds the keys of the wallet.")]
+
+
+class Requested(Result, frozen=True):
+    """A request that was made."""
+
+    id: Annotated[str, said("The request's id.")]
+    words: Annotated[tuple[str, ...], said("What is asked for, sentence by sentence.")]
+    expires: Annotated[datetime, said("Until when it is open.")]
+
+
+class Stated(Result, frozen=True):
+    """What was said about a consent."""
+
+    id: Annotated[str, said("The consent, or the request.")]
+    entry: Annotated[str, said("Id of the entry that says so.")]
+    state: Annotated[str, said("How it stands now.")]
+    reaches: Annotated[int, said("How many other members have been asked to register it too.")] = 0
+
+
+class ConsentLine(Result, frozen=True):
+    """A consent, or a request."""
+
+    id: Annotated[str, said("Its id.")]
+    state: Annotated[str, said("pending, active, expired, withdrawn, revoked, incomplete, answered or unregistered.")]
+    holder: Annotated[str, said("Who holds the data.")]
+    recipient: Annotated[str, said("Who receives them.")]
+    purpose: Annotated[str, said("What for.")]
+    kind: Annotated[str, said("Which kind of data.")]
+    granularity: Annotated[str, said("The finest step.")]
+    points: Annotated[int, said("How many points of measurement.")]
+    granted: Annotated[datetime, said("When it was given, to the hour, or asked for.")]
+    valid_until: Annotated[datetime, said("When it ends by itself.")]
+    acknowledged_by: Annotated[tuple[str, ...], said("Who has acknowledged the newest decision on it.")]
+    unacknowledged_by: Annotated[tuple[str, ...], said("Who has not.")]
+    wallet: Annotated[str, said("The wallet kept here that it is from.")]
+
+
+class ConsentLines(Result, frozen=True):
+    """Consents, or requests."""
+
+    consents: Annotated[tuple[ConsentLine, ...], said("Each one whose content is known here.")]
+
+
+class ConsentShown(Result, frozen=True):
+    """A consent with all its words."""
+
+    line: Annotated[ConsentLine, said("How it stands.")]
+    words: Annotated[tuple[str, ...], said("What it says, sentence by sentence.")]
+    decided_by: Annotated[tuple[str, ...], said("Ids of the entries that made it so.")]
+
+
+@operation("consent", "request", permission="operate")
+async def consent_request(node: Node, args: RequestArgs) -> Requested:
+    """Ask a person for a consent, as the holder or the recipient of her data."""
+    from node.flows.consenting import notice_of, words_of
+
+    mesh = node.mesh(args.mesh)
+    flows = mesh.flows
+
+    def act(turn: Turn) -> Requested:
+        offer = offer_of(turn, args, None)
+        names = names_of(turn, offer)
+        to = find_member(turn.core.replica.members, args.to, "to").party if args.to else offer.holder
+        entry = flows.acts.request(turn, offer, notice_of(offer, names, turn.now), days=args.open_days, to=to)
+        flows.retry_later(turn)
+        return Requested(entry.id.hex(), tuple(words_of(offer, names)), moment(entry.payload["expires"]))
+
+    return await mesh.engine.act(act)
+
+
+def _granted(made: Granted) -> str:
+    return "\n".join([*made.words, "", *made.slip_lines, *([f"consent {made.id}"] if made.id else [])])
+
+
+@operation("consent", "grant", permission="operate", render=_granted)
+async def consent_grant(node: Node, args: GrantArgs) -> Granted:
+    """Give a consent from a wallet kept here. What it says is printed, and its withdrawal slip.
+
+    With --request a pending request is answered; else say what is consented to by options, or by --terms FILE.
+    """
+    from ledger.consent.grant import Notice, day_before
+    from node.flows.consenting import Offer, notice_of, words_of
+    from node.vaults.wallets import CUSTODY
+
+    mesh = node.mesh(args.mesh)
+    flows = mesh.flows
+    if not args.wallet and not args.preview:
+        raise usage("Say whose consent it is with --wallet; `maille wallet list` shows them.", "wallet")
+
+    def act(turn: Turn) -> Granted:
+        request, base = None, None
+        if args.request:
+            request = flows.acts.open_request(turn, find_entry(turn.rows, args.request, "request"))
+            payload = request.entry.payload
+            parties = ((payload["holder"][0], payload["holder"][1]), (payload["recipient"][0], payload["recipient"][1]))
+            base = Offer(*parties, request.terms, payload["valid_until"], Notice.read(payload["notice"]))
+        offer = offer_of(turn, args, base)
+        names = names_of(turn, offer)
+        words = tuple(words_of(offer, names, args.lang))
+        until = moment(day_before(offer.valid_until))
+        if args.preview:
+            return Granted("", words, "", (), until, CUSTODY)
+        grant, slip = flows.acts.grant(turn, args.wallet, offer, notice_of(offer, names, turn.now), request)
+        flows.retry_later(turn)
+        return Granted(grant.id.hex(), words, slip.code(), tuple(slip.lines(args.lang)), until, CUSTODY)
+
+    return await (mesh.engine.read(act) if args.preview else mesh.engine.act(act))
+
+
+@operation("consent", "refuse", permission="operate")
+async def consent_refuse(node: Node, args: RefuseArgs) -> Stated:
+    """Refuse a request, from a wallet kept here."""
+
+    mesh = node.mesh(args.mesh)
+    flows = mesh.flows
+
+    def act(turn: Turn) -> Stated:
+        request = flows.acts.open_request(turn, find_entry(turn.rows, args.id))
+        entry = flows.acts.refuse(turn, args.wallet, request, args.reason or None)
+        return Stated(request.entry.id.hex(), entry.id.hex(), "answered", len(turn.core.member_peers[:2]))
+
+    return await mesh.engine.act(act)
+
+
+# Ending
+
+
+@operation("consent", "withdraw", permission="operate", confirm="Withdraw this consent? That cannot be undone.")
+async def consent_withdraw(node: Node, args: WithdrawArgs) -> Stated:
+    """Withdraw a consent: from the wallet kept here that gave it, or at any member with the withdrawal slip."""
+    from ledger.consent.slip import parse_slip
+
+    mesh = node.mesh(args.mesh)
+    flows = mesh.flows
+    if bool(args.id) == bool(args.slip):
+        raise usage("Name the consent by its id, or give its slip's code with --slip.", "id")
+
+    def act(turn: Turn) -> Stated:
+        if args.slip:
+            slip = parse_slip(args.slip)
+            grant = flows.acts.find_by_slip(turn, slip)
+            entry = flows.acts.withdraw(turn, grant, slip)
+        else:
+            grant = _grant(turn, args.id)
+            entry = flows.acts.withdraw(turn, grant, flows.acts.wallet_of(turn, grant.id))
+        return Stated(grant.id.hex(), entry.id.hex(), "withdrawn", len(turn.core.member_peers[:2]))
+
+    return await mesh.engine.act(act)
+
+
+@operation("consent", "revoke", permission="operate", confirm="Revoke this consent? That cannot be undone.")
+async def consent_revoke(node: Node, args: RevokeArgs) -> Stated:
+    """Revoke a consent as its holder or recipient; the person withdraws instead."""
+
+    mesh = node.mesh(args.mesh)
+    flows = mesh.flows
+
+    def act(turn: Turn) -> Stated:
+        grant = _grant(turn, args.id)
+        entry = flows.acts.revoke(turn, grant, args.why, args.reason)
+        return Stated(grant.id.hex(), entry.id.hex(), "revoked")
+
+    return await mesh.engine.act(act)
+
+
+def _grant(turn: Turn, text: str) -> Entry:
+    grant = turn.core.replica.grant(turn.rows, find_entry(turn.rows, text))
+    if grant is None:
+        raise LocalError("NOT_FOUND", "this entry is no consent; `maille consent list` shows them", field="id")
+    return grant
+
+
+# Looking
+
+
+@operation("consent", "list", permission="read")
+async def consent_list(node: Node, args: ListArgs) -> ConsentLines:
+    """List the consents whose content is known here, or with --requests the requests."""
+    from node.vaults.consents import GRANT, REQUEST
+
+    mesh = node.mesh(args.mesh)
+    flows = mesh.flows
+
+    def look(turn: Turn) -> ConsentLines:
+        rows = flows.consents.listing(turn.vault, REQUEST if args.requests else GRANT)
+        lines = [_line(turn, row) for row in rows if not args.wallet or row.wallet == args.wallet]
+        found = sorted((line for line in lines if line is not None), key=lambda line: (line.granted, line.id))
+        return ConsentLines(tuple(found))
+
+    return await mesh.engine.read(look)
+
+
+@operation("consent", "show", permission="read")
+async def consent_show(node: Node, args: ConsentArgs) -> ConsentShown:
+    """Show a consent or a request: how it stands, and all that it says."""
+
+    mesh = node.mesh(args.mesh)
+    flows = mesh.flows
+
+    def look(turn: Turn) -> ConsentShown:
+        return _shown(turn, flows, find_entry(turn.rows, args.id), args.lang)
+
+    return await mesh.engine.read(look)
+
+
+def _shown(turn: Turn, flows: Flows, entry_id: bytes, lang: str) -> ConsentShown:
+    from ledger.consent.words import Parties, in_words
+
+    row = flows.consents.get(turn.vault, entry_id)
+    line = _line(turn, row) if row is not None else None
+    if row is None or line is None:
+        raise LocalError("NOT_FOUND", "the content of this consent is not known here, or was erased", field="id")
+    status = turn.core.replica.consent(turn.rows, entry_id)
+    decided = tuple(one.hex() for one in status.decided_by) if status is not None else ()
+    parties = Parties(line.holder, line.recipient, int(line.valid_until.timestamp()))
+    return ConsentShown(line, tuple(in_words(row.disclosures.terms(), parties, lang)), decided)
+
+
+def _line(turn: Turn, row: ConsentRow) -> ConsentLine | None:
+    from node.flows.disclosing import parties_of
+    from node.vaults.consents import REQUEST
+
+    replica = turn.core.replica
+    members = replica.members
+    entry = replica.entry(turn.rows, row.entry_id)
+    if entry is None:
+        return None
+    terms = row.disclosures.terms()
+    holder, recipient = parties_of(entry)
+    status = replica.consent(turn.rows, row.entry_id) if row.kind != REQUEST else None
+    said_by = status.acknowledged if status is not None else ()
+    parties = [party for party in (holder, recipient) if party is not None]
+    missing = [party for party in dict.fromkeys(parties) if party not in said_by] if row.kind != REQUEST else []
+    return ConsentLine(
+        row.entry_id.hex(),
+        _state(turn, entry, row),
+        member_name(members, holder),
+        member_name(members, recipient) if recipient is not None else "a class of recipients",
+        terms.purpose,
+        "/".join(terms.pii_type) if terms.pii_type is not None else "",
+        terms.granularity or "",
+        len(terms.points),
+        moment(entry.iat),
+        moment(entry.payload["valid_until"]),
+        tuple(member_name(members, party) for party in said_by),
+        tuple(member_name(members, party) for party in missing),
+        row.wallet,
+    )
+
+
+def _state(turn: Turn, entry: Entry, row: ConsentRow) -> str:
+    from ledger.consent.status import State
+    from node.vaults.consents import REQUEST
+
+    if row.kind == REQUEST:
+        return _request_state(turn, entry)
+    status = turn.core.replica.consent(turn.rows, entry.id)
+    if status is None:
+        return "unregistered"
+    if status.state is not State.GRANTED:
+        return status.state.name.lower()
+    return "active" if turn.now < status.valid_until else "expired"
+
+
+def _request_state(turn: Turn, request: Entry) -> str:
+    from ledger.index import facts_of
+
+    replica = turn.core.replica
+    feeds = [replica.feed_of(number) for number in range(len(replica.feeds))]
+    if any(fact.row.kind == "consent.refuse" for fact in facts_of(turn.rows, request.id, feeds, replica.size)):
+        return "refused"
+    if turn.now > request.payload["expires"]:
+        return "expired"
+    return "pending"

@@ -1,0 +1,106 @@
+"""What is to be consented to, as the arguments of `consent grant` and `consent request`.
+
+How it works
+    A file of terms gives the fields (node/flows/offers.py), options win over it, defaults fill the rest. A request
+    that is answered gives everything; only the duration may then be shortened.
+
+What it does not do
+    It judges nothing: what is missing or wrong is refused, by name, where the terms are made.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from msgspec import Meta
+
+from ledger.kinds import DAY
+from node.exits import usage
+from node.naming import find_member, member_name
+from node.operation import Args, said
+from node.ops.mesh import WHICH
+
+if TYPE_CHECKING:
+    from ledger.governance.members import Party
+    from node.core import Turn
+    from node.flows.consenting import Offer
+
+DAYS: Final = 365
+"""How long a consent lasts unless it says otherwise."""
+MEMBER = "its name, did:key, or the beginning of its id"
+Kind = Literal["", "load_curve", "daily", "index", "max_power", "contract", "technical"]
+
+
+class Terms(Args, frozen=True):
+    """What is to be consented to. Left out, a field is that of --terms, else of --request, else its default."""
+
+    holder: Annotated[str, said(f"Who holds the data: {MEMBER}. Default: this node.")] = ""
+    recipient: Annotated[str, said(f"Who receives them: {MEMBER}.")] = ""
+    point: Annotated[tuple[str, ...], said("A point of measurement: prm:14 digits, pce:14 digits, water:…")] = ()
+    kind: Annotated[Kind, said("The kind of data.")] = ""
+    energy: Annotated[Literal["electricity", "gas", "water", "heat"], said("The energy.")] = "electricity"
+    direction: Annotated[Literal["consumption", "production"], said("The direction.")] = "consumption"
+    granularity: Annotated[str, said("The finest step: PT30M, P1D, … Default: PT30M for curves, else P1D.")] = ""
+    purpose: Annotated[str, said("What for, in words that the person understands.")] = ""
+    contact: Annotated[str, said("Where the person uses her rights: an address or a telephone number.")] = ""
+    data_from: Annotated[datetime | None, said("Data from this day on. Default: three years back.")] = None
+    data_until: Annotated[datetime | None, said("Data until this day. Default: the end of the consent.")] = None
+    days: Annotated[Annotated[int, Meta(ge=1, le=3_653)] | None, said("How long it lasts. Default: 365.")] = None
+    terms: Annotated[bytes | None, said("A file of terms, TOML or JSON; the options win over it.", content=True)] = None
+    mesh: Annotated[str, said(WHICH)] = ""
+
+
+def offer_of(turn: Turn, args: Terms, base: Offer | None) -> Offer:
+    """Return what the arguments say: a file's fields, options over them, on the ground of a request."""
+    from ledger.consent.record import Actor
+    from node.flows.consenting import Offer
+    from node.flows.offers import read_file, terms_of
+
+    members, own = turn.core.replica.members, turn.core.party
+    values = read_file(args.terms) if args.terms is not None else {}
+    holder: Party = base.holder if base is not None else own
+    if args.holder:
+        holder = find_member(members, args.holder, "holder").party
+    recipient: Party = base.recipient if base is not None else own
+    if args.recipient:
+        recipient = find_member(members, args.recipient, "recipient").party
+    if base is None and holder == recipient:
+        raise usage("Say who receives the data with --recipient (or who holds them with --holder).", "recipient")
+    until = base.valid_until if base is not None else turn.now + DAYS * DAY
+    if args.days is not None:
+        until = turn.now + args.days * DAY
+    if base is not None:
+        if values or args.purpose or args.point or args.kind:
+            raise usage("A request is answered as it stands; narrow it by --days alone, or grant without --request.")
+        return Offer(holder, recipient, base.terms, until, base.notice)
+    values |= _options(args, until, turn.now)
+    actor = Actor(member_name(members, recipient), "recipient", "", recipient)
+    return Offer(holder, recipient, terms_of(values, actor, now=turn.now, valid_until=until), until)
+
+
+def _options(args: Terms, until: int, now: int) -> dict[str, Any]:
+    from node.flows.offers import PAST_DAYS
+
+    found: dict[str, Any] = {}
+    if args.point:
+        found["points"] = list(args.point)
+    if args.kind:
+        found["pii_type"] = f"{args.energy}/{args.direction}/{args.kind}"
+    for name in ("granularity", "purpose", "contact"):
+        if getattr(args, name):
+            found[name] = getattr(args, name)
+    if args.data_from is not None or args.data_until is not None:
+        start = _unix(args.data_from) if args.data_from is not None else now - PAST_DAYS * DAY
+        found["data_period"] = [[start, _unix(args.data_until) if args.data_until is not None else until]]
+    return found
+
+
+def _unix(at: datetime) -> int:
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
+
+
+def names_of(turn: Turn, offer: Offer) -> tuple[str, str]:
+    """Return the names of holder and recipient, as people read them."""
+    members = turn.core.replica.members
+    return member_name(members, offer.holder), member_name(members, offer.recipient)

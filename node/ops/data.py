@@ -1,0 +1,402 @@
+"""Operations on data that move: send, request, and the accounts of what passed and what was refused.
+
+How it works
+    `send` offers readings to a recipient, `request` asks a holder for them; the gate decides at both ends, pack by
+    pack. Both wait for the end, and tell counts. A transfer to someone who is away goes when it comes. Left open, the
+    purpose, window and granularity are those of the consent that is found or named.
+
+What it does not do
+    It makes no consent. A refusal says why, and nothing else.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import trio
+
+from ledger.errors import LocalError
+from node.exits import OK, REFUSED, TEMPORARY, usage
+from node.naming import find_entry, find_member, member_name, moment, seconds_of
+from node.operation import Args, Result, operation, said
+from node.ops.mesh import WHICH
+from node.ops.readings import Exported
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from node.core import Turn
+    from node.daemon import Node
+    from node.flows.family import Flows
+    from node.flows.progress import Progress
+    from node.mesh import Mesh
+    from node.readings import Series
+    from node.vaults.receipts import Receipt
+    from node.vaults.transfers import Wanted
+
+LOOK_SECONDS: Final = 0.02
+Kind = Literal["", "load_curve", "daily", "index", "max_power"]
+
+
+class FlowArgs(Args, frozen=True):
+    """Which data. Name the consent, or what is wanted."""
+
+    consent: Annotated[str, said("The consent's id, or the beginning of it.")] = ""
+    point: Annotated[str, said("One point of measurement.")] = ""
+    kind: Annotated[Kind, said("The kind of data.")] = ""
+    energy: Annotated[Literal["electricity", "gas", "water", "heat"], said("The energy.")] = "electricity"
+    direction: Annotated[Literal["consumption", "production"], said("The direction.")] = "consumption"
+    granularity: Annotated[str, said("One granularity alone, such as PT30M.")] = ""
+    since: Annotated[datetime | None, said("Data from this moment on.")] = None
+    until: Annotated[datetime | None, said("Data until this moment.")] = None
+    purpose: Annotated[str, said("What for; as the consent says it.")] = ""
+    wait: Annotated[str, said("How long to wait for the end: 30s, 2m.")] = "30s"
+    mesh: Annotated[str, said(WHICH)] = ""
+
+
+class SendArgs(FlowArgs, frozen=True):
+    """Which data, and to whom."""
+
+    recipient: Annotated[str, said("The recipient: its name, did:key, or the beginning of its id.")] = ""
+
+
+class AskArgs(FlowArgs, frozen=True):
+    """Which data, and of whom."""
+
+    holder: Annotated[str, said("The holder: its name, did:key, or the beginning of its id.")] = ""
+
+
+class Moved(Result, frozen=True):
+    """How a transfer went."""
+
+    transfer: Annotated[str, said("The transfer's id; empty when it was refused at once.")]
+    consent: Annotated[str, said("The consent it rests on, or the one that came nearest.")]
+    state: Annotated[str, said("done, refused, stopped (after a part), or how it waits.")]
+    reason: Annotated[str, said("A stable code; empty when all is well.")]
+    message: Annotated[str, said("The reason in a sentence.")]
+    records: Annotated[int, said("Records that passed for good, gaps included.")]
+    gaps: Annotated[int, said("Records among them without a value.")]
+    packs: Annotated[int, said("In how many packs.")]
+
+
+class DataArgs(Args, frozen=True):
+    """Which mesh."""
+
+    mesh: Annotated[str, said(WHICH)] = ""
+
+
+class ReceiptsArgs(Args, frozen=True):
+    """Which receipts."""
+
+    consent: Annotated[str, said("Those of one consent alone.")] = ""
+    mesh: Annotated[str, said(WHICH)] = ""
+
+
+class ReceiptRow(Result, frozen=True):
+    """One end's account of a transfer."""
+
+    transfer: Annotated[str, said("The transfer's id.")]
+    role: Annotated[str, said("sent or received.")]
+    consent: Annotated[str, said("The consent it rests on.")]
+    other: Annotated[str, said("Who sent or received it.")]
+    records: Annotated[int, said("Records, gaps included.")]
+    gaps: Annotated[int, said("Records without a value.")]
+    since: Annotated[datetime | None, said("Where their window begins.")]
+    until: Annotated[datetime | None, said("Where it ends.")]
+    began: Annotated[datetime, said("When the first pack passed.")]
+    ended: Annotated[datetime, said("When the last one did.")]
+    state: Annotated[str, said("How the transfer stands.")]
+    reason: Annotated[str, said("Why it stopped.")]
+    sha256: Annotated[str, said("The chain of hashes over its packs.")]
+    digest: Annotated[str, said("The salted digest that stands, or will stand, on the ledger.")]
+    stated_in: Annotated[str, said("Id of the entry that says so; empty until the day's batch.")]
+
+
+class ReceiptRows(Result, frozen=True):
+    """Accounts of transfers."""
+
+    receipts: Annotated[tuple[ReceiptRow, ...], said("Each account.")]
+
+
+class RefusalRow(Result, frozen=True):
+    """Something that was not let through."""
+
+    at: Annotated[datetime, said("When.")]
+    direction: Annotated[str, said("out or in.")]
+    by: Annotated[str, said("this node, or the other end.")]
+    other: Annotated[str, said("Who the other end is.")]
+    consent: Annotated[str, said("The consent that came nearest.")]
+    reason: Annotated[str, said("A stable code.")]
+    message: Annotated[str, said("The reason in a sentence.")]
+
+
+class RefusalRows(Result, frozen=True):
+    """What was refused."""
+
+    ever: Annotated[int, said("How many there ever were.")]
+    refusals: Annotated[tuple[RefusalRow, ...], said("The newest ones, the newest first.")]
+
+
+class Settled(Result, frozen=True):
+    """What was put on the ledger."""
+
+    receipts: Annotated[int, said("How many digests of receipts and acknowledgements.")]
+
+
+class ExportArgs(Args, frozen=True):
+    """Which received data, and in which form."""
+
+    consent: Annotated[str, said("Those received under one consent.")] = ""
+    transfer: Annotated[str, said("Those of one transfer: its id, or the beginning of it.")] = ""
+    point: Annotated[str, said("Those of one point of measurement.")] = ""
+    format: Annotated[Literal["csv", "senml"], said("CSV, or SenML in JSON.")] = "csv"
+    mesh: Annotated[str, said(WHICH)] = ""
+
+
+def _sentence(code: str) -> str:
+    from ledger.consent.reasons import Reason, sentence
+
+    if code in Reason.__members__:
+        return sentence(Reason[code])
+    return _SENTENCES.get(code, "")
+
+
+_SENTENCES: Final = {
+    "NO_READINGS": "No readings of this kind and window are held there.",
+    "BAD_ACK": "The recipient acknowledged what was not sent.",
+    "GIVEN_UP": "It could not go for so long that it was given up.",
+    "NO_ANSWER": "The holder did not answer for so long that the request was given up.",
+    "OTHER_TRANSFER": "The packs belong to another transfer or consent.",
+    "BAD_SENML": "A pack could not be read.",
+    "ENDED_EARLY": "The recipient ended it before all had passed.",
+}
+
+
+def _exit(moved: Moved) -> int:
+    if moved.state == "done":
+        return OK
+    return REFUSED if moved.state in ("refused", "stopped") else TEMPORARY
+
+
+def _moved(progress: Progress) -> Moved:
+    tally = progress.tally
+    grant = progress.grant.hex() if progress.grant else ""
+    sentence = _sentence(progress.reason)
+    counts = (tally.count, tally.gaps, tally.packs)
+    return Moved(progress.transfer.hex(), grant, progress.state, progress.reason, sentence, *counts)
+
+
+def _wanted(turn: Turn, args: FlowArgs, other: str, *, sends: bool) -> Wanted:
+    """Return what the arguments say, the parties of a named consent included."""
+    from ledger.consent.record import DataKind
+    from node.flows.disclosing import parties_of
+    from node.vaults.transfers import Wanted
+
+    own, members = turn.core.party, turn.core.replica.members
+    field = "recipient" if sends else "holder"
+    grant = None
+    parties = None
+    if args.consent:
+        grant = find_entry(turn.rows, args.consent, "consent")
+        entry = turn.core.replica.grant(turn.rows, grant)
+        if entry is None:
+            raise LocalError("NOT_FOUND", "this entry is no consent; `maille consent list` shows them", field="consent")
+        holder, recipient = parties_of(entry)
+        parties = (holder, recipient or (b"", -1))
+    if other:
+        party = find_member(members, other, field).party
+        parties = (own, party) if sends else (party, own)
+    if parties is None:
+        raise usage(f"Name the consent with --consent, or the other end with --{field}.", field)
+    return Wanted(
+        *parties,
+        grant,
+        args.point or None,
+        DataKind(args.energy, args.direction, args.kind) if args.kind else None,
+        args.granularity or None,
+        _window(args),
+        args.purpose or None,
+    )
+
+
+def _window(args: FlowArgs) -> tuple[int, int] | None:
+    if args.since is None and args.until is None:
+        return None
+    if args.since is None or args.until is None:
+        raise usage("A window has two ends: give --since and --until, or neither.", "since")
+    return _unix(args.since), _unix(args.until)
+
+
+def _unix(at: datetime) -> int:
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
+
+
+async def _ended(mesh: Mesh, look: Callable[[Turn], Progress], wait: str) -> Moved:
+    """Look at a transfer until it has ended, or the time is over."""
+    progress = await mesh.engine.read(look)
+    with trio.move_on_after(seconds_of(wait, "wait")):
+        while not progress.ended:
+            await trio.sleep(LOOK_SECONDS)
+            progress = await mesh.engine.read(look)
+    return _moved(progress)
+
+
+@operation("data", "send", permission="operate", exit_of=_exit)
+async def data_send(node: Node, args: SendArgs) -> Moved:
+    """Send readings to a recipient, under a consent, and wait until they are there.
+
+    Exit code 1: refused, with the reason; 75: it waits, and goes when it can.
+    """
+    from node.flows.progress import REFUSED as NOT_AT_ALL
+    from node.flows.progress import Progress, sent
+    from node.vaults.transfers import Tally
+
+    mesh = node.mesh(args.mesh)
+    flows = mesh.flows
+
+    def act(turn: Turn) -> Progress:
+        started = flows.sending.begin(turn, _wanted(turn, args, args.recipient, sends=True))
+        flows.retry_later(turn)
+        if started.transfer:
+            return sent(flows, turn, started.transfer)
+        decision = started.decision
+        return Progress(b"", decision.consent, NOT_AT_ALL, decision.reason.value, Tally.begin(b""))
+
+    progress = await mesh.engine.act(act)
+    if progress.ended:
+        return _moved(progress)
+    return await _ended(mesh, lambda turn: sent(flows, turn, progress.transfer), args.wait)
+
+
+@operation("data", "request", permission="operate", exit_of=_exit)
+async def data_request(node: Node, args: AskArgs) -> Moved:
+    """Ask a holder for readings, and wait for them, or for the reason why not.
+
+    Exit code 1: refused, with the reason; 75: the holder has not answered yet.
+    """
+    from node.flows.progress import received
+
+    mesh = node.mesh(args.mesh)
+    flows = mesh.flows
+
+    def act(turn: Turn) -> bytes:
+        transfer = flows.receiving.ask(turn, _wanted(turn, args, args.holder, sends=False))
+        flows.retry_later(turn)
+        return transfer
+
+    transfer = await mesh.engine.act(act)
+    return await _ended(mesh, lambda turn: received(flows, turn, transfer), args.wait)
+
+
+@operation("data", "refusals", permission="read")
+async def data_refusals(node: Node, args: DataArgs) -> RefusalRows:
+    """List what was not let through, here and at the other ends, with the reasons."""
+
+    mesh = node.mesh(args.mesh)
+    flows = mesh.flows
+
+    def look(turn: Turn) -> RefusalRows:
+        members = turn.core.replica.members
+        rows = [
+            RefusalRow(
+                moment(one.at),
+                "out" if one.outgoing else "in",
+                "this node" if one.here else "the other end",
+                member_name(members, one.party),
+                one.grant.hex() if one.grant is not None else "",
+                one.code,
+                _sentence(one.code),
+            )
+            for one in flows.receipts.refusals(turn.vault)
+        ]
+        return RefusalRows(flows.receipts.refusals_ever(turn.vault), tuple(rows))
+
+    return await mesh.engine.read(look)
+
+
+@operation("data", "receipts", permission="read")
+async def data_receipts(node: Node, args: ReceiptsArgs) -> ReceiptRows:
+    """List the accounts of what was sent and received: who, when, how much, under which consent."""
+    from node.vaults.receipts import HOLDER, RECIPIENT
+
+    mesh = node.mesh(args.mesh)
+    flows = mesh.flows
+
+    def look(turn: Turn) -> ReceiptRows:
+        grant = find_entry(turn.rows, args.consent, "consent") if args.consent else None
+        found = [one for role in (HOLDER, RECIPIENT) for one in flows.receipts.listing(turn.vault, role)]
+        chosen = sorted((one for one in found if grant in (None, one.grant)), key=lambda one: one.began)
+        return ReceiptRows(tuple(_receipt(turn, one) for one in chosen))
+
+    return await mesh.engine.read(look)
+
+
+def _receipt(turn: Turn, one: Receipt) -> ReceiptRow:
+    from node.vaults.receipts import HOLDER
+
+    sent_here = one.role == HOLDER
+    other = one.recipient if sent_here else one.holder
+    tally = one.tally
+    since, until = (moment(tally.window[0]), moment(tally.window[1])) if tally.count else (None, None)
+    return ReceiptRow(
+        one.transfer.hex(),
+        "sent" if sent_here else "received",
+        one.grant.hex(),
+        member_name(turn.core.replica.members, other),
+        tally.count,
+        tally.gaps,
+        since,
+        until,
+        moment(one.began),
+        moment(one.ended),
+        one.state,
+        one.reason,
+        tally.chain.hex(),
+        one.digest().hex(),
+        one.stated.hex() if one.stated is not None else "",
+    )
+
+
+@operation("data", "settle", permission="operate")
+async def data_settle(node: Node, args: DataArgs) -> Settled:
+    """Put the digests of closed transfers on the ledger now, and not at the moment of the day that is chosen for it.
+
+    Doing so at once tells all who read the ledger that something has just been transferred.
+    """
+
+    mesh = node.mesh(args.mesh)
+    return Settled(await mesh.engine.act(mesh.flows.accounts.state))
+
+
+@operation("data", "export", permission="read")
+async def data_export(node: Node, args: ExportArgs) -> Exported:
+    """Export what was received, as CSV or as SenML in JSON."""
+    from node.ops.readings import written
+
+    mesh = node.mesh(args.mesh)
+    flows = mesh.flows
+    if not (args.consent or args.transfer or args.point):
+        raise usage("Say which data: --consent, --transfer or --point.", "consent")
+    return written(await mesh.engine.read(lambda turn: _received(flows, turn, args)), args.format)
+
+
+def _received(flows: Flows, turn: Turn, args: ExportArgs) -> list[Series]:
+    """Return the series received that the arguments name, each whole, in the order in which they came."""
+    from node.adapters import senml
+    from node.readings import Series
+
+    grant = find_entry(turn.rows, args.consent, "consent") if args.consent else None
+    found: dict[tuple[bytes, object], list[Series]] = {}
+    for row in sorted(flows.incoming.listing(turn.vault), key=lambda row: row.created):
+        if grant not in (None, row.grant) or not row.transfer.hex().startswith(args.transfer.lower()):
+            continue
+        for pack in flows.incoming.packs(turn.vault, row.transfer):
+            for series in senml.decode_cbor(pack):
+                if args.point in ("", series.key.point):
+                    found.setdefault((row.transfer, series.key), []).append(series)
+    joined = []
+    for pieces in found.values():
+        readings = {reading.start: reading for piece in pieces for reading in piece}
+        joined.append(Series.from_readings(pieces[0].key, (readings[start] for start in sorted(readings))))
+    return joined

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.ticks import Ticker
+from ledger import codec, fork
+from ledger.errors import RemoteError
+from ledger.ticks import Tick, Ticker, attestations, cuts_below, heads_at, prune_heads
 from tests.strategies import Act, acts, build, deliver
-from tests.worlds import LATER, NOW, Node
+from tests.worlds import LATER, NOW, Node, World, deliver_all, octets
 
 Step = tuple[list[int], int]
 steps: st.SearchStrategy[list[Step]] = st.lists(
@@ -42,3 +45,165 @@ def test_incremental_moves_equal_a_rebuild_byte_for_byte(drawn: Sequence[Act], s
             fresh = Ticker(node.replica)
             assert fresh.rebuild(rows, NOW + seconds) == moved
         assert maps_of(node) == incremental
+
+
+def node_of(world: World) -> tuple[Node, Ticker]:
+    """Return a node that holds all of a world, and its maps."""
+    node = Node(world.genesis)
+    deliver_all(node, world.scribes(), world.now + 100)
+    return node, Ticker(node.replica)
+
+
+def move(node: Node, ticker: Ticker, boundary: int) -> Tick:
+    """Move the maps in a transaction of their own."""
+    with node.store.write() as rows:
+        assert ticker.ready(rows, boundary)
+        return ticker.move(rows, boundary)
+
+
+def test_a_frontier_is_the_newest_checkpoint_of_each_feed_up_to_the_boundary() -> None:
+    world = World("ticks")
+    alice, bob = (member.scribe for member in world.members)
+    heads = [alice.sign(NOW + 100, 1), alice.sign(NOW + 200, 2), alice.sign(NOW + 200, 3), alice.sign(NOW + 300, 3)]
+    late = bob.sign(NOW + 250)
+    node = Node(world.genesis)
+    assert node.ingest(alice.run(0, 3, heads[-1])) == ""
+    assert node.ingest(bob.run(0, 2, late)) == ""
+    for head in heads:
+        node.observe(alice.feed, head)
+    expected = [(99, {}), (100, heads[0]), (199, heads[0]), (200, heads[2]), (299, heads[2]), (300, heads[3])]
+    for seconds, newest in expected:
+        with node.store.read() as rows:
+            found = heads_at(node.replica, rows, NOW + seconds)
+        assert found.get(alice.feed, {}) == newest
+        assert (bob.feed in found) == (seconds >= 250)
+
+
+@given(drawn=acts, seconds=st.integers(0, 60))
+def test_pruned_checkpoints_are_those_that_no_later_tick_needs(drawn: Sequence[Act], seconds: int) -> None:
+    world = build(drawn)
+    node = Node(world.genesis)
+    deliver(node, world, [])
+    boundaries = [NOW + seconds, NOW + seconds + 1, NOW + seconds + 30, LATER]
+    with node.store.write() as rows:
+        before = [heads_at(node.replica, rows, boundary) for boundary in boundaries]
+        count = rows.count("heads")
+        prune_heads(node.replica, rows, boundaries[0])
+        assert [heads_at(node.replica, rows, boundary) for boundary in boundaries] == before
+        assert rows.count("heads") <= count
+        for feed in node.replica.feeds:
+            older = [key for key, _ in rows.scan("heads", feed, feed + (boundaries[0] + 1).to_bytes(8, "big"))]
+            assert len(older) <= 1
+
+
+@given(drawn=acts, seconds=st.integers(0, 90))
+def test_a_tick_survives_its_row_and_a_reload(drawn: Sequence[Act], seconds: int) -> None:
+    world = build(drawn)
+    node, ticker = node_of(world)
+    tick = move(node, ticker, NOW + seconds)
+    assert Tick.decode(tick.encode()) == tick
+    loaded = Ticker(node.replica)
+    with node.store.read() as rows:
+        loaded.load(rows)
+    assert loaded.tick == tick
+    assert loaded.members.root() == tick.members
+    assert loaded.consents.root() == tick.consents
+    with node.store.write() as rows:
+        assert Ticker(node.replica).rebuild_at(rows, tick) == tick
+
+
+def test_a_rolled_back_move_and_a_load_leave_the_maps_as_they_were() -> None:
+    world = build([("grant", 0, 1, 0), ("join", 0, 0, 0)])
+    node, ticker = node_of(world)
+    tick = move(node, ticker, world.now)
+    alice, bob = world.members[:2]
+    alice.scribe.add(world.grant(alice.party, bob.party, [alice.scribe.head()]).grant.raw)
+    deliver_all(node, world.scribes(), world.now + 200)
+    before = maps_of(node)
+
+    def fail(rows: Any) -> None:
+        ticker.move(rows, LATER)
+        raise RemoteError("TEST", "the transaction is rolled back")
+
+    assert node.take(fail) == "TEST"
+    assert maps_of(node) == before
+    with node.store.read() as rows:
+        ticker.load(rows)
+        assert (ticker.tick, ticker.members.root(), ticker.consents.root()) == (tick, tick.members, tick.consents)
+
+
+def test_a_late_checkpoint_changes_what_a_boundary_is_and_not_the_tick_that_stood() -> None:
+    world = World("late")
+    alice = world.members[0].scribe
+    early = alice.sign(NOW + 50, 2)
+    node, ticker = node_of(world)
+    tick = move(node, ticker, NOW + 60)
+    assert tick.heads == {}
+    assert node.observe(alice.feed, early) == ""
+    with node.store.write() as rows:
+        assert Ticker(node.replica).rebuild_at(rows, tick) == tick
+        assert Ticker(node.replica).rebuild(rows, NOW + 60).heads == {alice.feed: early}
+
+
+def test_the_maps_hold_every_members_standing_and_every_consent_spoken_of() -> None:
+    world = World("maps")
+    alice, bob = world.members
+    consents = [world.grant(alice.party, bob.party, [alice.scribe.head()]) for _ in range(3)]
+    alice.scribe.add(*(consent.grant.raw for consent in consents[:2]))
+    bob.scribe.add(*(world.withdrawal(consent, [alice.scribe.head()]).raw for consent in consents[1:]))
+    carol = world.join(alice)
+    world.write(bob.scribe, "member.leave", ("member", bob.root.kid), {})
+    node, ticker = node_of(world)
+    tick = move(node, ticker, LATER)
+    assert tick.members[0] == 3
+    assert tick.consents[0] == 3
+    with node.store.read() as rows:
+        standing = {m.root.kid: ticker.members.value(rows, m.root.kid) for m in world.members}
+        assert standing[alice.root.kid] == codec.encode([1, True, True, [alice.scribe.feed]])
+        assert standing[bob.root.kid] == codec.encode([1, False, True, [bob.scribe.feed]])
+        assert standing[carol.root.kid] == codec.encode([1, True, False, [carol.scribe.feed]])
+        for consent in consents:
+            status = node.replica.consent(rows, consent.grant.id)
+            assert status is not None
+            assert ticker.consents.value(rows, consent.grant.id) == status.committed()
+
+
+def test_attestations_of_one_tick_are_found_by_device() -> None:
+    world = World("attest")
+    alice, bob = world.members
+    node, ticker = node_of(world)
+    tick = move(node, ticker, LATER)
+    payload = {"boundary": LATER, "frontier": tick.frontier, "state_root": tick.state_root}
+    thing = ("tick", LATER.to_bytes(8, "big"))
+    world.write(alice.scribe, "state.attestation", thing, payload)
+    world.write(alice.scribe, "state.attestation", thing, payload)
+    world.write(bob.scribe, "state.attestation", thing, {**payload, "state_root": octets("another")})
+    deliver_all(node, world.scribes(), LATER + 60)
+    with node.store.read() as rows:
+        found = attestations(rows, node.replica, tick)
+    assert found == {alice.scribe.feed: (alice.scribe.feed, len(alice.scribe.raws) - 2)}
+
+
+def test_a_proven_fork_cuts_the_frontier_and_what_stood_beyond_it_is_gone() -> None:
+    world = World("cut")
+    alice, bob = world.members
+    consent = world.grant(alice.party, bob.party, [alice.scribe.head()])
+    bob.scribe.add(b"below", consent.grant.raw)
+    node, ticker = node_of(world)
+    first = move(node, ticker, world.now + 100)
+    assert (first.cuts, first.consents[0]) == ({}, 1)
+    twin = bob.scribe.branch(3)
+    twin.add(b"other")
+    head, other = bob.scribe.heads[-1], twin.sign(world.now)
+    payload = fork.prove_branches(bob.scribe.device.public, head, bob.scribe.leaves, other, twin.leaves)
+    world.write(alice.scribe, "fork.proof", ("feed", bob.scribe.feed), payload)
+    deliver_all(node, world.scribes(), world.now + 200)
+    with node.store.read() as rows:
+        heads = heads_at(node.replica, rows, LATER)
+        assert cuts_below(node.replica, rows, heads) == {bob.scribe.feed: (3, twin.branch(3).head().root)}
+    second = move(node, ticker, LATER)
+    assert second.sizes[bob.scribe.feed] == 3
+    assert second.consents[0] == 0
+    assert Tick.decode(second.encode()) == second
+    with node.store.write() as rows:
+        assert Ticker(node.replica).rebuild_at(rows, second) == second

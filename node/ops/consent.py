@@ -44,7 +44,7 @@ class GrantArgs(Terms, frozen=True):
     lang: Annotated[Literal["en", "fr"], said("The language of what is printed.")] = "en"
 
 
-class RequestArgs(Terms, frozen=True):
+class AskConsentArgs(Terms, frozen=True):
     """What is asked for, and of whom."""
 
     to: Annotated[str, said(f"The member that keeps the person's wallet: {MEMBER}. Default: the holder.")] = ""
@@ -76,11 +76,13 @@ class WithdrawArgs(Args, frozen=True):
     mesh: Annotated[str, said(WHICH)] = ""
 
 
-class RevokeArgs(Args, frozen=True):
+class RevokeConsentArgs(Args, frozen=True):
     """Which consent, and why."""
 
     id: Annotated[str, said(CONSENT, positional=True)]
-    why: Annotated[str, said("subject_request, purpose_ended, contract_ended, moved_out, source_refused, error, …")]
+    why: Annotated[
+        str, said("subject_request, purpose_ended, contract_ended, moved_out, source_refused, error, legal_duty.")
+    ]
     reason: Annotated[Text, said("A word on it; all will read it.")] = ""
     mesh: Annotated[str, said(WHICH)] = ""
 
@@ -154,7 +156,7 @@ class ConsentShown(Result, frozen=True):
 
 
 @operation("consent", "request", permission="operate")
-async def consent_request(node: Node, args: RequestArgs) -> Requested:
+async def consent_request(node: Node, args: AskConsentArgs) -> Requested:
     """Ask a person for a consent, as the holder or the recipient of her data."""
     from node.flows.consenting import notice_of, words_of
 
@@ -253,7 +255,7 @@ async def consent_withdraw(node: Node, args: WithdrawArgs) -> Stated:
 
 
 @operation("consent", "revoke", permission="operate", confirm="Revoke this consent? That cannot be undone.")
-async def consent_revoke(node: Node, args: RevokeArgs) -> Stated:
+async def consent_revoke(node: Node, args: RevokeConsentArgs) -> Stated:
     """Revoke a consent as its holder or recipient; the person withdraws instead."""
 
     mesh = node.mesh(args.mesh)

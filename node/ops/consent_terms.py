@@ -37,7 +37,9 @@ class Terms(Args, frozen=True):
 
     holder: Annotated[str, said(f"Who holds the data: {MEMBER}. Default: this node.")] = ""
     recipient: Annotated[str, said(f"Who receives them: {MEMBER}.")] = ""
-    point: Annotated[tuple[str, ...], said("A point of measurement: prm:14 digits, pce:14 digits, water:…")] = ()
+    point: Annotated[
+        tuple[str, ...], said("A point of measurement: prm: or pce: and 14 digits, or water: and a name.")
+    ] = ()
     kind: Annotated[Kind, said("The kind of data.")] = ""
     energy: Annotated[Literal["electricity", "gas", "water", "heat"], said("The energy.")] = "electricity"
     direction: Annotated[Literal["consumption", "production"], said("The direction.")] = "consumption"

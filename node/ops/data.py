@@ -21,7 +21,7 @@ from node.exits import OK, REFUSED, TEMPORARY, usage
 from node.naming import find_entry, find_member, member_name, moment, seconds_of
 from node.operation import Args, Result, operation, said
 from node.ops.mesh import WHICH
-from node.ops.readings import Exported
+from node.ops.readings import ExportedReadings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +67,7 @@ class AskArgs(FlowArgs, frozen=True):
     holder: Annotated[str, said("The holder: its name, did:key, or the beginning of its id.")] = ""
 
 
-class Moved(Result, frozen=True):
+class Transferred(Result, frozen=True):
     """How a transfer went."""
 
     transfer: Annotated[str, said("The transfer's id; empty when it was refused at once.")]
@@ -122,7 +122,7 @@ class ReceiptRows(Result, frozen=True):
 class RefusalRow(Result, frozen=True):
     """Something that was not let through."""
 
-    at: Annotated[datetime, said("When.")]
+    at: Annotated[datetime, said("When it was refused.")]
     direction: Annotated[str, said("out or in.")]
     by: Annotated[str, said("this node, or the other end.")]
     other: Annotated[str, said("Who the other end is.")]
@@ -144,7 +144,7 @@ class Settled(Result, frozen=True):
     receipts: Annotated[int, said("How many digests of receipts and acknowledgements.")]
 
 
-class ExportArgs(Args, frozen=True):
+class DataExportArgs(Args, frozen=True):
     """Which received data, and in which form."""
 
     consent: Annotated[str, said("Those received under one consent.")] = ""
@@ -173,18 +173,18 @@ _SENTENCES: Final = {
 }
 
 
-def _exit(moved: Moved) -> int:
+def _exit(moved: Transferred) -> int:
     if moved.state == "done":
         return OK
     return REFUSED if moved.state in ("refused", "stopped") else TEMPORARY
 
 
-def _moved(progress: Progress) -> Moved:
+def _moved(progress: Progress) -> Transferred:
     tally = progress.tally
     grant = progress.grant.hex() if progress.grant else ""
     sentence = _sentence(progress.reason)
     counts = (tally.count, tally.gaps, tally.packs)
-    return Moved(progress.transfer.hex(), grant, progress.state, progress.reason, sentence, *counts)
+    return Transferred(progress.transfer.hex(), grant, progress.state, progress.reason, sentence, *counts)
 
 
 def _wanted(turn: Turn, args: FlowArgs, other: str, *, sends: bool) -> Wanted:
@@ -232,7 +232,7 @@ def _unix(at: datetime) -> int:
     return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
 
 
-async def _ended(mesh: Mesh, look: Callable[[Turn], Progress], wait: str) -> Moved:
+async def _ended(mesh: Mesh, look: Callable[[Turn], Progress], wait: str) -> Transferred:
     """Look at a transfer until it has ended, or the time is over."""
     progress = await mesh.engine.read(look)
     with trio.move_on_after(seconds_of(wait, "wait")):
@@ -243,7 +243,7 @@ async def _ended(mesh: Mesh, look: Callable[[Turn], Progress], wait: str) -> Mov
 
 
 @operation("data", "send", permission="operate", exit_of=_exit)
-async def data_send(node: Node, args: SendArgs) -> Moved:
+async def data_send(node: Node, args: SendArgs) -> Transferred:
     """Send readings to a recipient, under a consent, and wait until they are there.
 
     Exit code 1: refused, with the reason; 75: it waits, and goes when it can.
@@ -270,7 +270,7 @@ async def data_send(node: Node, args: SendArgs) -> Moved:
 
 
 @operation("data", "request", permission="operate", exit_of=_exit)
-async def data_request(node: Node, args: AskArgs) -> Moved:
+async def data_request(node: Node, args: AskArgs) -> Transferred:
     """Ask a holder for readings, and wait for them, or for the reason why not.
 
     Exit code 1: refused, with the reason; 75: the holder has not answered yet.
@@ -370,7 +370,7 @@ async def data_settle(node: Node, args: DataArgs) -> Settled:
 
 
 @operation("data", "export", permission="read")
-async def data_export(node: Node, args: ExportArgs) -> Exported:
+async def data_export(node: Node, args: DataExportArgs) -> ExportedReadings:
     """Export what was received, as CSV or as SenML in JSON."""
     from node.ops.readings import written
 
@@ -381,7 +381,7 @@ async def data_export(node: Node, args: ExportArgs) -> Exported:
     return written(await mesh.engine.read(lambda turn: _received(flows, turn, args)), args.format)
 
 
-def _received(flows: Flows, turn: Turn, args: ExportArgs) -> list[Series]:
+def _received(flows: Flows, turn: Turn, args: DataExportArgs) -> list[Series]:
     """Return the series received that the arguments name, each whole, in the order in which they came."""
     from node.adapters import senml
     from node.readings import Series

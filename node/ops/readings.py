@@ -57,7 +57,7 @@ class SelectArgs(Args, frozen=True):
     mesh: Annotated[str, said(WHICH)] = ""
 
 
-class ExportArgs(Args, frozen=True):
+class ReadingsExportArgs(Args, frozen=True):
     """Which readings, and in which form."""
 
     point: Annotated[str, said(POINT)] = ""
@@ -108,7 +108,7 @@ class SeriesLines(Result, frozen=True):
     series: Annotated[tuple[SeriesLine, ...], said("Each series.")]
 
 
-class Exported(Result, frozen=True):
+class ExportedReadings(Result, frozen=True):
     """Readings as a file."""
 
     records: Annotated[int, said("How many records.")]
@@ -189,7 +189,7 @@ def _line(row: SeriesRow, jumps: int) -> SeriesLine:
 
 
 @operation("readings", "export", permission="read")
-async def readings_export(node: Node, args: ExportArgs) -> Exported:
+async def readings_export(node: Node, args: ReadingsExportArgs) -> ExportedReadings:
     """Export one's own readings as CSV, or as SenML in JSON."""
 
     mesh = node.mesh(args.mesh)
@@ -204,11 +204,11 @@ async def readings_export(node: Node, args: ExportArgs) -> Exported:
     return written(await mesh.engine.read(look), args.format)
 
 
-def written(series: Sequence[Series], form: str) -> Exported:
+def written(series: Sequence[Series], form: str) -> ExportedReadings:
     """Return series as a file, in "csv" or "senml". Raises LocalError NOT_FOUND when there are none."""
     from node.adapters import plain_csv, senml
 
     if not series:
         raise LocalError("NOT_FOUND", "there are no such readings here")
     data = plain_csv.to_csv(series) if form == "csv" else senml.encode_json(series)
-    return Exported(sum(map(len, series)), len({one.key for one in series}), data)
+    return ExportedReadings(sum(map(len, series)), len({one.key for one in series}), data)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import replace
+from pathlib import Path
 
 from node.adapters import household, senml
 from node.flows import wire
@@ -63,3 +65,61 @@ def test_a_false_acknowledgement_ends_the_transfer() -> None:
     receipt = world.holder.account(HOLDER, transfer)
     assert receipt is not None
     assert (receipt.reason, receipt.tally.packs) == ("BAD_ACK", 0)
+
+
+ROOT = Path(__file__).resolve().parents[3]
+FLOWS = {path.name: ast.parse(path.read_text()) for path in sorted((ROOT / "node" / "flows").glob("*.py"))}
+NODE = {
+    path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in sorted((ROOT / "node").rglob("*.py"))
+}
+
+
+def calls(tree: ast.AST) -> list[str]:
+    """Return the last name of everything that is called in a tree, in order of appearance."""
+    found = sorted((n for n in ast.walk(tree) if isinstance(n, ast.Call)), key=lambda n: (n.lineno, n.col_offset))
+    return [n.func.attr if isinstance(n.func, ast.Attribute) else getattr(n.func, "id", "") for n in found]
+
+
+def functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
+    """Return the functions of a module by name."""
+    return {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+
+
+def users(trees: dict[str, ast.Module], name: str) -> set[str]:
+    """Return the modules in which something of this name is called."""
+    return {path for path, tree in trees.items() if name in calls(tree)}
+
+
+def test_the_gate_is_asked_in_one_place() -> None:
+    assert users(NODE, "permit") == {"node/flows/door.py"}
+
+
+def test_readings_leave_by_one_function_and_only_after_the_gate() -> None:
+    assert users(NODE, "Chunk") == {"node/flows/sending.py"}
+    for name, function in functions(FLOWS["sending.py"]).items():
+        assert ("Chunk" in calls(function)) == (name == "_emit"), name
+    emit = functions(FLOWS["sending.py"])["_emit"]
+    guarded = next(n for n in ast.walk(emit) if isinstance(n, ast.If) and "Chunk" in calls(n))
+    assert ast.unparse(guarded.test) == "decision.allowed"
+    decided = next(n for n in ast.walk(emit) if isinstance(n, ast.Assign) and "decide" in calls(n))
+    assert ast.unparse(decided.targets[0]) == "decision"
+    assert decided.lineno < guarded.lineno
+
+
+def test_readings_enter_by_one_function_and_only_after_the_gate() -> None:
+    receiving = functions(FLOWS["receiving.py"])
+    assert {name for name, function in receiving.items() if "put_pack" in calls(function)} == {"_keep"}
+    assert {name for name, function in receiving.items() if "_keep" in calls(function)} == {"_open"}
+    guarded = next(n for n in ast.walk(receiving["_open"]) if isinstance(n, ast.If) and "_keep" in calls(n.body[0]))
+    assert ast.unparse(guarded.test) == "decision.allowed"
+    assert "decide" in calls(receiving["_decide"])
+
+
+def test_nothing_else_of_the_node_reads_readings_to_send_them() -> None:
+    packers = {path for path in users(NODE, "encode_cbor") if not path.startswith("node/adapters/")}
+    assert packers == {"node/flows/sending.py"}
+    readers = users(NODE, "piece") | users(NODE, "pieces") | users(NODE, "load")
+    of_series = {path for path in readers if "node.vaults.series" in (ROOT / path).read_text()}
+    assert of_series <= {"node/flows/sending.py", "node/flows/family.py", "node/ops/readings.py"}
+    senders = {path for path in users(NODE, "send") if path.startswith("node/ops/")}
+    assert senders == set()  # an operation hands a file to whoever asks on this machine, never to a peer

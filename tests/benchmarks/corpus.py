@@ -29,10 +29,9 @@ import msgspec
 from ledger import checkpoint, kinds
 from ledger.checkpoint import Head
 from ledger.entry import Entry, sign_entry
-from ledger.feed import SignedHead
+from ledger.feed import Run, SignedHead
 from ledger.governance.epoch import Genesis, Policy, make_genesis
 from ledger.governance.members import Party, link_id, possession_message
-from ledger.feed import Run
 from ledger.keys import SigningKey
 from ledger.merkle import PeaksBuilder, leaf_hash
 from ledger.replica import Replica

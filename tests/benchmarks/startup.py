@@ -84,7 +84,7 @@ def data_directory(path: Path, store: Path, mesh: Mesh) -> Home:
     home = Home(path)
     home.create(Config(name="benchmark", listen=("127.0.0.1:0",)))
     keys = Keystore.create(home.keys, None, os.urandom)
-    keys.replace_device(MESH, mesh.devices[-1].seed)
+    Keystore(home.keys, lambda _: mesh.devices[-1].seed).new_device(MESH)  # not a new one: the founder's
     place = home.mesh(MESH)
     place.mkdir(mode=0o700)
     vault = DiskStore(place / "vault", VAULT_TABLES)

@@ -70,8 +70,8 @@ def test_c1_a_grant_counts_registered_within_reach_and_with_its_seen_held() -> N
     assert state(granted(), held=False) is None
 
 
-@pytest.mark.parametrize("place", [IN, OUT])
-@pytest.mark.parametrize("kid", [GRANT.kid, WITHDRAW_KID])
+@pytest.mark.parametrize("place", [IN, OUT], ids=["within", "beyond"])
+@pytest.mark.parametrize("kid", [GRANT.kid, WITHDRAW_KID], ids=["own", "withdraw"])
 def test_c2_a_withdrawal_by_either_key_counts_wherever_it_is(kid: bytes, place: Place) -> None:
     withdrawn = fact("consent.withdraw", kid, place)
     assert state(withdrawn) is State.WITHDRAWN
@@ -84,7 +84,7 @@ def test_c2_nobody_else_withdraws() -> None:
         assert state(granted(), fact("consent.withdraw", kid)) is State.GRANTED
 
 
-@pytest.mark.parametrize("place", [IN, OUT])
+@pytest.mark.parametrize("place", [IN, OUT], ids=["within", "beyond"])
 def test_c3_a_revocation_counts_wherever_it_is_from_a_party_of_the_grant(place: Place) -> None:
     for kid in (HOLDERS, RECIPIENTS):
         assert state(granted(), fact("consent.revoke", kid, place)) is State.REVOKED

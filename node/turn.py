@@ -51,10 +51,14 @@ class Turn:
         self.core, self.rows, self.vault, self.now_ms = core, rows, vault, now_ms
         self.now = now_ms // 1_000
         self.effects: list[Effect] = []
-        self._own_start = core.replica.position(core.device.kid).size
+        self._own_start = self._own_size()
         self._fresh: list[Entry] = []
         self._moved = False
         self._sign_at: int | None = None
+
+    def _own_size(self) -> int:
+        row = self.core.replica.feeds.get(self.core.device.kid)
+        return row.peaks.size if row is not None else 0
 
     # Local acts
 
@@ -313,7 +317,7 @@ class Turn:
             while self._fresh:
                 fresh, self._fresh = self._fresh, []
                 core.data.entries(self, fresh)
-        if replica.position(device.kid).size > self._own_start:
+        if self._own_size() > self._own_start:
             replica.sign_feed(self.rows, device, max(self._sign_at or 0, self.now))
             self._publish()
         elif self._sign_at is not None and replica.public_of(device.kid) is not None:

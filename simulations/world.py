@@ -24,12 +24,13 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any, Final, TypeVar
 
 from gossip import events as gossip
 from ledger.entry import Entry
 from ledger.errors import LocalError
-from ledger.governance.epoch import Policy
+from ledger.governance.epoch import Genesis, Policy
 from ledger.replica import Replica
 from node.admission import Admission
 from node.core import Core, Effect, MembershipMoved, Noted, Turn
@@ -112,8 +113,8 @@ class World:
         self._up: set[tuple[int, int]] = set()  # (node, peer): node believes that the channel is there
         self._cut: frozenset[tuple[int, int]] = frozenset()  # directions that deliver nothing
         self._last: dict[tuple[int, int], int] = {}
-        self._randoms: dict[tuple[int, int], Any] = {}
-        self._genesis_raw = b""
+        self._randoms: dict[tuple[int, int], Random] = {}
+        self._genesis: Genesis
 
     # Who is there
 
@@ -121,7 +122,7 @@ class World:
         """Found a mesh of `count` members and start them all, each connected to some others."""
         people = [persona(self.seed, number) for number in range(count)]
         genesis, store = found(self.seed, people, self.policy, self.now_us // SECOND)
-        self._genesis_raw = genesis.entry.raw
+        self._genesis = genesis
         for who in people:
             self._add(who, copy_store(store))
         for node in self.nodes:
@@ -146,7 +147,7 @@ class World:
         self.act(inviter, admit)
         store = MemoryStore()
         with store.write() as rows:
-            Replica.create(rows, self.nodes[inviter].running.replica.genesis)
+            Replica.create(rows, self._genesis)
         node = self._add(who, store)
         node.vouched.add(self.nodes[inviter].kid)
         self._start(node)
@@ -162,7 +163,7 @@ class World:
 
     def _start(self, node: Node) -> None:
         with node.store.read() as rows:
-            core = core_of(self.seed, node.who, Replica.load(rows), node.life)
+            core = core_of(self.seed, node.who, Replica(self._genesis), node.life)
             core.load(rows)
         core.strangers = Admission()
         core.vouched |= node.vouched

@@ -99,6 +99,12 @@ class Disclosing:
         """A reader has it."""
         self._deliveries.disclosed(turn.vault, peer, entry_id)
 
+    def erase(self, turn: Turn, entry: Entry) -> bool:
+        """Destroy the content of a grant or request here; False when there was none. The gate is closed from then."""
+        erased = self._rows.erase(turn.vault, entry.id, *parties_of(entry))
+        self._door.forget(entry.id)
+        return erased
+
     # Receiving
 
     def received(self, turn: Turn, peer: bytes, message: Disclose) -> None:

@@ -85,14 +85,12 @@ class Door:
     def __init__(self, rows: ConsentRows) -> None:
         self._rows = rows
         self._cache: dict[bytes, Candidate] = {}
+        self._ids: dict[tuple[Party, str, DataKind], list[bytes]] = {}  # what the index said, until it changes
 
     def forget(self, grant: bytes) -> None:
-        """Drop what is compiled of a grant: its disclosures came, or were erased."""
+        """Drop what is remembered of a grant: its disclosures came, or were erased. The index has changed too."""
         self._cache.pop(grant, None)
-
-    def clear(self) -> None:
-        """Drop everything compiled: after a rolled-back transaction."""
-        self._cache.clear()
+        self._ids.clear()
 
     # Deciding
 
@@ -146,7 +144,8 @@ class Door:
         """Measure how fresh the frontier is: by the quorum of the voters' feeds, or by the `home` feeds."""
         replica = turn.core.replica
         members = replica.members
-        feeds = [_governing(members.members[party[0]].feeds, members) for party in members.voters]
+        voters = [members.members[party[0]].feeds or (party[0],) for party in members.voters]
+        feeds = [_governing(own, members) for own in voters]
         newest: dict[bytes, int] = {}
         for feed in {*feeds, *home}:
             head = replica.signed_head(feed)
@@ -168,7 +167,13 @@ class Door:
     def _covering(self, turn: Turn, holder: Party, recipient: Party, about: Flow | Wanted) -> list[bytes]:
         kind = about.pii_type if isinstance(about, Flow) else about.kind
         if about.point is not None and kind is not None:
-            found = self._rows.covering(turn.vault, recipient, about.point, kind)
+            key = (recipient, about.point, kind)
+            found = self._ids.get(key)
+            if found is None:
+                found = self._rows.covering(turn.vault, recipient, about.point, kind)
+                if len(self._ids) >= CACHE_MAX:
+                    del self._ids[next(iter(self._ids))]
+                self._ids[key] = found
             if found:
                 return found
         return self._rows.between(turn.vault, holder, recipient)

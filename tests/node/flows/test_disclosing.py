@@ -280,12 +280,8 @@ def test_erased_content_closes_the_gate() -> None:
     grant, _ = world.grant(terms(SHORT))
     side = world.holder
 
-    def erase(turn: Turn) -> bool:
-        side.flows.door.forget(grant.id)
-        return side.flows.consents.erase(turn.vault, grant.id, side.party, world.recipient.party)
-
-    assert side.act(erase)
-    assert not side.act(erase)
+    assert side.act(lambda turn: side.flows.disclosing.erase(turn, grant))
+    assert not side.act(lambda turn: side.flows.disclosing.erase(turn, grant))
     _, decision = world.send(grant=grant.id)
     assert decision.reason is Reason.DISCLOSURE_MISSING
     assert side.look(lambda turn: list(turn.vault.scan("disclosures", b""))) == []

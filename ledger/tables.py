@@ -8,6 +8,7 @@ How it works
     |---------|-------------------------------------------|----------------------------------------------------|
     | meta    | b"mesh"                                   | the genesis entry                                  |
     | meta    | b"tick"                                   | the newest tick the committed maps stand at        |
+    | meta    | b"tick", boundary (8)                     | a tick remembered with its frontier                |
     | feeds   | feed (32)                                 | FeedRow: number, peaks, newest checkpoint          |
     | entries | number (4), index (8)                     | LeafRow: verdict, largest iat so far, id, body     |
     | ids     | entry id (32)                             | one (number, index) after another, 12 bytes each   |

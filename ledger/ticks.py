@@ -36,6 +36,8 @@ from ledger.tables import SIGNER, TICK_KEY, WAITING, head_key, read_head, read_p
 from ledger.tables import TICK as TICK_PREFIX
 
 TICK_WAIT_SECONDS: Final = 60  # after a boundary before it is attested: late checkpoints still arrive
+TICKS_KEPT: Final = 1_000  # ticks remembered with their frontiers, so that a proof can show an earlier state
+_BOUNDARY_MAX: Final = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,11 @@ class Tick:
     members: tuple[int, bytes]
     consents: tuple[int, bytes]
     cuts: Mapping[bytes, tuple[int, bytes]] = field(default_factory=dict)
+
+    def digest(self) -> bytes:
+        """Return what `frontier` must be: the digest of the heads, cut where a fork is proven."""
+        heads = self.heads.items()
+        return digest_of(Head(feed, *self.cuts.get(feed, (head.size, head.root))) for feed, head in heads)
 
     def encode(self) -> bytes:
         """Return the row that remembers the tick."""
@@ -127,6 +134,10 @@ def cuts_below(replica: Replica, rows: Reader, heads: Mapping[bytes, SignedHead]
     return {feed: (at.size, at.root) for feed, at in cut.items() if at and at.size < heads[feed].size}
 
 
+def _remembered(boundary: int) -> bytes:
+    return TICK_KEY + boundary.to_bytes(8, "big")
+
+
 class Ticker:
     """The committed maps of one replica, and the tick they stand at."""
 
@@ -136,6 +147,7 @@ class Ticker:
         self.members = CommittedMap(MEMBERS)
         self.consents = CommittedMap(CONSENTS)
         self.tick: Tick | None = None
+        self._remembered = 0
 
     def load(self, rows: Reader) -> None:
         """Read the maps' buckets and the tick they stand at; also after a rolled-back transaction."""
@@ -143,6 +155,7 @@ class Ticker:
         self.consents.load(rows)
         row = rows.get("meta", TICK_KEY)
         self.tick = Tick.decode(row) if row is not None else None
+        self._remembered = sum(1 for _ in rows.scan("meta", _remembered(0), _remembered(_BOUNDARY_MAX)))
 
     def ready(self, rows: Reader, boundary: int) -> bool:
         """Say whether every leaf below frontier(boundary) is held, so that the tick can be computed."""
@@ -171,8 +184,20 @@ class Ticker:
         self.consents.update(rows, values)
         self.members.update(rows, _changed(old.members, new.members))
         self.tick = self._tick(boundary, heads, cuts)
-        rows.put("meta", TICK_KEY, self.tick.encode())
+        row = self.tick.encode()
+        rows.put("meta", TICK_KEY, row)
+        rows.put("meta", _remembered(boundary), row)
+        oldest = next(rows.scan("meta", _remembered(0), _remembered(boundary), limit=1), None)
+        if oldest is not None and self._remembered >= TICKS_KEPT:
+            rows.delete("meta", oldest[0])
+        else:
+            self._remembered += 1
         return self.tick
+
+    def remembered(self, rows: Reader, at: int) -> Tick | None:
+        """Return the newest tick computed here with a boundary not after `at` (unix seconds), as far as it is kept."""
+        found = next(rows.scan("meta", _remembered(0), _remembered(at + 1), limit=1, reverse=True), None)
+        return Tick.decode(found[1]) if found is not None else None
 
     def _tick(self, boundary: int, heads: Mapping[bytes, SignedHead], cuts: Mapping[bytes, tuple[int, bytes]]) -> Tick:
         members, consents = self.members.root(), self.consents.root()

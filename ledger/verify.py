@@ -31,10 +31,11 @@ from ledger.governance.members import fold
 from ledger.index import index_rows
 from ledger.judge import SOUND, judge
 from ledger.kinds import KINDS
+from ledger.maps import state_root
 from ledger.merkle import EMPTY_ROOT, PeaksBuilder, leaf_hash, root_of
 from ledger.overlay import Overlay
 from ledger.replica import Replica
-from ledger.rows import Reader
+from ledger.rows import Reader, prefix_stop
 from ledger.tables import (
     BLOCK,
     LEAF_ELSEWHERE,
@@ -291,12 +292,8 @@ class _Work:
             scratch = Overlay(self.rows, ("maps", "meta"))
             replica = Replica.load(self.rows)
             rebuilt = Ticker(replica).rebuild_at(scratch, tick)
-            for feed, head in tick.heads.items():
-                public, parts = replica.feed_key(feed) or b"", (head.size, head.root, head.time, head.signature)
-                if replica.head_at(self.rows, feed, head.size) != Head(feed, head.size, head.root):
-                    self.fault("TICK_ROW", "the tick names a checkpoint with another root", feed, head.size)
-                elif not checkpoint.verify_head(public, replica.mesh_id, feed, *parts):
-                    self.fault("TICK_ROW", "the tick names a checkpoint that its feed did not sign", feed, head.size)
+            for key, row in self.rows.scan("meta", TICK_KEY, prefix_stop(TICK_KEY)):
+                self._remembered(replica, tick, key, row)
         except _EnoughError:
             raise
         except Exception as error:  # as above; the code alone, since messages may quote bytes
@@ -309,6 +306,26 @@ class _Work:
                 self.fault("MAPS", "a row of the committed maps is not what follows")
                 return
         self.state_root = tick.state_root
+
+    def _remembered(self, replica: Replica, newest: Tick, key: bytes, row: bytes) -> None:
+        """Check a tick that is kept: whose it says it is, and that its feeds signed the checkpoints it names."""
+        tick = Tick.decode(row)
+        named = TICK_KEY + tick.boundary.to_bytes(8, "big")
+        if (
+            key not in (TICK_KEY, named)
+            or tick.encode() != row
+            or (tick.boundary == newest.boundary and tick != newest)
+        ):
+            self.fault("TICK_ROW", "a tick that is kept is not the one its key names")
+        version = replica.genesis.evaluator_version
+        if tick.frontier != tick.digest() or tick.state_root != state_root(tick.members, tick.consents, version):
+            self.fault("TICK_ROW", "a tick that is kept does not hash to what it says")
+        for feed, head in tick.heads.items():
+            public, parts = replica.feed_key(feed) or b"", (head.size, head.root, head.time, head.signature)
+            if replica.head_at(self.rows, feed, head.size) != Head(feed, head.size, head.root):
+                self.fault("TICK_ROW", "the tick names a checkpoint with another root", feed, head.size)
+            elif not checkpoint.verify_head(public, replica.mesh_id, feed, *parts):
+                self.fault("TICK_ROW", "the tick names a checkpoint that its feed did not sign", feed, head.size)
 
 
 def _name(error: Exception) -> str:

@@ -38,6 +38,9 @@ class MakeArgs(Args, frozen=True):
     field: Annotated[
         tuple[str, ...], said("A field to disclose, such as purpose; without any, all that are known.")
     ] = ()
+    at: Annotated[
+        datetime | None, said("Show the state at the newest tick before this moment, and what has been since.")
+    ] = None
     none: Annotated[bool, said("Disclose no field: the proof then shows that there is a consent, not to what.")] = False
 
 
@@ -104,8 +107,12 @@ class Inspected(Result, frozen=True):
 
 @operation("proof", "make", permission="operate")
 async def proof_make(node: Node, args: MakeArgs) -> ProofMade:
-    """Make the proof of one consent at the newest tick (`maille tick run` makes a newer one)."""
+    """Make the proof of one consent at the newest tick (`maille tick run` makes a newer one).
+
+    With --at it shows the consent as it stood then, and beside it what the newest tick says: a withdrawal since.
+    """
     from proofs.make import make
+    from proofs.past import View, view_at
 
     mesh = node.mesh(args.mesh)
 
@@ -114,7 +121,16 @@ async def proof_make(node: Node, args: MakeArgs) -> ProofMade:
         held = mesh.flows.consents.get(turn.vault, grant_id)
         disclosures = held.disclosures if held is not None and not args.none else None
         fields = args.field or None
-        proof = make(turn.rows, mesh.core.replica, mesh.core.ticker, grant_id, disclosures, fields)
+        replica, newest = mesh.core.replica, View(turn.rows, mesh.core.ticker)
+        shown_at, newer = newest, None
+        if args.at is not None:
+            tick = newest.ticker.remembered(turn.rows, _seconds(args.at) or 0)
+            if tick is None:
+                told = "no tick before that moment is remembered here; ask a member that has run for longer"
+                raise LocalError("NOT_FOUND", told, field="at")
+            if newest.ticker.tick is not None and tick.boundary < newest.ticker.tick.boundary:
+                shown_at, newer = view_at(turn.rows, replica, tick), newest
+        proof = make(shown_at.rows, replica, shown_at.ticker, grant_id, disclosures, fields, newer=newer)
         shown = () if disclosures is None else tuple(fields or disclosures.fields)
         digest = hashlib.sha256(proof).hexdigest()
         return ProofMade(grant_id.hex(), mesh.mesh_id.hex(), len(proof), digest, shown, proof)

@@ -4,7 +4,7 @@ How it works
     A child process listens on loopback. The parent connects, says in one byte which way is meant, and sends as many
     bytes as asked for. In clear: frames of a 2-byte length and 65 519 bytes. Encrypted: messages that fill such frames,
     through `gossip.channel` at both ends, sent and read as the node does. The child answers once it has everything;
-    the clock runs from the first byte sent to that answer. Rounds of both alternate; the best of each counts. The
+    the clock runs from the first byte sent to that answer. Rounds of both alternate; the quietest counts. The
     round trip of a 400-byte message is measured on the same connections.
 
 What it does not do
@@ -206,9 +206,10 @@ def bench(options: argparse.Namespace) -> Result:
         process.kill()
         process.communicate()
     clear, encrypted = found[CLEAR], found[ENCRYPTED]
-    limit, figure = max(clear["rate"]) / 1e6, max(encrypted["rate"]) / 1e6
+    pairs = list(zip(clear["rate"], encrypted["rate"], strict=True))
+    limit, figure = (rate / 1e6 for rate in min(pairs, key=lambda pair: 1 / pair[0] + 1 / pair[1]))
     details: dict[str, Any] = {
-        "ratios_by_round": [e / c for c, e in zip(clear["rate"], encrypted["rate"], strict=True)],
+        "ratios_by_round": [e / c for c, e in pairs],
         "round_trip_400_bytes_us": {"clear": min(clear["trip"]) * 1e6, "encrypted": min(encrypted["trip"]) * 1e6},
     }
     return Result(
@@ -223,7 +224,7 @@ def bench(options: argparse.Namespace) -> Result:
         aim="0.3",
         met=figure / limit >= 0.3,
         peers={"py-libp2p 0.8.1": "69 to 210 MB/s", "iroh 1.2.0, patched": "327 to 403 MB/s"},
-        method=f"{options.rounds} rounds, clear and encrypted in turns, best of each",
+        method=f"the quietest of {options.rounds} rounds, clear and encrypted in turns",
         details=details,
     )
 

@@ -4,7 +4,8 @@ How it works
     In one process: for each run of 1 000 leaves, first `crypto_sign_open` over its entries (the limit), then one
     transaction that ingests it into a replica on a store on disk (the figure): both feel the same noise. With workers:
     rounds of the limit alternate with rounds in which a `WorkerPool` verifies while the main process ingests, run
-    after run, as the engine does. Every round starts with an empty store and empty caches; the best round counts.
+    after run, as the engine does. Every round starts with an empty store and empty caches. The quietest round counts,
+    with its own limit.
 
 What it does not do
     No network: see `sync`. The founding of the mesh is ingested before the clock starts.
@@ -133,9 +134,9 @@ def bench(options: argparse.Namespace) -> Result:
             plain = sum(measure.timed(lambda batch=batch: verify(batch)) for batch in raw)  # type: ignore[misc]
             beside.append((plain, pooled(folder / f"pooled-{number}", mesh, founding, runs, options.workers)))
     count = shape.entries
-    limit = count / min([*(took.limit for took in rounds), *(verifying for verifying, _ in beside)])
-    figure, with_workers = count / min(took.figure for took in rounds), count / min(s for _, s in beside)
-    ratio, ratio_workers = figure / limit, with_workers / limit
+    quietest, beside_it = min(rounds, key=lambda took: took.limit + took.figure), min(beside, key=sum)
+    limit, figure, with_workers = count / quietest.limit, count / quietest.figure, count / beside_it[1]
+    ratio, ratio_workers = figure / limit, beside_it[0] / beside_it[1]
     mean = sum(len(body) for run in runs for body in run.raws) / count
     return Result(
         name="ingest",
@@ -149,10 +150,15 @@ def bench(options: argparse.Namespace) -> Result:
         aim="0.6 and 1.0",
         met=ratio >= 0.45 and ratio_workers >= 0.75,
         peers={"hypercore 11.37.1": "14 200/s, no signature an entry", "ssb-db2 8.1.0": "11 000/s"},
-        method=f"best of {options.rounds} rounds of each; in one process limit and figure alternate batch by batch",
+        method=f"the quietest of {options.rounds} rounds of each, with its own limit; alone, both alternate by batch",
         details={
             "entry_bytes_mean": mean,
-            "with_workers": {"workers": options.workers, "figure": with_workers, "ratio": ratio_workers},
+            "with_workers": {
+                "workers": options.workers,
+                "figure": with_workers,
+                "limit": count / beside_it[0],
+                "ratio": ratio_workers,
+            },
             "met_one_process": ratio >= 0.45,
             "met_with_workers": ratio_workers >= 0.75,
             "ratios_by_round": [took.limit / took.figure for took in rounds],

@@ -37,7 +37,7 @@ NOUNS: Final = {
 }
 """Nouns with their one line of help, in the order of `maille --help`. Each is the module node/ops/NOUN.py."""
 
-ALONE: Final = ("join",)
+ALONE: Final = ("join", "demo")
 """Modules of node/ops whose commands have one word."""
 
 

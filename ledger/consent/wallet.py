@@ -260,7 +260,9 @@ def make_withdrawal(
         "consent.withdraw",
         grant.thing,
         {"grant": grant.raw},
-        iat=subject_iat(now, closure_iat, grant.iat),
+        # To the second, unlike a grant's: a withdrawal goes out at once, so that its time is seen anyway, and an hour's
+        # blur would leave every transfer of that hour undecided between "before" and "after" (ledger.md §7).
+        iat=max(now, closure_iat, grant.iat),
         cti=random_bytes(CTI_BYTES),
         seen=[head],
         mesh_id=grant.mesh_id,

@@ -159,11 +159,12 @@ def _withdraw(by: Wallet | Slip, entry: Entry = GRANT, closure_iat: int = 0) -> 
 
 
 def test_a_withdrawal_carries_its_grant_and_is_signed_by_the_key_that_can_only_withdraw() -> None:
-    withdrawal = Entry.decode(_withdraw(wallet(), closure_iat=NOW + 5).raw)
+    withdrawal = Entry.decode(_withdraw(wallet()).raw)
     assert carried_grant(withdrawal) == GRANT
     assert withdrawal.signer == GRANT.payload["withdraw_key"] != GRANT.signer
     assert withdrawal.thing == GRANT.thing
-    assert withdrawal.iat == NOW + 5
+    assert withdrawal.iat == NOW + 10  # to the second: it goes out at once
+    assert _withdraw(wallet(), closure_iat=NOW + 50).iat == NOW + 50
 
 
 def test_paper_alone_withdraws() -> None:

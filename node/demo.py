@@ -13,12 +13,8 @@ What it does not do
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,115 +22,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from ledger.errors import LocalError, MailleError
-from node.client import Client
-from node.operation import Operation
-from node.operations import find
+from ledger.errors import LocalError
+from node.actors import Actor, operation_of, until
 
 NAMES: Final = ("grid operator", "adviser", "cooperative", "town", "observer")
-READY_SECONDS_MAX: Final = 30.0
-SETTLE_SECONDS_MAX: Final = 20.0
-POLL_SECONDS: Final = 0.02
 FICTITIOUS_DAYS: Final = 60
 
 Say = Callable[[str], None]
-
-
-class Actor:
-    """One node of the demo: its directory, its process, its control socket."""
-
-    def __init__(self, name: str, path: Path) -> None:
-        self.name, self.path = name, path
-        self._client = Client(path / "control.sock")
-        self._process: subprocess.Popen[bytes] | None = None
-        self.did = ""
-
-    def init(self) -> None:
-        """Begin to make the node, with keys that are not sealed; `made` waits for it."""
-        command = ["node", "init", "--name", self.name, "--unsealed", "--listen", "127.0.0.1:0"]
-        made = subprocess.Popen(
-            [*_COMMAND, *command, "--json", *self._place()], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        self._making = made
-
-    def made(self) -> None:
-        """Wait until `init` is done, and learn who the node is."""
-        said, complaint = self._making.communicate()
-        if self._making.returncode:
-            raise LocalError("DEMO_FAILED", f"`maille node init` said: {complaint.decode().strip()}")
-        self.did = str(json.loads(said)["did"])
-
-    def _place(self) -> list[str]:
-        return ["--data-dir", str(self.path)]
-
-    def start(self) -> None:
-        """Start the node's process; `ready` waits for it."""
-        with (self.path / "node.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*_COMMAND, "node", "run", *self._place()], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-
-    def ready(self) -> None:
-        """Wait until the node answers."""
-        until(lambda: self._answers(), f"the node of the {self.name} does not start", READY_SECONDS_MAX)
-
-    def _answers(self) -> bool:
-        if self._process is not None and self._process.poll() is not None:
-            last = (self.path / "node.log").read_text(errors="replace").strip().splitlines()[-1:]
-            raise LocalError("DEMO_FAILED", f"the node of the {self.name} ended: {' '.join(last)}")
-        try:
-            self.call("node", "status")
-        except MailleError as error:
-            if error.code == "NODE_UNREACHABLE":
-                return False
-            raise
-        return True
-
-    def call(self, noun: str | None, verb: str, /, **values: Any) -> Any:
-        """Run an operation in the node and return its result."""
-        operation = _operation(noun, verb)
-        return self._client.call(operation, operation.args(**values))
-
-    def kill(self) -> None:
-        """End the process with SIGKILL, as a power cut would."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
-
-    def stop(self) -> None:
-        """Ask the process to end."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-
-    def join(self) -> None:
-        """Wait for the process's end; insist when it does not come."""
-        if self._process is not None:
-            try:
-                self._process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                self.kill()
-
-
-_COMMAND: Final = (sys.executable, "-c", "from node.cli import main; main()")
-
-
-def _operation(noun: str | None, verb: str) -> Operation:
-    operation = find(noun, verb)
-    if operation is None:
-        raise LocalError("NOT_FOUND", f"there is no operation {noun} {verb}")
-    return operation
-
-
-def until(check: Callable[[], Any], otherwise: str, seconds: float = SETTLE_SECONDS_MAX) -> Any:
-    """Ask again until something true comes back; raise LocalError DEMO_FAILED with `otherwise` when time is up."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = check()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise LocalError("DEMO_FAILED", f"{otherwise} (waited {seconds:.0f} s)")
-        time.sleep(POLL_SECONDS)
 
 
 class Demo:
@@ -196,15 +90,14 @@ class Demo:
         made = founder.call("mesh", "create", name="demo", **_SHORT)
         self._mesh_id = made.mesh_id
         self._say(
-            f"   The {founder.name} founds a mesh, {made.mesh_id[:16]}…. For the demo its policy is impatient: a sign of "
-            f"life every {_SHORT['heartbeat_seconds']} s instead of 60, and ticks on demand."
+            f"   The {founder.name} founds a mesh, {made.mesh_id[:16]}…. For the demo its policy is impatient: "
+            f"a sign of life every {_SHORT['heartbeat_seconds']} s instead of 60, and ticks on demand."
         )
         for actor in self.actors[1:]:
             ticket = founder.call("invite", "create", to=actor.did).ticket
             answer = actor.call(None, "join", ticket=ticket).answer
             self._say(f"   The {actor.name} joins with a single-use ticket: {answer}.")
-        for actor in self.actors:
-            until(lambda a=actor: len(a.call("member", "list").members) == len(self.actors), "the mesh does not form")
+        until(self._all_know_all, "the mesh does not form")
         self.holder.call("link", "offer", member=self.recipient.did, reason="energy advice")
         until(lambda: self._link(self.recipient) == "offered", "the offered link does not arrive")
         self.recipient.call("link", "accept", member=self.holder.did)
@@ -212,6 +105,9 @@ class Demo:
         self._say(
             f"   {self.holder.name} and {self.recipient.name} agree on a link: data may flow, once somebody consents."
         )
+
+    def _all_know_all(self) -> bool:
+        return all(len(actor.call("member", "list").members) == len(self.actors) for actor in self.actors)
 
     def _link(self, actor: Actor) -> str:
         links = actor.call("link", "list").links
@@ -236,8 +132,9 @@ class Demo:
         self.told["gaps_imported"] = row.gaps
         self.told["absences_imported"] = row.jumps
         self._say(
-            f"2. The {self.holder.name} holds {source}: {row.count - row.gaps} values of one kind, {_words(self._kind)}, "
-            f"{row.gaps} gaps between them, and {row.jumps} times rows are absent. Nothing is filled in."
+            f"2. The {self.holder.name} holds {source}: {row.count - row.gaps} values of one kind, "
+            f"{_words(self._kind)}, {row.gaps} gaps between them, and {row.jumps} times rows "
+            f"are absent. Nothing is filled in."
         )
         if not done.series and not done.same:
             raise LocalError("DEMO_FAILED", "the file held no readings")
@@ -261,9 +158,11 @@ class Demo:
         self._say(f"3. A citizen, whose wallet the {self.host.name} keeps, consents. This is what she reads:")
         for sentence in given.words:
             self._say(f"     {sentence}")
-        for actor in (self.holder, self.recipient):
-            until(lambda a=actor: self._state(a) == "active", f"the consent does not reach the {actor.name}")
+        until(lambda: self._both("active"), "the consent does not reach holder and recipient")
         self._say("   Holder and recipient have received the consent and what it says, sealed for them alone.")
+
+    def _both(self, state: str) -> bool:
+        return all(self._state(actor) == state for actor in (self.holder, self.recipient))
 
     def _state(self, actor: Actor) -> str:
         lines = actor.call("consent", "list").consents
@@ -275,7 +174,7 @@ class Demo:
         sent = self.holder.call("data", "send", consent=self._consent, wait="60s")
         if sent.state != "done":
             raise LocalError("DEMO_FAILED", f"the data did not flow: {sent.state} {sent.reason} {sent.message}")
-        received = until(lambda: self._received(), "no receipt at the recipient")
+        received = until(self._received, "no receipt at the recipient")
         self.told["records_sent"] = sent.records - sent.gaps
         self.told["records_received"] = received.records - received.gaps
         self.told["gaps_preserved"] = received.gaps
@@ -314,20 +213,14 @@ class Demo:
         before = victim.call("ledger", "root").frontier
         victim.kill()
         self._say(f"6. The node of the {victim.name} is killed with -9. The others go on:")
-        other = next(a for a in self.actors[1:] if a is not victim)
-        self.holder.call("link", "offer", member=other.did) if other is not self.recipient else None
-        self.host_or_holder(victim).call("wallet", "create", name="second citizen")
-        self.holder.call("data", "settle")
+        settled = self.holder.call("data", "settle").receipts + self.recipient.call("data", "settle").receipts
+        self._say(f"   {settled} receipts of what flowed are stated on the ledger, as salted digests.")
         victim.start()
         victim.ready()
-        same = until(lambda: self._same_frontier(), "the node that was killed does not catch up")
+        same = until(self._same_frontier, "the node that was killed does not catch up")
         checked = victim.call("ledger", "root").frontier
         self.told["crash_recovered"] = bool(same) and checked != before
         self._say(f"   Restarted, the {victim.name} has caught up with every entry it missed.")
-
-    def host_or_holder(self, victim: Actor) -> Actor:
-        """Return who keeps wallets while `victim` is away."""
-        return self.holder if victim is self.host else self.host
 
     def _same_frontier(self) -> bool:
         frontiers = {actor.call("ledger", "root").frontier for actor in self.actors}
@@ -352,8 +245,7 @@ class Demo:
     def _withdrawal(self) -> None:
         began = time.monotonic()
         self.host.call("consent", "withdraw", id=self._consent)
-        for actor in (self.holder, self.recipient):
-            until(lambda a=actor: self._state(a) == "withdrawn", f"the withdrawal does not reach the {actor.name}")
+        until(lambda: self._both("withdrawn"), "the withdrawal does not reach holder and recipient")
         delay = (time.monotonic() - began) * 1_000
         pushed = self.holder.call("data", "send", consent=self._consent, wait="10s")
         asked = self.recipient.call("data", "request", consent=self._consent, wait="10s")
@@ -363,8 +255,8 @@ class Demo:
             self.told["refusals"].append({"step": f"after the withdrawal, at the {end.name}", "reason": answer.reason})
         self.told["withdrawal_to_refusal_ms"] = round(delay, 1)
         self._say(
-            f"8. The citizen withdraws, in one act at the {self.host.name}. {delay:.0f} ms later both ends know, and both "
-            f"refuse: {pushed.reason}."
+            f"8. The citizen withdraws, in one act at the {self.host.name}. {delay:.0f} ms later both ends "
+            f"know, and both refuse: {pushed.reason}."
         )
 
     def _proof(self) -> None:
@@ -382,7 +274,7 @@ class Demo:
         self._say(f"   One byte changed: {tampered['verdict']}, {tampered['reason']}.")
 
     def _verify(self, proof: bytes) -> dict[str, str]:
-        verify = _operation("proof", "verify")
+        verify = operation_of("proof", "verify")
         args = verify.args(proof=proof, genesis=self._mesh_id, members=2, at=self._active_at)
         report = verify.handler(None, args)
         return {"verdict": report.verdict, "reason": report.reason}

@@ -21,13 +21,13 @@ from ledger.kinds import KINDS, Signer
 from ledger.rows import Reader, prefix_stop
 from ledger.tables import (
     CONSENT,
-    FACT_KINDS,
     GOVERNANCE,
     RECEIPT,
     SIGNER,
     TICK,
     WAITING,
     FactRow,
+    fact_row,
     read_position,
 )
 
@@ -48,25 +48,28 @@ def named_consents(entry: Entry) -> list[bytes]:
             return []
 
 
-def index_rows(registration: Registration, place: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the rows of the table `things` for a sound leaf, whose position is `place`."""
-    entry, found = registration.entry, []
-    if entry.kind in FACT_KINDS:
-        about = entry.payload["entry"] if entry.kind == "consent.acknowledge" else b""
-        fact = FactRow(entry.kind, entry.id, entry.kid, about).encode()
-        found = [(CONSENT + consent + place, fact) for consent in named_consents(entry)]
-    elif entry.kind == "state.attestation":
+def index_rows(registration: Registration, place: bytes, consents: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+    """Return the rows of the table `things` for a sound leaf, whose position is `place` and which names `consents`."""
+    entry = registration.entry
+    kind, feed = entry.kind, registration.feed
+    found: list[tuple[bytes, bytes]] = []
+    if consents:
+        about = entry.payload["entry"] if kind == "consent.acknowledge" else b""
+        fact = fact_row(kind, entry.id, entry.kid, about)
+        found = [(CONSENT + consent + place, fact) for consent in consents]
+    elif kind == "state.attestation":
         key = TICK + entry.payload["boundary"].to_bytes(8, "big") + place
         found = [(key, entry.payload["frontier"] + entry.payload["state_root"])]
-    elif entry.kind == "transfer.receipt":
+    elif kind == "transfer.receipt":
         found = [(RECEIPT + grant + place, b"") for grant in {grant for _, grant, _, _ in entry.payload["receipts"]}]
-    row = KINDS.get(entry.kind)
-    if row is not None and row.governance:
-        found.append((GOVERNANCE + place, b""))
-    if row is not None and row.signer is Signer.DEVICE_OR_TENANT and entry.kid != registration.feed:
-        found.append((SIGNER + entry.kid + place, b""))
+    row = KINDS.get(kind)
+    if row is not None:
+        if row.governance:
+            found.append((GOVERNANCE + place, b""))
+        if row.signer is Signer.DEVICE_OR_TENANT and entry.kid != feed:
+            found.append((SIGNER + entry.kid + place, b""))
     for head in entry.seen:
-        if head.feed != registration.feed and head.size:
+        if head.feed != feed and head.size:
             found.append((WAITING + head.feed + head.size.to_bytes(8, "big") + place, b""))
     return found
 

@@ -250,6 +250,12 @@ KINDS: Final[dict[str, Kind]] = {
 }
 
 
+def is_governance(kind: str) -> bool:
+    """Say whether a kind takes part in the membership fold; an unknown kind does not."""
+    row = KINDS.get(kind)
+    return row is not None and row.governance
+
+
 def is_restrictive(kind: str) -> bool:
     """Say whether a kind only takes rights away; an unknown kind does not."""
     row = KINDS.get(kind)

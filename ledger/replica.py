@@ -31,7 +31,7 @@ from ledger.governance.epoch import Genesis
 from ledger.held import Held, digest_of
 from ledger.index import index_rows, named_consents
 from ledger.judge import SOUND, judge
-from ledger.kinds import KINDS, is_restrictive
+from ledger.kinds import is_governance, is_restrictive
 from ledger.merkle import Peaks, PeaksBuilder, leaf_hash
 from ledger.rows import Reader, Writer, prefix_stop
 from ledger.tables import (
@@ -140,7 +140,8 @@ class Replica(Held):
                 "DATED_AHEAD", "an entry is dated ahead of our clock; it will be taken in when its time comes"
             )
         fault = self._regression(rows, feed, head)
-        accepted = self._write(rows, feed, run.raws[skip:], ids[skip:], leaves[skip:], read)
+        grown = tree_at_stop.snapshot() if run.stop > held else None
+        accepted = self._write(rows, feed, run.raws[skip:], ids[skip:], leaves[skip:], read, grown)
         if head.size <= self.size(feed):
             self._keep_head(rows, feed, head)
         return replace(accepted, fault=fault)
@@ -242,20 +243,25 @@ class Replica(Held):
         ids: Sequence[bytes],
         leaves: Sequence[bytes],
         read: Sequence[Decoded],
+        grown: Peaks | None,
     ) -> Accepted:
+        """Write leaves that follow those held. `grown`: the feed's tree with them, or None when there are none."""
         row = self._feeds[feed] if feed in self._feeds else self._open(feed)
-        builder, number, start, iat_max = PeaksBuilder(row.peaks), row.number, row.peaks.size, row.iat_max
+        number, start, iat_max = row.number, row.peaks.size, row.iat_max
+        below = PeaksBuilder(row.peaks)  # catches up where the device itself signed and its position is judged
         sound: list[Entry] = []
         governance = False
-        for index, (raw, entry_id, leaf, entry) in enumerate(zip(raws, ids, leaves, read, strict=True), start):
+        for index, (raw, entry_id, entry) in enumerate(zip(raws, ids, read, strict=True), start):
             flags, place = LEAF_VOID, position(number, index)
             if isinstance(entry, Entry):
-                root = builder.root() if entry.kid == feed else b""
+                root = b""
+                if entry.kid == feed:
+                    below.extend(leaves[below.size - start : index - start])
+                    root = below.root()
                 if judge(entry, self.mesh_id, feed, index, root, iat_max) == SOUND:
                     flags, iat_max = LEAF_SOUND, max(iat_max, entry.iat)
                     sound.append(entry)
                     governance |= self._index(rows, Registration(entry, feed, index), place)
-            builder.append(leaf)
             older = rows.get("ids", entry_id)
             if older is None:
                 rows.put("ids", entry_id, place)
@@ -263,9 +269,10 @@ class Replica(Held):
             else:
                 rows.put("ids", entry_id, older + place)
                 rows.put("entries", place, leaf_row(flags | LEAF_ELSEWHERE, iat_max, entry_id, b""))
-        self._set_feed(rows, feed, replace(row, peaks=builder.snapshot(), iat_max=iat_max))
-        tree.write_blocks(rows, number, builder.size, leaves)
-        moved = governance or any(f == feed and start < size <= builder.size for f, size in self._missing)
+        stop = start + len(leaves)
+        self._set_feed(rows, feed, replace(row, peaks=grown or row.peaks, iat_max=iat_max))
+        tree.write_blocks(rows, number, stop, leaves)
+        moved = governance or any(f == feed and start < size <= stop for f, size in self._missing)
         if moved:
             self._refold(rows)
         elif feed in self.members.forks and feed not in self._clamped:
@@ -273,12 +280,12 @@ class Replica(Held):
         return Accepted(feed, start, tuple(sound), moved)
 
     def _index(self, rows: Writer, registration: Registration, place: bytes) -> bool:
-        for key, value in index_rows(registration, place):
+        consents = named_consents(registration.entry)
+        for key, value in index_rows(registration, place, consents):
             rows.put("things", key, value)
-        for consent in named_consents(registration.entry):
+        for consent in consents:
             self._statuses.pop(consent, None)
-        row = KINDS.get(registration.entry.kind)
-        if row is None or not row.governance:
+        if not is_governance(registration.entry.kind):
             return False
         self._registrations.append(registration)
         return True
@@ -307,7 +314,7 @@ class Replica(Held):
                 raise LocalError(code, f"this {entry.kind} would not count in our feed; make it again")
             builder.append(leaf)
             iat_max = max(iat_max, entry.iat)
-        return self._write(rows, feed, [entry.raw for entry in entries], ids, leaves, entries)
+        return self._write(rows, feed, [entry.raw for entry in entries], ids, leaves, entries, builder.snapshot())
 
     def sign_feed(self, rows: Writer, key: keys.SigningKey, now: int) -> SignedHead:
         """Sign our feed's checkpoint as of `now`; never at a time before the last one (a clock may step back)."""

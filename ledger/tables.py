@@ -152,7 +152,7 @@ class FactRow:
 
     def encode(self) -> bytes:
         """Return the row's bytes."""
-        return bytes((FACT_KINDS.index(self.kind),)) + self.entry_id + self.kid + self.about
+        return fact_row(self.kind, self.entry_id, self.kid, self.about)
 
     @classmethod
     def decode(cls, data: bytes) -> FactRow:
@@ -168,3 +168,10 @@ FACT_KINDS: Final = (
     "consent.revoke",
     "consent.request",
 )
+
+_FACT_NUMBERS: Final = {kind: bytes((number,)) for number, kind in enumerate(FACT_KINDS)}
+
+
+def fact_row(kind: str, entry_id: bytes, kid: bytes, about: bytes) -> bytes:
+    """Encode a fact, as `FactRow` reads it."""
+    return b"".join((_FACT_NUMBERS[kind], entry_id, kid, about))

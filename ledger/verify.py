@@ -28,9 +28,9 @@ from ledger.errors import MailleError, RemoteError
 from ledger.feed import Registration, SignedHead
 from ledger.governance.epoch import Genesis
 from ledger.governance.members import fold
-from ledger.index import index_rows
+from ledger.index import index_rows, named_consents
 from ledger.judge import SOUND, judge
-from ledger.kinds import KINDS
+from ledger.kinds import is_governance
 from ledger.maps import state_root
 from ledger.merkle import EMPTY_ROOT, PeaksBuilder, leaf_hash, root_of
 from ledger.overlay import Overlay
@@ -240,9 +240,9 @@ class _Work:
         if entry is not None and judge(entry, genesis.mesh_id, feed.ident, index, builder.root(), iat_max) == SOUND:
             verdict, iat_max = LEAF_SOUND, max(iat_max, entry.iat)
             registration = Registration(entry, feed.ident, index)
-            if entry.kind in KINDS and KINDS[entry.kind].governance:
+            if is_governance(entry.kind):
                 self._registrations.append(registration)
-            for key, value in index_rows(registration, position(feed.row.number, index)):
+            for key, value in index_rows(registration, position(feed.row.number, index), named_consents(entry)):
                 self._things += 1
                 if self.rows.get("things", key) != value:
                     self.fault("INDEX_ROW", "an index row of this leaf is missing or another", feed.ident, index)

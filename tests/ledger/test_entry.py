@@ -13,6 +13,7 @@ from ledger import codec, kinds
 from ledger.checkpoint import Head
 from ledger.entry import Entry, kind_of_typ, parse_subject, sign_entry, typ_of_kind
 from ledger.errors import LocalError, RemoteError
+from ledger.header import Header, read_header, read_thoroughly
 from ledger.keys import SigningKey
 from tests.golden import samples
 from tests.worlds import NOW, grant_payload, key, octets
@@ -258,3 +259,89 @@ def test_subjects_have_one_spelling(ident: bytes) -> None:
     for other in (text.replace("urn", "URN"), text + " ", text.replace("thing", ""), text.replace("thing", "thíng")):
         with pytest.raises(RemoteError):
             parse_subject(other)
+
+
+# Two ways to read a header must give one answer
+
+
+def both_ways(protected: bytes) -> None:
+    """Hold the quick way to the thorough one: the same header, or both refuse."""
+    try:
+        thorough: Header | None = read_thoroughly(protected)
+    except RemoteError:
+        thorough = None
+    try:
+        quick: Header | None = read_header(protected)
+    except RemoteError:
+        quick = None
+    assert quick == thorough
+
+
+def protected_of(raw: bytes) -> bytes:
+    """Return the protected header of an entry."""
+    protected, *_ = codec.decode_sign1(raw)
+    assert isinstance(protected, bytes)
+    return protected
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_both_ways_agree_on_every_sample_and_every_bit_of_it(kind: str) -> None:
+    protected = protected_of(SAMPLES[kind].raw)
+    assert read_header(protected) == read_thoroughly(protected) == read_header(protected)
+    for at in range(len(protected) * 8):
+        flipped = bytearray(protected)
+        flipped[at // 8] ^= 1 << at % 8
+        both_ways(bytes(flipped))
+    for size in range(len(protected)):
+        both_ways(protected[:size])
+        both_ways(protected[:size] + protected[size + 1 :])
+        both_ways(protected[:size] + b"\x00" + protected[size:])
+
+
+@pytest.mark.parametrize(("code", "change"), HEADERS)
+def test_both_ways_agree_on_wrong_headers(code: str, change: Callable[[dict[Any, Any]], object]) -> None:
+    both_ways(protected_of(leave().raw))
+    both_ways(protected_of(resigned(change)))
+
+
+SIZES = [0, 23, 24, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, 2**48 - 1]
+
+
+@given(
+    iat=st.sampled_from([0, 23, 24, 0xFF, 0x100, 0xFFFF, 0x1_0000, 2**32 - 1, 2**32, 2**40 - 1]),
+    sizes=st.lists(st.sampled_from(SIZES), min_size=1, max_size=8),
+    ident=st.integers(1, 64),
+    governance=st.booleans(),
+    at=st.integers(0, 10**6),
+    byte=st.integers(0, 255),
+)
+def test_both_ways_agree_on_lengths_of_every_kind(
+    iat: int, sizes: list[int], ident: int, governance: bool, at: int, byte: int
+) -> None:
+    seen = tuple(Head(octets("feed", i), size, octets("root", i)) for i, size in enumerate(sizes))
+    kind = "future.governance" if governance else "future.thing"
+    thing = ("t", octets("id", size=ident))
+    entry = leave(kind=kind, thing=thing, payload={}, iat=iat, seen=seen, epoch=MESH if governance else None)
+    assert (entry.iat, entry.seen, entry.thing) == (iat, seen, thing)
+    protected = protected_of(entry.raw)
+    both_ways(protected)
+    at %= len(protected)
+    both_ways(protected[:at] + bytes((byte,)) + protected[at + 1 :])
+
+
+@pytest.mark.parametrize("unprotected", [b"\xa0", b"\xa1\x01\x02", b"\xf6"])
+@pytest.mark.parametrize("head", [b"\x58\x40", b"\x59\x00\x40", b"\x5a\x00\x00\x00\x40", b"\x5f"])
+def test_the_envelope_has_one_spelling(unprotected: bytes, head: bytes) -> None:
+    entry = leave()
+    protected, _, payload, signature = codec.decode_sign1(entry.raw)
+    assert isinstance(protected, bytes)
+    assert isinstance(payload, bytes)
+    assert isinstance(signature, bytes)
+    size = bytes((len(payload),))
+    for one in (b"\x59" + len(protected).to_bytes(2, "big"), b"\x5a" + len(protected).to_bytes(4, "big")):
+        for two in (bytes((0x40 + len(payload),)), b"\x58" + size, b"\x59\x00" + size):
+            raw = b"\xd2\x84" + one + protected + unprotected + two + payload + head + signature
+            if raw == entry.raw:
+                assert Entry.decode(raw) == entry
+            else:
+                refusal(raw)

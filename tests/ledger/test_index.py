@@ -25,7 +25,7 @@ FEED = octets("registering feed")
 @pytest.mark.parametrize("kind", SAMPLES)
 def test_each_kind_leaves_the_rows_of_what_it_names(kind: str) -> None:
     entry, row = SAMPLES[kind], KINDS[kind]
-    rows = dict(index_rows(Registration(entry, FEED, 9), PLACE))
+    rows = dict(index_rows(Registration(entry, FEED, 9), PLACE, named_consents(entry)))
     assert all(key.endswith(PLACE) for key in rows)
     assert (GOVERNANCE + PLACE in rows) == row.governance
     assert (SIGNER + entry.kid + PLACE in rows) == (row.signer is Signer.DEVICE_OR_TENANT)
@@ -40,7 +40,7 @@ def test_each_kind_leaves_the_rows_of_what_it_names(kind: str) -> None:
 def test_an_entry_does_not_wait_for_its_own_feed_nor_for_an_empty_one() -> None:
     entry = SAMPLES["consent.refuse"]
     own = entry.seen[0].feed
-    rows = index_rows(Registration(entry, own, 9), PLACE)
+    rows = index_rows(Registration(entry, own, 9), PLACE, named_consents(entry))
     assert [key for key, _ in rows if key.startswith(WAITING + own)] == []
     assert Head(own, 0, b"") not in entry.seen
 

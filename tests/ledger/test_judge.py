@@ -125,6 +125,8 @@ def test_f4_a_certificate_shows_that_the_device_agreed() -> None:
         payload = {**sound.payload, **changes}
         entry = WORLD.sign(ALICE.root, "device.certify", ("device", device.kid), payload, seen=(HEAD,))
         assert verdict(entry) == "VOID_POSSESSION"
+    elsewhere = WORLD.sign(ALICE.root, "device.certify", ("device", other.kid), sound.payload, seen=(HEAD,))
+    assert verdict(elsewhere) == "VOID_POSSESSION"
     stolen = WORLD.sign(BOB.root, "device.certify", ("device", device.kid), sound.payload, seen=(HEAD,))
     assert verdict(stolen) == "VOID_POSSESSION"
 

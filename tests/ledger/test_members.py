@@ -125,6 +125,16 @@ def test_m1_a_feed_may_end_by_naming_its_heir_and_an_heir_may_bear_its_own_certi
     assert made.folded().speaks(third.feed)
 
 
+def test_m1_a_certificate_whose_seen_is_not_held_does_not_count_yet() -> None:
+    made, alice, bob = world()
+    carol = made.join(alice)
+    certificates = {r.entry.thing[1]: r.entry for r in made.registrations() if r.entry.kind == "device.certify"}
+    for member in (bob, carol):
+        members = made.folded(Blind(certificates[member.scribe.feed]))
+        assert members.is_member(member.party)
+        assert members.reach(member.scribe.feed) == 0
+
+
 def test_m1_an_application_names_one_device_and_another_does_not_count() -> None:
     made, alice, _ = world()
     carol = made.join(alice)

@@ -4,8 +4,10 @@ How it works
     What the engine accepted, and nothing else, is pushed at once to the first EAGER member neighbours, unless they
     are known to have it: never back to its source. Runs above PUSH_BYTES go as a signed head, and whoever lacks the
     leaves asks for them. All other members get the signed head a little later (ANNOUNCE_MS), many in one message,
-    if they have not shown in the meantime that they have it. Heartbeats of the eager neighbours take that way too.
-    Pieces of a long feed are not announced; its end is. A push comes from up to six sides, byte for byte the same:
+    if they have not shown in the meantime that they have it. In a small mesh an author pushes to everybody, and who
+    is connected to everybody announces what came from its author itself, where others push: nearly all have it by
+    then, and a copy to each would cost more than the few who must ask. Heartbeats of the eager neighbours take that
+    way too. Pieces of a long feed are not announced; its end is. A push comes from up to six sides, byte for byte the same:
     the last few are remembered, so that all but the first cost a look into a dictionary.
 
 What it does not do
@@ -23,6 +25,8 @@ from ledger.feed import Run, SignedHead
 
 PUSH_BYTES: Final = 4 << 10
 """Leaves up to so many bytes are pushed; more are announced (design.md §5)."""
+SMALL_MESH: Final = 12
+"""Member neighbours up to which an author pushes to all of them."""
 ANNOUNCE_MS: Final = 200
 """How long an announcement waits for company."""
 ANNOUNCE_FEEDS_MAX: Final = 4_096
@@ -41,6 +45,17 @@ class Broadcast:
         self._waiting: dict[bytes, dict[bytes, None]] = {}  # peer -> feeds, in order
         self._timed = False
         self._heard: Recent[bytes, Run] = Recent(PUSHES_MAX)
+        self._whole: bool | None = None  # whether we are connected to every feed of a small mesh; None: look again
+
+    def review(self) -> None:
+        """Look again who is connected: a channel came or went, or the members changed."""
+        self._whole = None
+
+    def _is_whole(self) -> bool:
+        if self._whole is None:
+            count = len(self._peers.members)
+            self._whole = count <= SMALL_MESH and count + 1 >= len(self._view.signed_heads())
+        return self._whole
 
     def hear(self, data: bytes, told: Runs) -> None:
         """Remember a push, to know it again."""
@@ -64,10 +79,15 @@ class Broadcast:
         small = sum(map(len, run.raws)) <= PUSH_BYTES
         data = b""
         effects: list[Effect] = []
+        eager = EAGER
+        if source is None:
+            eager = SMALL_MESH if len(self._peers.members) <= SMALL_MESH else EAGER
+        elif source == run.feed and self._is_whole():
+            eager = 0
         for place, peer in enumerate(self._peers.members):
             if peer.kid == source or _size_known(peer, run.feed) >= run.stop:
                 continue
-            if place >= EAGER:
+            if place >= eager:
                 self._wait(peer, run.feed)
                 continue
             if not data:

@@ -20,7 +20,7 @@ from gossip.framing import RecordBuffer, control, frame, plaintexts
 from gossip.noise import Transport
 from ledger.errors import LocalError, RemoteError
 
-CHUNK_FRAMES: Final = 16
+CHUNK_FRAMES: Final = 4
 """Frames in one chunk of `seal`, so that a large message goes out while the rest of it is sealed."""
 
 _KEEP_ALIVE: Final = b"\x00"

@@ -157,11 +157,14 @@ class Swarm:
             case HeadRefused():
                 return self._head_refused(event, now_ms)
             case PeerUp(kid, member):
+                self._broadcast.review()
                 return self._exchanges.peer_up(self._peers.up(kid, member, now_ms), now_ms)
             case PeerDown(kid):
                 self._peers.down(kid)
+                self._broadcast.review()
                 return self._transfer.peer_down(kid, now_ms)
             case MembersChanged():
+                self._broadcast.review()
                 return self._transfer.members_changed(now_ms) + self._exchanges.members_changed(now_ms)
             case BoundaryPassed(boundary):
                 self._boundaries.passed(boundary)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gossip import swarm as gossip
 from gossip import vocabulary
-from gossip.broadcast import ANNOUNCE_MS, PUSH_BYTES
+from gossip.broadcast import ANNOUNCE_MS, PUSH_BYTES, SMALL_MESH
 from gossip.peers import EAGER
 from gossip.vocabulary import Runs
 from ledger.feed import Run
@@ -45,8 +45,8 @@ def test_one_push_to_a_neighbour_at_most_and_never_back() -> None:
 
 
 def test_the_others_hear_of_it_a_little_later() -> None:
-    world = World(12, latency_ms=1)
-    for other in range(1, 12):
+    world = World(SMALL_MESH + 2, latency_ms=1)
+    for other in range(1, SMALL_MESH + 2):
         world.join(0, other)  # a star: only the middle can tell
     quiet(world)
     world.nodes[0].publish(bodies("a", 0, 1))
@@ -54,6 +54,31 @@ def test_the_others_hear_of_it_a_little_later() -> None:
     reached = [node for node in world.nodes if node.ledger.size(feed_id(0))]
     assert len(reached) == 1 + EAGER
     assert world.run(ANNOUNCE_MS, world.equal)
+
+
+def test_in_a_small_mesh_the_author_pushes_to_all_and_nobody_repeats_it() -> None:
+    world = World(8, latency_ms=1)
+    world.mesh()
+    for node in world.nodes:
+        node.publish(bodies(f"{node}", 0, 1))
+    assert world.run(30_000, world.equal)
+    quiet(world)
+    world.messages.clear()
+    world.nodes[0].publish(bodies("a", 1, 2))
+    assert world.run(ANNOUNCE_MS - 50, world.equal)
+    assert world.messages[RUNS] == 7
+
+
+def test_who_is_not_connected_to_the_author_hears_of_it_all_the_same() -> None:
+    world = World(5, latency_ms=1)
+    world.mesh()
+    for node in world.nodes:
+        node.publish(bodies(f"{node}", 0, 1))
+    assert world.run(30_000, world.equal)
+    world.cut(feed_id(0), feed_id(4))
+    quiet(world)
+    world.nodes[0].publish(bodies("a", 1, 2))
+    assert world.run(ANNOUNCE_MS + 50, world.equal)
 
 
 def test_long_runs_are_announced_and_fetched() -> None:

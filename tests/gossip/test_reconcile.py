@@ -139,9 +139,7 @@ def test_stream_is_one_whatever_the_pieces(items: set[bytes], cuts: list[int]) -
 
 
 @given(SETS, SETS, st.lists(st.integers(1, 50), min_size=1, max_size=20))
-def test_pieces_change_neither_result_nor_symbols_used(
-    mine: set[bytes], theirs: set[bytes], sizes: list[int]
-) -> None:
+def test_pieces_change_neither_result_nor_symbols_used(mine: set[bytes], theirs: set[bytes], sizes: list[int]) -> None:
     expected, used = decode(mine, theirs)
     encoder, decoder, at = Encoder(theirs, KEY), Decoder(mine, KEY), 0
     for size in [*sizes, ENOUGH]:
@@ -319,9 +317,7 @@ def test_two_items_that_lay_each_other_bare_are_refused() -> None:
 
 def test_an_item_recovered_twice_is_refused() -> None:
     x, _ = both()
-    bad(
-        Decoder([], KEY), symbol(heads(16, 2), KEY, 2) + symbol([x], KEY, 1) + symbol([], KEY, 2), "same item"
-    )
+    bad(Decoder([], KEY), symbol(heads(16, 2), KEY, 2) + symbol([x], KEY, 1) + symbol([], KEY, 2), "same item")
 
 
 def test_removing_what_we_do_not_have_is_refused() -> None:

@@ -7,8 +7,8 @@ How it works
     if they have not shown in the meantime that they have it. In a small mesh an author pushes to everybody, and who
     is connected to everybody announces what came from its author itself, where others push: nearly all have it by
     then, and a copy to each would cost more than the few who must ask. Heartbeats of the eager neighbours take that
-    way too. Pieces of a long feed are not announced; its end is. A push comes from up to six sides, byte for byte the same:
-    the last few are remembered, so that all but the first cost a look into a dictionary.
+    way too. Pieces of a long feed are not announced; its end is. A push comes from up to six sides, byte for byte the
+    same: the last few are remembered, so that all but the first cost a look into a dictionary.
 
 What it does not do
     It guarantees nothing: a lost push is repaired by anti-entropy. It keeps no leaves.

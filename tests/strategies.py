@@ -235,6 +235,8 @@ def build(drawn: Sequence[Act], label: object = 0) -> World:
     world.join(world.members[0])
     for name, i, j, k in drawn:
         ACTS[name](world, i, j, k)
+        if (i + k) % 2:
+            _publish(world, j, 0, 0)
     world.now += 1
     for scribe in world.scribes():
         scribe.sign(world.now)

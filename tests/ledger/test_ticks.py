@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import codec, fork
+from ledger.checkpoint import Head
+from ledger.consent.status import State
 from ledger.errors import RemoteError
+from ledger.merkle import EMPTY_ROOT
 from ledger.ticks import Tick, Ticker, attestations, cuts_below, heads_at, prune_heads
 from tests.strategies import Act, acts, build, deliver
-from tests.worlds import LATER, NOW, Node, World, deliver_all, octets
+from tests.worlds import LATER, NOW, Node, World, deliver_all, key, octets
 
 Step = tuple[list[int], int]
 steps: st.SearchStrategy[list[Step]] = st.lists(
@@ -207,3 +210,46 @@ def test_a_proven_fork_cuts_the_frontier_and_what_stood_beyond_it_is_gone() -> N
     assert Tick.decode(second.encode()) == second
     with node.store.write() as rows:
         assert Ticker(node.replica).rebuild_at(rows, second) == second
+
+
+def test_a_grant_that_waited_for_a_head_enters_the_map_with_it() -> None:
+    world = World("waiting")
+    alice, bob = world.members
+    bob.scribe.add(b"a leaf")
+    consent = world.grant(alice.party, bob.party, [bob.scribe.head()])
+    alice.scribe.add(consent.grant.raw)
+    for scribe, time in ((alice.scribe, 100), (bob.scribe, 200)):
+        scribe.sign(NOW + time)
+    node = Node(world.genesis)
+    for scribe in (alice.scribe, bob.scribe):
+        assert node.ingest(scribe.run(0, len(scribe.raws), scribe.heads[-1])) == ""
+    ticker = Ticker(node.replica)
+    assert move(node, ticker, NOW + 150).consents[0] == 0
+    assert move(node, ticker, NOW + 250).consents[0] == 1
+    assert move(node, ticker, NOW + 150).consents[0] == 0
+
+
+def test_a_revocation_enters_the_map_when_its_signer_becomes_a_partys_device() -> None:
+    world = World("party")
+    alice, bob = world.members
+    heir = key("party", "heir")
+    consent = world.grant(alice.party, bob.party, [alice.scribe.head()])
+    payload = {"grant": consent.grant.id, "reason_code": "error"}
+    start = Head(heir.kid, 0, EMPTY_ROOT)
+    revocation = world.sign(heir, "consent.revoke", consent.grant.thing, payload, seen=[start])
+    alice.scribe.add(consent.grant.raw, revocation.raw)
+    alice.scribe.sign(NOW + 100)
+    bob.scribe.sign(NOW + 100)
+    bob.scribe.add(world.certificate(bob, heir, bob.scribe.head()).raw)
+    bob.scribe.sign(NOW + 200)
+    node = Node(world.genesis)
+    for scribe in (alice.scribe, bob.scribe):
+        assert node.ingest(scribe.run(0, len(scribe.raws), scribe.heads[-1])) == ""
+        assert node.observe(scribe.feed, scribe.heads[0]) == ""
+    ticker = Ticker(node.replica)
+    for seconds, state in ((150, State.GRANTED), (250, State.REVOKED), (150, State.GRANTED)):
+        move(node, ticker, NOW + seconds)
+        with node.store.read() as rows:
+            value = codec.decode(ticker.consents.value(rows, consent.grant.id) or b"")
+        assert isinstance(value, list)
+        assert value[0] == state

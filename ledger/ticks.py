@@ -186,12 +186,13 @@ class Ticker:
         self.tick = self._tick(boundary, heads, cuts)
         row = self.tick.encode()
         rows.put("meta", TICK_KEY, row)
+        if rows.get("meta", _remembered(boundary)) is None:
+            oldest = next(rows.scan("meta", _remembered(0), _remembered(boundary), limit=1), None)
+            if oldest is not None and self._remembered >= TICKS_KEPT:
+                rows.delete("meta", oldest[0])
+            else:
+                self._remembered += 1
         rows.put("meta", _remembered(boundary), row)
-        oldest = next(rows.scan("meta", _remembered(0), _remembered(boundary), limit=1), None)
-        if oldest is not None and self._remembered >= TICKS_KEPT:
-            rows.delete("meta", oldest[0])
-        else:
-            self._remembered += 1
         return self.tick
 
     def remembered(self, rows: Reader, at: int) -> Tick | None:

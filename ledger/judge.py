@@ -18,6 +18,7 @@ What it does not do
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from ledger import fork, keys
@@ -31,11 +32,20 @@ from ledger.kinds import KINDS, Signer, is_restrictive
 SOUND: Final = ""  # the verdict of a leaf that is not void
 
 
-def judge(entry: Entry, mesh_id: bytes, feed: bytes, index: int, root: bytes, iat_max: int) -> str:
+def judge(
+    entry: Entry,
+    mesh_id: bytes,
+    feed: bytes,
+    index: int,
+    root: bytes,
+    iat_max: int,
+    is_verified: Callable[[bytes], bool] = lambda _: False,
+) -> str:
     """Return SOUND, or the code of the first rule that the entry breaks as leaf `index` of `feed`.
 
     `entry`: its signature is verified. `root`: the feed's root at size `index`; asked for only where the feed's own
-    device signed. `iat_max`: the largest iat of the sound leaves below.
+    device signed. `iat_max`: the largest iat of the sound leaves below. `is_verified(id)`: whether an
+    entry with that id was verified before: it changes the cost of F4, never the verdict.
     """
     if (entry.mesh_id or entry.id) != mesh_id:
         return "VOID_OTHER_MESH"
@@ -47,14 +57,14 @@ def judge(entry: Entry, mesh_id: bytes, feed: bytes, index: int, root: bytes, ia
         return "VOID_WRONG_POSITION"
     if own and entry.iat < iat_max and not is_restrictive(entry.kind):
         return "VOID_BACKDATED"
-    return _carried(entry, mesh_id)
+    return _carried(entry, mesh_id, is_verified)
 
 
-def _carried(entry: Entry, mesh_id: bytes) -> str:
+def _carried(entry: Entry, mesh_id: bytes, is_verified: Callable[[bytes], bool]) -> str:
     match entry.kind:
         case "consent.withdraw":
             try:
-                carried_grant(entry)
+                carried_grant(entry, is_verified)
             except RemoteError:
                 return "VOID_WITHDRAWAL"
         case "fork.proof":

@@ -39,11 +39,13 @@ from ledger.tables import (
     LEAF_SOUND,
     LEAF_VOID,
     MESH_KEY,
+    POSITION_BYTES,
     FeedRow,
     head_key,
     leaf_row,
     position,
     read_head,
+    read_leaf,
 )
 
 __all__ = (
@@ -251,6 +253,12 @@ class Replica(Held):
         below = PeaksBuilder(row.peaks)  # catches up where the device itself signed and its position is judged
         sound: list[Entry] = []
         governance = False
+
+        def is_verified(ident: bytes) -> bool:
+            place = rows.get("ids", ident)
+            leaf = rows.get("entries", place[:POSITION_BYTES]) if place is not None else None
+            return leaf is not None and not read_leaf(leaf).void
+
         for index, (raw, entry_id, entry) in enumerate(zip(raws, ids, read, strict=True), start):
             flags, place = LEAF_VOID, position(number, index)
             if isinstance(entry, Entry):
@@ -258,7 +266,7 @@ class Replica(Held):
                 if entry.kid == feed:
                     below.extend(leaves[below.size - start : index - start])
                     root = below.root()
-                if judge(entry, self.mesh_id, feed, index, root, iat_max) == SOUND:
+                if judge(entry, self.mesh_id, feed, index, root, iat_max, is_verified) == SOUND:
                     flags, iat_max = LEAF_SOUND, max(iat_max, entry.iat)
                     sound.append(entry)
                     governance |= self._index(rows, Registration(entry, feed, index), place)

@@ -361,4 +361,4 @@ class _Connection:
 
 
 def _now_ms() -> int:
-    return int(trio.current_time() * 1_000)
+    return round(trio.current_time() * 1_000)  # rounded down, a deadline just reached would not be due yet

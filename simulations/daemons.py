@@ -184,7 +184,7 @@ def address(number: int) -> str:
 
 def now_ms() -> int:
     """Return the time of a run, unix milliseconds."""
-    return START_SECONDS * 1_000 + int(trio.current_time() * 1_000 + 1e-6)
+    return START_SECONDS * 1_000 + round(trio.current_time() * 1_000)
 
 
 @contextmanager

@@ -23,20 +23,19 @@ import heapq
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, TypeVar
 
 from gossip import events as gossip
-from ledger.entry import Entry
 from ledger.errors import LocalError
 from ledger.governance.epoch import Genesis, Policy
 from ledger.replica import Replica
 from node.admission import Admission
-from node.core import Core, Effect, MembershipMoved, Noted, Turn
+from node.core import Effect, MembershipMoved, Noted, Turn
 from node.joining import application
 from simulations.founding import POLICY, Persona, copy_store, core_of, found, persona
 from simulations.links import WAN, Link
+from simulations.nodes import Node
 from simulations.randomness import Seed
 from storage.memory import MemoryStore
 
@@ -51,32 +50,6 @@ DIALS: Final = 8
 
 _MESSAGE, _TIMER, _UP, _DOWN, _CALL = range(5)
 _TRACED: Final = struct.Struct(">QBii16s")
-
-
-@dataclass(slots=True)
-class Node:
-    """One simulated node. `core` is None while it is down; `life` counts its restarts."""
-
-    number: int
-    who: Persona
-    store: MemoryStore
-    skew_us: int
-    core: Core | None = None
-    life: int = 0
-    timers: dict[str, int] = field(default_factory=dict)
-    vouched: set[bytes] = field(default_factory=set)
-
-    @property
-    def kid(self) -> bytes:
-        """Its device's id, which is its feed's."""
-        return self.who.device.kid
-
-    @property
-    def running(self) -> Core:
-        """Its core. Raises LocalError NODE_DOWN."""
-        if self.core is None:
-            raise LocalError("NODE_DOWN", f"node {self.number} is down; restart it first")
-        return self.core
 
 
 class World:
@@ -405,16 +378,3 @@ class World:
     def agree(self) -> bool:
         """Say whether all running nodes have one frontier."""
         return len(set(self.frontiers())) == 1
-
-    def entries(self, number: int, kind: str) -> list[Entry]:
-        """Return the sound entries of a kind that a node holds, in no particular order."""
-        node = self.nodes[number]
-        replica = node.running.replica
-        found = []
-        with node.store.read() as rows:
-            for feed in replica.feeds:
-                for index in range(replica.position(feed).size):
-                    leaf = replica.leaf(rows, feed, index)
-                    if not leaf.void:
-                        found.append(Entry.parse(leaf.raw))
-        return [entry for entry in found if entry.kind == kind]

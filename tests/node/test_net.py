@@ -160,7 +160,7 @@ async def test_a_stranger_who_was_admitted_meanwhile_may_stay(autojump_clock: Mo
             async def listen() -> None:
                 while True:
                     await caller._pump()
-                    await caller._carry_out(caller._channel.tick(int(trio.current_time() * 1_000)))
+                    await caller._carry_out(caller._channel.tick(round(trio.current_time() * 1_000)))
 
             nursery.start_soon(listen)
             await trio.sleep(STRANGER_SECONDS_MAX + 5)

@@ -19,10 +19,11 @@ from ledger.feed import AHEAD_SECONDS_MAX
 from ledger.governance.epoch import Policy
 from simulations.founding import copy_store
 from simulations.links import LAN, WAN, Link, uniform
+from simulations.nodes import Node
 from simulations.people import person
 from simulations.randomness import Seed
 from simulations.signatures import remembered
-from simulations.world import MS, SECOND, START_US, Node, World
+from simulations.world import MS, SECOND, START_US, World
 
 POLICY = Policy(tick_seconds=60, heartbeat_seconds=20, invitations_a_day=1_000)
 ROUGH = Link(uniform(10, 50), loss=0.10, duplication=0.05, reorder=True)
@@ -146,7 +147,7 @@ def test_fifteen_nodes_come_together_after_a_partition() -> None:
     assert world.run_for(15 * SECOND, until=world.agree)
     assert states(world, grant) == {State.WITHDRAWN}
     assert all(states(world, entry) == {State.GRANTED} for entry in later)
-    assert world.entries(3, "consent.withdraw") == [withdrawal]
+    assert world.nodes[3].entries("consent.withdraw") == [withdrawal]
     world.run_for(75 * SECOND)
     assert len(roots(world)) == 1
     assert None not in roots(world)
@@ -240,10 +241,9 @@ def test_every_node_attests_the_same_at_a_boundary() -> None:
     assert tick is not None
     assert tick[0] == START_US // SECOND + 60
     world.run_for(5 * SECOND)
-    said = {tuple(entry.payload.values()) for entry in world.entries(4, "state.attestation")}
-    assert (tick[0], tick[1], tick[2]) in {(b, f, s) for b, f, s in said}
-    assert len([entry for entry in world.entries(4, "state.attestation") if entry.payload["boundary"] == tick[0]]) == 9
-    assert len([s for s in said if s[0] == tick[0]]) == 1
+    attestations = world.nodes[4].entries("state.attestation")
+    said = [(e.payload["boundary"], e.payload["frontier"], e.payload["state_root"]) for e in attestations]
+    assert [one for one in said if one[0] == tick[0]] == [tick] * 9
 
 
 def test_a_tick_on_demand_takes_two_seconds() -> None:
@@ -261,7 +261,7 @@ def test_a_tick_on_demand_takes_two_seconds() -> None:
     assert len(consents) == 1
     assert consents.pop()[0] == 1  # what was stated just before is in it
     world.run_for(SECOND)
-    assert len(world.entries(0, "state.attestation")) == 20
+    assert len(world.nodes[0].entries("state.attestation")) == 20
 
 
 def test_ticks_on_demand_may_overlap() -> None:
@@ -273,9 +273,9 @@ def test_ticks_on_demand_may_overlap() -> None:
     world.act(2, lambda turn: turn.ask_tick(now + 2))
     world.act(3, lambda turn: turn.ask_tick(now + 30))
     world.run_for(33 * SECOND)
-    boundaries = Counter(entry.payload["boundary"] for entry in world.entries(0, "state.attestation"))
+    boundaries = Counter(entry.payload["boundary"] for entry in world.nodes[0].entries("state.attestation"))
     assert boundaries == {now + 1: 5, now + 2: 5, now + 30: 5}
-    assert len({tuple(sorted(e.payload.items())) for e in world.entries(0, "state.attestation")}) == 3
+    assert len({tuple(sorted(e.payload.items())) for e in world.nodes[0].entries("state.attestation")}) == 3
     with pytest.raises(LocalError, match="within"):
         world.act(0, lambda turn: turn.ask_tick(turn.now + 1_000))
 
@@ -290,7 +290,7 @@ def test_slow_and_skewed_nodes_do_not_diverge() -> None:
     world.run_for(1_000 * SECOND)
     assert world.agree()
     attested: dict[int, tuple[bytes, bytes]] = {}
-    for entry in world.entries(4, "state.attestation"):
+    for entry in world.nodes[4].entries("state.attestation"):
         told = (entry.payload["frontier"], entry.payload["state_root"])
         assert attested.setdefault(entry.payload["boundary"], told) == told
     assert len(attested) == 4  # at 0, 300, 600 and 900 seconds
@@ -328,8 +328,8 @@ def test_a_node_that_came_back_from_an_old_copy_and_signed_is_held() -> None:
     world.run_for(120 * SECOND)
     for node in world.alive():
         assert node.running.replica.members.reach(world.nodes[3].kid) == base
-        assert world.entries(node.number, "fork.proof")
-        assert not Counter(entry.kid for entry in world.entries(node.number, "fork.proof"))[world.nodes[3].kid]
+        assert node.entries("fork.proof")
+        assert not Counter(entry.kid for entry in node.entries("fork.proof"))[world.nodes[3].kid]
     assert State.GRANTED not in states(world, forked)
 
 

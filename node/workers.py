@@ -59,7 +59,7 @@ def verdict(raw: bytes) -> bytes:
 def read_verdict(raw: bytes, told: bytes) -> Decoded:
     """Return the entry a worker vouched for, or the error it found."""
     if not told:
-        return Entry.parse(raw)
+        return Entry.vouched(raw)
     code, field, message = told.decode().split("\n", 2)
     return RemoteError(code, message, field=field or None)
 

@@ -345,3 +345,9 @@ def test_the_envelope_has_one_spelling(unprotected: bytes, head: bytes) -> None:
                 assert Entry.decode(raw) == entry
             else:
                 refusal(raw)
+
+
+def test_what_was_vouched_for_reads_the_same() -> None:
+    decoded = [Entry.decode(entry.raw) for entry in samples().values()]
+    assert decoded
+    assert [Entry.vouched(entry.raw) for entry in decoded] == decoded

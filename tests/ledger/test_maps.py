@@ -146,6 +146,15 @@ def test_a_neighbour_alone_shows_absence_only_at_an_end() -> None:
     assert not verify_value(two, None, replace(proof, leaves=proof.leaves[::-1]), root)
 
 
+def test_neighbours_with_a_key_between_them_show_no_absence() -> None:
+    one, two, three = colliding(3)
+    store, made = built({one: b"1", two: b"2", three: b"3"})
+    with store.read() as rows:
+        proofs = [made.prove(rows, ident)[1] for ident in (one, three)]
+    around = replace(proofs[0], leaves=(proofs[0].leaves[0], proofs[1].leaves[0]))
+    assert not verify_value(two, None, around, made.root()[1])
+
+
 def test_two_maps_share_a_table_and_do_not_meet() -> None:
     store = MemoryStore()
     members, consents = CommittedMap(MEMBERS), CommittedMap(CONSENTS)

@@ -254,11 +254,14 @@ def test_workers_verdicts_are_taken_as_they_are_given() -> None:
 
 def test_a_grant_counts_as_soon_as_the_head_it_names_is_held() -> None:
     world, alice, bob = grown()
+    governance = len(bob.raws)  # held before: what comes later moves no membership
+    early = bob.sign(NOW + 9)
     for i in range(3):
         bob.add(b"leaf %d" % i)
     consent = world.grant(world.members[0].party, world.members[1].party, [bob.head()])
     alice.add(consent.grant.raw)
     node = Node(world.genesis)
+    assert node.ingest(bob.run(0, governance, early)) == ""
     assert node.ingest(alice.run(0, len(alice.raws), alice.sign(NOW + 10))) == ""
     assert statuses(node, world) == {consent.grant.id: None}
     assert node.ingest(bob.run(0, len(bob.raws), bob.sign(NOW + 10))) == ""
@@ -270,6 +273,7 @@ def test_a_grant_counts_as_soon_as_the_head_it_names_is_held() -> None:
 def test_a_governance_entry_counts_as_soon_as_the_head_it_names_is_held() -> None:
     world = World("waiting")
     alice, bob = world.members
+    early = bob.scribe.sign(NOW + 9)
     bob.scribe.add(b"a leaf that is no entry")
     carol = world.join(alice)
     alice.scribe.raws.pop()
@@ -279,12 +283,26 @@ def test_a_governance_entry_counts_as_soon_as_the_head_it_names_is_held() -> Non
     payload = {"application": application.id, "incarnation": 1}
     world.write(scribe, "member.admit", ("member", carol.root.kid), payload, bob.scribe.head())
     node = Node(world.genesis)
+    assert node.ingest(bob.scribe.run(0, early.size, early)) == ""
     assert node.ingest(scribe.run(0, len(scribe.raws), scribe.sign(NOW + 10))) == ""
     assert not node.replica.members.is_member(carol.party)
     run = bob.scribe.run(0, len(bob.scribe.raws), bob.scribe.sign(NOW + 10))
     with node.store.write() as rows:
         assert node.replica.ingest(rows, run, LATER).governance
     assert node.replica.members.is_member(carol.party)
+
+
+def test_a_known_status_changes_with_the_reach_of_the_feed_it_stands_in() -> None:
+    world, alice, bob = grown()
+    consent = world.grant(world.members[0].party, world.members[1].party, [alice.head()])
+    bob.add(consent.grant.raw)
+    node = held(world)
+    assert statuses(node, world)[consent.grant.id] is not None
+    final = {"final": [bob.feed, len(bob.raws) - 1, octets("root")]}
+    root = world.members[1].root
+    alice.add(world.sign(root, "device.retire", ("device", bob.feed), final, seen=(alice.head(),)).raw)
+    assert node.ingest(alice.run(0, len(alice.raws), alice.sign(LATER + 1))) == ""
+    assert statuses(node, world)[consent.grant.id] is None
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -330,6 +348,17 @@ def test_a_second_branch_is_seen_whether_shorter_or_longer_and_refused() -> None
         payload = fork.prove_branches(bob.device.public, seen.value.ours, ours.leaves, head, theirs.leaves)
         assert fork.check(payload, world.mesh_id).size == len(bob.raws) - 1
         assert dump(node) == before
+
+
+def test_leaves_held_already_under_a_checkpoint_of_another_branch_show_the_fork() -> None:
+    world, _, bob, twin, _ = forked()
+    node = held(world)
+    short = twin.branch(len(bob.raws) - 1)
+    short.add(b"x")
+    for branch in (short, twin):
+        head = branch.sign(LATER)
+        assert node.ingest(branch.run(0, 2, head)) == ("FEED_FORKED" if branch is short else "")
+    assert node.replica.signed_head(bob.feed) == bob.heads[-1]
 
 
 def test_a_checkpoint_that_contradicts_held_leaves_is_a_fork_even_at_one_time_and_size() -> None:

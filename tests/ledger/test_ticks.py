@@ -253,3 +253,62 @@ def test_a_revocation_enters_the_map_when_its_signer_becomes_a_partys_device() -
             value = codec.decode(ticker.consents.value(rows, consent.grant.id) or b"")
         assert isinstance(value, list)
         assert value[0] == state
+
+
+def test_a_grant_leaves_the_map_when_its_feed_counts_less_far() -> None:
+    world = World("retired")
+    alice, bob = world.members
+    consent = world.grant(alice.party, bob.party, [alice.scribe.head()])
+    bob.scribe.add(consent.grant.raw)
+    node, ticker = node_of(world)
+    assert move(node, ticker, world.now + 100).consents[0] == 1
+    final = {"final": [bob.scribe.feed, 2, octets("root")]}
+    seen = (alice.scribe.head(),)
+    alice.scribe.add(world.sign(bob.root, "device.retire", ("device", bob.scribe.feed), final, seen=seen).raw)
+    deliver_all(node, world.scribes(), world.now + 200)
+    assert move(node, ticker, LATER).consents[0] == 0
+
+
+def test_a_revocation_enters_the_map_though_its_feed_never_counts() -> None:
+    """A leaver's heir permits nothing, and may still revoke what its member is party to."""
+    world = World("leaver")
+    alice, bob = world.members
+    consent = world.grant(alice.party, bob.party, [alice.scribe.head()])
+    alice.scribe.add(consent.grant.raw)
+    world.write(bob.scribe, "member.leave", ("member", bob.root.kid), {})
+    alice.scribe.sign(NOW + 100)
+    old = bob.scribe
+    heir = world.succeed(bob, alice.scribe)
+    payload = {"grant": consent.grant.id, "reason_code": "error"}
+    world.write(heir, "consent.revoke", consent.grant.thing, payload)
+    old.sign(NOW + 100)
+    heir.sign(NOW + 100)
+    alice.scribe.sign(NOW + 200)
+    node = Node(world.genesis)
+    for scribe in (alice.scribe, old, heir):
+        assert node.ingest(scribe.run(0, len(scribe.raws), scribe.heads[-1])) == ""
+    assert node.observe(alice.scribe.feed, alice.scribe.heads[0]) == ""
+    ticker = Ticker(node.replica)
+    for seconds, state in ((150, State.GRANTED), (250, State.REVOKED)):
+        move(node, ticker, NOW + seconds)
+        with node.store.read() as rows:
+            value = codec.decode(ticker.consents.value(rows, consent.grant.id) or b"")
+        assert isinstance(value, list)
+        assert value[0] == state
+
+
+def test_a_grant_that_names_another_branch_enters_the_map_with_the_proof() -> None:
+    world = World("branches")
+    alice, bob = world.members
+    bob.scribe.add(b"shared", b"ours")
+    twin = bob.scribe.branch(3)
+    twin.add(b"theirs")
+    consent = world.grant(alice.party, bob.party, [twin.head()])
+    alice.scribe.add(consent.grant.raw)
+    node, ticker = node_of(world)
+    assert move(node, ticker, world.now + 100).consents[0] == 0
+    head, other = bob.scribe.heads[-1], twin.sign(world.now)
+    payload = fork.prove_branches(bob.scribe.device.public, head, bob.scribe.leaves, other, twin.leaves)
+    world.write(alice.scribe, "fork.proof", ("feed", bob.scribe.feed), payload)
+    deliver_all(node, world.scribes(), world.now + 200)
+    assert move(node, ticker, LATER).consents[0] == 1

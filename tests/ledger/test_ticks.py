@@ -302,7 +302,7 @@ def test_a_grant_that_names_another_branch_enters_the_map_with_the_proof() -> No
     alice, bob = world.members
     bob.scribe.add(b"shared", b"ours")
     twin = bob.scribe.branch(3)
-    twin.add(b"theirs")
+    twin.add(b"theirs", b"and more than we ever hold")
     consent = world.grant(alice.party, bob.party, [twin.head()])
     alice.scribe.add(consent.grant.raw)
     node, ticker = node_of(world)

@@ -66,9 +66,7 @@ def missing_paths(text: str, root: Path) -> list[str]:
         if name.startswith("../shared/") and not (root.parent / "shared").is_dir():
             continue
         path = root / name
-        if not path.exists() or (
-            inside and not re.search(rf"\b{re.escape(inside)}\b", path.read_text("utf-8"))
-        ):
+        if not path.exists() or (inside and not re.search(rf"\b{re.escape(inside)}\b", path.read_text("utf-8"))):
             missing.append(span)
     return missing
 

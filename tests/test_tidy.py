@@ -71,18 +71,12 @@ def test_cores_are_pure() -> None:
 
 
 def test_docstrings() -> None:
-    check_none(
-        [fault for path, (text, tree) in MODULES.items() for fault in tidy.docstring_faults(path, text, tree)]
-    )
+    check_none([fault for path, (text, tree) in MODULES.items() for fault in tidy.docstring_faults(path, text, tree)])
 
 
 def test_sizes() -> None:
     check_none(
-        [
-            fault
-            for path, (text, tree) in MODULES.items()
-            for fault in tidy.size_faults(path, text, tree, LONGER)
-        ]
+        [fault for path, (text, tree) in MODULES.items() for fault in tidy.size_faults(path, text, tree, LONGER)]
     )
 
 
@@ -125,9 +119,7 @@ def test_the_lock_holds_every_dependency_with_hashes() -> None:
     names = {re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower() for requirement in wanted}
     lock = re.sub(r"^#.*\n", "", TEXTS["requirements.lock"], flags=re.MULTILINE)
     pins = re.split(r"\n(?! )", lock.strip())
-    faults = [
-        pin for pin in pins if not re.match(r"[\w.-]+==[^\n]+(\n {4}--hash=sha256:[0-9a-f]{64}[ \\]*)+$", pin)
-    ]
+    faults = [pin for pin in pins if not re.match(r"[\w.-]+==[^\n]+(\n {4}--hash=sha256:[0-9a-f]{64}[ \\]*)+$", pin)]
     check_none(faults)
     assert names <= {pin.split("==")[0] for pin in pins}
     assert "://" not in lock
@@ -266,9 +258,7 @@ def test_empty_names_are_found() -> None:
 
 def test_paths_of_a_machine_are_found() -> None:
     for path in ("/" + "work/x", "see /" + "root", "'/" + "home/anna'"):
-        assert tidy.machine_path_faults("a.md", f"one\n{path}\n") == [
-            f"a.md:2: the path of a machine: {path}"
-        ]
+        assert tidy.machine_path_faults("a.md", f"one\n{path}\n") == [f"a.md:2: the path of a machine: {path}"]
     for text in ("network/work", "members/root", "/rooted", "/workers", "a/home/b", "../work"):
         assert not tidy.machine_path_faults("a.md", text)
 

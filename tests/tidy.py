@@ -175,9 +175,7 @@ def docstring_faults(path: str, text: str, tree: ast.Module) -> list[str]:
     return faults
 
 
-def _undocumented(
-    tree: ast.Module | ast.ClassDef, prefix: str
-) -> Iterator[tuple[str, Function | ast.ClassDef]]:
+def _undocumented(tree: ast.Module | ast.ClassDef, prefix: str) -> Iterator[tuple[str, Function | ast.ClassDef]]:
     for node in tree.body:
         if not isinstance(node, ast.ClassDef | Function) or node.name.startswith("_"):
             continue
@@ -259,9 +257,7 @@ def _is_statement(comment: str) -> bool:
 def name_faults(path: str) -> list[str]:
     """Find modules and folders whose name says nothing."""
     parts = path.removesuffix(".py").split("/")
-    return [
-        f"{path}: {part!r} names nothing; say what is inside" for part in parts if part in BANNED_MODULE_NAMES
-    ]
+    return [f"{path}: {part!r} names nothing; say what is inside" for part in parts if part in BANNED_MODULE_NAMES]
 
 
 def machine_path_faults(path: str, text: str) -> list[str]:
@@ -283,11 +279,7 @@ def toothless_faults(path: str, tree: ast.Module) -> list[str]:
     functions = [node for node in ast.walk(tree) if isinstance(node, Function)]
     able: set[str] = set()
     while True:
-        more = {
-            function.name
-            for function in functions
-            if any(_can_fail(node, able) for node in ast.walk(function))
-        }
+        more = {function.name for function in functions if any(_can_fail(node, able) for node in ast.walk(function))}
         if more == able:
             break
         able = more

@@ -323,7 +323,7 @@ def admissible(predicate: Predicate, evidence: Evidence) -> Verdict:
             return _at_least(k, parts, evidence)
         case leaf:
             holds, words, ids = _leaf(leaf, evidence)
-            return Verdict(holds, (Leaf((), words),), tuple(sorted(ids)))
+            return Verdict(holds, (Leaf((), words),), tuple(sorted(set(ids))))
 
 
 def _at_least(k: int, parts: tuple[Predicate, ...], evidence: Evidence) -> Verdict:

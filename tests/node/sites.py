@@ -49,7 +49,12 @@ class Site:
 
     def tell(self, *events: gossip.Event) -> list[Effect]:
         """Hand events to the core in one turn and return its effects."""
-        self.act(lambda turn: [turn.handle(event) for event in events])
+
+        def work(turn: Turn) -> None:
+            for event in events:
+                turn.handle(event)
+
+        self.act(work)
         return self.effects
 
     def sent(self, peer: bytes) -> list[bytes]:

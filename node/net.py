@@ -2,9 +2,10 @@
 
 How it works
     One listener serves every mesh of the node; the channel's opening tells which mesh is meant. A connection is
-    two tasks: one reads bytes into the channel and puts messages into the mesh's engine; one drains the peer's
-    outbox through the channel into the socket. Sealing order is sending order, and a blocked writer never stops
-    the reader, so two busy ends cannot lock each other.
+    three tasks: one reads bytes into the channel and puts messages into the mesh's engine; one drains the peer's
+    outbox through the channel into the socket; one looks at the clock for both, so that no read and no send needs
+    a deadline of its own. Sealing order is sending order, and a blocked writer never stops the reader, so two busy
+    ends cannot lock each other.
 
     For each mesh a dialer keeps channels to members whose address is known, with exponential back-off and jitter.
     Of two channels between the same nodes, the one that the smaller device id dialed is kept.
@@ -47,6 +48,7 @@ SEND_SECONDS_MAX: Final = 60.0  # for one frame: whoever takes less than a kilob
 DIAL_SECONDS_MAX: Final = 10.0
 STRANGER_SECONDS_MAX: Final = 60.0  # how long a key that is no member may stay
 JOIN_SMALL_BYTES: Final = 16_384  # chunks below are joined into one send
+BUSY_SECONDS: Final = 1.0  # how soon the clock is looked at again while the engine's inbox is full
 
 
 @dataclass(slots=True)
@@ -226,6 +228,9 @@ class _Connection:
         self._runtime: MeshRuntime | None = None
         self._peering: Peering | None = None
         self._stranger_until = float("inf")
+        self._sending_since = float("inf")
+        self._reading = False  # else the engine's inbox is full: silence is ours then, not the peer's
+        self._met = trio.Event()
         self.established = False
         self.ended = ""
 
@@ -240,6 +245,7 @@ class _Connection:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write, nursery.cancel_scope)
                 await self._apply(self._channel.start(_now_ms()))
+                nursery.start_soon(self._watch, nursery.cancel_scope)
                 while not self.ended:
                     await self._read()
                     if counted and self._channel.phase is Phase.OPEN:
@@ -261,26 +267,40 @@ class _Connection:
             self._net.peerings.pop((runtime.mesh_id, peering.kid), None)
 
     async def _read(self) -> None:
-        deadline = self._channel.deadline_ms
-        at = min(deadline / 1_000 if deadline is not None else float("inf"), self._stranger_until)
-        data: bytes | bytearray | None = None
-        with trio.move_on_at(at):
-            try:
-                data = await self._stream.receive_some(READ_BYTES)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                data = b""
-        if data is None:
-            if trio.current_time() >= self._stranger_until and not self._is_member():
-                self._outbox.close("STRANGER_TIMEOUT", "this key is no member; ask again once you were admitted")
-            if trio.current_time() >= self._stranger_until:
-                self._stranger_until = float("inf")
-            await self._apply(self._channel.tick(_now_ms()))
-        elif data:
+        self._reading = True
+        try:
+            data = await self._stream.receive_some(READ_BYTES)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            data = b""
+        self._reading = False
+        if data:
             if self._peering is not None:
                 self._peering.bytes_in += len(data)
             await self._apply(self._channel.receive(bytes(data), _now_ms()))
-        else:
+        elif not self.ended:
             await self._apply(self._channel.end_of_stream())
+
+    async def _watch(self, scope: trio.CancelScope) -> None:
+        """Keep the deadlines of the channel, of a stranger's stay, and of the frame that is being sent."""
+        while not self.ended:
+            deadline, now = self._channel.deadline_ms, trio.current_time()
+            at = deadline / 1_000 if deadline is not None else float("inf")
+            if at <= now and not self._reading:
+                at = now + BUSY_SECONDS
+            at = min(at, self._stranger_until, min(self._sending_since, now) + SEND_SECONDS_MAX)
+            with trio.move_on_at(at):
+                await self._met.wait()  # deadlines are others from then on; before, they only move away
+                self._met = trio.Event()
+                continue
+            if trio.current_time() >= self._sending_since + SEND_SECONDS_MAX:
+                self._cut_off(scope)
+                return
+            if trio.current_time() >= self._stranger_until:
+                self._stranger_until = float("inf")
+                if not self._is_member():
+                    self._outbox.close("STRANGER_TIMEOUT", "this key is no member; ask again once you were admitted")
+            if self._reading:
+                await self._apply(self._channel.tick(_now_ms()))
 
     async def _write(self, scope: trio.CancelScope) -> None:
         """Send what is sealed; seal what waits in the outbox; end with the channel."""
@@ -300,9 +320,12 @@ class _Connection:
                 else:
                     await self._wake.wait()
                     self._wake = trio.Event()
-        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
-            self.ended = self.ended or "STREAM_TRUNCATED"
-            scope.cancel()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._cut_off(scope)
+
+    def _cut_off(self, scope: trio.CancelScope) -> None:
+        self.ended = self.ended or "STREAM_TRUNCATED"
+        scope.cancel()
 
     def _is_member(self) -> bool:
         runtime, peering = self._runtime, self._peering
@@ -311,8 +334,9 @@ class _Connection:
     async def _send(self, chunks: Sequence[bytes]) -> None:
         joined = [b"".join(chunks)] if sum(map(len, chunks)) <= JOIN_SMALL_BYTES else chunks
         for chunk in joined:
-            with trio.fail_after(SEND_SECONDS_MAX):
-                await self._stream.send_all(chunk)
+            self._sending_since = trio.current_time()
+            await self._stream.send_all(chunk)
+            self._sending_since = float("inf")
             if self._peering is not None:
                 self._peering.bytes_out += len(chunk)
 
@@ -342,6 +366,7 @@ class _Connection:
                     assert_never(effect)
 
     async def _meet(self, met: Established) -> None:
+        self._met.set()
         runtime, kid = self._net.meshes[met.mesh_id], met.peer_kid
         former = self._net.peerings.get((met.mesh_id, kid))
         own = runtime.engine.core.device.kid

@@ -12,6 +12,7 @@ What it does not do
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,8 +37,7 @@ def samples() -> dict[str, Entry]:
     alice, bob = world.members
     root, scribe = alice.root, alice.scribe
     heads = (scribe.head(), bob.scribe.head())
-    subject, withdraw, tenant = key("golden", "subject"), key("golden", "withdraw"), key("golden", "tenant")
-    consent = ("consent", octets("golden", "record", size=16))
+    tenant = key("golden", "tenant")
     link = ("link", link_id(alice.party, bob.party))
     edge = {"from": list(alice.party), "to": list(bob.party)}
     hosting = {"host": list(alice.party), "serial": 1}
@@ -80,6 +80,17 @@ def samples() -> dict[str, Entry]:
     twin.add(b"another leaf")
     proof = fork.prove_branches(device.public, scribe.sign(NOW), scribe.leaves, twin.sign(NOW), twin.leaves)
     sign("fork.proof", ("feed", scribe.feed), proof, bob.scribe.device)
+    _consents(sign, world, device)
+    attested = {"boundary": NOW, "frontier": octets("frontier"), "state_root": octets("state")}
+    sign("state.attestation", ("tick", NOW.to_bytes(8, "big")), attested, device)
+    return {kind: found[kind] for kind in KINDS}
+
+
+def _consents(sign: Callable[..., Entry], world: World, device: keys.SigningKey) -> None:
+    """Sign the samples that are about a consent and its transfers."""
+    alice, bob = world.members
+    subject, withdraw = key("golden", "subject"), key("golden", "withdraw")
+    consent = ("consent", octets("golden", "record", size=16))
     full = {
         **grant_payload(alice.party, bob.party, withdraw.public),
         "notice": {"sha256": octets("notice"), "dated": NOW, "document": bytes(16), "heads": [octets("heads")]},
@@ -103,9 +114,6 @@ def samples() -> dict[str, Entry]:
     receipts = [[bytes(16), grant.id, octets("receipt"), octets("tick")], [bytes(16), grant.id, octets("r"), None]]
     sign("transfer.receipt", ("transfers", b"\x01"), {"receipts": receipts}, device)
     sign("transfer.ack", ("transfers", b"\x01"), {"acks": [[bytes(16), octets("ack")]]}, device)
-    attested = {"boundary": NOW, "frontier": octets("frontier"), "state_root": octets("state")}
-    sign("state.attestation", ("tick", NOW.to_bytes(8, "big")), attested, device)
-    return {kind: found[kind] for kind in KINDS}
 
 
 def checkpoint_note() -> str:

@@ -168,7 +168,9 @@ def test_m2_what_stands_beyond_a_leave_or_a_fork_is_not_inherited() -> None:
 def test_m2_a_fresh_device_after_a_leave_admits_nobody() -> None:
     made, alice, bob = world()
     made.write(bob.scribe, "member.leave", ("member", bob.root.kid), {})
-    made.succeed(bob, alice.scribe)
+    left = bob.scribe.head()
+    heir = made.succeed(bob, alice.scribe)
+    heir.add(made.certificate(bob, heir.device, left).raw)
     carol = made.join(bob)
     assert not made.folded().is_member(carol.party)
 

@@ -175,11 +175,12 @@ def test_entries_beyond_a_reach_never_add_a_right(
     member = made.members[who % len(made.members)]
     scribe = member.scribe
     witness = next(other.scribe for other in made.members if other is not member)
-    if scribe.raws:
-        ENDS[end](made, member, witness)
+    if not scribe.raws:
+        return
+    ENDS[end](made, member, witness)
     before, reach = made.folded(), made.folded().reach(scribe.feed)
-    if reach > len(scribe.raws):
-        return  # the feed did not count, or its end does not: nothing lies beyond
+    if not 0 < reach <= len(scribe.raws):
+        return  # the feed never counted (its certificate may still come), or its end does not: nothing lies beyond
     for name, i, j in more:
         other = made.members[j % len(made.members)]
         match name:

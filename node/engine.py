@@ -36,6 +36,7 @@ T = TypeVar("T")
 BATCH_MAX: Final = 256  # network events in one transaction
 INBOX_MAX: Final = 4_096  # events waiting; a full inbox stops the reading of sockets
 RETRY_SECONDS: Final = 5.0  # after a refused turn, until gossip begins anew at the latest
+VERIFYING_MAX: Final = 6  # runs that worker processes have at a time
 OUTBOX_BYTES_MAX: Final = 32 * 2**20  # bytes waiting for one peer; more is a peer that does not read
 
 Clock = Callable[[], int]  # unix milliseconds
@@ -83,10 +84,14 @@ class Outbox:
         self.closing = self.closing or (code, message)
         self._notify()
 
-    def drain(self) -> list[bytes]:
-        """Return the messages that are queued, and forget them."""
-        messages, self._messages, self._bytes = self._messages, [], 0
-        return messages
+    def drain(self, bytes_max: int = OUTBOX_BYTES_MAX) -> list[bytes]:
+        """Return the messages that are queued, up to the one with which `bytes_max` are reached, and forget them."""
+        messages, count, size = self._messages, 0, 0
+        while count < len(messages) and size < bytes_max:
+            size += len(messages[count])
+            count += 1
+        self._messages, self._bytes = messages[count:], self._bytes - size
+        return messages[:count]
 
 
 @dataclass(slots=True)
@@ -336,5 +341,20 @@ class Engine:
                     self._log.error("unknown effect", effect=type(effect).__name__)
 
     async def _verify_bulk(self, verifier: Verifier) -> None:
-        async for effect in self._to_verify:
-            await self._send.send(await verifier.verify(effect))
+        """Have runs verified, a few at a time; they come back in the order in which they were asked for."""
+        slots = trio.Semaphore(VERIFYING_MAX)
+
+        async def one(effect: Verify, former: trio.Event, ended: trio.Event) -> None:
+            verified = await verifier.verify(effect)
+            await former.wait()
+            await self._send.send(verified)
+            ended.set()
+            slots.release()
+
+        async with trio.open_nursery() as nursery:
+            last = trio.Event()
+            last.set()
+            async for effect in self._to_verify:
+                await slots.acquire()
+                former, last = last, trio.Event()
+                nursery.start_soon(one, effect, former, last)

@@ -48,6 +48,7 @@ SEND_SECONDS_MAX: Final = 60.0  # for one frame: whoever takes less than a kilob
 DIAL_SECONDS_MAX: Final = 10.0
 STRANGER_SECONDS_MAX: Final = 60.0  # how long a key that is no member may stay
 JOIN_SMALL_BYTES: Final = 16_384  # chunks below are joined into one send
+SEAL_BYTES: Final = 262_144  # messages sealed at once, before they are sent: the peer opens them meanwhile
 BUSY_SECONDS: Final = 1.0  # how soon the clock is looked at again while the engine's inbox is full
 
 
@@ -306,7 +307,7 @@ class _Connection:
         """Send what is sealed; seal what waits in the outbox; end with the channel."""
         try:
             while True:
-                messages = self._outbox.drain() if self._channel.phase is Phase.OPEN else []
+                messages = self._outbox.drain(SEAL_BYTES) if self._channel.phase is Phase.OPEN else []
                 if messages:
                     self._seal(self._channel.send(messages))
                 if self._sealed:

@@ -15,7 +15,7 @@ from gossip.vocabulary import Runs, encode
 from ledger.errors import LocalError
 from ledger.replica import Run, decode
 from node.core import Turn, Verified, Verify
-from node.engine import INBOX_MAX, OUTBOX_BYTES_MAX, RETRY_SECONDS, Engine, Outbox
+from node.engine import INBOX_MAX, OUTBOX_BYTES_MAX, RETRY_SECONDS, VERIFYING_MAX, Engine, Outbox
 from node.turn import BULK_LEAVES_MIN
 from simulations.daemons import quiet
 from simulations.people import person
@@ -286,6 +286,56 @@ async def test_the_engine_goes_on_while_workers_verify(autojump_clock: MockClock
         await trio.sleep(3)
         assert verifier.asked == [start]
         assert two.core.replica.position(one.kid).size == run.stop
+
+
+class Uneven:
+    """A verifier that takes longest for what came first."""
+
+    def __init__(self) -> None:
+        self.busy = self.busiest = 0
+
+    async def verify(self, effect: Verify) -> Verified:
+        """Verify here."""
+        self.busy += 1
+        self.busiest = max(self.busy, self.busiest)
+        await trio.sleep(100 / (effect.run.start + 1))
+        self.busy -= 1
+        return Verified(effect.source, effect.run, [decode(raw) for raw in effect.run.raws])
+
+
+async def test_runs_are_verified_side_by_side_and_taken_in_in_order(autojump_clock: MockClock) -> None:
+    one, two = sites(2)
+    two.core.workers = True
+    runs = []
+    for count in [BULK_LEAVES_MIN, 1, BULK_LEAVES_MIN, 2, *[1] * VERIFYING_MAX]:  # short ones must not overtake
+        start = one.core.replica.position(one.kid).size
+        for _ in range(count):
+            one.act(grant)
+        with one.store.read() as rows:
+            run = one.core.replica.run(rows, one.kid, start, 1 << 24)
+        assert run is not None
+        runs.append(run)
+    verifier = Uneven()
+    async with running(two, verifier) as node:
+        node.connect(one)
+        await node.engine.put(gossip.PeerUp(one.kid, True))
+        for run in runs:
+            await node.engine.put(gossip.Message(one.kid, encode(Runs(0, (run,)))))
+        await trio.sleep(500)
+        assert two.core.replica.position(one.kid).size == runs[-1].stop
+        assert two.core.swarm.counters.get("refused_FEED_GAP", 0) == 0
+        assert verifier.busiest == VERIFYING_MAX
+
+
+def test_an_outbox_is_drained_in_parts() -> None:
+    outbox = Outbox(lambda: None)
+    messages = [bytes((number,)) * 10 for number in range(5)]
+    for message in messages:
+        outbox.put(message)
+    assert [outbox.drain(11), outbox.drain(1), outbox.drain(11), outbox.drain(1)] == [
+        messages[:2], messages[2:3], messages[3:], []
+    ]  # fmt: skip
+    assert outbox.put(bytes(OUTBOX_BYTES_MAX))  # nothing counts any more
 
 
 def test_an_outbox_ends_after_what_is_queued() -> None:

@@ -151,6 +151,13 @@ def test_two_votes_at_one_place_prove_a_fork(scene: Scene) -> None:
     assert verdicts(scene, after) == [(Rule.FORK, (b"proof",))]
 
 
+def test_two_votes_at_one_place_are_void_even_where_it_is_sealed(scene: Scene) -> None:
+    proposal = scene.expel("tom")
+    scene.vote("ann", proposal, at=SEALED - 1)
+    scene.vote("ann", proposal, Choice.NO, at=SEALED - 1)
+    assert [rule for rule, _ in verdicts(scene, proposal)] == [Rule.FORK, Rule.FORK]
+
+
 # G4.5
 
 

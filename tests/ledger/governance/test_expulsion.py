@@ -196,6 +196,14 @@ def test_a_sealed_cut_stays_when_the_frontier_goes_on() -> None:
     assert bounds(scene, scene.resolve()) == {"tom": (START, 0)}
 
 
+def test_a_sealed_expulsion_is_not_resolved_again() -> None:
+    scene = Scene("ann bob cyd tom")
+    removal = scene.expel("tom", cut=SEALED)
+    scene.vote("ann bob cyd", removal)
+    scene.settled = {party("tom"): Cut({feed("tom"): 8}, (removal.id,), sealed=True)}
+    assert scene.out() == {"tom": 8}
+
+
 def test_a_sealed_expulsion_cuts_later_ballots() -> None:
     scene = Scene("ann bob cyd tom")
     scene.settled = {party("tom"): Cut({feed("tom"): 11}, (b"sealed",), sealed=True)}

@@ -158,11 +158,14 @@ class Core:
         return self.swarm.handle(event, now_ms)
 
     def is_member_device(self, kid: bytes) -> bool:
-        """Say whether a device may gossip: it speaks for a member; before the ledger says, a founder's or vouched."""
+        """Say whether a device may gossip: it speaks for a member; before the ledger says, a founder's or vouched.
+
+        A retired or succeeded device does not; a forked one does, or it would never learn that it must be repaired.
+        """
         members = self.replica.members
         device = members.devices.get(kid)
         if device is not None:
-            return members.is_member(device.party)
+            return members.speaks(kid) or (kid in members.forks and members.is_member(device.party))
         return self.replica.public_of(kid) is not None or kid in self.vouched
 
     @property

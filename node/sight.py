@@ -44,7 +44,7 @@ class Sight:
 
     def accepts(self, feed: bytes) -> bool:
         """Say whether the feed belongs to this mesh as far as we know."""
-        return self._replica.public_of(feed) is not None
+        return self._replica.feed_key(feed) is not None
 
     def run(self, feed: bytes, start: int, bytes_max: int) -> Run | None:
         """Return leaves from `start` to send."""

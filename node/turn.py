@@ -296,6 +296,8 @@ class Turn:
         self._fresh.extend(accepted.entries)
         self._moved |= accepted.governance
         self._tell(gossip.Accepted(run, source))
+        if accepted.fault is not None:
+            forks.seen(self, accepted.fault)
 
     def _observe(self, source: bytes, feed: bytes, head: SignedHead) -> None:
         code = ""

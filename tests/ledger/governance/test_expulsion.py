@@ -24,13 +24,8 @@ from tests.attacks.scene import NOON, SEALED, START, Scene, digest, feed, party
 WORLDS = {"ci": 500, "nightly": 20_000}[os.environ.get("MAILLE_PROFILE", "ci")]
 """Random worlds for each law."""
 
-NAMES = {
-    Outcome.SHORT: "short",
-    Outcome.SURVIVES: "in",
-    Outcome.DEAD: "out",
-    Outcome.CYCLE: "cycle",
-    Outcome.SEALED: "sealed",
-}
+OUTCOMES = (Outcome.SHORT, Outcome.SURVIVES, Outcome.DEAD, Outcome.CYCLE, Outcome.SEALED)
+NAMES = dict(zip(OUTCOMES, ("short", "in", "out", "cycle", "sealed"), strict=True))
 
 randoms = st.randoms(use_true_random=False)
 

@@ -26,6 +26,7 @@ from ledger import codec
 from ledger.entry import Entry
 from ledger.feed import Run
 from ledger.replica import Replica
+from node.engine import VERIFYING_MAX
 from node.events import Verified, Verify
 from node.workers import WorkerPool
 from storage.disk import DiskStore
@@ -100,16 +101,25 @@ def pooled(path: Path, mesh: Mesh, founding: list[Run], runs: list[Run], workers
         async with WorkerPool(workers) as pool:
             await pool.verify(Verify(b"", founding[0]))  # the processes have started
             begun = time.perf_counter()
-            give, take = trio.open_memory_channel[Verified](len(runs))
+            done: dict[int, Verified] = {}
+            moved = trio.Event()
 
-            async def verifier() -> None:
-                async with give:
-                    for run in runs:
-                        await give.send(await pool.verify(Verify(b"", run)))
+            async def verifier(place: int) -> None:
+                nonlocal moved
+                done[place] = await pool.verify(Verify(b"", runs[place]))
+                moved.set()
+                moved = trio.Event()
 
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(verifier)
-                async for verified in take:
+                for place in range(min(VERIFYING_MAX, len(runs))):
+                    nursery.start_soon(verifier, place)
+                for place in range(len(runs)):
+                    while place not in done:
+                        await moved.wait()
+                    verified = done.pop(place)
+                    if place + VERIFYING_MAX < len(runs):
+                        nursery.start_soon(verifier, place + VERIFYING_MAX)
+                        await trio.lowlevel.checkpoint()  # it is on its way before this process is busy
                     with store.write() as rows:
                         replica.ingest(rows, verified.run, LATER, verified.decoded)
             return time.perf_counter() - begun

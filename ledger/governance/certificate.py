@@ -19,6 +19,10 @@ Why two seals cannot be
     are being expelled by rival ballots it may be as low as 1, and then `status` has to say so.
     The lock rule (seal.py) carries the argument from commits of one round to those of all rounds.
 
+What stays impossible
+    Where more than floor((n - 1)/3) voters are traitors, expelling them helps only until an honest voter is locked
+    on a seal that still counts them: it may have been decided, so no lock yields, and the instance waits for them.
+
 What it does not do
     It does not say whether the epoch is right, nor whether the removals are true: that is the fold's work, and
     the signers vouch for it. It holds no voters' list: the caller has it from the epoch before.

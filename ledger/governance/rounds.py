@@ -217,7 +217,7 @@ class Candidate:
 class Folded:
     """The node's fold moved: look again at what could not be confirmed.
 
-    `gone`: indexes of voters that left, and of those expelled, by this node's own fold.
+    `left`, `expelled`: indexes of the voters that are gone by this node's own fold. Say it after each `Start` too.
     """
 
     left: tuple[int, ...] = ()

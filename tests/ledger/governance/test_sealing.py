@@ -39,7 +39,7 @@ class Chaos:
         for _ in range(events):
             self.mesh.candidate = self.rng.choice(self.seals)
             voter = self.rng.choice(self.mesh.honest)
-            match self.rng.choices(("deliver", "time", "lie", "crash", "learn"), (60, 12, 12, 1, 1))[0]:
+            match self.rng.choices(("deliver", "time", "lie", "crash", "learn"), (60, 12, 12, 4, 1))[0]:
                 case "deliver":
                     self.deliver()
                 case "time" if self.mesh.timers[voter]:
@@ -165,3 +165,21 @@ def test_a_crash_at_every_point(refusing: tuple[int, ...]) -> None:
                 break  # it has no more effects
             points += 1
     assert points >= 4 * 6
+
+
+def test_the_lock_outlives_a_crash() -> None:
+    mesh = mesh_of(4)
+    mesh.underway, waiting = [], list(mesh.underway)
+    while waiting:  # proposal and prepares arrive, no commit does
+        to, message = waiting.pop(0)
+        mesh.give(to, Received(message))
+        waiting += [one for one in mesh.underway if one[1].step is not Step.COMMIT]
+        mesh.underway.clear()
+    assert [mesh.sent[3][-1].step, mesh.sent[3][-1].digest] == [Step.COMMIT, mesh.candidate.digest()]
+    mesh.start(3)
+    other = seal_of(mesh.context, 2)
+    unsigned = Message(1, 1, Step.PROPOSE, other.digest(), -1, b"", other)
+    mesh.give(3, Received(sign_message(key_of(1).sign, mesh.context, unsigned)))
+    mesh.give(3, Received(sign_message(key_of(0).sign, mesh.context, Message(0, 1, Step.PREPARE, None, -1, b""))))
+    assert mesh.sent[3][-1].says == (1, Step.PREPARE, None, -1)
+    mesh.check_honest()

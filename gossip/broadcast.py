@@ -5,10 +5,11 @@ How it works
     are known to have it: never back to its source. Runs above PUSH_BYTES go as a signed head, and whoever lacks the
     leaves asks for them. All other members get the signed head a little later (ANNOUNCE_MS), many in one message,
     if they have not shown in the meantime that they have it. In a small mesh an author pushes to everybody, and who
-    is connected to everybody announces what came from its author itself, where others push: nearly all have it by
-    then, and a copy to each would cost more than the few who must ask. Heartbeats of the eager neighbours take that
-    way too. Pieces of a long feed are not announced; its end is. A push comes from up to six sides, byte for byte the
-    same: the last few are remembered, so that all but the first cost a look into a dictionary.
+    is connected to everybody does not repeat what came from its author itself: the two whose ids follow the author's
+    announce it. Nearly all have it by then, and a copy to each would cost more than the few who must ask. Heartbeats
+    of the eager neighbours take that way too. Pieces of a long feed are not announced; its end is. A push comes from
+    up to six sides, byte for byte the same: the last few are remembered, so that all but the first cost a look into a
+    dictionary.
 
 What it does not do
     It guarantees nothing: a lost push is repaired by anti-entropy. It keeps no leaves.
@@ -27,6 +28,8 @@ PUSH_BYTES: Final = 4 << 10
 """Leaves up to so many bytes are pushed; more are announced (design.md §5)."""
 SMALL_MESH: Final = 12
 """Member neighbours up to which an author pushes to all of them."""
+ANNOUNCERS: Final = 2
+"""Who of those that have a run from its author tells the others of it, in a small mesh."""
 ANNOUNCE_MS: Final = 200
 """How long an announcement waits for company."""
 ANNOUNCE_FEEDS_MAX: Final = 4_096
@@ -57,6 +60,13 @@ class Broadcast:
             self._whole = count <= SMALL_MESH and count + 1 >= len(self._view.signed_heads())
         return self._whole
 
+    def _announces(self, author: bytes) -> bool:
+        """Say whether we are one of the ANNOUNCERS that follow the author in the order of ids."""
+        own = self._peers.own
+        others = sorted({own, *(peer.kid for peer in self._peers.members)} - {author})
+        after = [kid for kid in others if kid > author] + [kid for kid in others if kid < author]
+        return own in after[:ANNOUNCERS]
+
     def hear(self, data: bytes, told: Runs) -> None:
         """Remember a push, to know it again."""
         if not told.token and len(told.runs) == 1 and len(data) <= 2 * PUSH_BYTES:
@@ -83,6 +93,8 @@ class Broadcast:
         if source is None:
             eager = SMALL_MESH if len(self._peers.members) <= SMALL_MESH else EAGER
         elif source == run.feed and self._is_whole():
+            if not self._announces(run.feed):
+                return []
             eager = 0
         for place, peer in enumerate(self._peers.members):
             if peer.kid == source or _size_known(peer, run.feed) >= run.stop:

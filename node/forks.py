@@ -28,7 +28,7 @@ def seen(turn: Turn, found: ForkSeen) -> None:
     turn.note("FEED_FORKED", feed=found.feed.hex())
     payload = regression_payload(turn.core.replica, found)
     if payload is not None:
-        _register(turn, found.feed, payload)
+        _register(turn, fork.check(payload, turn.core.replica.mesh_id), payload)
 
 
 def candidate(turn: Turn, found: ForkCandidate) -> None:
@@ -43,18 +43,17 @@ def candidate(turn: Turn, found: ForkCandidate) -> None:
             payload = fork.prove_branches(public, ours, mine, found.theirs, list(found.their_leaf_hashes))
         else:
             payload = fork.prove_regression(public, ours, found.theirs)
-        fork.check(payload, replica.mesh_id)
+        hold = fork.check(payload, replica.mesh_id)
     except (LocalError, RemoteError) as error:
         turn.note("FORK_NOT_PROVEN", feed=feed.hex(), reason=error.code)
         return
-    _register(turn, feed, payload)
+    _register(turn, hold, payload)
 
 
-def _register(turn: Turn, feed: bytes, payload: dict[str, Any]) -> None:
-    core = turn.core
+def _register(turn: Turn, hold: fork.Hold, payload: dict[str, Any]) -> None:
+    feed, core = hold.feed, turn.core
     if feed == core.device.kid:
         turn.note("OWN_FEED_FORKED", feed=feed.hex())
         return
-    hold = fork.check(payload, core.replica.mesh_id)
     if hold.size < core.replica.members.reach(feed) and core.replica.members.is_member(core.party):
         turn.state("fork.proof", ("feed", feed), payload)

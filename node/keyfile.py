@@ -58,8 +58,6 @@ class Cost:
 
 MODERATE: Final = Cost(3, 256 * 2**20)
 """libsodium's MODERATE: about half a second and 256 MiB, once at each start."""
-INTERACTIVE: Final = Cost(2, 64 * 2**20)
-"""libsodium's INTERACTIVE: for small machines."""
 
 
 @dataclass(frozen=True, slots=True)

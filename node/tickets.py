@@ -21,7 +21,6 @@ from ledger import codec
 from ledger.errors import RemoteError
 
 SECRET_BYTES: Final = 16
-TTL_SECONDS: Final = 86_400  # a day, unless told otherwise
 ADDRESSES_MAX: Final = 4
 TEXT_LENGTH_MAX: Final = 1_024
 _HEAD: Final = "MAILLE1"

@@ -12,7 +12,6 @@ What it does not do
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -205,10 +204,3 @@ class Consenting:
             if grant is not None and grant.payload["withdraw_key"] == public:
                 return grant
         raise LocalError("NOT_FOUND", "the consent of this slip is not known here; check the slip, or ask later")
-
-
-def known_grants(turn: Turn, consents: ConsentRows, wallets: Sequence[HostedWallet]) -> list[bytes]:
-    """Return the grants this node knows more of than the ledger tells: their content is here, or their wallet."""
-    ids = {row.entry_id for row in consents.listing(turn.vault) if row.kind != REQUEST}
-    ids.update(own.grant_id for hosted in wallets for own in hosted.wallet.consents)
-    return sorted(ids)

@@ -41,6 +41,10 @@ TIME_MAX: Final = 2**40  # seconds
 SLOT_COUNT: Final = 24  # sealed fields of a consent (consent.record.FIELDS says which slot is whose)
 GRANT_BYTES_MAX: Final = 8_192  # of a grant's entry, so that a withdrawal can always carry it whole
 FRAMES: Final = ("none", "weak", "strong")
+ACTS: Final = ("admit", "charter", "evaluator", "expel", "policy", "suspend")
+DOCUMENT_TYPES: Final = ("agreement", "card", "charter", "glossary", "notice", "terms")
+FRONTIER_PARTS_MAX: Final = 64  # entries that carry one frontier
+FRONTIER_HEADS_MAX: Final = 700  # heads in one of them: fits an entry
 
 
 class Signer(Enum):
@@ -50,6 +54,7 @@ class Signer(Enum):
     DEVICE = "a member's device key"
     SUBJECT = "a person's per-consent key, or the key that can only withdraw"
     DEVICE_OR_TENANT = "a member's device key, or a tenant's key"
+    AUTHORITY = "the key of an authority that the policy lists"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,8 @@ class Kind:
     """One row of the table: kind of thing it is about, who signs, payload fields, and how it is treated.
 
     `governance`: it may name an epoch and takes part in the membership fold. `restrictive`: it only takes
-    rights away, so it counts however late it comes (ledger.md §6).
+    rights away, so it counts however late it comes (ledger.md §6). `since`: the evaluator version that knows it:
+    under an older one it has no effect (governance.md §2).
     """
 
     thing: str
@@ -65,6 +71,7 @@ class Kind:
     fields: dict[str, Field]
     governance: bool = False
     restrictive: bool = False
+    since: int = 1
 
 
 HASH: Final = octets(32)
@@ -74,15 +81,22 @@ HEAD: Final = tuple_of(HASH, integer(0, 2**48), HASH)
 MEMBER: Final = tuple_of(HASH, integer(1, INCARNATION_MAX))
 PARTY: Final = tuple_of(HASH, integer(0, INCARNATION_MAX))
 CLASS: Final = tuple_of(text(100))  # a class of recipients with a rule, by name
+NULL: Final = Shape(lambda v: v is None, "null", "null")
+CHOICE: Final = one_of("yes", "no", "abstain")
 _CHOICES: Final = {  # rules of their own: validators stumble on choices inside arrays and maps
     "recipient": either(PARTY, CLASS),
-    "frontier-digest": either(HASH, Shape(lambda v: v is None, "null", "null")),  # null: no tick was there yet
+    "frontier-digest": either(HASH, NULL),  # null: no tick was there yet
+    "delegate": either(MEMBER, NULL),  # null: the delegation is revoked
+    "default-choice": either(CHOICE, NULL),
 }
+DELEGATE: Final = replace(_CHOICES["delegate"], cddl="delegate")
+DEFAULT_CHOICE: Final = replace(_CHOICES["default-choice"], cddl="default-choice")
 RECIPIENT: Final = replace(_CHOICES["recipient"], cddl="recipient")
 FRONTIER: Final = replace(_CHOICES["frontier-digest"], cddl="frontier-digest")
 REASON: Final = Field(text(500), optional=True)
 SIGNED_HEAD: Final = tuple_of(integer(0, 2**48), HASH, TIME, octets(64))  # size, root, time, signature
 LEAF_PROOF: Final = tuple_of(HASH, list_of(HASH, 0, 48))  # leaf hash, inclusion path
+COLLEGE: Final = Field(text(100), optional=True)  # whose electorate's settings give a weight (governance.rules)
 
 POLICY: Final = record(
     {
@@ -94,6 +108,7 @@ POLICY: Final = record(
         "invitations_a_day": Field(integer(1, 1_000)),
         "attestation_quorum": Field(integer(1, 1_000), optional=True),
         "forbidden_purposes": Field(list_of(text(200), 0, 64), optional=True),
+        "rules": Field(octets_upto(49_152), optional=True),  # governance.rules: what a ballot may change later
     }
 )
 NOTICE: Final = record(
@@ -122,6 +137,19 @@ CONSENT_TERMS: Final[dict[str, Field]] = {
     "evidence": Field(list_of(HASH, 1, 16), optional=True),
 }
 LINK: Final[dict[str, Field]] = {"from": Field(MEMBER), "to": Field(MEMBER)}
+APPLICATION: Final[dict[str, Field]] = {
+    "incarnation": Field(integer(1, INCARNATION_MAX)),
+    "inviter": Field(MEMBER),
+    "device": Field(HASH),
+    "expires": Field(TIME),
+    "name": Field(text(100), optional=True),
+    "charter": Field(HASH, optional=True),
+    "college": COLLEGE,
+}
+ENDORSEMENT: Final[dict[str, Field]] = {
+    "application": Field(HASH),
+    "incarnation": Field(integer(1, INCARNATION_MAX)),
+}
 REVOCATION_REASONS: Final = (
     "subject_request",  # an identified person without her keys asked (consent.md §5)
     "purpose_ended",
@@ -145,7 +173,9 @@ KINDS: Final[dict[str, Kind]] = {
         },
         governance=True,
     ),
-    "genesis.accept": Kind("member", Signer.DEVICE, {"name": Field(text(100), optional=True)}, governance=True),
+    "genesis.accept": Kind(
+        "member", Signer.DEVICE, {"name": Field(text(100), optional=True), "college": COLLEGE}, governance=True
+    ),
     "device.certify": Kind(
         "device",
         Signer.ROOT,
@@ -158,21 +188,14 @@ KINDS: Final[dict[str, Kind]] = {
         governance=True,
     ),
     "device.retire": Kind("device", Signer.ROOT, {"final": Field(HEAD)}, governance=True, restrictive=True),
-    "member.apply": Kind(
-        "member",
-        Signer.ROOT,
-        {
-            "incarnation": Field(integer(1, INCARNATION_MAX)),
-            "inviter": Field(MEMBER),
-            "device": Field(HASH),
-            "expires": Field(TIME),
-            "name": Field(text(100), optional=True),
-            "charter": Field(HASH, optional=True),
-        },
-        governance=True,
+    "member.apply": Kind("member", Signer.ROOT, APPLICATION, governance=True),
+    "member.repair": Kind(  # an application for a new incarnation; `fork`: the fork.proof that ended the one before
+        "member", Signer.ROOT, {**APPLICATION, "fork": Field(HASH)}, governance=True
     ),
-    "member.admit": Kind(
-        "member", Signer.DEVICE, {"application": Field(HASH), "incarnation": Field(integer(1, INCARNATION_MAX))}, True
+    "member.admit": Kind("member", Signer.DEVICE, ENDORSEMENT, governance=True),
+    "member.sponsor": Kind("member", Signer.DEVICE, ENDORSEMENT, governance=True),
+    "member.credential": Kind(
+        "member", Signer.AUTHORITY, {"serial": Field(octets_upto(16)), "valid": Field(tuple_of(TIME, TIME))}, True
     ),
     "member.leave": Kind("member", Signer.DEVICE, {"reason": REASON}, governance=True, restrictive=True),
     "link.offer": Kind("link", Signer.DEVICE, {**LINK, "reason": REASON}, governance=True),
@@ -204,6 +227,83 @@ KINDS: Final[dict[str, Kind]] = {
         },
         governance=True,
         restrictive=True,
+    ),
+    "proposal": Kind(  # about 16 random bytes; votes name the entry's id
+        "ballot",
+        Signer.DEVICE,
+        {
+            "act": Field(one_of(*ACTS)),
+            "deadline": Field(TIME),
+            "target": Field(MEMBER, optional=True),
+            "cut": Field(list_of(HEAD, 0, 64), optional=True),
+            "application": Field(HASH, optional=True),
+            "rules": Field(octets_upto(49_152), optional=True),
+            "charter": Field(HASH, optional=True),  # id of an adopted version (documents.version_id)
+            "evaluator_version": Field(integer(1, 2**31), optional=True),
+            "reason": REASON,
+        },
+        governance=True,
+    ),
+    "vote": Kind("ballot", Signer.DEVICE, {"choice": Field(CHOICE)}, governance=True),
+    "vote.delegate": Kind("member", Signer.DEVICE, {"to": Field(DELEGATE)}, governance=True),
+    "vote.default": Kind("member", Signer.DEVICE, {"choice": Field(DEFAULT_CHOICE)}, governance=True),
+    "seal.frontier": Kind(  # about the epoch that is sealed next: what its frontier changes, in parts
+        "epoch",
+        Signer.DEVICE,
+        {
+            "digest": Field(HASH),
+            "part": Field(integer(0, FRONTIER_PARTS_MAX - 1)),
+            "parts": Field(integer(1, FRONTIER_PARTS_MAX)),
+            "heads": Field(list_of(HEAD, 0, FRONTIER_HEADS_MAX)),
+        },
+        governance=True,
+    ),
+    "seal.certificate": Kind(  # about the epoch that it certifies
+        "epoch",
+        Signer.DEVICE,
+        {"certificate": Field(octets_upto(56_000)), "silent": Field(list_of(MEMBER, 1, 512), optional=True)},
+        governance=True,
+    ),
+    "seal.evidence": Kind(  # two seal messages of one voter that convict it (governance.rounds)
+        "feed",
+        Signer.DEVICE,
+        {"epoch": Field(HASH), "messages": Field(tuple_of(octets_upto(25_000), octets_upto(25_000)))},
+        governance=True,
+        restrictive=True,
+    ),
+    "document.open": Kind(
+        "document",
+        Signer.DEVICE,
+        {
+            "type": Field(one_of(*DOCUMENT_TYPES)),
+            "title": Field(text(200)),
+            "language": Field(text(35)),  # BCP 47
+            "parent": Field(HASH, optional=True),  # the version that this one was forked from
+            "licence": Field(text(100), optional=True),  # SPDX
+        },
+    ),
+    "document.change": Kind("document", Signer.DEVICE, {"change": Field(octets_upto(57_344))}),
+    "document.adopt": Kind(
+        "document",
+        Signer.DEVICE,
+        {
+            "heads": Field(list_of(HASH, 1, 16)),
+            "version": Field(HASH),  # documents.version_id
+            "text": Field(HASH),  # SHA-256 of the text as of the heads
+            "parent": Field(HASH, optional=True),
+            "licence": Field(text(100), optional=True),
+        },
+    ),
+    "probe.result": Kind(  # a conformance probe of another member (never an expulsion by itself)
+        "member",
+        Signer.DEVICE,
+        {
+            "probe": Field(octets(16)),
+            "asked": Field(one_of("consented", "unconsented")),
+            "outcome": Field(one_of("served", "refused", "silent")),
+            "code": Field(text(64), optional=True),
+            "evidence": Field(octets_upto(16_384), optional=True),  # what the member signed
+        },
     ),
     "consent.request": Kind("consent", Signer.DEVICE_OR_TENANT, {**CONSENT_TERMS, "expires": Field(TIME)}),
     "consent.grant": Kind(

@@ -4,8 +4,8 @@ How it works
     `Entry.decode(raw)` is the way in for bytes from outside: it checks the encoding (codec), the headers, the
     payload against the schema of its kind (kinds), and the signature by libsodium's rule (keys). An `Entry`
     that exists is therefore well formed and signed. `Entry.parse` does all but the signature, for bytes whose
-    signature this node has already checked: those in its own store, and those a worker process vouched for.
-    `sign_entry` is the way to make one.
+    signature this node has already checked: those in its own store. `Entry.unverified` does the same and gives what
+    `check_signature` must then pass, so that another process can (node/workers.py). `sign_entry` makes an entry.
 
 What it does not do
     It knows nothing of feeds or of effect: an entry may be well formed, signed, and void (state, governance).
@@ -26,7 +26,7 @@ from ledger.checkpoint import Head
 from ledger.errors import LocalError, RemoteError
 from ledger.header import Header, encode_header, kind_of_typ, parse_subject, read_header, typ_of_kind
 
-__all__ = ("Entry", "kind_of_typ", "parse_subject", "sign_entry", "typ_of_kind")
+__all__ = ("Entry", "check_signature", "kind_of_typ", "parse_subject", "sign_entry", "typ_of_kind")
 
 _SIG_HEAD: Final = b"\x84\x6aSignature1"
 
@@ -61,9 +61,7 @@ class Entry:
         Raises RemoteError with codes CBOR_*, ENTRY_*, PAYLOAD_*, BAD_SIGNATURE, WEAK_KEY, BAD_DID_KEY.
         """
         entry, signed = _open(cls, raw)
-        keys.check_public_key(entry.signer)
-        if not keys.verify(entry.signer, signed, raw[-64:]):
-            raise RemoteError("BAD_SIGNATURE", "the signature does not match the entry; ask its sender for it again")
+        check_signature(entry.signer, signed, raw[-64:])
         return entry
 
     @classmethod
@@ -72,10 +70,18 @@ class Entry:
         return _open(cls, raw)[0]
 
     @classmethod
-    def vouched(cls, raw: bytes) -> Entry:
-        """Read bytes that `decode` accepted a moment ago in a worker process of ours: nothing is checked again.
+    def unverified(cls, raw: bytes) -> tuple[Entry, bytes]:
+        """Do what `parse` does; return the entry and the bytes its signature covers, for `check_signature`.
 
-        For nothing else: bytes from a file or a peer may be anything by now, and this raises whatever it likes then.
+        The entry counts for nothing before that has passed.
+        """
+        return _open(cls, raw)
+
+    @classmethod
+    def vouched(cls, raw: bytes) -> Entry:
+        """Read bytes whose SHA-256 is the id of an entry that `decode` accepted before: nothing is checked again.
+
+        For nothing else: other bytes may be anything, and this raises whatever it likes then.
         """
         protected, payload, _ = _split(raw)
         return cls(hashlib.sha256(raw).digest(), raw, *read_header(protected), cbor2.loads(payload))
@@ -89,6 +95,13 @@ class Entry:
     def known(self) -> bool:
         """Whether this version knows the kind. Unknown kinds are stored and relayed, and have no effect."""
         return self.kind in kinds.KINDS
+
+
+def check_signature(signer: bytes, signed: bytes, signature: bytes) -> None:
+    """Check the signature (64 bytes) of what a key signed. Raises RemoteError WEAK_KEY or BAD_SIGNATURE."""
+    keys.check_public_key(signer)
+    if not keys.verify(signer, signed, signature):
+        raise RemoteError("BAD_SIGNATURE", "the signature does not match the entry; ask its sender for it again")
 
 
 def _open(cls: type[Entry], raw: bytes) -> tuple[Entry, bytes]:

@@ -358,3 +358,4 @@ class Engine:
                 await slots.acquire()
                 former, last = last, trio.Event()
                 nursery.start_soon(one, effect, former, last)
+                await trio.lowlevel.checkpoint()  # tasks started together begin in any order, and this one is first

@@ -93,7 +93,7 @@ def carried_grant(withdrawal: Entry, is_verified: Callable[[bytes], bool] = lamb
     Raises RemoteError with the grant's own fault, or WITHDRAW_NOT_YOURS.
     """
     raw = withdrawal.payload["grant"]
-    grant = Entry.parse(raw) if is_verified(sha256(raw).digest()) else Entry.decode(raw)
+    grant = Entry.vouched(raw) if is_verified(sha256(raw).digest()) else Entry.decode(raw)
     if grant.kind != "consent.grant" or grant.thing != withdrawal.thing or grant.mesh_id != withdrawal.mesh_id:
         raise RemoteError("WITHDRAW_NOT_YOURS", "the entry carried is not the grant that is named", field="grant")
     if withdrawal.signer not in (grant.signer, grant.payload["withdraw_key"]):

@@ -14,6 +14,7 @@ What it does not do
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -99,7 +100,9 @@ def pooled(path: Path, mesh: Mesh, founding: list[Run], runs: list[Run], workers
 
     async def flow() -> float:
         async with WorkerPool(workers) as pool:
-            await pool.verify(Verify(b"", founding[0]))  # the processes have started
+            async with trio.open_nursery() as nursery:
+                for run in founding:
+                    nursery.start_soon(pool.verify, Verify(b"", run))  # all processes have started
             begun = time.perf_counter()
             done: dict[int, Verified] = {}
             moved = trio.Event()
@@ -113,6 +116,7 @@ def pooled(path: Path, mesh: Mesh, founding: list[Run], runs: list[Run], workers
             async with trio.open_nursery() as nursery:
                 for place in range(min(VERIFYING_MAX, len(runs))):
                     nursery.start_soon(verifier, place)
+                    await trio.lowlevel.checkpoint()  # in order, as the engine does
                 for place in range(len(runs)):
                     while place not in done:
                         await moved.wait()
@@ -184,7 +188,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--feeds", type=int, default=10)
     parser.add_argument("--signers", type=int, default=1_000)
     parser.add_argument("--batch", type=int, default=1_000, help="leaves in a run, and in a transaction")
-    parser.add_argument("--workers", type=int, default=2)
+    workers = max(1, (os.cpu_count() or 2) - 1)
+    parser.add_argument("--workers", type=int, default=workers, help="as many as a node starts by itself, by default")
     parser.add_argument("--rounds", type=int, default=3)
 
 

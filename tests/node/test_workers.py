@@ -6,10 +6,10 @@ import pytest
 import trio
 
 from ledger.entry import Entry
-from ledger.errors import LocalError, RemoteError
-from ledger.replica import Run
+from ledger.errors import LocalError
+from ledger.replica import Run, decode
 from node.core import Verified, Verify
-from node.workers import BATCH_ENTRIES, WorkerPool, pack, read_verdict, unpack, verdict
+from node.workers import BATCH_ENTRIES, WorkerPool, ask_of, pack, settled, unpack, verdict
 from simulations.people import person
 from tests.node.sites import SEED, sites
 
@@ -30,13 +30,19 @@ def test_frames_come_back_whole() -> None:
     assert unpack(pack(items)[4:]) == items
 
 
-def test_a_verdict_names_what_is_wrong() -> None:
-    (raw,) = a_run(1).raws
-    broken = raw[:-1] + bytes((raw[-1] ^ 1,))
-    assert isinstance(read_verdict(raw, verdict(raw)), Entry)
-    found = read_verdict(broken, verdict(broken))
-    assert isinstance(found, RemoteError)
-    assert found.code == "BAD_SIGNATURE"
+def test_what_workers_say_is_what_decoding_here_finds() -> None:
+    sound, other, *_ = a_run(8).raws
+    raws = [sound, sound[:-1] + bytes((sound[-1] ^ 1,)), sound[:-1], other, b"", other[:-64] + sound[-64:]]
+    read, items = ask_of(raws)
+    found = settled(read, [verdict(item) for item in items])
+    here = [decode(raw) for raw in raws]
+    assert [item for item in found if isinstance(item, Entry)] == [Entry.decode(sound), Entry.decode(other)]
+    assert [getattr(item, "code", "") for item in found] == [getattr(item, "code", "") for item in here]
+    assert [str(item) for item in found] == [str(item) for item in here]
+
+
+def test_a_weak_key_is_refused_by_name() -> None:
+    assert verdict(bytes(32 + 64) + b"signed").startswith(b"WEAK_KEY\n")
 
 
 async def test_many_runs_at_a_time_each_get_their_own_answer() -> None:

@@ -36,6 +36,7 @@ from node.logs import set_up
 from node.mesh import Making, Mesh, Standing, make_mesh, open_mesh, restored, wall_ms
 from node.net import Net, Network, Tcp
 from node.operations import OPERATIONS
+from node.tenants import Tenants
 from node.workers import WorkerPool
 
 FAREWELL_SECONDS: Final = 0.5
@@ -63,6 +64,7 @@ class Node:
     ) -> None:
         """`keys`: unlocked. `network`, `clock` (unix ms) and randomness are injected by test drivers."""
         self.home, self.config, self.keys = home, config, keys
+        self.tenants = Tenants(keys.tenants())
         self.clock, self.random_bytes = clock, random_bytes
         self.random_source = random_source or random.Random(os.urandom(16))
         self.network: Network = network or Tcp()
@@ -125,7 +127,7 @@ class Node:
 
     def making(self) -> Making:
         """Return what meshes are made and opened with."""
-        return Making(self.keys.secret(VAULT), self.clock, self.random_source, self.random_bytes)
+        return Making(self.keys.secret(VAULT), self.clock, self.random_source, self.random_bytes, self.tenants)
 
     async def found_mesh(self, name: str, genesis: Genesis, root: SigningKey, device: SigningKey) -> Mesh:
         """Make a mesh of one, with ourselves as founder, and run it. `device`: kept by the caller as its device key."""

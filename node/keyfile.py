@@ -3,7 +3,7 @@
 | part of the CBOR list | what |
 |---|---|
 | "maille key", 1 | the format and its version |
-| purpose | "root", "device", "static" or "vault" |
+| purpose | "root", "device", "static", "vault" or "tenant" |
 | public | the public key; of the vault key, which has none, a hash (32 bytes) |
 | seal | null (plain), or [operations, memory in bytes, salt (16), nonce (24)] |
 | body | the 32-byte secret: plain, or sealed (48 bytes) |
@@ -23,7 +23,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from nacl import bindings
 from nacl.exceptions import CryptoError
@@ -32,7 +32,7 @@ from ledger import codec
 from ledger.errors import LocalError, RemoteError
 from ledger.keys import SigningKey
 
-Purpose = Literal["root", "device", "static", "vault"]
+Purpose = Literal["root", "device", "static", "vault", "tenant"]
 RandomBytes = Callable[[int], bytes]
 
 SECRET_BYTES: Final = 32
@@ -45,7 +45,7 @@ MEMORY_BYTES_MAX: Final = 2**30
 
 _MAGIC: Final = "maille key"
 _VERSION: Final = 1
-_PURPOSES: Final[dict[str, Purpose]] = {"root": "root", "device": "device", "static": "static", "vault": "vault"}
+_PURPOSES: Final[dict[str, Purpose]] = {name: name for name in get_args(Purpose)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ class KeyFile:
 def public_of(purpose: Purpose, secret: bytes) -> bytes:
     """Return what a secret shows: its Ed25519 or X25519 public key, or a hash of the vault's key."""
     match purpose:
-        case "root" | "device":
+        case "root" | "device" | "tenant":
             return SigningKey.from_seed(secret).public
         case "static":
             return bindings.crypto_scalarmult_base(secret)

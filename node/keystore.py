@@ -6,6 +6,7 @@
 | `device-MESH.key` | Ed25519 | signs our feed in one mesh, and our channels |
 | `static.key` | X25519 | the encrypted channels |
 | `vault.key` | 32 bytes | seals the personal data at rest |
+| `tenant-NAME.key` | Ed25519 | signs for a tenant: a service without a node, hosted by a member |
 
 How it works
     Each file is sealed by itself (node/keyfile.py). New files take the salt of those there, so that one run of argon2id
@@ -46,11 +47,17 @@ STATIC: Final = "static"
 VAULT: Final = "vault"
 PASSPHRASE_CHARACTERS_MIN: Final = 8
 SUFFIX: Final = ".key"
+_TENANT: Final = "tenant-"
 
 
 def device_name(mesh: str) -> str:
     """Return the name of our device key in a mesh."""
     return f"device-{mesh}"
+
+
+def tenant_name(name: str) -> str:
+    """Return the name of a tenant's key."""
+    return f"{_TENANT}{name}"
 
 
 class Keystore:
@@ -153,6 +160,15 @@ class Keystore:
     def new_device(self, mesh: str) -> SigningKey:
         """Make and keep a device key for a mesh. Raises LocalError KEY_EXISTS, KEY_LOCKED."""
         return SigningKey.from_seed(self._put(device_name(mesh), "device", self._random(SECRET_BYTES)))
+
+    def new_tenant(self, name: str, seed: bytes | None = None) -> SigningKey:
+        """Make and keep a tenant's key; `seed`: of one that was made elsewhere. Raises LocalError as `new_device`."""
+        secret = self._random(SECRET_BYTES) if seed is None else seed
+        return SigningKey.from_seed(self._put(tenant_name(name), "tenant", secret))
+
+    def tenants(self) -> dict[str, SigningKey]:
+        """Return the tenants' keys by the tenants' names. Raises as `secret`."""
+        return {name.removeprefix(_TENANT): self.signing(name) for name in self.names() if name.startswith(_TENANT)}
 
     def put_back(self, name: str, raw: bytes) -> None:
         """Put a key file in its place, from a backup. Raises LocalError KEY_EXISTS; RemoteError KEY_DAMAGED."""

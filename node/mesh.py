@@ -42,6 +42,7 @@ from node.core import Core, Noted, RandomBytes
 from node.engine import Clock, Engine, Verifier
 from node.flows.family import Flows
 from node.net import MeshRuntime
+from node.tenants import Tenants
 from storage.backup import is_restored
 from storage.disk import DiskStore
 from storage.pages import sync_directory
@@ -97,12 +98,13 @@ class Mesh:
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """What every mesh of a node is opened with."""
+    """What every mesh of a node is opened with. `tenants`: those whose keys the node keeps."""
 
     vault_key: bytes
     clock: Clock
     random_source: random.Random
     random_bytes: RandomBytes
+    tenants: Tenants
 
 
 def wall_ms() -> int:
@@ -264,7 +266,7 @@ def open_mesh(
             workers=verifier is not None,
         )
         core.strangers = Admission()
-        flows = Flows(vault.blind, making.random_source)
+        flows = Flows(vault.blind, making.random_source, making.tenants)
         core.data = flows
         log = structlog.get_logger("mesh").bind(mesh=name)
 

@@ -1,9 +1,9 @@
 """How people name things to a node: members, entries, durations; and how the node names them to people.
 
 How it works
-    A member is named by its name, its did:key, or the beginning of its id (hexadecimal); an entry by the beginning of
-    its id. A name that fits several things is refused with what it could mean. A duration is a number and a unit:
-    "90s", "30m", "24h", "7d".
+    A member is named by its name, its did:key, or the beginning of its id (hexadecimal); a tenant by the name that it
+    has on this node, its did:key, or the beginning of its id; an entry by the beginning of its id. A name that fits
+    several things is refused with what it could mean. A duration is a number and a unit: "90s", "30m", "24h", "7d".
 
 What it does not do
     It reads no clock and changes nothing.
@@ -20,8 +20,10 @@ from ledger.governance.members import Member, Members, Party
 from ledger.keys import did_key, public_from_did_key, thumbprint
 from ledger.rows import Reader, prefix_stop
 from node.exits import not_found, usage
+from node.tenants import Tenants
 
 PREFIX_DIGITS_MIN: Final = 4
+DID_KEY: Final = "did:key:"
 SHORT_DIGITS: Final = 12
 """Digits by which an id is shown where there is little room."""
 
@@ -52,6 +54,24 @@ def find_member(members: Members, text: str, field: str = "member") -> Member:
     raise LocalError("NAME_UNCLEAR", f"{text!r} could be {listed}; name it by its id.", field=field)
 
 
+def find_party(members: Members, text: str, field: str, kept: Tenants) -> Party:
+    """Return the member or the hosted tenant that `text` names. Raises LocalError NOT_FOUND, NAME_UNCLEAR.
+
+    `kept`: the tenants whose keys are here, by name; such a name comes first.
+    """
+    own = kept.kid_of(text)
+    if own is not None and own in members.tenants:
+        return own, 0
+    did = thumbprint(public_from_did_key(text)) if text.startswith(DID_KEY) else b""
+    digits = text.lower() if len(text) >= PREFIX_DIGITS_MIN else "-"
+    tenants = [kid for kid in sorted(members.tenants) if kid == did or kid.hex().startswith(digits)]
+    if len(tenants) == 1 and not any(_is_named(member, text) for member in members.members.values()):
+        return tenants[0], 0
+    if tenants:
+        raise LocalError("NAME_UNCLEAR", f"{text!r} fits more than one party; give its whole did:key.", field=field)
+    return find_member(members, text, field).party
+
+
 def _is_named(member: Member, text: str) -> bool:
     kid = member.party[0].hex()
     prefix = len(text) >= PREFIX_DIGITS_MIN and kid.startswith(text.lower())
@@ -59,7 +79,11 @@ def _is_named(member: Member, text: str) -> bool:
 
 
 def member_name(members: Members, party: Party) -> str:
-    """Return a short name of a party for people."""
+    """Return a short name of a party for people; of a tenant, where it is hosted."""
+    if not party[1]:
+        tenancy = members.tenants.get(party[0])
+        where = f"hosted by {member_name(members, tenancy.host)}" if tenancy is not None else "hosted by nobody"
+        return f"tenant {party[0].hex()[:SHORT_DIGITS]}, {where}"
     member = members.members.get(party[0])
     return (member.name if member is not None else "") or party[0].hex()[:SHORT_DIGITS]
 

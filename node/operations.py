@@ -22,6 +22,7 @@ NOUNS: Final = {
     "requests": "Applications that wait for our answer.",
     "member": "The members of a mesh.",
     "peers": "The devices this node talks to, and why it does not.",
+    "tenant": "Tenants: services without a node, hosted by a member.",
     "link": "Links: between which members data may flow.",
     "wallet": "Wallets: the keys of people, kept here for them.",
     "consent": "Consents: ask, give, refuse, look, withdraw.",

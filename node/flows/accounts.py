@@ -4,6 +4,7 @@ How it works
     `note` keeps the account of one end of a transfer up to date with each pack; `close` ends it. Closed accounts
     wait for the day's batch: a moment of each UTC day that this vault's secret picks, so that nobody outside can
     tell transfers from their time, and a restart does not change it. `state` states them now (a demo, an audit).
+    What passed from or to a tenant whose key is here is stated with that key.
 
 What it does not do
     It accounts for what passed, and decides nothing about it.
@@ -21,6 +22,7 @@ from ledger.governance.members import Party
 from ledger.kinds import DAY
 from ledger.rows import prefix_stop
 from ledger.tables import TICK, read_position
+from node.tenants import Tenants, Voice, state
 from node.vaults import Blind
 from node.vaults.receipts import HOLDER, RECIPIENT, Receipt, ReceiptRows, Refusal
 from node.vaults.transfers import DONE, STOPPED, WAITING, Tally, Wanted
@@ -37,9 +39,8 @@ TICKS_SEEN_MAX: Final = 256  # newest attestations looked at to find a tick that
 class Accounts:
     """See the module. `blind` also picks the moment of the day."""
 
-    def __init__(self, rows: ReceiptRows, blind: Blind) -> None:
-        self._rows = rows
-        self._blind = blind
+    def __init__(self, rows: ReceiptRows, blind: Blind, tenants: Tenants) -> None:
+        self._rows, self._blind, self._tenants = rows, blind, tenants
 
     def begin(self, turn: Turn, role: bytes, transfer: bytes, wanted: Wanted, tally: Tally, grant: bytes) -> None:
         """Open the account of a transfer under which nothing has passed yet."""
@@ -104,13 +105,19 @@ class Accounts:
     def state(self, turn: Turn) -> int:
         """State every closed account's digest on the ledger now; return how many."""
         total = 0
-        thing = ("transfers", turn.core.device.kid)
-        while receipts := self._rows.unstated(turn.vault, HOLDER, RECEIPTS_MAX):
+        voices = {voice.party: voice for voice in self._tenants.voices(turn)}
+        own = voices[turn.core.party]
+        while found := self._rows.unstated(turn.vault, HOLDER, RECEIPTS_MAX):
+            voice = voices.get(found[0].holder, own)
+            receipts = [one for one in found if voices.get(one.holder, own) is voice]
             rows = [[one.transfer, one.grant, one.digest(), one.frontier] for one in receipts]
-            entry = turn.state("transfer.receipt", thing, {"receipts": rows})
+            entry = state(turn, voice, "transfer.receipt", _thing(turn, voice), {"receipts": rows})
             total += self._stated(turn, receipts, entry.id)
-        while acks := self._rows.unstated(turn.vault, RECIPIENT, ACKS_MAX):
-            entry = turn.state("transfer.ack", thing, {"acks": [[one.transfer, one.digest()] for one in acks]})
+        while found := self._rows.unstated(turn.vault, RECIPIENT, ACKS_MAX):
+            voice = voices.get(found[0].recipient, own)
+            acks = [one for one in found if voices.get(one.recipient, own) is voice]
+            said = {"acks": [[one.transfer, one.digest()] for one in acks]}
+            entry = state(turn, voice, "transfer.ack", _thing(turn, voice), said)
             total += self._stated(turn, acks, entry.id)
         return total
 
@@ -118,6 +125,11 @@ class Accounts:
         for account in accounts:
             self._rows.stated(turn.vault, replace(account, stated=entry_id))
         return len(accounts)
+
+
+def _thing(turn: Turn, voice: Voice) -> tuple[str, bytes]:
+    """Return what a batch is about: the transfers of the key that signs."""
+    return "transfers", (voice.key or turn.core.device).kid
 
 
 def attested_frontier(turn: Turn) -> bytes | None:

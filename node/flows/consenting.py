@@ -30,6 +30,7 @@ from ledger.rows import prefix_stop
 from ledger.tables import CONSENT, FactRow
 from node.flows.disclosing import Disclosing, parties_of
 from node.flows.registering import Registering
+from node.tenants import Voice, state
 from node.vaults.consents import REQUEST, ConsentRows
 from node.vaults.wallets import HostedWallet, WalletRows
 
@@ -82,12 +83,14 @@ class Consenting:
         """Begin a wallet that this node keeps for a person. Raises LocalError WALLET_EXISTS, BAD_NAME."""
         return self._wallets.create(turn.vault, name, turn.core.random_bytes(SEED_BYTES), turn.now)
 
-    def request(self, turn: Turn, offer: Offer, notice: Notice, *, days: int = REQUEST_DAYS, to: Party) -> Entry:
-        """Ask a person for a consent, as its holder or recipient; `to`: the member that keeps her wallet.
+    def request(
+        self, turn: Turn, offer: Offer, notice: Notice, *, voice: Voice, days: int = REQUEST_DAYS, to: Party
+    ) -> Entry:
+        """Ask a person for a consent, as its holder or recipient (`voice`); `to`: the member that keeps her wallet.
 
         Raises LocalError NOT_A_PARTY, UNENCODABLE.
         """
-        if turn.core.party not in (offer.holder, offer.recipient):
+        if voice.party not in (offer.holder, offer.recipient):
             raise LocalError("NOT_A_PARTY", "only the holder or the recipient asks for a consent", field="holder")
         slots, disclosures = hide(offer.terms, turn.core.random_bytes)
         payload = request_payload(
@@ -98,7 +101,7 @@ class Consenting:
             slots=slots,
             expires=turn.now + days * DAY,
         )
-        entry = turn.state("consent.request", ("consent", turn.core.random_bytes(RECORD_ID_BYTES)), payload)
+        entry = state(turn, voice, "consent.request", ("consent", turn.core.random_bytes(RECORD_ID_BYTES)), payload)
         self._disclosing.publish(turn, entry, disclosures, also=[to])
         return entry
 
@@ -181,14 +184,14 @@ class Consenting:
         told = "no wallet kept here gave this consent; use its withdrawal slip, or turn to her own host"
         raise LocalError("NOT_YOUR_CONSENT", told, field="consent")
 
-    def revoke(self, turn: Turn, grant: Entry, reason_code: str, reason: str = "") -> Entry:
-        """Revoke a consent as its holder or recipient. Raises LocalError NOT_A_PARTY, PAYLOAD_SHAPE."""
-        if turn.core.party not in parties_of(grant):
+    def revoke(self, turn: Turn, grant: Entry, voice: Voice, reason_code: str, reason: str = "") -> Entry:
+        """Revoke a consent as its holder or recipient (`voice`). Raises LocalError NOT_A_PARTY, PAYLOAD_SHAPE."""
+        if voice.party not in parties_of(grant):
             raise LocalError("NOT_A_PARTY", "only the holder or the recipient revokes; the person withdraws")
         payload: dict[str, Any] = {"grant": grant.id, "reason_code": reason_code}
         if reason:
             payload["reason"] = reason
-        return turn.state("consent.revoke", grant.thing, payload)
+        return state(turn, voice, "consent.revoke", grant.thing, payload)
 
     def find_by_slip(self, turn: Turn, slip: Slip) -> Entry:
         """Return the grant that a slip withdraws. Raises LocalError NOT_FOUND."""

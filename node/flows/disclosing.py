@@ -5,7 +5,8 @@ How it works
     recipient, and keeps the blob until each has answered. A reader takes it in once the entry itself has come
     through the ledger; one that comes sooner waits in memory, bounded, and is sent again otherwise. Every value is
     held to its slot before anything is kept. A node that is a party of a grant, and has its content, acknowledges
-    the grant once, and each withdrawal or revocation of it once.
+    the grant once, and each withdrawal or revocation of it once; so it does for the tenants whose keys it keeps.
+    When a tenant has a new host, whoever has the content of its consents seals it for that host: nobody is asked again.
 
 What it does not do
     It does not judge the content: the gate does. It keeps nothing that the ledger does not know.
@@ -19,12 +20,14 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.consent.disclosure import READERS_MAX, Disclosures, open_sealed, seal, sealed_for
 from ledger.consent.grant import RecipientClass, read_party, read_recipient
+from ledger.consent.status import State
 from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.governance.members import Members, Party
 from ledger.index import facts_of
 from node.flows.door import Door, node_of
 from node.flows.wire import Disclose, Taken, encode
+from node.tenants import Tenants, Voice, state
 from node.vaults.consents import GRANT, REQUEST, ConsentRow, ConsentRows
 from node.vaults.deliveries import DeliveryRows
 
@@ -37,6 +40,8 @@ EARLY_PEER_MAX: Final = 64
 """Of one peer."""
 BATCH: Final = 64
 """Blobs sent to one reader before it has answered."""
+HOSTS_MAX: Final = 10_000
+"""Tenants whose host is remembered."""
 _KIND: Final = {"consent.grant": GRANT, "consent.request": REQUEST}
 _ENDS: Final = frozenset({"consent.withdraw", "consent.revoke"})
 
@@ -60,9 +65,10 @@ def devices_of(party: Party, members: Members) -> list[bytes]:
 class Disclosing:
     """See the module. One for each mesh."""
 
-    def __init__(self, door: Door, rows: ConsentRows, deliveries: DeliveryRows) -> None:
-        self._door, self._rows, self._deliveries = door, rows, deliveries
+    def __init__(self, door: Door, rows: ConsentRows, deliveries: DeliveryRows, tenants: Tenants) -> None:
+        self._door, self._rows, self._deliveries, self._tenants = door, rows, deliveries, tenants
         self._early: dict[bytes, tuple[bytes, bytes]] = {}  # entry id -> (peer, blob)
+        self._hosts: dict[bytes, Party] = {}  # tenant -> the host that was last sent its consents
 
     # Sending
 
@@ -74,9 +80,11 @@ class Disclosing:
         row = ConsentRow(entry.id, _KIND[entry.kind], wallet, turn.now, disclosures)
         self._rows.put(turn.vault, row, holder, recipient)
         self._door.forget(entry.id)
-        members = turn.core.replica.members
         parties = [holder, *([recipient] if recipient is not None else []), *also]
-        own = turn.core.device.kid
+        self._deliver(turn, entry, disclosures, parties)
+
+    def _deliver(self, turn: Turn, entry: Entry, disclosures: Disclosures, parties: Sequence[Party]) -> None:
+        members, own = turn.core.replica.members, turn.core.device.kid
         readers = [kid for kid in {kid for party in parties for kid in devices_of(party, members)} if kid != own]
         if readers:
             keys = [members.devices[kid].public for kid in sorted(readers)[:READERS_MAX]]
@@ -156,15 +164,36 @@ class Disclosing:
                 grant = turn.core.replica.grant(turn.rows, ended_grant(entry))
                 if grant is not None:
                     self._acknowledge_all(turn, grant)
+            elif entry.kind == "tenant.host":
+                self._follow(turn, (entry.thing[1], 0))
+
+    def _follow(self, turn: Turn, tenant: Party) -> None:
+        """Send a tenant's host what we have of the tenant's consents, if it is another node than at our last look."""
+        tenancy = turn.core.replica.members.tenants.get(tenant[0])
+        if tenancy is None or tenancy.host in (turn.core.party, self._hosts.get(tenant[0])):
+            return
+        if len(self._hosts) >= HOSTS_MAX:
+            del self._hosts[next(iter(self._hosts))]
+        self._hosts[tenant[0]] = tenancy.host
+        for grant_id in self._rows.of_tenant(turn.vault, tenant):
+            status = turn.core.replica.consent(turn.rows, grant_id)
+            if status is None or status.state is not State.GRANTED or status.valid_until <= turn.now:
+                continue  # what has ended is no business of the new host
+            row, grant = self._rows.get(turn.vault, grant_id), turn.core.replica.entry(turn.rows, grant_id)
+            if row is not None and grant is not None:
+                self._deliver(turn, grant, row.disclosures, [tenant])
 
     def _acknowledge_all(self, turn: Turn, grant: Entry) -> None:
-        """Acknowledge a grant, and what ended it, once each, if we are a party of it and have its content."""
-        party = turn.core.party
-        if party not in parties_of(grant) or not self._rows.holds(turn.vault, grant.id):
+        """Acknowledge a grant, and what ended it, once each, for those of its parties who live here."""
+        parties = parties_of(grant)
+        if not self._rows.holds(turn.vault, grant.id) or not turn.core.replica.members.is_member(turn.core.party):
             return
-        replica = turn.core.replica
-        if not replica.members.is_member(party):
-            return
+        for voice in self._tenants.voices(turn):
+            if voice.party in parties:
+                self._acknowledge(turn, grant, voice)
+
+    def _acknowledge(self, turn: Turn, grant: Entry, voice: Voice) -> None:
+        replica, party = turn.core.replica, voice.party
         facts = facts_of(turn.rows, grant.id, [replica.feed_of(n) for n in range(len(replica.feeds))], _all)
         said = {
             fact.row.about
@@ -176,7 +205,7 @@ class Disclosing:
             return
         for about in dict.fromkeys((grant.id, *status.decided_by)):
             if about not in said:
-                turn.state("consent.acknowledge", grant.thing, {"grant": grant.id, "entry": about})
+                state(turn, voice, "consent.acknowledge", grant.thing, {"grant": grant.id, "entry": about})
 
 
 def ended_grant(entry: Entry) -> bytes:

@@ -26,6 +26,7 @@ from node.flows.receiving import Receiving
 from node.flows.registering import Registering
 from node.flows.sending import Sending
 from node.flows.wire import Ask, Chunk, Disclose, Done, Got, Refuse, Register, Taken, decode
+from node.tenants import Tenants
 from node.vaults import Blind
 from node.vaults.consents import ConsentRows
 from node.vaults.deliveries import DeliveryRows
@@ -44,9 +45,13 @@ RETRY_MAX_MS: Final = 15_000
 
 
 class Flows:
-    """See the module. `blind`: storage.vault.Vault.blind; `chooser`: picks members to register withdrawals."""
+    """See the module. `blind`: storage.vault.Vault.blind; `chooser`: picks members to register withdrawals.
 
-    def __init__(self, blind: Blind, chooser: random.Random) -> None:
+    `tenants`: those whose keys are kept here.
+    """
+
+    def __init__(self, blind: Blind, chooser: random.Random, tenants: Tenants | None = None) -> None:
+        self.tenants = tenants if tenants is not None else Tenants()
         self.series = SeriesRows(blind)
         self.consents = ConsentRows(blind)
         self.wallets = WalletRows(blind)
@@ -55,10 +60,10 @@ class Flows:
         self.receipts = ReceiptRows()
         deliveries = DeliveryRows()
         self.door = Door(self.consents)
-        self.accounts = Accounts(self.receipts, blind)
+        self.accounts = Accounts(self.receipts, blind, self.tenants)
         self.sending = Sending(self.door, self.series, self.outgoing, self.accounts)
         self.receiving = Receiving(self.door, self.incoming, self.accounts)
-        self.disclosing = Disclosing(self.door, self.consents, deliveries)
+        self.disclosing = Disclosing(self.door, self.consents, deliveries, self.tenants)
         self.registering = Registering(deliveries, chooser)
         self._pause_ms = RETRY_FIRST_MS
         self.acts = Consenting(self.wallets, self.consents, self.disclosing, self.registering)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 CONFIG_FILE = "config.toml"
 KEYS = ("root", "static", "vault")
-"""The keys that a backup takes along, if they are sealed. Never a device's."""
+"""The keys that a backup takes along, if they are sealed, besides the tenants'. Never a device's."""
 
 
 class BackupArgs(Args, frozen=True):
@@ -90,10 +90,11 @@ def _backup(directory: Path, manifest: Manifest) -> Backup:
 
 
 def _extra(node: Node, mesh: Mesh) -> dict[str, bytes]:
+    from node.keystore import tenant_name
     from node.mesh import STANDING
 
     extra = {CONFIG_FILE: node.home.config_file.read_bytes(), STANDING: (mesh.path / STANDING).read_bytes()}
-    for name in KEYS:
+    for name in (*KEYS, *map(tenant_name, node.tenants.keys())):
         if node.keys.has(name) and node.keys.file(name).sealed:
             extra[f"{name}.key"] = node.keys.raw(name)
     return extra
@@ -163,16 +164,14 @@ def _make_node(home: Home, directory: Path) -> None:
 
 def _place_keys(home: Home, target: Path) -> tuple[str, ...]:
     """Move the keys that came with the backup to the others; a key that is there already stays."""
-    from node.keystore import Keystore
+    from node.keystore import Keystore, tenant_name
 
     home.keys.mkdir(mode=0o700, exist_ok=True)
     store = Keystore(home.keys, os.urandom)
     placed = []
-    for name in KEYS:
-        file = target / f"{name}.key"
-        if not file.exists():
-            continue
-        if not store.has(name):
+    for file in sorted(target.glob("*.key")):
+        name = file.name.removesuffix(".key")
+        if (name in KEYS or name.startswith(tenant_name(""))) and not store.has(name):
             store.put_back(name, file.read_bytes())
             placed.append(name)
         file.unlink()

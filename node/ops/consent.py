@@ -21,7 +21,7 @@ from ledger.errors import LocalError
 from node.exits import usage
 from node.naming import find_entry, find_member, member_name, moment
 from node.operation import Args, Result, operation, said
-from node.ops.consent_terms import MEMBER, Terms, names_of, offer_of
+from node.ops.consent_terms import AS_TENANT, MEMBER, Terms, names_of, offer_of
 from node.ops.mesh import WHICH
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class AskConsentArgs(Terms, frozen=True):
 
     to: Annotated[str, said(f"The member that keeps the person's wallet: {MEMBER}. Default: the holder.")] = ""
     open_days: Annotated[int, said("For how many days the request is open.")] = 30
+    as_tenant: Annotated[str, said(AS_TENANT)] = ""
 
 
 class ConsentArgs(Args, frozen=True):
@@ -84,6 +85,7 @@ class RevokeConsentArgs(Args, frozen=True):
         str, said("subject_request, purpose_ended, contract_ended, moved_out, source_refused, error, legal_duty.")
     ]
     reason: Annotated[Text, said("A word on it; all will read it.")] = ""
+    as_tenant: Annotated[str, said(AS_TENANT)] = ""
     mesh: Annotated[str, said(WHICH)] = ""
 
 
@@ -157,17 +159,19 @@ class ConsentShown(Result, frozen=True):
 
 @operation("consent", "request", permission="operate")
 async def consent_request(node: Node, args: AskConsentArgs) -> Requested:
-    """Ask a person for a consent, as the holder or the recipient of her data."""
+    """Ask a person for a consent, as the holder or the recipient of her data, or for a tenant that is one."""
     from node.flows.consenting import notice_of, words_of
 
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
 
     def act(turn: Turn) -> Requested:
-        offer = offer_of(turn, args, None)
+        voice = flows.tenants.voice(turn, args.as_tenant)
+        offer = offer_of(turn, args, None, flows.tenants, voice.party)
         names = names_of(turn, offer)
         to = find_member(turn.core.replica.members, args.to, "to").party if args.to else offer.holder
-        entry = flows.acts.request(turn, offer, notice_of(offer, names, turn.now), days=args.open_days, to=to)
+        notice = notice_of(offer, names, turn.now)
+        entry = flows.acts.request(turn, offer, notice, voice=voice, days=args.open_days, to=to)
         flows.retry_later(turn)
         return Requested(entry.id.hex(), tuple(words_of(offer, names)), moment(entry.payload["expires"]))
 
@@ -200,7 +204,7 @@ async def consent_grant(node: Node, args: GrantArgs) -> Granted:
             payload = request.entry.payload
             parties = ((payload["holder"][0], payload["holder"][1]), (payload["recipient"][0], payload["recipient"][1]))
             base = Offer(*parties, request.terms, payload["valid_until"], Notice.read(payload["notice"]))
-        offer = offer_of(turn, args, base)
+        offer = offer_of(turn, args, base, flows.tenants)
         names = names_of(turn, offer)
         words = tuple(words_of(offer, names, args.lang))
         until = moment(day_before(offer.valid_until))
@@ -263,7 +267,8 @@ async def consent_revoke(node: Node, args: RevokeConsentArgs) -> Stated:
 
     def act(turn: Turn) -> Stated:
         grant = _grant(turn, args.id)
-        entry = flows.acts.revoke(turn, grant, args.why, args.reason)
+        voice = flows.tenants.voice(turn, args.as_tenant)
+        entry = flows.acts.revoke(turn, grant, voice, args.why, args.reason)
         return Stated(grant.id.hex(), entry.id.hex(), "revoked")
 
     return await mesh.engine.act(act)

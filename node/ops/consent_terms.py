@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from ledger.kinds import DAY
 from node.exits import usage
-from node.naming import find_member, member_name
+from node.naming import find_party, member_name
 from node.operation import Args, said
 from node.ops.mesh import WHICH
 
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from ledger.governance.members import Party
     from node.core import Turn
     from node.flows.consenting import Offer
+    from node.tenants import Tenants
 
 DAYS: Final = 365
 """How long a consent lasts unless it says otherwise."""
 MEMBER = "its name, did:key, or the beginning of its id"
+AS_TENANT = "Speak for this tenant, which this node hosts and whose key it keeps: its name here."
 Kind = Literal["", "load_curve", "daily", "index", "max_power", "contract", "technical"]
 
 
@@ -53,20 +55,23 @@ class Terms(Args, frozen=True):
     mesh: Annotated[str, said(WHICH)] = ""
 
 
-def offer_of(turn: Turn, args: Terms, base: Offer | None) -> Offer:
-    """Return what the arguments say: a file's fields, options over them, on the ground of a request."""
+def offer_of(turn: Turn, args: Terms, base: Offer | None, tenants: Tenants, own: Party | None = None) -> Offer:
+    """Return what the arguments say: a file's fields, options over them, on the ground of a request.
+
+    `own`: for whom is asked, where that is not this node itself.
+    """
     from ledger.consent.record import Actor
     from node.flows.consenting import Offer
     from node.flows.offers import read_file, terms_of
 
-    members, own = turn.core.replica.members, turn.core.party
+    members, own = turn.core.replica.members, own or turn.core.party
     values = read_file(args.terms) if args.terms is not None else {}
     holder: Party = base.holder if base is not None else own
     if args.holder:
-        holder = find_member(members, args.holder, "holder").party
+        holder = find_party(members, args.holder, "holder", tenants)
     recipient: Party = base.recipient if base is not None else own
     if args.recipient:
-        recipient = find_member(members, args.recipient, "recipient").party
+        recipient = find_party(members, args.recipient, "recipient", tenants)
     if base is None and holder == recipient:
         raise usage("Say who receives the data with --recipient (or who holds them with --holder).", "recipient")
     until = base.valid_until if base is not None else turn.now + DAYS * DAY
@@ -77,7 +82,8 @@ def offer_of(turn: Turn, args: Terms, base: Offer | None) -> Offer:
             raise usage("A request is answered as it stands; narrow it by --days alone, or grant without --request.")
         return Offer(holder, recipient, base.terms, until, base.notice)
     values |= _options(args, until, turn.now)
-    actor = Actor(member_name(members, recipient), "recipient", "", recipient)
+    name = tenants.name_of(recipient[0]) or member_name(members, recipient)
+    actor = Actor(name, "recipient", "", recipient)
     return Offer(holder, recipient, terms_of(values, actor, now=turn.now, valid_until=until), until)
 
 
@@ -103,6 +109,13 @@ def _unix(at: datetime) -> int:
 
 
 def names_of(turn: Turn, offer: Offer) -> tuple[str, str]:
-    """Return the names of holder and recipient, as people read them."""
+    """Return the names of holder and recipient, as people read them; a tenant's is what the terms call it."""
     members = turn.core.replica.members
-    return member_name(members, offer.holder), member_name(members, offer.recipient)
+    called = {actor.party: actor.name for actor in (*offer.terms.controllers, *offer.terms.recipients)}
+
+    def name(party: Party) -> str:
+        ledger = member_name(members, party)
+        own = called.get(party, ledger)
+        return ledger if party[1] or own == ledger else f"{own} ({ledger})"
+
+    return name(offer.holder), name(offer.recipient)

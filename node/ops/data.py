@@ -18,8 +18,9 @@ import trio
 
 from ledger.errors import LocalError
 from node.exits import OK, REFUSED, TEMPORARY, usage
-from node.naming import find_entry, find_member, member_name, moment, seconds_of
+from node.naming import find_entry, find_party, member_name, moment, seconds_of
 from node.operation import Args, Result, operation, said
+from node.ops.consent_terms import AS_TENANT
 from node.ops.mesh import WHICH
 from node.ops.readings import ExportedReadings
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from node.flows.progress import Progress
     from node.mesh import Mesh
     from node.readings import Series
+    from node.tenants import Tenants
     from node.vaults.receipts import Receipt
     from node.vaults.transfers import Wanted
 
@@ -52,6 +54,7 @@ class FlowArgs(Args, frozen=True):
     until: Annotated[datetime | None, said("Data until this moment.")] = None
     purpose: Annotated[str, said("What for; as the consent says it.")] = ""
     wait: Annotated[str, said("How long to wait for the end: 30s, 2m.")] = "30s"
+    as_tenant: Annotated[str, said(AS_TENANT)] = ""
     mesh: Annotated[str, said(WHICH)] = ""
 
 
@@ -187,13 +190,13 @@ def _moved(progress: Progress) -> Transferred:
     return Transferred(progress.transfer.hex(), grant, progress.state, progress.reason, sentence, *counts)
 
 
-def _wanted(turn: Turn, args: FlowArgs, other: str, *, sends: bool) -> Wanted:
+def _wanted(turn: Turn, args: FlowArgs, other: str, tenants: Tenants, *, sends: bool) -> Wanted:
     """Return what the arguments say, the parties of a named consent included."""
     from ledger.consent.record import DataKind
     from node.flows.disclosing import parties_of
     from node.vaults.transfers import Wanted
 
-    own, members = turn.core.party, turn.core.replica.members
+    own, members = tenants.voice(turn, args.as_tenant).party, turn.core.replica.members
     field = "recipient" if sends else "holder"
     grant = None
     parties = None
@@ -205,7 +208,7 @@ def _wanted(turn: Turn, args: FlowArgs, other: str, *, sends: bool) -> Wanted:
         holder, recipient = parties_of(entry)
         parties = (holder, recipient or (b"", -1))
     if other:
-        party = find_member(members, other, field).party
+        party = find_party(members, other, field, tenants)
         parties = (own, party) if sends else (party, own)
     if parties is None:
         raise usage(f"Name the consent with --consent, or the other end with --{field}.", field)
@@ -256,7 +259,7 @@ async def data_send(node: Node, args: SendArgs) -> Transferred:
     flows = mesh.flows
 
     def act(turn: Turn) -> Progress:
-        started = flows.sending.begin(turn, _wanted(turn, args, args.recipient, sends=True))
+        started = flows.sending.begin(turn, _wanted(turn, args, args.recipient, flows.tenants, sends=True))
         flows.retry_later(turn)
         if started.transfer:
             return sent(flows, turn, started.transfer)
@@ -281,7 +284,7 @@ async def data_request(node: Node, args: AskArgs) -> Transferred:
     flows = mesh.flows
 
     def act(turn: Turn) -> bytes:
-        transfer = flows.receiving.ask(turn, _wanted(turn, args, args.holder, sends=False))
+        transfer = flows.receiving.ask(turn, _wanted(turn, args, args.holder, flows.tenants, sends=False))
         flows.retry_later(turn)
         return transfer
 

@@ -25,8 +25,8 @@ from node.operation import Args, Local, Nothing, Result, local_operation, said
 class Key(Result, frozen=True):
     """One key of this node."""
 
-    name: Annotated[str, said("root, static, vault, or device-MESH.")]
-    purpose: Annotated[str, said("root, device, static or vault.")]
+    name: Annotated[str, said("root, static, vault, device-MESH, or tenant-NAME.")]
+    purpose: Annotated[str, said("root, device, static, vault or tenant.")]
     sealed: Annotated[bool, said("Whether it opens with the passphrase alone.")]
     public: Annotated[str, said("The public key in hexadecimal; of the vault key, a hash.")]
     did: Annotated[str, said("The did:key of an Ed25519 key.")] = ""
@@ -99,7 +99,7 @@ def describe_key(home: Home, name: str) -> Key:
     from node.keystore import Keystore
 
     file = Keystore(home.keys, os.urandom).file(name)
-    did = did_key(file.public) if file.purpose in ("root", "device") else ""
+    did = did_key(file.public) if file.purpose in ("root", "device", "tenant") else ""
     return Key(name, file.purpose, file.sealed, file.public.hex(), did, fingerprint(file.public))
 
 

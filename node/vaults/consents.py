@@ -6,6 +6,7 @@
 | "m", entry id | [1, kind, wallet's name or "", received (unix seconds)] |
 | "i", blind(recipient, point, kind of data) | grant ids, 32 bytes each, newest last, at most INDEX_MAX |
 | "h", blind(holder, recipient) | likewise, at most PAIR_MAX: what explains a refusal |
+| "t", blind(tenant), grant id | a zero byte: the grants that name a tenant, which may move to another host |
 
 How it works
     The index answers "which consents may cover this flow?" with one read. What it names is only a candidate: the
@@ -38,6 +39,7 @@ REQUEST: Final = "request"
 _MEMO: Final = b"m"
 _INDEX: Final = b"i"
 _PAIR: Final = b"h"
+_TENANT: Final = b"t"
 _ID: Final = 32
 
 
@@ -89,6 +91,8 @@ class ConsentRows:
             for key, most in self._keys(row.disclosures, holder, recipient):
                 ids = [one for one in _ids(vault.get(TABLE, key)) if one != row.entry_id]
                 vault.put(TABLE, key, b"".join([*ids, row.entry_id][-most:]))
+            for key in self._tenants(row.entry_id, holder, recipient):
+                vault.put(TABLE, key, b"\x00")
 
     def erase(self, vault: Writer, entry_id: bytes, holder: Party, recipient: Party | None) -> bool:
         """Destroy the content of a grant or request; False when there was none."""
@@ -104,7 +108,20 @@ class ConsentRows:
                     vault.put(TABLE, key, b"".join(ids))
                 else:
                     vault.delete(TABLE, key)
+            for key in self._tenants(entry_id, holder, recipient):
+                vault.delete(TABLE, key)
         return True
+
+    def of_tenant(self, vault: Reader, tenant: Party) -> list[bytes]:
+        """Return the grants whose content is held and which name a tenant as holder or recipient."""
+        prefix = self._tenant(tenant)
+        return [key[-_ID:] for key, _ in vault.scan(TABLE, prefix, prefix_stop(prefix))]
+
+    def _tenants(self, grant: bytes, *parties: Party) -> list[bytes]:
+        return [self._tenant(party) + grant for party in parties if party[1] == 0]
+
+    def _tenant(self, tenant: Party) -> bytes:
+        return _TENANT + self._blind(b"tenant" + tenant[0])
 
     def covering(self, vault: Reader, recipient: Party, point: str, kind: DataKind) -> list[bytes]:
         """Return the grants to a recipient that name this point and kind of data."""

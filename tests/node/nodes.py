@@ -30,10 +30,10 @@ def make_home(path: Path, name: str, *, passphrase: str | None = None) -> Home:
 
 
 @asynccontextmanager
-async def running(home: Home, *, serve: bool = False) -> AsyncIterator[Node]:
-    """Run a node whose keys are plain for the length of a with-block, then stop it as a signal does."""
+async def running(home: Home, *, serve: bool = False, passphrase: str | None = None) -> AsyncIterator[Node]:
+    """Run a node (whose keys are plain, without a passphrase) for a with-block, then stop it as a signal does."""
     keys = Keystore(home.keys, os.urandom, LIGHT)
-    keys.unlock(None)
+    keys.unlock(passphrase)
     node = Node(home, home.config(), keys)
     async with trio.open_nursery() as nursery:
 

@@ -16,7 +16,7 @@ from node.keystore import PASSPHRASE_CHARACTERS_MIN, Keystore, device_name
 from tests.node.nodes import LIGHT
 
 PASSPHRASE = "correct horse battery"
-PURPOSES: tuple[Purpose, ...] = ("root", "device", "static", "vault")
+PURPOSES: tuple[Purpose, ...] = ("root", "device", "static", "vault", "tenant")
 
 
 def draw(seed: int = 1) -> random.Random:

@@ -15,6 +15,7 @@ from node.core import Turn
 from node.flows import wire
 from node.flows.consenting import Offer, notice_of
 from node.flows.registering import SPREAD_TO
+from node.tenants import Voice
 from node.vaults.consents import REQUEST
 from tests.node.flows.world import LONG, NOW, SHORT, Side, World, terms
 
@@ -182,7 +183,7 @@ def ask(world: World, days: int = 30) -> Entry:
 
     def act(turn: Turn) -> Entry:
         notice = notice_of(offer, ("holder", "recipient"), turn.now)
-        return side.flows.acts.request(turn, offer, notice, days=days, to=world.holder.party)
+        return side.flows.acts.request(turn, offer, notice, voice=Voice(side.party), days=days, to=world.holder.party)
 
     entry = side.act(act)
     world.pump()
@@ -240,12 +241,12 @@ def test_a_revocation_is_kept_apart_from_a_withdrawal() -> None:
     world.import_series(LONG)
     grant, _ = world.grant(terms(LONG))
     acts = world.recipient.flows.acts
-    world.recipient.act(lambda turn: acts.revoke(turn, grant, "purpose_ended"))
+    world.recipient.act(lambda turn: acts.revoke(turn, grant, Voice(world.recipient.party), "purpose_ended"))
     world.pump()
     _, decision = world.send(grant=grant.id)
     assert decision.reason is Reason.REVOKED
     with pytest.raises(LocalError) as caught:
-        world.sides[2].act(lambda turn: world.sides[2].flows.acts.revoke(turn, grant, "error"))
+        world.sides[2].act(lambda turn: acts.revoke(turn, grant, Voice(world.sides[2].party), "error"))
     assert caught.value.code == "NOT_A_PARTY"
 
 

@@ -1,0 +1,143 @@
+"""Tenants whose keys this node keeps, and how it speaks for them (governance.md §3, row tenant.host).
+
+How it works
+    A tenant is a service with a key and no node. A member hosts it once both have said so; what the tenant states is
+    signed by its own key and registered in its host's feed. `Tenants` holds the keys that lie in this node's keystore,
+    for all its meshes. `state` signs and registers; `Voice` is a party together with the key that signs for it, and
+    `voices` are those for whom this node may speak now: itself, and the tenants that it hosts and whose keys it keeps.
+
+What it does not do
+    It decides no hosting: the fold does (ledger/governance/members.py). A key that is kept here is in the hands of
+    this node's operator; a tenant that does not want that keeps its key on another member's node.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from ledger.entry import Entry, sign_entry
+from ledger.errors import LocalError
+from ledger.governance.members import Party
+from ledger.keys import SigningKey
+from ledger.kinds import KINDS
+from node.exits import not_found
+
+if TYPE_CHECKING:
+    from node.core import Turn
+
+CTI_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A party for whom this node speaks. `key`: of a tenant; None: our own device signs."""
+
+    party: Party
+    key: SigningKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What was last stated of a tenant, by itself and by each host. `serial`: the tenant's next one that is free."""
+
+    by_tenant: Entry | None
+    by_hosts: Mapping[Party, Entry]
+    serial: int
+
+
+class Tenants:
+    """The tenants' keys that this node keeps, by the names that they have here."""
+
+    def __init__(self, keys: Mapping[str, SigningKey] | None = None) -> None:
+        self._keys = dict(keys or {})
+
+    def __contains__(self, name: str) -> bool:
+        """Whether a key of that name is kept."""
+        return name in self._keys
+
+    def add(self, name: str, key: SigningKey) -> None:
+        """Keep one more key."""
+        self._keys[name] = key
+
+    def keys(self) -> dict[str, SigningKey]:
+        """Return the keys by name."""
+        return dict(sorted(self._keys.items()))
+
+    def key_of(self, kid: bytes) -> SigningKey | None:
+        """Return the key of a tenant, if it is kept here."""
+        return next((key for key in self._keys.values() if key.kid == kid), None)
+
+    def name_of(self, kid: bytes) -> str:
+        """Return what a tenant is called here; "" if its key is not kept here."""
+        return next((name for name, key in sorted(self._keys.items()) if key.kid == kid), "")
+
+    def kid_of(self, name: str) -> bytes | None:
+        """Return the id of the tenant that is called so here, or None."""
+        key = self._keys.get(name)
+        return key.kid if key is not None else None
+
+    def voices(self, turn: Turn) -> list[Voice]:
+        """Return those for whom this node speaks now."""
+        core = turn.core
+        hosted = core.replica.members.tenants
+        found = [Voice(core.party)]
+        for key in self._keys.values():
+            tenancy = hosted.get(key.kid)
+            if tenancy is not None and tenancy.host == core.party:
+                found.append(Voice((key.kid, 0), key))
+        return found
+
+    def voice(self, turn: Turn, name: str) -> Voice:
+        """Return ourselves (""), or a tenant by its name here. Raises LocalError NOT_FOUND, TENANT_NOT_HOSTED."""
+        if not name:
+            return Voice(turn.core.party)
+        key = self._keys.get(name)
+        if key is None:
+            raise not_found(f"No key of a tenant {name!r} is kept here; `maille tenant list` shows them.", "as_tenant")
+        found = next((voice for voice in self.voices(turn) if voice.key is key), None)
+        if found is None:
+            told = f"The tenant {name!r} is not hosted by this node; run `maille tenant host {name}` first."
+            raise LocalError("TENANT_NOT_HOSTED", told, field="as_tenant")
+        return found
+
+
+def state(turn: Turn, voice: Voice, kind: str, thing: tuple[str, bytes], payload: Mapping[str, Any]) -> Entry:
+    """Sign a statement as `voice` and register it in our feed. A tenant's names what our own would name as seen."""
+    if voice.key is None:
+        return turn.state(kind, thing, payload)
+    replica, governance = turn.core.replica, KINDS[kind].governance
+    seen = replica.governance_heads(turn.core.device.kid) if governance else (turn.shown_head(),)
+    entry = sign_entry(
+        voice.key,
+        kind,
+        thing,
+        payload,
+        iat=max(turn.now, replica.closure_iat(turn.rows, seen)),
+        cti=turn.core.random_bytes(CTI_BYTES),
+        seen=seen,
+        mesh_id=replica.mesh_id,
+        epoch=replica.members.epoch if governance else None,
+    )
+    return turn.register(entry)
+
+
+def said_of(turn: Turn, tenant: bytes) -> Said:
+    """Return what was stated of a tenant, whether or not it counts."""
+    replica = turn.core.replica
+    own: list[tuple[int, bool, int, bytes, Entry]] = []
+    hosts: dict[Party, list[tuple[bool, int, int, bytes, Entry]]] = defaultdict(list)
+    serial = 0
+    for registration in replica.registrations:
+        entry = registration.entry
+        if entry.thing != ("tenant", tenant) or entry.kind not in ("tenant.host", "tenant.unhost"):
+            continue
+        number, ends = entry.payload["serial"], entry.kind == "tenant.unhost"
+        if entry.kid == tenant:
+            serial = max(serial, number)
+            own.append((number, ends, entry.iat, entry.id, entry))
+        elif (host := replica.members.party_of(entry.kid)) == tuple(entry.payload["host"]):
+            hosts[host].append((ends, number, entry.iat, entry.id, entry))  # a host's end is final, as in the fold
+    return Said(max(own)[-1] if own else None, {host: max(found)[-1] for host, found in hosts.items()}, serial + 1)

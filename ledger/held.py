@@ -68,7 +68,7 @@ class Held:
         self._registrations: list[Registration] = []
         self._roots: dict[tuple[bytes, int], tuple[bytes, int]] = {}  # (feed, size) -> root, largest iat below
         self._statuses: dict[bytes, Status | None] = {}
-        self._founding = {keys.thumbprint(device): device for _, device in genesis.founders}
+        self.founding = {keys.thumbprint(device): device for _, device in genesis.founders}  # first devices
         self._digest: bytes | None = None
         self._missing: set[tuple[bytes, int]] = set()  # (feed, size) that governance entries wait for
         self._clamped: dict[bytes, Head] = {}  # where feeds with a proven fork stand
@@ -169,7 +169,7 @@ class Held:
     def public_of(self, feed: bytes) -> bytes | None:
         """Return the key of a member's device (or of a founder's first one), or None."""
         device = self.members.devices.get(feed)
-        return device.public if device is not None else self._founding.get(feed)
+        return device.public if device is not None else self.founding.get(feed)
 
     def feed_key(self, feed: bytes) -> bytes | None:
         """Return the key that signs a feed which is taken in, or None.
@@ -177,7 +177,7 @@ class Held:
         Every feed is taken in whose party was ever admitted, though the admission be void by now: else whoever
         learned late would never hold what others do.
         """
-        return self.members.feeds.get(feed) or self._founding.get(feed)
+        return self.members.feeds.get(feed) or self.founding.get(feed)
 
     def leaf(self, rows: Reader, feed: bytes, index: int) -> LeafRow:
         """Return one leaf with its body. Raises LocalError NO_SUCH_LEAF."""

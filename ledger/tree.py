@@ -2,8 +2,7 @@
 
 How it works
     Leaf hashes are derived from the leaves' ids; the root over each full block of 256 leaves is kept in a row.
-    The root of any range is then folded from block roots and at most two ragged blocks, by RFC 9162's own
-    recursion (split at the largest power of two below the size).
+    `_fetch` gives the root of any perfect subtree from them, and `merkle` folds those into roots and proofs.
 
 What it does not do
     It writes nothing but block roots, and judges no leaf.
@@ -14,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledger import merkle
-from ledger.merkle import Peaks
+from ledger.errors import LocalError
+from ledger.merkle import Fetch, Peaks
 from ledger.rows import Reader, Writer
 from ledger.tables import BLOCK, position, read_leaf
 
@@ -35,39 +35,49 @@ def write_blocks(rows: Writer, number: int, size: int, fresh: Sequence[bytes]) -
         rows.put("nodes", position(number, block), merkle.root_of(hashes))
 
 
-def range_root(rows: Reader, number: int, start: int, stop: int) -> bytes:
-    """Return the root over leaves `start` to `stop`, a range whose start is a multiple of its largest power of two."""
-    size = stop - start
-    if size == BLOCK and start % BLOCK == 0:
-        stored = rows.get("nodes", position(number, start // BLOCK))
-        if stored is not None:
-            return stored
-    if size <= BLOCK:
-        return merkle.root_of(leaf_hashes(rows, number, start, stop))
-    middle = start + (1 << ((size - 1).bit_length() - 1))
-    return merkle.node_hash(range_root(rows, number, start, middle), range_root(rows, number, middle, stop))
+def _fetch(rows: Reader, number: int, stop: int) -> Fetch:
+    """Return what gives the roots of a feed's perfect subtrees below `stop`; a ragged block is read once.
+
+    Raises LocalError STORE_CORRUPT where a block's root is missing.
+    """
+    ragged: dict[int, list[bytes]] = {}
+
+    def fetch(level: int, index: int) -> bytes:
+        start, size = index << level, 1 << level
+        block, at = divmod(start, BLOCK)
+        if size >= BLOCK:
+            last = block + size // BLOCK
+            roots = [root for _, root in rows.scan("nodes", position(number, block), position(number, last))]
+            if len(roots) != size // BLOCK:
+                told = f"roots of the feed's blocks {block} to {last - 1} are missing; restore it"
+                raise LocalError("STORE_CORRUPT", told)
+            return merkle.root_of(roots)
+        if block not in ragged:
+            ragged[block] = leaf_hashes(rows, number, start - at, min(start - at + BLOCK, stop))
+        return merkle.root_of(ragged[block][at : at + size])
+
+    return fetch
 
 
 def root_at(rows: Reader, number: int, size: int) -> bytes:
     """Return the root of the feed's first `size` leaves."""
-    return range_root(rows, number, 0, size) if size else merkle.EMPTY_ROOT
+    return peaks_at(rows, number, size).root()
 
 
 def peaks_at(rows: Reader, number: int, size: int) -> Peaks:
     """Return the tree over the feed's first `size` leaves, which more leaves can be appended to."""
-    hashes, start = [], 0
-    for level in range(size.bit_length() - 1, -1, -1):
-        if size >> level & 1:
-            hashes.append(range_root(rows, number, start, start + (1 << level)))
-            start += 1 << level
-    return Peaks(size, tuple(hashes))
+    fetch = _fetch(rows, number, size)
+    levels = (level for level in range(size.bit_length() - 1, -1, -1) if size >> level & 1)
+    return Peaks(size, tuple(fetch(level, (size >> level) - 1) for level in levels))
 
 
 def inclusion(rows: Reader, number: int, index: int, size: int) -> list[bytes]:
     """Return the inclusion path of leaf `index` in the tree of `size` (RFC 9162 §2.1.3.1)."""
-    return [range_root(rows, number, start, stop) for start, stop in merkle.inclusion_nodes(index, size)]
+    fetch = _fetch(rows, number, size)
+    return [merkle.range_root(fetch, start, stop) for start, stop in merkle.inclusion_nodes(index, size)]
 
 
 def consistency(rows: Reader, number: int, first: int, second: int) -> list[bytes]:
     """Return the consistency path between two sizes (RFC 9162 §2.1.4.1)."""
-    return [range_root(rows, number, start, stop) for start, stop in merkle.consistency_nodes(first, second)]
+    fetch = _fetch(rows, number, second)
+    return [merkle.range_root(fetch, start, stop) for start, stop in merkle.consistency_nodes(first, second)]

@@ -166,7 +166,7 @@ class Core:
         device = members.devices.get(kid)
         if device is not None:
             return members.speaks(kid) or (kid in members.forks and members.is_member(device.party))
-        return self.replica.public_of(kid) is not None or kid in self.vouched
+        return kid in self.replica.founding or kid in self.vouched
 
     @property
     def member_peers(self) -> list[bytes]:

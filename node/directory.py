@@ -104,7 +104,7 @@ class Directory:
             turn.send(peer, _message(cards[at : at + CARDS_MAX]))
 
     def _is_news(self, turn: Turn, card: Card) -> bool:
-        public = turn.core.replica.public_of(card.device)
+        public = turn.core.replica.feed_key(card.device)
         held = self.card(turn.rows, card.device)
         if public is None or (held is not None and held.dated >= card.dated):
             return False

@@ -32,17 +32,14 @@ def seen(turn: Turn, found: ForkSeen) -> None:
 
 
 def candidate(turn: Turn, found: ForkCandidate) -> None:
-    """Prove what gossip has found: two branches, or (without leaf hashes) a smaller size signed later."""
+    """Prove what gossip has found: the leaf hashes of another branch."""
     replica, feed = turn.core.replica, found.feed
-    public, ours = replica.public_of(feed), replica.signed_head(feed)
+    public, ours = replica.feed_key(feed), replica.signed_head(feed)
     if public is None or ours is None:
         return
     try:
-        if found.their_leaf_hashes:
-            mine = tree.leaf_hashes(turn.rows, replica.number(feed), 0, ours.size)
-            payload = fork.prove_branches(public, ours, mine, found.theirs, list(found.their_leaf_hashes))
-        else:
-            payload = fork.prove_regression(public, ours, found.theirs)
+        mine = tree.leaf_hashes(turn.rows, replica.number(feed), 0, ours.size)
+        payload = fork.prove_branches(public, ours, mine, found.theirs, list(found.their_leaf_hashes))
         hold = fork.check(payload, replica.mesh_id)
     except (LocalError, RemoteError) as error:
         turn.note("FORK_NOT_PROVEN", feed=feed.hex(), reason=error.code)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger import merkle, tree
+from ledger.errors import LocalError
 from ledger.tables import BLOCK, leaf_row, position
 from storage.memory import MemoryStore
 from tests.worlds import octets
@@ -57,6 +58,16 @@ def test_paths_at_any_size(data: st.DataObject) -> None:
     with WHOLE.read() as rows:
         assert tree.inclusion(rows, NUMBER, index, size) == merkle.inclusion_path(LEAVES[:size], index)
         assert tree.consistency(rows, NUMBER, first, size) == merkle.consistency_path(LEAVES, first, size)
+
+
+def test_a_missing_block_is_said_so() -> None:
+    store = stored([])
+    with store.write() as rows:
+        rows.delete("nodes", position(NUMBER, 1))
+    with store.read() as rows:
+        assert tree.root_at(rows, NUMBER, BLOCK) == merkle.root_of(LEAVES[:BLOCK])
+        with pytest.raises(LocalError, match="STORE_CORRUPT"):
+            tree.root_at(rows, NUMBER, SIZE)
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 0), (0, 5), (BLOCK - 1, BLOCK + 1), (SIZE - 1, SIZE + 9)])

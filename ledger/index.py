@@ -1,8 +1,9 @@
-"""The index of things: which entries name a consent, a tick, a waiting head (rows of the table `things`).
+"""The index of things: which entries name a consent, a document, a tick, a waiting head (rows of the table `things`).
 
 How it works
     `index_rows` gives one small row a thing that a sound leaf names, keyed so that everything about one thing
-    lies together. `facts_of` reads what is known of one consent below given sizes.
+    lies together. `facts_of` reads what is known of one consent below given sizes; `documents` and `document_places`
+    find documents and their entries.
 
 What it does not do
     It judges nothing: a fact is indexed whoever signed it; `consent.status` says what it is worth.
@@ -11,7 +12,7 @@ What it does not do
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ledger.consent.status import Fact
@@ -21,6 +22,9 @@ from ledger.kinds import KINDS, Signer
 from ledger.rows import Reader, prefix_stop
 from ledger.tables import (
     CONSENT,
+    DOCUMENT,
+    DOCUMENT_BYTES,
+    DOCUMENT_KINDS,
     GOVERNANCE,
     RECEIPT,
     SIGNER,
@@ -62,6 +66,8 @@ def index_rows(registration: Registration, place: bytes, consents: Sequence[byte
         found = [(key, entry.payload["frontier"] + entry.payload["state_root"])]
     elif kind == "transfer.receipt":
         found = [(RECEIPT + grant + place, b"") for grant in {grant for _, grant, _, _ in entry.payload["receipts"]}]
+    elif kind in DOCUMENT_KINDS:
+        found = [(DOCUMENT + entry.thing[1] + place, DOCUMENT_KINDS[kind])]
     row = KINDS.get(kind)
     if row is not None:
         if row.governance:
@@ -85,3 +91,23 @@ def facts_of(rows: Reader, consent: bytes, feeds: Sequence[bytes], size: Callabl
             row = FactRow.decode(value)
             found.setdefault(row.entry_id, (row, []))[1].append((feed, index))
     return tuple(Fact(row, tuple(places)) for row, places in found.values())
+
+
+def documents(rows: Reader) -> Iterator[bytes]:
+    """Yield the id of every document that some entry is about, in order, whether or not it was ever opened."""
+    start, stop = DOCUMENT, prefix_stop(DOCUMENT)
+    while (found := next(rows.scan("things", start, stop, limit=1), None)) is not None:
+        ident = found[0][len(DOCUMENT) : len(DOCUMENT) + DOCUMENT_BYTES]
+        yield ident
+        following = prefix_stop(DOCUMENT + ident)
+        if following is None:
+            return
+        start = following
+
+
+def document_places(rows: Reader, document: bytes, kind: str) -> Iterator[tuple[int, int]]:
+    """Yield the (feed number, index) of every entry of one kind about a document."""
+    prefix = DOCUMENT + document
+    for key, value in rows.scan("things", prefix, prefix_stop(prefix)):
+        if value == DOCUMENT_KINDS[kind]:
+            yield read_position(key)

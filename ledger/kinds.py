@@ -362,7 +362,10 @@ def is_restrictive(kind: str) -> bool:
     return row is not None and row.restrictive
 
 
-THING_BYTES: Final = {"mesh": 16, "member": 32, "device": 32, "link": 32, "tenant": 32, "feed": 32, "consent": 16}
+THING_BYTES: Final = {
+    **{"mesh": 16, "member": 32, "device": 32, "link": 32, "tenant": 32, "feed": 32, "consent": 16},
+    **{"document": 16},
+}
 """Length of the id of each kind of thing; the others are free (1 to 64 bytes)."""
 
 

@@ -18,6 +18,7 @@ How it works
     | things  | b"r", consent (32), number, index         | empty: a transfer receipt that names this grant    |
     | things  | b"w", feed (32), size (8), number, index  | empty: this entry names a head of another feed     |
     | things  | b"k", key id (32), number, index          | empty: signed by a key whose feed this is not      |
+    | things  | b"d", document (16), number, index        | DOCUMENT_KINDS: an entry about this document       |
     | things  | b"t", boundary (8), number, index         | frontier digest (32), state root (32)              |
     | nodes   | number (4), block (8)                     | root over 256 consecutive leaves                   |
     | maps    | map (1), bucket (2)                       | size (4), root (32)                                |
@@ -42,6 +43,11 @@ WAITING: Final = b"w"
 RECEIPT: Final = b"r"
 TICK: Final = b"t"
 SIGNER: Final = b"k"
+DOCUMENT: Final = b"d"
+DOCUMENT_BYTES: Final = 16  # of a document's id
+
+DOCUMENT_KINDS: Final = {"document.open": b"o", "document.change": b"c", "document.adopt": b"a"}
+"""What the row of an entry about a document holds, by kind."""
 
 MESH_KEY: Final = b"mesh"
 TICK_KEY: Final = b"tick"

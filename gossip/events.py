@@ -235,5 +235,15 @@ class Data:
     envelope: Envelope
 
 
-Effect: TypeAlias = Send | Ingest | Observe | ForkCandidate | TickAsked | Disconnect | SetTimer | Stranger | Data
+@dataclass(frozen=True, slots=True)
+class SealMessage:
+    """A message of family 4 from a member, its body unread."""
+
+    peer: bytes
+    envelope: Envelope
+
+
+Effect: TypeAlias = (
+    Send | Ingest | Observe | ForkCandidate | TickAsked | Disconnect | SetTimer | Stranger | Data | SealMessage
+)
 """What the swarm asks for."""

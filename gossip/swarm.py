@@ -2,9 +2,10 @@
 
 How it works
     It opens envelopes, charges their senders, sorts messages to the machines (transfer, broadcast, antientropy,
-    branches, boundaries) and hands on what is not gossip: family 2 as `Stranger`, family 3 as `Data`. A peer that is
-    not a member can say family 2 and nothing else. Unknown families and kinds are counted and ignored; an unknown
-    version is answered once with what is spoken here; a malformed message ends the channel.
+    branches, boundaries) and hands on what is not gossip: family 2 as `Stranger`, family 3 as `Data`, family 4 as
+    `SealMessage`. A peer that is not a member can say family 2 and nothing else. Unknown families and kinds are
+    counted and ignored; an unknown version is answered once with what is spoken here; a malformed message ends the
+    channel.
 
 What it does not do
     It does no I/O, keeps no ledger, verifies nothing and admits nobody. Liveness never changes membership: a peer
@@ -38,13 +39,14 @@ from gossip.events import (
     PeerDown,
     PeerUp,
     Refused,
+    SealMessage,
     Send,
     SetTimer,
     Stranger,
     TickAsked,
     TimerFired,
 )
-from gossip.messages import DATA, GOSSIP, KNOCK, PROTOCOL, VERSION, Envelope, Unsupported
+from gossip.messages import DATA, GOSSIP, KNOCK, PROTOCOL, SEALS, VERSION, Envelope, Unsupported
 from gossip.peers import Limits, Peer, Peers, RandomBytes
 from gossip.transfer import WANTS_TIMER, Transfer
 from gossip.vocabulary import (
@@ -84,6 +86,7 @@ __all__ = (
     "PeerDown",
     "PeerUp",
     "Refused",
+    "SealMessage",
     "Send",
     "SetTimer",
     "Stranger",
@@ -92,7 +95,7 @@ __all__ = (
     "TimerFired",
 )
 
-SPOKEN: Final = {GOSSIP: (VERSION,), KNOCK: (VERSION,)}
+SPOKEN: Final = {GOSSIP: (VERSION,), KNOCK: (VERSION,), SEALS: (VERSION,)}
 """The versions of each family that are spoken here; those of family 3 are its owner's to say."""
 
 
@@ -232,6 +235,8 @@ class Swarm:
             return [Stranger(peer.kid, envelope)]
         if family == DATA:
             return [Data(peer.kid, envelope)]
+        if family == SEALS:
+            return [SealMessage(peer.kid, envelope)]
         return self._gossip(peer, envelope, now_ms)
 
     def _gossip(self, peer: Peer, envelope: Envelope, now_ms: int) -> list[Effect]:

@@ -140,7 +140,7 @@ class Admission:
     def _apply(self, turn: Turn, peer: bytes, knock: Knock, application: Entry, certificate: Entry) -> str:
         members = turn.core.replica.members
         party: Party = (application.kid, application.payload["incarnation"])
-        if members.is_member(party):
+        if members.is_member(party) and members.party_of(peer) == party:
             return ADMITTED
         _check_application(turn, peer, application, certificate)
         ticket = self._ticket(turn, knock.ticket, application.kid) if knock.ticket is not None else None

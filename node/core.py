@@ -141,11 +141,24 @@ class Core:
         self.ticker.load(rows)
         again, self._told = self._told, False
         if again:
-            self.swarm = self._new_swarm()
-            self.peers.clear()
-            self.boundaries.clear()
-            self.verifying.clear()
+            self._begin_anew()
         return again
+
+    def _begin_anew(self) -> None:
+        self.swarm = self._new_swarm()
+        self.peers.clear()
+        self.boundaries.clear()
+        self.verifying.clear()
+
+    def become(self, device: SigningKey, party: Party) -> None:
+        """Go on as another incarnation, with its own device: inside a turn, which then runs `start`.
+
+        Gossip begins anew; the driver presents the peers that are connected, and ends their channels, which were
+        opened by the former device.
+        """
+        self.device, self.party, self.since = device, party, 0
+        self._told = True
+        self._begin_anew()
 
     def take(self, rows: Writer, vault: Any, now_ms: int) -> Turn:
         """Open a turn inside the caller's write transactions (`vault` may be None where no data flows)."""

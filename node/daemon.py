@@ -24,16 +24,29 @@ from typing import Final
 import structlog
 import trio
 
+from gossip.events import PeerUp
 from ledger.errors import LocalError
 from ledger.governance.epoch import Genesis
 from ledger.keys import SigningKey
 from node.api import make_app
 from node.config import Config, Home
+from node.core import Turn
 from node.exits import not_found
 from node.keyfile import KeyFile
-from node.keystore import ROOT, VAULT, Keystore
+from node.keystore import ROOT, VAULT, Keystore, device_name
 from node.logs import set_up
-from node.mesh import Making, Mesh, Standing, make_mesh, open_mesh, restored, wall_ms
+from node.mesh import (
+    Making,
+    Mesh,
+    Standing,
+    make_mesh,
+    open_mesh,
+    read_standing,
+    rejoining,
+    restored,
+    wall_ms,
+    write_standing,
+)
 from node.net import Net, Network, Tcp
 from node.operations import OPERATIONS
 from node.tenants import Tenants
@@ -127,7 +140,14 @@ class Node:
 
     def making(self) -> Making:
         """Return what meshes are made and opened with."""
-        return Making(self.keys.secret(VAULT), self.clock, self.random_source, self.random_bytes, self.tenants)
+        return Making(
+            self.keys.secret(VAULT),
+            self.clock,
+            self.random_source,
+            self.random_bytes,
+            self.tenants,
+            probes_a_day=self.config.probes_a_day,
+        )
 
     async def found_mesh(self, name: str, genesis: Genesis, root: SigningKey, device: SigningKey) -> Mesh:
         """Make a mesh of one, with ourselves as founder, and run it. `device`: kept by the caller as its device key."""
@@ -142,6 +162,33 @@ class Node:
         self.net.add_mesh(mesh.runtime)
         await self._announce(mesh)
         return mesh
+
+    async def rejoin_mesh(self, mesh: Mesh, standing: Standing) -> None:
+        """Go on in a mesh as a new incarnation: its standing is written, and its device's key takes its place.
+
+        What is durable decides: `_open` completes what a crash interrupts.
+        """
+        write_standing(mesh.path, standing)
+        self._take_device(mesh.name, standing)
+        identity, connected = self.keys.identity(mesh.name), mesh.engine.connected
+        mesh.standing, mesh.runtime.identity = standing, identity
+        mesh.vouch()
+
+        def begin(turn: Turn) -> None:
+            turn.core.become(identity.device, standing.party)
+            turn.start()
+            for peer in connected:
+                turn.handle(PeerUp(peer, member=False))
+
+        await mesh.engine.act(begin)
+        for peer in connected:
+            mesh.engine.hang_up(peer, "DEVICE_CHANGED", "this node goes on with another device")
+        self.net.review(mesh.runtime)
+
+    def _take_device(self, name: str, standing: Standing) -> None:
+        young = device_name(rejoining(name, standing.incarnation))
+        if self.keys.has(young):
+            self.keys.rename(young, device_name(name))
 
     # Life
 
@@ -185,6 +232,7 @@ class Node:
 
     def _open(self, name: str) -> Mesh:
         verifier = self._workers
+        self._take_device(name, read_standing(self.home.mesh(name)))
         identity = self.keys.identity(name)
         mesh = open_mesh(
             name,
@@ -241,9 +289,10 @@ class Node:
                 await trio.sleep(0.01)
 
 
-def run(home: Home, passphrase: Callable[[], str | None]) -> str:
+def run(home: Home, passphrase: Callable[[], str | None], kind: type[Node] = Node) -> str:
     """Run a node in the foreground until it is told to stop; return the signal's name. `passphrase` is asked if needed.
 
+    `kind`: of node (node/turncoat.py has another).
     Raises LocalError NODE_RUNNING, NOT_FOUND, CONFIG_INVALID, KEY_LOCKED, LISTEN_REFUSED.
     """
     config = home.config()
@@ -253,7 +302,7 @@ def run(home: Home, passphrase: Callable[[], str | None]) -> str:
         set_up(config.log_format, config.log_level)
         home.socket.unlink(missing_ok=True)  # ours alone while we hold the lock; left by a crash
         try:
-            return trio.run(_run_until_signal, Node(home, config, keys))
+            return trio.run(_run_until_signal, kind(home, config, keys))
         except* LocalError as group:
             raise _only(group) from None
         finally:

@@ -40,7 +40,7 @@ from ledger.replica import Replica
 from node.admission import Admission
 from node.core import Core, Noted, RandomBytes
 from node.engine import Clock, Engine, Verifier
-from node.flows.family import Flows
+from node.flows.family import Flows, WayOut
 from node.net import MeshRuntime
 from node.tenants import Tenants
 from storage.backup import is_restored
@@ -53,7 +53,7 @@ STANDING_BYTES_MAX: Final = 65_536
 
 
 class Standing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who we are in one mesh. Keys in hexadecimal.
+    """Who we are in one mesh. Keys in hexadecimal. Written when we join, and again when we join anew.
 
     `guide`: the device that let us in, with its addresses: it is dialed while we know no member yet.
     """
@@ -68,6 +68,11 @@ class Standing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def party(self) -> Party:
         """Ourselves, as entries name us."""
         return bytes.fromhex(self.root), self.incarnation
+
+
+def rejoining(name: str, incarnation: int) -> str:
+    """Return under which name the device key of a coming incarnation waits until its standing is written."""
+    return f"rejoining-{name}.{incarnation}"
 
 
 @dataclass(slots=True)
@@ -90,6 +95,13 @@ class Mesh:
         """The mesh's id."""
         return self.core.replica.mesh_id
 
+    def vouch(self) -> None:
+        """Trust the device that let us in, until the ledger says who is a member, and know where it is."""
+        if self.standing.guide:
+            guide = bytes.fromhex(self.standing.guide)
+            self.core.vouched.add(guide)
+            self.runtime.hints[guide] = self.standing.addresses
+
     def close(self) -> None:
         """Close the stores."""
         self.vault.close()
@@ -98,13 +110,15 @@ class Mesh:
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """What every mesh of a node is opened with. `tenants`: those whose keys the node keeps."""
+    """What every mesh of a node is opened with. `tenants`: those whose keys the node keeps. The rest: see `Flows`."""
 
     vault_key: bytes
     clock: Clock
     random_source: random.Random
     random_bytes: RandomBytes
     tenants: Tenants
+    probes_a_day: int = 0
+    way_out: WayOut | None = None
 
 
 def wall_ms() -> int:
@@ -266,7 +280,13 @@ def open_mesh(
             workers=verifier is not None,
         )
         core.strangers = Admission()
-        flows = Flows(vault.blind, making.random_source, making.tenants)
+        flows = Flows(
+            vault.blind,
+            making.random_source,
+            making.tenants,
+            probes_a_day=making.probes_a_day,
+            way_out=making.way_out,
+        )
         core.data = flows
         log = structlog.get_logger("mesh").bind(mesh=name)
 
@@ -289,8 +309,6 @@ def open_mesh(
         store.close()
         raise
     runtime = MeshRuntime(name, engine, identity)
-    if standing.guide:
-        core.vouched.add(bytes.fromhex(standing.guide))
-        runtime.hints[bytes.fromhex(standing.guide)] = standing.addresses
     opened.append(Mesh(name, path, standing, store, vault_store, vault, core, flows, engine, runtime))
+    opened[0].vouch()
     return opened[0]

@@ -5,20 +5,34 @@ How it works
     ticket. Once the member answered ADMITTED or PENDING, the mesh is made on disk with its genesis alone; the ledger
     comes by gossip. A pending one is dialed until its member has approved.
 
+    A mesh that this node has left is joined anew with another ticket: as a new incarnation, with a fresh device. What
+    it held stays; links, consents and hosting name the incarnation that has ended, and none of them revives. The same
+    command asks again where an application still waits, or was denied.
+
 What it does not do
     It does not wait for the ledger: `node status` shows how far it is.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
+
+from msgspec import Meta
 
 from ledger.errors import LocalError
 from node.operation import Args, Result, operation, said
 from node.ops.mesh import ROOT_KEY, ROOT_PASSPHRASE
 
 if TYPE_CHECKING:
+    from ledger.keys import SigningKey
     from node.daemon import Node
+    from node.joining import Outcome
+    from node.mesh import Mesh
+    from node.tickets import Ticket
+
+
+VISITS_MAX: Final = 5
+"""How often an application is tried while other channels of the same device take its place."""
 
 
 class JoinArgs(Args, frozen=True):
@@ -26,6 +40,10 @@ class JoinArgs(Args, frozen=True):
 
     ticket: Annotated[str, said("The ticket.", positional=True, content=True)]
     local_name: Annotated[str, said("What the mesh is called on this node. Default: as it calls itself.")] = ""
+    incarnation: Annotated[
+        Annotated[int, Meta(ge=0, le=2**31)],
+        said("Which membership of this root key it will be, where this node does not know. Default: as known, else 1."),
+    ] = 0
     root_key: Annotated[bytes | None, said(ROOT_KEY, content=True)] = None
     root_passphrase: Annotated[str | None, said(ROOT_PASSPHRASE, secret=True, beside="root_key")] = None
 
@@ -42,40 +60,90 @@ class Joined(Result, frozen=True):
 
 @operation(None, "join", permission="admin")
 async def join(node: Node, args: JoinArgs) -> Joined:
-    """Join a mesh with a ticket: given as text, in a file, or on standard input (-)."""
-    from gossip.handshake import Identity
-    from node.admission import ADMITTED, PENDING
+    """Join a mesh with a ticket: given as text, in a file, or on standard input (-). Also one that was left."""
     from node.config import check_name
-    from node.joining import apply
-    from node.keystore import STATIC, device_name
+    from node.keystore import device_name
     from node.mesh import Standing, local_name, make_mesh
-    from node.ops.key import fingerprint
     from node.tickets import Ticket
 
     ticket = Ticket.parse(args.ticket)
-    for mesh in node.meshes.values():
-        if mesh.mesh_id == ticket.mesh_id:
-            raise LocalError("MESH_EXISTS", f"This node has the mesh already, as {mesh.name!r}.", field="ticket")
+    root = node.root_key(args.root_key, args.root_passphrase)
+    held = next((mesh for mesh in node.meshes.values() if mesh.mesh_id == ticket.mesh_id), None)
+    if held is not None:
+        return await _again(node, held, ticket, root, args.incarnation)
     if args.local_name and node.home.mesh(check_name(args.local_name, "local_name")).exists():
         raise LocalError("MESH_EXISTS", f"There is a mesh {args.local_name!r} here.", field="local_name")
-    root = node.root_key(args.root_key, args.root_passphrase)
-    young = f"joining-{ticket.mesh_id.hex()[:16]}"
-    device = node.keys.signing(device_name(young)) if node.keys.has(device_name(young)) else node.keys.new_device(young)
-    outcome = await apply(
-        node.network,
-        ticket,
-        Identity(device, node.keys.secret(STATIC)),
-        root,
-        name=node.config.name,
-        incarnation=1,
-        now=node.now,
-        random_bytes=node.random_bytes,
-    )
-    if outcome.code not in (ADMITTED, PENDING):
-        raise LocalError(outcome.code, "The member refused the application; ask who gave you the ticket.")
+    young, incarnation = f"joining-{ticket.mesh_id.hex()[:16]}", args.incarnation or 1
+    outcome = await _apply(node, ticket, root, young, incarnation)
     name = args.local_name or local_name(outcome.genesis.name, lambda n: n in node.meshes or node.home.mesh(n).exists())
     node.keys.rename(device_name(young), device_name(name))
-    standing = Standing(root.kid.hex(), 1, ticket.mesh_id.hex(), ticket.device.hex(), ticket.addresses)
+    standing = Standing(root.kid.hex(), incarnation, ticket.mesh_id.hex(), ticket.device.hex(), ticket.addresses)
     make_mesh(node.home.mesh(name), standing, outcome.genesis, node.making(), None)
     await node.add_mesh(name)
-    return Joined(name, ticket.mesh_id.hex(), outcome.genesis.name, outcome.code, fingerprint(root.public))
+    return _joined(name, outcome, root)
+
+
+async def _again(node: Node, mesh: Mesh, ticket: Ticket, root: SigningKey, asked: int) -> Joined:
+    """Join a mesh that is here already: anew after having left it, or once more where the application waits."""
+    from node.mesh import Standing, rejoining
+
+    own = mesh.core.replica.members.members.get(root.kid)
+    if root.kid != mesh.core.party[0]:
+        raise LocalError("KEY_WRONG", "This is not the root key with which the mesh was joined.", field="root_key")
+    if own is not None and own.state == "member" and own.party[1] >= mesh.core.party[1]:
+        raise LocalError("MESH_EXISTS", f"This node has the mesh already, as {mesh.name!r}.", field="ticket")
+    if own is not None and own.party[1] >= mesh.core.party[1]:
+        incarnation = max(asked, own.party[1] + 1)
+        young = rejoining(mesh.name, incarnation)
+    else:
+        incarnation, young = mesh.core.party[1], mesh.name
+    outcome = await _apply(node, ticket, root, young, incarnation)
+    standing = Standing(root.kid.hex(), incarnation, ticket.mesh_id.hex(), ticket.device.hex(), ticket.addresses)
+    await node.rejoin_mesh(mesh, standing)
+    return _joined(mesh.name, outcome, root)
+
+
+async def _apply(node: Node, ticket: Ticket, root: SigningKey, device_of: str, incarnation: int) -> Outcome:
+    """Apply with the device key of that name, which is made if it is not there. Raises LocalError for a refusal."""
+    from gossip.handshake import Identity
+    from node.admission import ADMITTED, PENDING
+    from node.joining import apply
+    from node.keystore import STATIC, device_name
+
+    held = node.keys.has(device_name(device_of))
+    device = node.keys.signing(device_name(device_of)) if held else node.keys.new_device(device_of)
+
+    async def visit() -> Outcome:
+        return await apply(
+            node.network,
+            ticket,
+            Identity(device, node.keys.secret(STATIC)),
+            root,
+            name=node.config.name,
+            incarnation=incarnation,
+            now=node.now,
+            random_bytes=node.random_bytes,
+        )
+
+    for _ in range(VISITS_MAX - 1):
+        try:
+            outcome = await visit()
+            break
+        except LocalError as error:  # where the device is in use, the node's own channel may cross ours
+            if error.code not in ("REPLACED", "DUPLICATE"):
+                raise
+    else:
+        outcome = await visit()
+    if outcome.code in (ADMITTED, PENDING):
+        return outcome
+    told = "The member refused the application; ask who gave you the ticket."
+    if outcome.code == "APPLICATION_WRONG":
+        told += " If this root key was a member before, apply with --incarnation 2, or the number that comes next."
+    raise LocalError(outcome.code, told)
+
+
+def _joined(name: str, outcome: Outcome, root: SigningKey) -> Joined:
+    from node.ops.key import fingerprint
+
+    genesis = outcome.genesis
+    return Joined(name, genesis.mesh_id.hex(), genesis.name, outcome.code, fingerprint(root.public))

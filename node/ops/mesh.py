@@ -115,7 +115,7 @@ def mesh_row(node: Node, name: str) -> MeshRow:
     listed = [member for member in members.members.values() if member.state == "member"]
     connected = [kid for kid in mesh.engine.connected if mesh.core.is_member_device(kid)]
     genesis = mesh.core.replica.genesis
-    state = own.state if own is not None else "joining"
+    state = own.state if own is not None and own.party == mesh.core.party else "joining"
     return MeshRow(name, mesh.mesh_id.hex(), genesis.name, state, len(listed), len(connected))
 
 
@@ -169,7 +169,10 @@ async def mesh_show(node: Node, args: MeshArgs) -> MeshShown:
 
 @operation("mesh", "leave", permission="admin", confirm="Leave the mesh? All its links end, and data stops flowing.")
 async def mesh_leave(node: Node, args: LeaveArgs) -> Left:
-    """Leave a mesh. Every member will know; consents that name us end their effect. Coming back is a new membership."""
+    """Leave a mesh. Every member will know; consents that name us end their effect.
+
+    Coming back, with `maille join` and another ticket, is a new membership: nothing of this one revives.
+    """
     mesh = node.mesh(args.mesh)
 
     def leave(turn: Turn) -> str:

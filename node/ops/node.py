@@ -153,7 +153,7 @@ def _problems(node: Node, own: OwnState, meshes: tuple[MeshState, ...]) -> list[
             found.append(Problem("NOT_A_MEMBER", told, "Have the member that gave the ticket approve the request."))
         elif row.state == "left":
             told = f"This node has left {row.name!r}; nobody sends it anything."
-            found.append(Problem("MESH_LEFT", told, "Nothing, unless you want to join again."))
+            found.append(Problem("MESH_LEFT", told, "Nothing; or join again with a ticket: maille join"))
         elif row.members > 1 and not row.connected:
             told = f"No channel to any of the {row.members - 1} other member(s) of {row.name!r}."
             found.append(Problem("NO_PEERS", told, "maille peers list"))

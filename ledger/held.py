@@ -22,8 +22,10 @@ from ledger.consent.status import Fact, Place, Status
 from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
 from ledger.feed import RUN_LEAVES_MAX, Registration, Run, SignedHead
+from ledger.governance.chain import Chain
 from ledger.governance.epoch import Genesis
-from ledger.governance.members import Members, fold
+from ledger.governance.members import Members, View
+from ledger.governance.register import Register
 from ledger.index import facts_of
 from ledger.merkle import EMPTY_ROOT
 from ledger.rows import Reader, prefix_stop
@@ -42,18 +44,31 @@ STATUS_CACHE_MAX: Final = 120_000  # statuses kept in memory; about 400 bytes ea
 HELD_CACHE_MAX: Final = 20_000  # heads known to be held; about 200 bytes each
 
 
-class _View:
-    """The live frontier, as the fold sees it."""
+class HeldView:
+    """What is held of each feed up to a size, as the fold sees it. `size`: by default all that is held."""
 
-    def __init__(self, held: Held, rows: Reader) -> None:
-        self._held, self._rows = held, rows
+    def __init__(self, held: Held, rows: Reader, sizes: Mapping[bytes, int] | None = None) -> None:
+        self._held, self._rows, self._sizes = held, rows, sizes
         self.missing: set[tuple[bytes, int]] = set()  # (feed, size) that entries wait for
 
     def size(self, feed: bytes) -> int:
-        return self._held.size(feed)
+        """Return how many leaves of the feed lie below the frontier."""
+        return self._held.size(feed) if self._sizes is None else self._sizes.get(feed, 0)
 
     def holds(self, entry: Entry, forks: Mapping[bytes, int]) -> bool:
+        """Say whether every head that the entry names is held here, and not dated after it."""
         return self._held.resolves(self._rows, entry, self.size, forks, self.missing)
+
+    def root(self, feed: bytes, size: int) -> bytes | None:
+        """Return the feed's root at a size, or None where so much of it is not held here."""
+        head = self._held.head_at(self._rows, feed, size) if size <= self.size(feed) else None
+        if head is None:
+            self.missing.add((feed, size))
+        return head.root if head is not None else None
+
+    def below(self, sizes: Mapping[bytes, int]) -> View:
+        """Return the view of a frontier inside this one."""
+        return HeldView(self._held, self._rows, sizes)
 
 
 class Held:
@@ -62,10 +77,13 @@ class Held:
     def __init__(self, genesis: Genesis) -> None:
         self.genesis = genesis
         self.mesh_id = genesis.mesh_id
-        self.members = Members(epoch=genesis.mesh_id)
+        self.members = Members(
+            epoch=genesis.mesh_id, as_of=genesis.entry.iat, forbidden_purposes=genesis.rules.forbidden_purposes
+        )
         self._feeds: dict[bytes, FeedRow] = {}
         self._by_number: list[bytes] = []
-        self._registrations: list[Registration] = []
+        self._register = Register()
+        self.chain = Chain(genesis, self._register)
         self._roots: dict[tuple[bytes, int], tuple[bytes, int]] = {}  # (feed, size) -> root, largest iat below
         self._statuses: dict[bytes, Status | None] = {}
         self.founding = {keys.thumbprint(device): device for _, device in genesis.founders}  # first devices
@@ -83,10 +101,12 @@ class Held:
         self._roots.clear()
         self._statuses.clear()
         self._digest = None
-        self._registrations = [
-            Registration(self.leaf_entry(rows, self._by_number[number], index), self._by_number[number], index)
-            for number, index in map(read_position, self._keys(rows, GOVERNANCE))
-        ]
+        if len(self._register):
+            self._register.truncate(self.size)  # a rolled-back transaction only took leaves from the ends of feeds
+        else:
+            for number, index in map(read_position, self._keys(rows, GOVERNANCE)):
+                feed = self._by_number[number]
+                self._register.add(Registration(self.leaf_entry(rows, feed, index), feed, index))
         self._refold(rows)
 
     @staticmethod
@@ -94,8 +114,8 @@ class Held:
         return (key for key, _ in rows.scan("things", prefix, prefix_stop(prefix)))
 
     def _refold(self, rows: Reader) -> None:
-        view = _View(self, rows)
-        self.members = fold(self.genesis, self._registrations, view)
+        view = HeldView(self, rows)
+        self.members = self.chain.fold(view)
         self._missing = view.missing
         self._statuses.clear()
         self._clamp(rows, self.members.forks)
@@ -117,9 +137,9 @@ class Held:
         return self._feeds
 
     @property
-    def registrations(self) -> Sequence[Registration]:
-        """Every sound governance entry held; their order means nothing."""
-        return self._registrations
+    def registrations(self) -> Register:
+        """Every sound governance entry held."""
+        return self._register
 
     def position(self, feed: bytes) -> Head:
         """Return a feed's size and root as held, leaves appended but not yet signed included."""
@@ -312,14 +332,7 @@ class Held:
         Governance heads are those that no other governance entry has seen (ledger.md §3); the seven smallest feed
         ids are kept, since omission is allowed and size is not.
         """
-        newest: dict[bytes, int] = {}
-        seen: dict[bytes, int] = {}
-        for registration in self._registrations:
-            newest[registration.feed] = max(newest.get(registration.feed, 0), registration.index)
-            for head in registration.entry.seen:
-                if head.feed != registration.feed:
-                    seen[head.feed] = max(seen.get(head.feed, 0), head.size)
-        open_feeds = sorted(f for f, index in newest.items() if f != own and seen.get(f, 0) <= index)
+        open_feeds = sorted(feed for feed in self._register.unseen() if feed != own)
         return (self.position(own), *(self.position(feed) for feed in open_feeds[:7]))
 
     # Meaning

@@ -261,7 +261,7 @@ KINDS: Final[dict[str, Kind]] = {
     "seal.certificate": Kind(  # about the epoch that it certifies
         "epoch",
         Signer.DEVICE,
-        {"certificate": Field(octets_upto(56_000)), "silent": Field(list_of(MEMBER, 1, 512), optional=True)},
+        {"certificate": Field(octets_upto(56_000))},
         governance=True,
     ),
     "seal.evidence": Kind(  # two seal messages of one voter that convict it (governance.rounds)

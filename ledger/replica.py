@@ -295,7 +295,7 @@ class Replica(Held):
             self._statuses.pop(consent, None)
         if not is_governance(registration.entry.kind):
             return False
-        self._registrations.append(registration)
+        self._register.add(registration)
         return True
 
     # Own statements

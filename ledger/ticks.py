@@ -27,7 +27,8 @@ from ledger.checkpoint import Head
 from ledger.consent.status import Status
 from ledger.entry import Entry
 from ledger.feed import SignedHead
-from ledger.governance.members import Member, Members, fold
+from ledger.governance.members import Member, Members, View
+from ledger.held import HeldView
 from ledger.index import named_consents
 from ledger.maps import CONSENTS, MEMBERS, CommittedMap, state_root
 from ledger.replica import Replica, digest_of
@@ -88,7 +89,7 @@ class Frontier:
     def __init__(self, replica: Replica, rows: Reader, sizes: Mapping[bytes, int]) -> None:
         """`sizes`: leaves of each feed below the frontier."""
         self._replica, self._rows, self._sizes = replica, rows, sizes
-        self.members: Members = fold(replica.genesis, replica.registrations, self)
+        self.members: Members = replica.chain.fold(self)
 
     def size(self, feed: bytes) -> int:
         """Return how many leaves of the feed lie below the frontier."""
@@ -97,6 +98,14 @@ class Frontier:
     def holds(self, entry: Entry, forks: Mapping[bytes, int]) -> bool:
         """Say whether every head the entry names lies below the frontier, and none is dated after it."""
         return self._replica.resolves(self._rows, entry, self.size, forks)
+
+    def root(self, feed: bytes, size: int) -> bytes | None:
+        """Return the feed's root at a size, or None where so much of it does not lie below the frontier."""
+        return self.below(self._sizes).root(feed, size)
+
+    def below(self, sizes: Mapping[bytes, int]) -> View:
+        """Return the view of a frontier inside this one."""
+        return HeldView(self._replica, self._rows, sizes)
 
     def counted(self, feed: bytes) -> int:
         """Return how many leaves of the feed lie below the frontier and within its reach."""

@@ -26,8 +26,9 @@ from ledger.checkpoint import Head
 from ledger.entry import Entry
 from ledger.errors import MailleError, RemoteError
 from ledger.feed import Registration, SignedHead
+from ledger.governance.chain import fold
 from ledger.governance.epoch import Genesis
-from ledger.governance.members import fold
+from ledger.governance.members import View
 from ledger.index import index_rows, named_consents
 from ledger.judge import SOUND, judge
 from ledger.kinds import is_governance
@@ -343,3 +344,9 @@ class _Everything:
 
     def holds(self, _entry: Entry, _forks: Mapping[bytes, int]) -> bool:
         return True
+
+    def root(self, _feed: bytes, _size: int) -> bytes | None:
+        return None  # no seal is followed: it would not change whose feeds these are
+
+    def below(self, sizes: Mapping[bytes, int]) -> View:
+        return _Everything(sizes)

@@ -122,15 +122,19 @@ def quorum(voters: int, left: int = 0, expelled: int = 0) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """What is voted on: the next epoch, and the indexes of the voters of this one that left or are expelled."""
+    """What is voted on: the next epoch, and the indexes of the voters of this one that left or are expelled.
+
+    `silent`: of those that lose their vote for want of a heartbeat. They count as voters in this very seal.
+    """
 
     epoch: Epoch
     left: tuple[int, ...] = ()
     expelled: tuple[int, ...] = ()
+    silent: tuple[int, ...] = ()
 
     def encode(self) -> bytes:
-        """Return the deterministic CBOR [epoch, left, expelled]; the epoch as the bytes its reference hashes."""
-        return codec.encode([self.epoch.encode(), list(self.left), list(self.expelled)])
+        """Return the CBOR [epoch, left, expelled, silent]; the epoch as the bytes that its reference hashes."""
+        return codec.encode([self.epoch.encode(), list(self.left), list(self.expelled), list(self.silent)])
 
     def digest(self) -> bytes:
         """Return the 32 bytes that votes name."""
@@ -140,9 +144,9 @@ class Seal:
     def decode(cls, raw: bytes) -> Seal:
         """Read what `encode` wrote. Raises RemoteError SEAL_MALFORMED, PAYLOAD_SHAPE, PAYLOAD_MISSING, CBOR_*."""
         match codec.decode(raw, max_bytes=SEAL_BYTES_MAX):
-            case [bytes(epoch), list(left), list(expelled)]:
-                return cls(_read_epoch(codec.decode(epoch)), _places(left), _places(expelled))
-        raise RemoteError("SEAL_MALFORMED", "a seal is [epoch, left, expelled]")
+            case [bytes(epoch), list(left), list(expelled), list(silent)]:
+                return cls(_read_epoch(codec.decode(epoch)), _places(left), _places(expelled), _places(silent))
+        raise RemoteError("SEAL_MALFORMED", "a seal is [epoch, left, expelled, silent]")
 
     def remaining(self, voters: int) -> frozenset[int]:
         """Return the indexes whose votes count for this seal, of `voters` in all."""
@@ -154,17 +158,18 @@ class Seal:
 
     def fault(self, context: EpochContext) -> str | None:
         """Say why this cannot follow `context`, whatever the fold says; None when it can."""
-        epoch, left, expelled = self.epoch, self.left, self.expelled
+        epoch, lists = self.epoch, (self.left, self.expelled, self.silent)
+        places = [place for listed in lists for place in listed]
         if (epoch.n, epoch.prev) != (context.n + 1, context.reference):
             return "it does not follow the epoch that is being sealed"
         if epoch.as_of <= context.as_of:
             return "its time does not increase"
-        ascending = all(list(places) == sorted(set(places)) for places in (left, expelled))
-        if not ascending or not set(range(context.size)).issuperset((*left, *expelled)) or set(left) & set(expelled):
+        ascending = all(list(listed) == sorted(listed) for listed in lists)
+        if not ascending or not set(range(context.size)).issuperset(places) or len(set(places)) < len(places):
             return "its removals are not distinct, ascending indexes of voters"
-        if len(left) == context.size:
+        if len(self.left) == context.size:
             return "it leaves no voter"
-        if len(expelled) > expulsions_max(context.size, len(left)):
+        if len(self.expelled) > expulsions_max(context.size, len(self.left)):
             return "it expels half of the voters or more"
         return None
 

@@ -7,19 +7,20 @@ How it works
     reference of the epoch it was made under, so closures need no seal votes.
 
 What it does not do
-    It seals nothing: the fold and the node work in epoch 0 until sealing exists; `Epoch` fixes its bytes.
+    It seals nothing and judges no certificate: `sealing`, `certificate` and `chain` do.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from ledger import codec
 from ledger.entry import Entry, sign_entry
 from ledger.errors import RemoteError
+from ledger.governance.rules import Rules
 from ledger.keys import SigningKey
 
 EVALUATOR_VERSION: Final = 1  # the rules this code folds by; changed by ballot alone (governance.md §2)
@@ -37,10 +38,14 @@ class Policy:
     invitations_a_day: int = 10
     attestation_quorum: int = 1
     forbidden_purposes: tuple[str, ...] = ()
+    rules: bytes | None = None  # encoded governance.rules.Rules, where they are more than the frame `none`
 
     def payload(self) -> dict[str, Any]:
         """Return the policy as it stands in a genesis."""
-        return {**asdict(self), "forbidden_purposes": list(self.forbidden_purposes)}
+        fields = {**asdict(self), "forbidden_purposes": list(self.forbidden_purposes)}
+        if self.rules is None:
+            del fields["rules"]
+        return fields
 
     @classmethod
     def read(cls, payload: dict[str, Any]) -> Policy:
@@ -60,6 +65,7 @@ class Genesis:
     founders: tuple[tuple[bytes, bytes], ...]
     policy: Policy
     evaluator_version: int
+    rules: Rules = field(default_factory=Rules)
 
     @property
     def mesh_id(self) -> bytes:
@@ -68,7 +74,7 @@ class Genesis:
 
     @classmethod
     def read(cls, entry: Entry) -> Genesis:
-        """Read a genesis entry. Raises RemoteError NOT_A_GENESIS."""
+        """Read a genesis entry. Raises RemoteError NOT_A_GENESIS, BAD_POLICY, POLICY_NOT_CANONICAL."""
         if entry.kind != "genesis":
             raise RemoteError("NOT_A_GENESIS", f"a mesh begins with a genesis entry, not with {entry.kind}")
         payload = entry.payload
@@ -77,7 +83,20 @@ class Genesis:
             raise RemoteError("NOT_A_GENESIS", "the signer of a genesis must be among its founders", field="founders")
         if len({root for root, _ in founders}) != len(founders) or len({d for _, d in founders}) != len(founders):
             raise RemoteError("NOT_A_GENESIS", "a founder or a device is listed twice", field="founders")
-        return cls(entry, payload["name"], founders, Policy.read(payload["policy"]), payload["evaluator_version"])
+        policy = Policy.read(payload["policy"])
+        return cls(entry, payload["name"], founders, policy, payload["evaluator_version"], _first_rules(policy))
+
+
+def _first_rules(policy: Policy) -> Rules:
+    """Return the rules that the genesis sets: those it carries whole, or the frame `none` with its few settings."""
+    if policy.rules is not None:
+        rules = Rules.decode(policy.rules)
+        if rules.frame != policy.frame:
+            raise RemoteError("BAD_POLICY", f"the rules are of frame {rules.frame}", field="policy.frame")
+        return rules
+    if policy.frame != "none":
+        raise RemoteError("BAD_POLICY", f"frame {policy.frame} needs rules that say who gets in", field="policy.rules")
+    return Rules(invitations_a_day=policy.invitations_a_day, forbidden_purposes=policy.forbidden_purposes)
 
 
 def make_genesis(

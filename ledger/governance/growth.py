@@ -1,132 +1,60 @@
-"""How membership grows: the reach of every feed, and who is in, from the founders outwards (rules M1 to M3).
+"""How membership grows: which feeds count, and who is in (rules M1 and M3 of `members`).
 
 How it works
-    `read_reaches` reads what only restricts (forks, leaves, retirements, successors' claims) off every statement,
-    wherever it stands. With reach fixed, `grow` begins with the founders' own feeds and takes the permissive
-    statements of each feed that counts: certificates and applications, then admissions, which make further feeds
-    count. Each feed is read once. Whatever the order, the same feeds are reached.
+    With the reach of every feed fixed (`reaches`), growth takes the permissive statements of each feed that counts:
+    certificates and applications, then endorsements and credentials. An applicant is in when the predicate of the
+    rules holds (`policy.admissible`), and so its feed counts as well. Each feed is read once; whatever the order, the
+    same feeds are reached. Growth goes on from what a `Base` holds, and tells which statements need no second look.
 
 What it does not do
-    It does not look at links and tenants (`members`).
+    It does not look at links and tenants (`edges`), and takes nobody out: a feed's reach does that.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from fractions import Fraction
+from typing import Final
 
-from ledger import fork, keys
+from ledger import keys
 from ledger.entry import Entry
 from ledger.feed import Registration
+from ledger.governance.base import Base, Found
 from ledger.governance.epoch import Genesis
-from ledger.governance.roster import UNBOUNDED, Party, View
+from ledger.governance.policy import Credential, Endorsement, Evidence, Outcome, Verdict, admissible
+from ledger.governance.roster import Party
+from ledger.governance.rules import voices
 from ledger.kinds import DAY
 
+Counts = Callable[[Registration], bool]
+"""Whether a permissive statement counts now: inside its feed's reach, its epoch known, what it has seen held."""
 
-@dataclass(slots=True)
-class Reaches:
-    """What binds each feed, whoever knows of it (M2).
+APPLICATIONS: Final = frozenset({"member.apply", "member.repair"})
+ENDORSEMENTS: Final = frozenset({"member.admit", "member.sponsor"})
 
-    `owners`, `publics`: party and key of every certified device. `forks`: holds. `ends`: leaves that a leaver's feed
-    keeps, its farewell included. `bounds`: by retirement or a successor's claim. `left`: the leave of each leaver.
+
+class Growth:
+    """One growth over the tables of a fold, which it changes. `done`: (feed, index) of what needs no second look.
+
+    `won`: support of the ballots on an application, by its id. `silenced`: parties that may not endorse now.
     """
 
-    owners: dict[bytes, Party] = field(default_factory=dict)
-    publics: dict[bytes, bytes] = field(default_factory=dict)
-    forks: dict[bytes, int] = field(default_factory=dict)
-    ends: dict[bytes, int] = field(default_factory=dict)
-    bounds: dict[bytes, int] = field(default_factory=dict)
-    left: dict[Party, bytes] = field(default_factory=dict)
-
-    def reach(self, feed: bytes) -> int:
-        """Return how far a feed may count at most."""
-        return min(table.get(feed, UNBOUNDED) for table in (self.forks, self.ends, self.bounds))
-
-    def heirs_from(self, feed: bytes) -> int:
-        """Return the largest final size a successor may claim: beyond a leave or a fork nothing is inherited."""
-        return min(self.forks.get(feed, UNBOUNDED), self.ends.get(feed, UNBOUNDED + 1) - 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A party that is in: root public key, name, and the entries that made it so."""
-
-    root: bytes
-    name: str
-    why: tuple[bytes, ...]
-
-
-@dataclass(slots=True)
-class Growth:
-    """Who is in, and which feeds count, in the order in which they were reached (a predecessor before its heirs)."""
-
-    found: dict[Party, Found] = field(default_factory=dict)
-    active: dict[bytes, None] = field(default_factory=dict)
-
-
-def _lower(table: dict[bytes, int], feed: bytes, size: int) -> None:
-    table[feed] = min(size, table.get(feed, size))
-
-
-def read_reaches(by_kind: Mapping[str, list[Registration]]) -> Reaches:
-    """Read every bound on every feed's reach. `by_kind`: registrations of sound leaves, each kind in a fixed order."""
-    reaches = Reaches()
-    certificates = by_kind.get("device.certify", [])
-    for registration in certificates:
-        entry = registration.entry
-        party, feed = (entry.kid, entry.payload["incarnation"]), entry.thing[1]
-        reaches.publics[feed] = entry.payload["device"]
-        reaches.owners[feed] = min(party, reaches.owners.get(feed, party))  # one device, one incarnation
-    for registration in certificates:
-        entry = registration.entry
-        claim = entry.payload.get("predecessor")
-        if claim is not None and claim[0] != entry.thing[1] and _certifies(reaches, entry, claim[0]):
-            last = (registration.feed, registration.index) == (claim[0], claim[1])  # a feed may end by naming its heir
-            _lower(reaches.bounds, claim[0], claim[1] + last)
-    for registration in by_kind.get("fork.proof", []):
-        _lower(reaches.forks, registration.entry.thing[1], fork.hold_of(registration.entry.payload))
-    for registration in by_kind.get("device.retire", []):
-        entry = registration.entry
-        final, feed = entry.payload["final"], entry.thing[1]
-        if final[0] == feed and reaches.owners.get(feed, (b"", 0))[0] == entry.kid:
-            _lower(reaches.bounds, feed, final[1])
-    for registration in by_kind.get("member.leave", []):
-        leaver = reaches.owners.get(registration.feed)
-        if leaver is not None and leaver[0] == registration.entry.thing[1]:
-            _lower(reaches.ends, registration.feed, registration.index + 1)
-            reaches.left.setdefault(leaver, registration.entry.id)
-    return reaches
-
-
-def _certifies(reaches: Reaches, certificate: Entry, other: bytes) -> bool:
-    """Say whether the certificate's device and another are of the party that the certificate names."""
-    party = (certificate.kid, certificate.payload["incarnation"])
-    return reaches.owners.get(certificate.thing[1]) == party == reaches.owners.get(other)
-
-
-def grow(genesis: Genesis, by_feed: Mapping[bytes, list[Registration]], reaches: Reaches, view: View) -> Growth:
-    """Return who is in. `by_feed`: registrations of sound leaves, each feed's in its order."""
-    work = _Work(genesis, by_feed, reaches, view)
-    for root, device in sorted(genesis.founders):
-        work.found_by_genesis(root, keys.thumbprint(device))
-    while work.queue:
-        work.read(work.queue.popleft())
-    return work.growth
-
-
-class _Work:
-    """The tables of one growth."""
-
     def __init__(
-        self, genesis: Genesis, by_feed: Mapping[bytes, list[Registration]], reaches: Reaches, view: View
+        self,
+        genesis: Genesis,
+        base: Base,
+        by_feed: Mapping[bytes, list[Registration]],
+        counts: Counts,
+        won: Mapping[bytes, Iterable[tuple[bytes, Fraction]]],
+        silenced: Collection[Party],
     ) -> None:
-        self.growth = Growth()
-        self.queue: deque[bytes] = deque()
-        self._cap = genesis.policy.invitations_a_day
-        self._by_feed, self._reaches, self._view = by_feed, reaches, view
-        self._firsts: set[tuple[bytes, Party]] = set()  # the feed that a genesis or an admitted application names
-        self._certificates: dict[bytes, list[Entry]] = defaultdict(list)  # feed -> those that count
+        self.done: set[tuple[bytes, int]] = set()
+        self.verdicts: dict[bytes, Verdict] = {}  # by application
+        self._genesis, self._base, self._by_feed, self._counts = genesis, base, by_feed, counts
+        self._won, self._silenced = won, silenced
+        self._queue: deque[bytes] = deque()
+        self._voices = voices(base.rules.affiliations)
         self._heirs: dict[bytes, set[bytes]] = defaultdict(set)
         self._borne: dict[bytes, list[Registration]] = defaultdict(list)  # by predecessor: in the heir's own feed
         for feed, registrations in by_feed.items():
@@ -134,97 +62,175 @@ class _Work:
                 entry = registration.entry
                 if entry.kind == "device.certify" and entry.thing[1] == feed and "predecessor" in entry.payload:
                     self._borne[entry.payload["predecessor"][0]].append(registration)
-        self._applications: dict[bytes, Entry] = {}
-        self._admissions: dict[bytes, list[tuple[Party, Entry]]] = defaultdict(list)  # by application
-        self._days: dict[tuple[Party, int], int] = defaultdict(int)  # invitations of a party on a day
 
-    def _inside(self, feed: bytes) -> list[Registration]:
-        reach = self._reaches.reach(feed)
-        return [registration for registration in self._by_feed.get(feed, []) if registration.index < reach]
+    def run(self) -> None:
+        """Grow until nothing moves."""
+        for root, device in sorted(self._genesis.founders):
+            self._found_by_genesis(root, keys.thumbprint(device))
+        self._queue.extend(feed for feed in self._base.active if feed in self._by_feed and feed not in self._queue)
+        for application_id in [*self._base.applications]:  # the rules or a ballot may have let them in
+            self._admit(application_id)
+        while self._queue:
+            self._read(self._queue.popleft())
+        for predecessor in [feed for feed in self._borne if feed in self._base.active]:
+            self._inherited(predecessor)
+        while self._queue:
+            self._read(self._queue.popleft())
 
-    def _counts(self, entry: Entry) -> bool:
-        return self._view.holds(entry, self._reaches.forks)
+    def _take(self, registration: Registration) -> bool:
+        """Say whether a statement counts, and if so that it is done with."""
+        if not self._counts(registration):
+            return False
+        self.done.add((registration.feed, registration.index))
+        return True
 
-    def found_by_genesis(self, root: bytes, feed: bytes) -> None:
+    def _found_by_genesis(self, root: bytes, feed: bytes) -> None:
         """Take in a founder who accepted. The first feed bears its own certificate: nothing came before it."""
-        kid = keys.thumbprint(root)
-        for registration in self._inside(feed):
+        kid, party = keys.thumbprint(root), (keys.thumbprint(root), 1)
+        for registration in self._by_feed.get(feed, ()):
             entry = registration.entry
-            if entry.thing[1] == feed and entry.kind == "device.certify" and self._counts(entry):
+            if entry.thing[1] == feed and entry.kind == "device.certify" and self._take(registration):
                 self._certified(entry)
-            elif entry.thing[1] == kid and entry.kind == "genesis.accept" and self._counts(entry):
-                self.growth.found.setdefault((kid, 1), Found(root, entry.payload.get("name", ""), (entry.id,)))
-        if (kid, 1) in self.growth.found:
-            self._firsts.add((feed, (kid, 1)))
+            elif entry.thing[1] == kid and entry.kind == "genesis.accept" and self._take(registration):
+                name, college = entry.payload.get("name", ""), entry.payload.get("college", "")
+                self._base.found.setdefault(party, Found(root, name, feed, (entry.id,), college=college))
+        if party in self._base.found:
+            self._base.firsts[feed] = party
             self._try(feed)
 
-    def read(self, feed: bytes) -> None:
+    def _read(self, feed: bytes) -> None:
         """Take the permissive statements of a feed that counts."""
-        party = self._reaches.owners[feed]
-        for registration in self._inside(feed):
+        party = self._base.reaches.owners[feed]
+        for registration in self._by_feed.get(feed, ()):
+            if (registration.feed, registration.index) in self.done:
+                continue
             entry = registration.entry
-            match entry.kind:
-                case "device.certify" if self._counts(entry):
-                    self._certified(entry)
-                    self._try(entry.thing[1])
-                case "member.apply" if entry.thing[1] == entry.kid and self._counts(entry):
-                    self._applications[entry.id] = entry
-                    self._admit(entry.id)
-                case "member.admit":
-                    day = (party, entry.iat // DAY)
-                    self._days[day] += 1  # whatever becomes of it: a later arrival never displaces another
-                    if self._days[day] <= self._cap and self._counts(entry):
-                        self._admissions[entry.payload["application"]].append((party, entry))
-                        self._admit(entry.payload["application"])
-                case _:
-                    pass
-        for registration in self._borne[feed]:
-            if registration.index < self._reaches.reach(registration.feed) and self._counts(registration.entry):
+            if entry.kind == "device.certify" and self._take(registration):
+                self._certified(entry)
+                self._try(entry.thing[1])
+            elif entry.kind in APPLICATIONS and self._is_sound(entry) and self._take(registration):
+                self._base.applications[entry.id] = entry
+                self._admit(entry.id)
+            elif entry.kind in ENDORSEMENTS and party not in self._silenced:
+                self._endorse(party, registration)
+            elif entry.kind == "member.credential" and self._take(registration):
+                self._credited(entry)
+        self._inherited(feed)
+
+    def _is_sound(self, entry: Entry) -> bool:
+        """Say whether an application is by the key it is about, and a repair names a fork of an earlier incarnation."""
+        if entry.thing[1] != entry.kid:
+            return False
+        if entry.kind == "member.apply":
+            return True
+        reaches = self._base.reaches
+        owner = reaches.owners.get(reaches.proofs.get(entry.payload["fork"], b""))
+        return owner is not None and owner[0] == entry.kid and owner[1] < entry.payload["incarnation"]
+
+    def _endorse(self, party: Party, registration: Registration) -> None:
+        """Take an endorsement, unless the party used up its invitations of that day.
+
+        Days are those of governance time; before the first seal there is none, and the entry's own date stands for it.
+        An invitation has its turn whether it counts yet or not: a later arrival never displaces another.
+        """
+        entry, place = registration.entry, (registration.feed, registration.index)
+        as_of = self._base.known.get(entry.epoch or b"", (0, entry.iat))[1] if self._base.n else entry.iat
+        day = (party, as_of // DAY)
+        taken = self._base.days.get(day, frozenset())
+        if place not in taken and len(taken) >= self._base.rules.invitations_a_day:
+            self.done.add(place)
+            return
+        self._base.days[day] = taken | {place}
+        if self._take(registration):
+            application = entry.payload["application"]
+            endorsements = self._base.endorsements.get(application, ())
+            if all(known.id != entry.id for _, known in endorsements):
+                self._base.endorsements[application] = (*endorsements, (party, entry))
+            self._admit(application)
+
+    def _credited(self, entry: Entry) -> None:
+        kid, valid = entry.thing[1], entry.payload["valid"]
+        credential = Credential(entry.id, entry.signer, entry.payload["serial"], (valid[0], valid[1]))
+        if all(known.id != entry.id for known in self._base.credentials.get(kid, ())):
+            self._base.credentials[kid] = (*self._base.credentials.get(kid, ()), credential)
+        for application in [each for each in self._base.applications.values() if each.kid == kid]:
+            self._admit(application.id)
+
+    def _inherited(self, feed: bytes) -> None:
+        """Take the certificates that heirs of this feed bear in their own, and try its heirs."""
+        for registration in self._borne.get(feed, ()):
+            if (registration.feed, registration.index) not in self.done and self._take(registration):
                 self._certified(registration.entry)
-        for heir in sorted(self._heirs[feed]):
+        for heir in sorted(self._heirs[feed] | {heir for _, heir in self._base.reaches.heirs.get(feed, ())}):
             self._try(heir)
 
     def _certified(self, entry: Entry) -> None:
         feed = entry.thing[1]
-        self._certificates[feed].append(entry)
+        known = self._base.certificates.get(feed, ())
+        if all(each.id != entry.id for each in known):
+            self._base.certificates[feed] = (*known, entry)
         claim = entry.payload.get("predecessor")
         if claim is not None:
             self._heirs[claim[0]].add(feed)
 
     def _try(self, feed: bytes) -> None:
         """Let a feed count if it is certified, its party is in, and it begins or inherits."""
-        owner = self._reaches.owners.get(feed)
-        if feed in self.growth.active or owner is None or owner not in self.growth.found:
+        base, owner = self._base, self._base.reaches.owners.get(feed)
+        if feed in base.active or owner is None or owner not in base.found:
             return
-        for certificate in self._certificates[feed]:
+        for certificate in base.certificates.get(feed, ()):
             if (certificate.kid, certificate.payload["incarnation"]) == owner and (
-                (feed, owner) in self._firsts or self._inherits(certificate)
+                base.firsts.get(feed) == owner or self._inherits(certificate)
             ):
-                self.growth.active[feed] = None
-                self.queue.append(feed)
+                base.active[feed] = len(base.active)
+                self._queue.append(feed)
                 return
 
     def _inherits(self, certificate: Entry) -> bool:
         claim = certificate.payload.get("predecessor")
-        if claim is None or claim[0] not in self.growth.active:
+        if claim is None or claim[0] not in self._base.active:
             return False
-        return _certifies(self._reaches, certificate, claim[0]) and claim[1] <= self._reaches.heirs_from(claim[0])
+        reaches = self._base.reaches
+        return reaches.certifies(certificate, claim[0]) and claim[1] <= reaches.heirs_from(claim[0])
 
     def _admit(self, application_id: bytes) -> None:
-        """Take in an applicant as soon as application and admission both count (frame `none`)."""
-        application = self._applications.get(application_id)
+        """Take in an applicant as soon as the rules' predicate holds."""
+        base, application = self._base, self._base.applications.get(application_id)
         if application is None:
             return
         payload = application.payload
         party: Party = (application.kid, payload["incarnation"])
-        for inviter, admission in self._admissions[application_id]:
-            if (
-                admission.thing[1] == application.kid
-                and admission.payload["incarnation"] == party[1]
-                and tuple(payload["inviter"]) == inviter
-                and payload["expires"] >= admission.iat
-            ):
-                why = (admission.id, application_id)
-                self.growth.found.setdefault(party, Found(application.signer, payload.get("name", ""), why))
-                self._firsts.add((payload["device"], party))
-                self._try(payload["device"])
+        if party in base.found:
+            return
+        verdict = self.verdicts[application_id] = admissible(base.rules.admission, self._evidence(application, party))
+        if not verdict.holds:
+            return
+        serials = tuple(c.serial for c in base.credentials.get(application.kid, ()) if c.id in verdict.ids)
+        why = tuple(dict.fromkeys((*verdict.ids, application_id)))
+        name, college, device = payload.get("name", ""), payload.get("college", ""), payload["device"]
+        base.found[party] = Found(
+            application.signer, name, device, why, base.n, application_id, college=college, serials=serials
+        )
+        base.firsts[device] = party
+        self._try(device)
+
+    def _evidence(self, application: Entry, party: Party) -> Evidence:
+        base, expires = self._base, application.payload["expires"]
+        endorsements = tuple(
+            Endorsement(entry.id, endorser)
+            for endorser, entry in base.endorsements.get(application.id, ())
+            if entry.thing[1] == party[0]
+            and entry.payload["incarnation"] == party[1]
+            and expires >= entry.iat
+            and (entry.kind == "member.sponsor" or tuple(application.payload["inviter"]) == endorser)
+        )
+        in_time = expires >= base.as_of
+        return Evidence(
+            application.id,
+            application.payload.get("charter"),
+            endorsements,
+            base.credentials.get(party[0], ()) if in_time else (),
+            tuple(Outcome(ident, support) for ident, support in self._won.get(application.id, ())) if in_time else (),
+            base.as_of,
+            self._voices,
+        )

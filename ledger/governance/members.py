@@ -1,41 +1,45 @@
-"""Who is in: the fold of governance entries into devices, members, links and hosted tenants (frame `none`).
+"""Who is in: the fold of the governance entries below a frontier (governance.md §2 to §4).
 
 How it works
-    `fold(genesis, registrations, view)` is a pure function of the *set* of registrations below a frontier. It
-    runs in four passes, none of which depends on order:
+    The fold is a pure function of the *set* of registrations below a frontier. `chain` cuts it at the certified seals;
+    `advance` folds what one open epoch adds to the `Base` of its seal, in passes that do not depend on order:
+      M2 reach: how far a feed counts: the smallest of proven forks, retirements, successors' claims, the member's own
+         leave and the cut of an expulsion. Permissive entries beyond the reach are void; restrictive ones still count.
+      M5 ballots: all that is open is counted (`voting`). Who votes was sealed, so this comes before who is in. An
+         expulsion adds its cuts to M2; a suspension silences its target until a governance time.
       M1 devices: a device's feed counts once a counting certificate of its member's root key names it, and it is the
          founder's first, the one an admitted application names, or the successor of a feed that counts, within what
-         that one's fork or leave allows. A founder's first feed and a successor's may bear their own certificate.
-      M2 reach: how far a feed counts: the smallest of proven forks, retirements, successors' claims and the
-         member's own leave. Permissive entries beyond the reach are void; restrictive ones still count.
-      M3 members: founders who accepted, then whoever a member admitted inside its reach by a matching
-         application, at most `invitations_a_day` a UTC day by the inviter's own dates, in feed order.
-      M4 links and tenants: an edge is up when each end's newest statement, in its own feed order, is positive and
-         none beyond its reach is restrictive. Tenants: host and tenant both signed, the tenant's highest serial
-         names the host.
-    A permissive entry counts only in a feed that counts, within its reach, and where the heads in its `seen` are held
-    as it names them (`view.holds`). M2 is read off restrictive statements alone, wherever they stand, so M1 and M3 can
-    grow from the founders outwards over a fixed reach, without going in circles. `governance/growth.py` does that.
+         that one's fork, leave or cut allows. A founder's first feed and a successor's may bear their own certificate.
+      M3 members: founders who accepted, then whoever the predicate of the epoch's rules lets in, each member inviting
+         at most `invitations_a_day`. A higher incarnation takes the place of a lower one.
+      M4 links and tenants: `edges`.
+    A permissive entry counts only in a feed that counts, within its reach, where the heads in its `seen` are held as it
+    names them, under an epoch that is known (M6) and not older than any that it has seen (M7).
 
 What it does not do
-    There are no ballots, expulsions or seals yet: an expulsion's cut will join M2 as one more bound on reach, an
-    epoch's policy will replace the predicate of M3, and `Members.epoch` will move. Until seals fix a floor, a root
-    key can shorten its member's own past (by a retirement or a successor's claim), and a device of a leaver that is
-    no successor of the leaving one goes on counting: its member could as well not have left.
+    It makes no seal (`sealing`) and follows none (`chain`). A device of a leaver that is no successor of the leaving
+    one goes on counting: its member could as well not have left.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final
 
 from ledger import keys
 from ledger.entry import Entry
+from ledger.errors import RemoteError
 from ledger.feed import Registration
-from ledger.governance.epoch import Genesis
-from ledger.governance.growth import Growth, Reaches, grow, read_reaches
+from ledger.governance import edges, reaches, voting
+from ledger.governance.ballots import Act, Sealed
+from ledger.governance.base import Base
+from ledger.governance.epoch import EVALUATOR_VERSION, Genesis
+from ledger.governance.growth import APPLICATIONS, ENDORSEMENTS, Growth
+from ledger.governance.policy import AllOf, AnyOf, Authority, Predicate, Threshold
 from ledger.governance.roster import (
     UNBOUNDED,
     Device,
@@ -48,164 +52,254 @@ from ledger.governance.roster import (
     link_id,
     possession_message,
 )
+from ledger.governance.rounds import convicts, open_message
+from ledger.governance.tally import suspended_until
+from ledger.governance.voting import Count
 from ledger.kinds import KINDS
 
 __all__ = (
     "UNBOUNDED",
     "Device",
+    "Folded",
     "Member",
     "Members",
     "Party",
     "Tenancy",
     "View",
+    "advance",
     "edge",
-    "fold",
     "link_id",
+    "members_of",
     "possession_message",
 )
 
-_POSITIVE: Final = frozenset({"link.offer", "link.accept"})
+_SEALS: Final = frozenset({"seal.frontier", "seal.certificate", "genesis"})  # not the fold's: `chain` reads them
 
 
 @dataclass(frozen=True, slots=True)
-class _Fold:
-    """The working tables of one fold."""
+class Folded:
+    """What an open epoch comes to: its tables, its ballots, and why applicants are in or not."""
 
-    by_kind: Mapping[str, list[Registration]]
-    devices: Mapping[bytes, Device]
-    counts: Callable[[Registration], bool]
+    base: Base
+    count: Count
+    growth: Growth
+    taken: frozenset[tuple[bytes, int]]  # (feed, index) of what needs no second look
 
 
-def fold(genesis: Genesis, registrations: Iterable[Registration], view: View) -> Members:
-    """Fold the governance entries below the view's frontier. `registrations`: of sound leaves, in any order."""
+class _Counting:
+    """Says of a statement whether it counts, over the tables of one fold."""
+
+    def __init__(self, base: Base, view: View) -> None:
+        self._base, self._view = base, view
+
+    def held(self, registration: Registration) -> bool:
+        """Say whether epoch and `seen` of a statement are held and fit (M6, M7)."""
+        entry = registration.entry
+        known = self._base.known.get(entry.epoch or b"")
+        return (
+            known is not None
+            and known[0] >= self._age(registration)
+            and self._view.holds(entry, self._base.reaches.forks)
+        )
+
+    def inside(self, registration: Registration) -> bool:
+        """Say whether a statement counts in a feed that does, within its reach."""
+        feed = registration.feed
+        return registration.index < self._base.reaches.reach(feed) and self.held(registration)
+
+    def active(self, registration: Registration) -> bool:
+        """Say whether a statement counts, and its feed does."""
+        return registration.feed in self._base.active and self.inside(registration)
+
+    def _age(self, registration: Registration) -> int:
+        """Return the number of the newest epoch that anything in the statement's closure names."""
+        own = _newest(self._base.ages.get(registration.feed, ()), registration.index)
+        heads = registration.entry.seen
+        return max(own, max((_newest(self._base.ages.get(h.feed, ()), h.size) for h in heads), default=0))
+
+
+def _newest(ages: tuple[tuple[int, int], ...], size: int) -> int:
+    place = bisect_left(ages, (size, 0))
+    return ages[place - 1][1] if place else 0
+
+
+def advance(
+    genesis: Genesis, base: Base, fresh: Iterable[Registration], view: View, closing: Sealed | None = None
+) -> Folded:
+    """Fold what lies beyond a base's frontier and below the view's. `fresh`: registrations of sound leaves, any order.
+
+    `closing`: the seal that is being made at this very frontier, when there is one.
+    """
+    work = base.copy()
+    unique = {(r.feed, r.index): r for r in (*base.pending, *fresh) if r.index < view.size(r.feed)}
+    inputs = [r for _, r in sorted(unique.items()) if _known(r.entry, base.evaluator)]
     by_kind: dict[str, list[Registration]] = defaultdict(list)
     by_feed: dict[bytes, list[Registration]] = defaultdict(list)
-    unique = {(r.feed, r.index): r for r in registrations if r.index < view.size(r.feed)}
-    for _, registration in sorted(unique.items()):
+    for registration in inputs:
         by_kind[registration.entry.kind].append(registration)
         by_feed[registration.feed].append(registration)
-    reaches = read_reaches(by_kind)
-    growth = grow(genesis, by_feed, reaches, view)
-    founders = {(keys.thumbprint(root), 1) for root, _ in genesis.founders}
-    members = _members(growth, reaches, founders)
-    listed = [*growth.active, *(feed for feed in reaches.owners if feed not in growth.active)]
+    _note_ages(work, inputs)
+    done: set[tuple[bytes, int]] = set()
+    read = reaches.read(work.reaches, by_kind, work.floor, lambda entry: _convicted(work, entry))
+    done.update((r.feed, r.index) for r in read)
+    counting = _Counting(work, view)
+    statements = [r for kind in ("proposal", "vote", "vote.delegate", "vote.default") for r in by_kind[kind]]
+    done |= voting.take(work, statements, counting.held)
+    count = voting.count(work, closing)
+    work.reaches.cuts = {f: b.size for f, b in count.resolution.bounds(work.reaches.owners).items()}
+    _suspend(work, count)
+    growth = Growth(genesis, work, by_feed, counting.inside, _won(count), work.suspended)
+    growth.run()
+    done |= growth.done
+    about = [r for kind in KINDS if kind in edges.LINKS | edges.TENANTS for r in by_kind[kind]]
+    done |= edges.take(work, about, counting.active)
+    _take_in(work, by_kind)
+    work.pending = tuple(r for r in inputs if (r.feed, r.index) not in done and not _is_dead(work, r))
+    return Folded(work, count, growth, frozenset(done))
+
+
+def _known(entry: Entry, evaluator: int) -> bool:
+    """Say whether the epoch's evaluator knows the kind (governance.md §2)."""
+    return entry.kind not in _SEALS and entry.kind in KINDS and KINDS[entry.kind].since <= evaluator
+
+
+def _is_dead(work: Base, registration: Registration) -> bool:
+    """Say whether a statement can never count any more: what binds a feed is never loosened."""
+    kind, bound = registration.entry.kind, work.reaches.reach(registration.feed)
+    return not KINDS[kind].restrictive and kind not in voting.KINDS and registration.index >= bound
+
+
+def _note_ages(work: Base, inputs: Iterable[Registration]) -> None:
+    for registration in inputs:
+        known = work.known.get(registration.entry.epoch or b"")
+        ages = work.ages.get(registration.feed, ())
+        if (
+            known is not None
+            and known[0] > (ages[-1][1] if ages else 0)
+            and (not ages or ages[-1][0] < registration.index)
+        ):
+            work.ages[registration.feed] = (*ages, (registration.index, known[0]))
+
+
+def _convicted(work: Base, entry: Entry) -> bytes | None:
+    """Return the feed of the voter whom two seal messages convict."""
+    instant = work.history.get(entry.payload["epoch"])
+    if instant is None:
+        return None
+    try:
+        first, second = (open_message(raw, instant.context) for raw in entry.payload["messages"])
+    except RemoteError:
+        return None
+    if not convicts(first, second):
+        return None
+    feed = keys.thumbprint(instant.context.voters[first.voter][1])
+    return feed if feed == entry.thing[1] else None
+
+
+def _suspend(work: Base, count: Count) -> None:
+    work.suspended = {party: held for party, held in work.suspended.items() if held[0] > work.as_of}
+    for tally in count.passed(Act.SUSPEND):
+        target = tally.proposal.target
+        until = suspended_until(count.poll.electorate(tally.proposal))
+        if target is not None and until > work.as_of:
+            work.suspended[target] = max(work.suspended.get(target, (0, b"")), (until, tally.proposal.id))
+
+
+def _won(count: Count) -> dict[bytes, list[tuple[bytes, Fraction]]]:
+    """Return the support of the ballots on each application."""
+    won: dict[bytes, list[tuple[bytes, Fraction]]] = defaultdict(list)
+    for ident, tally in count.tallies.items():
+        if tally.proposal.act is Act.ADMIT and tally.proposal.subject is not None:
+            won[tally.proposal.subject].append((ident, tally.support))
+    return won
+
+
+def _take_in(work: Base, by_kind: Mapping[str, list[Registration]]) -> None:
+    """Note whose feeds are taken in: of every party that anybody ever admitted, whatever else is held.
+
+    The set only grows: else whoever learned late that an admission is void would never hold what others do.
+    """
+    for kind in APPLICATIONS:
+        for r in by_kind[kind]:
+            work.applied[r.entry.id] = (r.entry.kid, r.entry.payload["incarnation"])
+    endorsed = {r.entry.payload["application"] for kind in ENDORSEMENTS for r in by_kind[kind]}
+    work.named = work.named | endorsed
+    if endorsed or any(by_kind[kind] for kind in APPLICATIONS):
+        work.admitted |= {work.applied[ident] for ident in work.named if ident in work.applied}
+    if not work.admitted.issuperset(work.found):
+        work.admitted |= work.found.keys()
+
+
+def members_of(genesis: Genesis, folded: Folded, halted: str = "") -> Members:
+    """Return what a fold means. `halted`: why nothing is permitted here, or ""."""
+    work, known = folded.base, folded.base.reaches
+    members = _members(folded)
+
+    def belongs(party: Party) -> bool:
+        member = members.get(party[0])
+        return member is not None and member.party == party and member.state in ("member", "suspended")
+
+    listed = [*work.active, *(feed for feed in known.owners if feed not in work.active)]
     devices = {
-        feed: Device(
-            feed, reaches.publics[feed], reaches.owners[feed], reaches.reach(feed) if feed in growth.active else 0
-        )
+        feed: Device(feed, known.publics[feed], known.owners[feed], known.reach(feed) if feed in work.active else 0)
         for feed in listed
-        if reaches.owners[feed][0] in members
+        if known.owners[feed][0] in members
     }
-
-    def counts(registration: Registration) -> bool:
-        device = devices.get(registration.feed)
-        inside = device is not None and registration.index < device.reach
-        return inside and view.holds(registration.entry, reaches.forks)
-
-    table = _Fold(by_kind, devices, counts)
+    taken_in = {*work.admitted, *((keys.thumbprint(root), 1) for root, _ in genesis.founders)}
+    if work.evaluator > EVALUATOR_VERSION:
+        halted = f"the mesh works by evaluator {work.evaluator}, this node knows {EVALUATOR_VERSION}: upgrade it"
     return Members(
-        epoch=genesis.mesh_id,
+        epoch=work.reference,
         devices=devices,
         members=members,
-        links=_links(table, members),
-        tenants=_tenants(table, members),
-        voters=tuple(sorted(m.party for m in members.values() if m.voter and m.state == "member")),
-        forks=reaches.forks,
-        feeds=_taken_in(by_kind, founders),
+        links=edges.links(work, belongs),
+        tenants=edges.tenants(work, belongs),
+        voters=tuple(sorted(party for party in work.voters if belongs(party))),
+        forks=known.forks,
+        feeds={feed: known.publics[feed] for feed, owner in known.owners.items() if owner in taken_in},
+        n=work.n,
+        as_of=work.as_of,
+        expelled={party: cut.why for party, cut in folded.count.resolution.expelled.items()},
+        halted=halted,
+        forbidden_purposes=work.rules.forbidden_purposes,
     )
 
 
-def _members(growth: Growth, reaches: Reaches, founders: set[Party]) -> dict[bytes, Member]:
+def _members(folded: Folded) -> dict[bytes, Member]:
+    work = folded.base
     feeds: dict[Party, list[bytes]] = defaultdict(list)
-    for feed in sorted(growth.active):
-        feeds[reaches.owners[feed]].append(feed)
+    for feed in sorted(work.active):
+        feeds[work.reaches.owners[feed]].append(feed)
+    revoked = _revoked(work.rules.admission)
     members: dict[bytes, Member] = {}
-    for party, found in sorted(growth.found.items()):  # a higher incarnation replaces a lower one
-        left = reaches.left.get(party)
-        state, decided = ("member", found.why) if left is None else ("left", (*found.why, left))
-        members[party[0]] = Member(
-            party, found.root, found.name, state, party in founders, tuple(feeds[party]), decided
-        )
+    for party, found in sorted(work.found.items()):  # a higher incarnation replaces a lower one
+        state, why = _state(folded, party, revoked.intersection(found.serials))
+        voter = party in work.voters
+        members[party[0]] = Member(party, found.root, found.name, state, voter, tuple(feeds[party]), (*found.why, *why))
     return members
 
 
-def _taken_in(by_kind: Mapping[str, list[Registration]], founders: set[Party]) -> dict[bytes, bytes]:
-    """Return the device keys of every party that was ever admitted: a set that only grows, whatever else is held."""
-    applications = {r.entry.id: (r.entry.kid, r.entry.payload["incarnation"]) for r in by_kind["member.apply"]}
-    admitted = {applications.get(r.entry.payload["application"]) for r in by_kind["member.admit"]}
-    feeds: dict[bytes, bytes] = {}
-    for registration in by_kind["device.certify"]:
-        entry = registration.entry
-        party = (entry.kid, entry.payload["incarnation"])
-        if party in founders or party in admitted:
-            feeds[entry.thing[1]] = entry.payload["device"]
-    return feeds
+def _state(folded: Folded, party: Party, revoked: Iterable[bytes]) -> tuple[str, tuple[bytes, ...]]:
+    """Return a party's standing, and the entries that took some of it away."""
+    work = folded.base
+    cut = folded.count.resolution.expelled.get(party)
+    if cut is not None:
+        return "expelled", cut.why
+    if party in work.reaches.left:
+        return "left", (work.reaches.left[party],)
+    if any(revoked):
+        return "revoked", ()
+    if party in work.suspended:
+        return "suspended", (work.suspended[party][1],)
+    return "member", ()
 
 
-# M4: links and tenants
-
-
-def _links(table: _Fold, members: Mapping[bytes, Member]) -> dict[tuple[Party, Party], str]:
-    newest: dict[tuple[Party, Party], dict[Party, str]] = defaultdict(dict)
-    stopped: dict[tuple[Party, Party], str] = {}
-    kinds = [kind for kind in KINDS if kind.startswith("link.")]
-    rank = {feed: place for place, feed in enumerate(table.devices)}  # a member's devices stand first to last
-    statements = sorted(
-        (r for kind in kinds for r in table.by_kind[kind]), key=lambda r: (rank.get(r.feed, -1), r.index)
-    )
-    for registration in statements:
-        entry, device = registration.entry, table.devices.get(registration.feed)
-        source: Party = tuple(entry.payload["from"])
-        target: Party = tuple(entry.payload["to"])
-        if device is None or device.party != source or entry.thing[1] != link_id(source, target) or source == target:
-            continue
-        if registration.index < device.reach:
-            if entry.kind in _POSITIVE and not table.counts(registration):
-                continue
-            newest[edge(source, target)][source] = entry.kind
-        elif entry.kind not in _POSITIVE:  # beyond its reach an end may still let go, and nothing else
-            stopped[edge(source, target)] = entry.kind
-    links: dict[tuple[Party, Party], str] = {}
-    for pair, ends in newest.items():
-        links[pair] = _link_state(ends, stopped.get(pair))
-    links.update({pair: _link_state({}, kind) for pair, kind in stopped.items() if pair not in links})
-    return {pair: s for pair, s in links.items() if all(_is(members, party) for party in pair)}
-
-
-def _link_state(ends: Mapping[Party, str], stopped: str | None) -> str:
-    kinds = {*ends.values()} | ({stopped} if stopped else set())
-    if "link.sever" in kinds:
-        return "severed"
-    if "link.refuse" in kinds:
-        return "refused"
-    return "up" if len(ends) == 2 else "offered"
-
-
-def _is(members: Mapping[bytes, Member], party: Party) -> bool:
-    member = members.get(party[0])
-    return member is not None and member.party == party and member.state == "member"
-
-
-def _tenants(table: _Fold, members: Mapping[bytes, Member]) -> dict[bytes, Tenancy]:
-    own: dict[bytes, Entry] = {}  # the tenant's own statement with the highest serial; restrictive wins a tie
-    hosts: dict[tuple[bytes, Party], str] = {}
-    for kind in ("tenant.host", "tenant.unhost"):
-        for registration in table.by_kind[kind]:
-            entry, tenant = registration.entry, registration.entry.thing[1]
-            if kind == "tenant.host" and not table.counts(registration):
-                continue
-            signer = table.devices.get(entry.kid)
-            if entry.kid == tenant:
-                best = own.get(tenant)
-                if best is None or best.payload["serial"] <= entry.payload["serial"]:
-                    own[tenant] = entry
-            elif signer is not None and signer.party == tuple(entry.payload["host"]):
-                if kind == "tenant.host" and registration.feed != entry.kid:
-                    continue  # a device permits in its own feed alone, where its reach binds it
-                hosts[(tenant, signer.party)] = kind  # by kind order an unhosting is final for this host
-    tenancies: dict[bytes, Tenancy] = {}
-    for tenant, entry in own.items():
-        host = tuple(entry.payload["host"])
-        if entry.kind == "tenant.host" and hosts.get((tenant, host)) == "tenant.host" and _is(members, host):
-            tenancies[tenant] = Tenancy(tenant, host, entry.payload["terms"])
-    return tenancies
+def _revoked(predicate: Predicate) -> frozenset[bytes]:
+    """Return every serial that a predicate says is revoked."""
+    match predicate:
+        case Authority(_, _, revoked):
+            return frozenset(revoked)
+        case AllOf(parts) | AnyOf(parts) | Threshold(_, parts):
+            return frozenset(serial for part in parts for serial in _revoked(part))
+        case _:
+            return frozenset()

@@ -100,6 +100,16 @@ class Sealing:
         return self._round
 
     @property
+    def step(self) -> Step:
+        """The step of the round that this voter is in."""
+        return self._step
+
+    @property
+    def valid(self) -> Seal | None:
+        """The seal of the newest polka seen: it may be proposed again, and what it rests on is still needed."""
+        return self._valid.seal if self._valid is not None else None
+
+    @property
     def decided(self) -> Certificate | None:
         """The certificate, once there is one."""
         return self._decided
@@ -115,6 +125,11 @@ class Sealing:
     def held(self) -> list[Message]:
         """Return what peers may lack: at most 3 messages a voter and round, of a bounded number of rounds."""
         return [message for kept in self._kept.values() for message in kept.values()]
+
+    def keeps(self, message: Message) -> bool:
+        """Say whether `held` has a message that says the same."""
+        kept = self._kept.get((message.round, message.step), {}).get(message.voter)
+        return kept is not None and kept.says == message.says
 
     def handle(self, event: Event, now_ms: int) -> list[Effect]:
         """Take one event and return what is to be done, in order. Bad or late events have no effect.

@@ -1,0 +1,128 @@
+"""How far each feed counts: what only restricts, wherever it stands (rule M2 of `members`).
+
+How it works
+    `read` takes certificates, fork proofs, evidence of double seal votes, retirements and leaves, and lowers the
+    bounds they name. Nothing ever raises a bound, so their order does not matter. No fork, retirement or successor's
+    claim reaches below the sealed frontier (`floor`): what a quorum has sealed is never taken back.
+
+What it does not do
+    It does not say whether a feed counts at all (`growth`), and knows no expulsion: `Reaches.cuts` is filled from the
+    ballots (`expulsion.Resolution.bounds`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ledger import fork
+from ledger.entry import Entry
+from ledger.feed import Registration
+from ledger.governance.roster import UNBOUNDED, Party
+
+
+@dataclass(slots=True)
+class Reaches:
+    """What binds each feed, whoever knows of it (M2).
+
+    `owners`, `publics`: party and key of every certified device. `forks`: holds. `ends`: leaves that a leaver's feed
+    keeps, its farewell included. `bounds`: by retirement or a successor's claim. `cuts`: of expelled parties' feeds.
+    `left`: the leave of each leaver. `heirs`: claimed successors of a feed, each (size, feed). `proofs`: the feed that
+    each fork proof is about.
+    """
+
+    owners: dict[bytes, Party] = field(default_factory=dict)
+    publics: dict[bytes, bytes] = field(default_factory=dict)
+    forks: dict[bytes, int] = field(default_factory=dict)
+    ends: dict[bytes, int] = field(default_factory=dict)
+    bounds: dict[bytes, int] = field(default_factory=dict)
+    cuts: dict[bytes, int] = field(default_factory=dict)
+    left: dict[Party, bytes] = field(default_factory=dict)
+    heirs: dict[bytes, frozenset[tuple[int, bytes]]] = field(default_factory=dict)
+    proofs: dict[bytes, bytes] = field(default_factory=dict)
+
+    def copy(self) -> Reaches:
+        """Return tables that can change without changing these."""
+        return Reaches(*(dict(getattr(self, name)) for name in self.__dataclass_fields__))
+
+    def reach(self, feed: bytes) -> int:
+        """Return how far a feed may count at most."""
+        return min(table.get(feed, UNBOUNDED) for table in (self.forks, self.ends, self.bounds, self.cuts))
+
+    def heirs_from(self, feed: bytes) -> int:
+        """Return the largest final size a successor may claim: beyond a leave, fork or cut nothing is inherited."""
+        limit = min(self.forks.get(feed, UNBOUNDED), self.cuts.get(feed, UNBOUNDED))
+        return min(limit, self.ends.get(feed, UNBOUNDED + 1) - 1)
+
+    def certifies(self, certificate: Entry, other: bytes) -> bool:
+        """Say whether the certificate's device and another are of the party that the certificate names."""
+        party = (certificate.kid, certificate.payload["incarnation"])
+        return self.owners.get(certificate.thing[1]) == party == self.owners.get(other)
+
+    def chain(self, first: bytes) -> tuple[tuple[bytes, int], ...]:
+        """Return a party's governing feeds from its first on, each with the size at which it stops to speak."""
+        chain: dict[bytes, int] = {}
+        feed: bytes | None = first
+        while feed is not None and feed not in chain:
+            chain[feed] = min(self.bounds.get(feed, UNBOUNDED), self.ends.get(feed, UNBOUNDED))
+            feed = min(self.heirs.get(feed, ()), default=(0, None))[1]
+        return tuple(chain.items())
+
+
+Convicted = Callable[[Entry], bytes | None]
+"""Returns the feed of the voter that a `seal.evidence` convicts, or None where it shows nothing (yet)."""
+
+
+def _lower(table: dict[bytes, int], feed: bytes, size: int) -> None:
+    table[feed] = min(size, table.get(feed, size))
+
+
+def read(
+    reaches: Reaches,
+    by_kind: Mapping[str, list[Registration]],
+    floor: Callable[[bytes], int],
+    convicted: Convicted,
+) -> Iterable[Registration]:
+    """Lower every bound that these statements name; yield those that need not be looked at again.
+
+    `by_kind`: registrations of sound leaves, each kind in a fixed order. `floor`: sealed size of a feed.
+    """
+    certificates = by_kind.get("device.certify", [])
+    for registration in certificates:
+        entry = registration.entry
+        party, feed = (entry.kid, entry.payload["incarnation"]), entry.thing[1]
+        reaches.publics[feed] = entry.payload["device"]
+        if not floor(feed):  # one device, one incarnation; once a seal holds leaves of it, nobody else may claim it
+            reaches.owners[feed] = min(party, reaches.owners.get(feed, party))
+        reaches.owners.setdefault(feed, party)
+    for registration in certificates:
+        entry = registration.entry
+        claim = entry.payload.get("predecessor")
+        if claim is not None and claim[0] != entry.thing[1] and reaches.certifies(entry, claim[0]):
+            last = (registration.feed, registration.index) == (claim[0], claim[1])  # a feed may end by naming its heir
+            _lower(reaches.bounds, claim[0], max(claim[1] + last, floor(claim[0])))
+            heirs = reaches.heirs.get(claim[0], frozenset())
+            reaches.heirs[claim[0]] = heirs | {(claim[1], entry.thing[1])}
+    for registration in by_kind.get("fork.proof", []):
+        feed = registration.entry.thing[1]
+        reaches.proofs[registration.entry.id] = feed
+        _lower(reaches.forks, feed, max(fork.hold_of(registration.entry.payload), floor(feed)))
+        yield registration
+    for registration in by_kind.get("seal.evidence", []):
+        guilty = convicted(registration.entry)
+        if guilty is not None:
+            reaches.proofs[registration.entry.id] = guilty
+            _lower(reaches.forks, guilty, floor(guilty))
+            yield registration
+    for registration in by_kind.get("device.retire", []):
+        entry = registration.entry
+        final, feed = entry.payload["final"], entry.thing[1]
+        if final[0] == feed and reaches.owners.get(feed, (b"", 0))[0] == entry.kid:
+            _lower(reaches.bounds, feed, max(final[1], floor(feed)))
+            yield registration
+    for registration in by_kind.get("member.leave", []):
+        leaver = reaches.owners.get(registration.feed)
+        if leaver is not None and leaver[0] == registration.entry.thing[1]:
+            _lower(reaches.ends, registration.feed, registration.index + 1)
+            reaches.left.setdefault(leaver, registration.entry.id)
+            yield registration

@@ -1,0 +1,119 @@
+"""The governance entries that a node holds, in the order a fold needs them.
+
+How it works
+    Registrations are kept by feed, in the feed's order, so that those beyond a frontier are found without looking at
+    the rest. Certificates are kept by the epoch that they follow, and parts of frontiers by digest.
+
+What it does not do
+    It judges nothing: a certificate in it may be forged (`chain` verifies), a statement void.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ledger import codec
+from ledger.checkpoint import Head
+from ledger.errors import RemoteError
+from ledger.feed import Registration
+from ledger.governance.certificate import CERTIFICATE_BYTES_MAX, Seal
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A certificate at a leaf: not yet verified."""
+
+    registration: Registration
+    seal: Seal
+
+
+class Register:
+    """Every sound governance registration held, each leaf once."""
+
+    def __init__(self, registrations: Iterable[Registration] = ()) -> None:
+        self._by_feed: dict[bytes, list[Registration]] = defaultdict(list)
+        self._certificates: dict[bytes, list[Sighting]] = defaultdict(list)
+        self._parts: dict[bytes, list[Registration]] = defaultdict(list)
+        self._seen: dict[bytes, int] = {}  # by feed: how far an entry of another feed has seen it
+        self._count = 0
+        for registration in registrations:
+            self.add(registration)
+
+    def add(self, registration: Registration) -> None:
+        """Keep one more; a leaf that is kept already is not kept twice."""
+        feed = self._by_feed[registration.feed]
+        place = bisect_left(feed, registration.index, key=lambda each: each.index)
+        if place < len(feed) and feed[place].index == registration.index:
+            return
+        feed.insert(place, registration)
+        self._count += 1
+        entry = registration.entry
+        for head in entry.seen:
+            if head.feed != registration.feed:
+                self._seen[head.feed] = max(head.size, self._seen.get(head.feed, 0))
+        if entry.kind == "seal.frontier":
+            self._parts[entry.payload["digest"]].append(registration)
+        elif entry.kind == "seal.certificate" and (seal := _seal_of(entry.payload["certificate"])) is not None:
+            self._certificates[seal.epoch.prev].append(Sighting(registration, seal))
+
+    def __iter__(self) -> Iterator[Registration]:
+        """Yield every registration, feed by feed."""
+        for feed in self._by_feed.values():
+            yield from feed
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return self._count
+
+    def beyond(self, frontier: Mapping[bytes, Head]) -> Iterator[Registration]:
+        """Yield the registrations that do not lie below a frontier."""
+        for feed, registrations in self._by_feed.items():
+            head = frontier.get(feed)
+            start = bisect_left(registrations, head.size, key=lambda each: each.index) if head is not None else 0
+            yield from registrations[start:]
+
+    def unseen(self) -> Iterator[bytes]:
+        """Yield the feeds whose last governance entry no governance entry of another feed has seen."""
+        for feed, registrations in self._by_feed.items():
+            if registrations and self._seen.get(feed, 0) <= registrations[-1].index:
+                yield feed
+
+    def truncate(self, size: Callable[[bytes], int]) -> None:
+        """Forget what lies at or beyond each feed's size: its leaves were never committed."""
+        kept = [each for each in self if each.index < size(each.feed)]
+        if len(kept) < self._count:
+            self._by_feed.clear()
+            self._certificates.clear()
+            self._parts.clear()
+            self._seen.clear()
+            self._count = 0
+            for registration in kept:
+                self.add(registration)
+
+    def after(self, reference: bytes) -> list[Sighting]:
+        """Return the certificates of epochs that say they follow this one."""
+        return self._certificates.get(reference, [])
+
+    def contested(self) -> Iterator[bytes]:
+        """Yield the epochs after which more than one seal is said to come."""
+        for reference, sightings in self._certificates.items():
+            if any(each.seal != sightings[0].seal for each in sightings):
+                yield reference
+
+    def parts(self, digest: bytes) -> list[Registration]:
+        """Return the parts held of a frontier with this digest."""
+        return self._parts.get(digest, [])
+
+
+def _seal_of(raw: bytes) -> Seal | None:
+    """Return the seal inside a certificate, whoever signed it; None where there is none."""
+    try:
+        match codec.decode(raw, max_bytes=CERTIFICATE_BYTES_MAX):
+            case [int(), bytes(seal), *_]:
+                return Seal.decode(seal)
+    except RemoteError:
+        return None
+    return None

@@ -1,0 +1,274 @@
+"""Making the next epoch out of an open one (governance.md §2).
+
+How it works
+    `compose` folds what lies below a frontier, closes the ballots that are due, lets passed ones take effect, moves the
+    voters, and returns the `Seal` that voters agree on with the `Base` that follows it. It is a pure function of the
+    entries below the frontier, the time and the list of silent voters, so a voter confirms a proposed seal by composing
+    it itself, and everybody who follows a certificate does the same. The state root alone is taken from the caller: it
+    covers consents, which no rule of governance reads.
+    Votes move slowly: a member gets one when floor(n/3) + 1 voters endorse it, at most max(1, floor(n/3)) members a
+    day; it loses it by leaving, by expulsion, or after 30 days without a heartbeat.
+
+What it does not do
+    It does not agree on anything (`seal`), and looks at no clock or heartbeat: its caller does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ledger import codec
+from ledger.checkpoint import Head
+from ledger.feed import Registration
+from ledger.governance.ballots import Act, Electorate, Sealed
+from ledger.governance.base import Base, Instant, Result
+from ledger.governance.certificate import OPEN_PROPOSALS_MAX, VOTERS_MAX, EpochContext, Seal, expulsions_max, quorum
+from ledger.governance.epoch import Epoch, Genesis
+from ledger.governance.expulsion import Cut, threshold
+from ledger.governance.members import Folded, advance
+from ledger.governance.policy import voice
+from ledger.governance.roster import UNBOUNDED, Party, View
+from ledger.governance.rules import Rules, endorsements_for_voter, new_voters_max, voices
+from ledger.governance.tally import Standing
+from ledger.kinds import DAY
+
+SILENT_SECONDS: Final = 30 * DAY  # without a heartbeat, after which a seal may take a voter's vote
+RIVALS_SECONDS: Final = 30 * DAY  # of governance time, in which a rival certificate still counts
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a seal rests on beside the entries. `frontier`: heads by feed. `as_of`: unix seconds.
+
+    `silent`: voters that it moves to non-voting. `state_root`: of the committed maps at the frontier.
+    """
+
+    frontier: Mapping[bytes, Head]
+    as_of: int
+    silent: tuple[Party, ...] = ()
+    state_root: bytes = bytes(32)
+
+
+def compose(
+    genesis: Genesis, base: Base, fresh: Iterable[Registration], view: View, terms: Terms
+) -> tuple[Seal, Base] | None:
+    """Return the seal of this frontier and what stands after it; None where no seal can have this frontier.
+
+    `view`: what is held; every head of the frontier must be held as named, and none may lie below a sealed one or
+    beyond a proven fork.
+    """
+    sizes = {feed: head.size for feed, head in terms.frontier.items()}
+    if terms.as_of <= base.as_of or any(sizes.get(feed, 0) < head.size for feed, head in base.frontier.items()):
+        return None
+    if any(view.root(feed, head.size) != head.root for feed, head in terms.frontier.items()):
+        return None
+    closing = Sealed(b"", terms.as_of, sizes)
+    folded = advance(genesis, base, fresh, view.below(sizes), closing)
+    if any(size > folded.base.reaches.forks.get(feed, UNBOUNDED) for feed, size in sizes.items()):
+        return None
+    if not set(terms.silent) <= set(base.voters):
+        return None
+    return _Composition(base, folded, terms, closing).result()
+
+
+class _Composition:
+    """The steps from a folded open epoch to the next base."""
+
+    def __init__(self, before: Base, folded: Folded, terms: Terms, closing: Sealed) -> None:
+        self._before, self._folded, self._terms, self._closing = before, folded, terms, closing
+        self._left, self._expelled = removals(before, folded)
+
+    def result(self) -> tuple[Seal, Base] | None:
+        work, terms, before = self._folded.base, self._terms, self._before
+        voters = self._voters()
+        if not 1 <= len(voters) <= VOTERS_MAX:
+            return None
+        work.frontier = dict(terms.frontier)
+        self._settle()
+        rules, charter, evaluator = self._effects()
+        self._close()
+        work.suspended = {party: held for party, held in work.suspended.items() if held[0] > terms.as_of}
+        work.standing = _newest(work)
+        governing = {party: feed for party in voters if (feed := self._governing(party)) is not None}
+        work.voters, work.governing = voters, governing
+        work.rules, work.charter, work.evaluator = rules, charter, evaluator
+        epoch = Epoch(
+            n=before.n + 1,
+            prev=before.reference,
+            as_of=terms.as_of,
+            members_digest=_digest([[*party, found.since] for party, found in sorted(work.found.items())]),
+            voters_digest=_digest([[*party, governing[party], name] for party, name in sorted(voters.items())]),
+            frontier_digest=frontier_digest(terms.frontier.values()),
+            cuts_digest=_digest([_listed(party, cut) for party, cut in sorted(work.cuts.items())]),
+            state_root=terms.state_root,
+            policy_digest=hashlib.sha256(rules.encode()).digest(),
+            charter=charter,
+            thresholds=(quorum(len(voters)), threshold(len(voters) - 1) or 0, endorsements_for_voter(len(voters))),
+            evaluator_version=evaluator,
+            open_proposals=tuple(sorted(work.proposals)[:OPEN_PROPOSALS_MAX]),
+        )
+        places = {party[0]: place for place, party in enumerate(sorted(before.voters))}
+        left, expelled, silent = (
+            tuple(sorted(places[party[0]] for party in parties))
+            for parties in (self._left, self._expelled, set(terms.silent).difference(self._left, self._expelled))
+        )
+        seal = Seal(epoch, left, expelled, silent)
+        self._enter(epoch)
+        return (seal, work) if seal.fault(before.context) is None else None
+
+    def _voters(self) -> dict[Party, str]:
+        """Return who votes under the next epoch, each with its college."""
+        before, work, terms = self._before, self._folded.base, self._terms
+        gone = {*self._left, *self._expelled, *terms.silent}
+        voters = {party: college for party, college in before.voters.items() if party not in gone}
+        for party in voters:
+            if party in work.found:
+                voters[party] = work.found[party].college
+        room = new_voters_max(len(before.voters))
+        room -= sum(count for as_of, count in before.added if as_of > terms.as_of - DAY)
+        candidates = sorted(
+            (found.since, party)
+            for party, found in work.found.items()
+            if party not in before.voters and self._may_vote(party, voters)
+        )
+        added = [party for _, party in candidates[: max(0, room)]]
+        voters.update({party: work.found[party].college for party in added})
+        recent = tuple(each for each in before.added if each[0] > terms.as_of - DAY)
+        work.added = (*recent, (terms.as_of, len(added))) if added else recent
+        return dict(sorted(voters.items()))
+
+    def _may_vote(self, party: Party, voters: Collection[Party]) -> bool:
+        """Say whether enough voters endorse a member, whose key has no other vote and whose feed still speaks."""
+        before, work = self._before, self._folded.base
+        out = party in work.reaches.left or party in self._folded.count.resolution.expelled or party in work.suspended
+        if out or any(party[0] == voter[0] for voter in voters) or self._governing(party) is None:
+            return False
+        groups = voices(before.rules.affiliations)
+        endorsers = {
+            voice(endorser, groups)
+            for endorser, _ in work.endorsements.get(work.found[party].application, ())
+            if endorser in before.voters
+        }
+        return len(endorsers) >= endorsements_for_voter(len({voice(voter, groups) for voter in before.voters}))
+
+    def _governing(self, party: Party) -> bytes | None:
+        """Return the feed through which a party speaks from now on; None when none does."""
+        work = self._folded.base
+        found = work.found.get(party)
+        if found is None:
+            return self._before.governing.get(party)
+        feed, until = work.reaches.chain(found.first)[-1]
+        return feed if until == UNBOUNDED and feed in work.active else self._before.governing.get(party)
+
+    def _settle(self) -> None:
+        """Keep the cuts of expulsions for good: of voters as many as one seal may expel, of others all."""
+        work, resolution = self._folded.base, self._folded.count.resolution
+        settled = resolution.settle(work.reaches.owners)
+        waiting = {party for party in resolution.expelled if party in self._before.voters} - set(self._expelled)
+        waiting -= set(self._left) | set(self._before.cuts)
+        work.cuts = {party: cut for party, cut in settled.items() if party not in waiting}
+
+    def _effects(self) -> tuple[Rules, bytes | None, int]:
+        """Return rules, charter and evaluator version as ballots that passed leave them."""
+        work, count = self._folded.base, self._folded.count
+        rules, charter, evaluator = work.rules, work.charter, work.evaluator
+        for tally in count.passed(Act.POLICY)[:1]:
+            rules = Rules.decode(work.contents[tally.proposal.id].payload["rules"])
+        for tally in count.passed(Act.CHARTER)[:1]:
+            charter = tally.proposal.subject
+        for tally in count.passed(Act.EVALUATOR)[:1]:
+            evaluator = max(evaluator, work.contents[tally.proposal.id].payload["evaluator_version"])
+        return rules, charter, evaluator
+
+    def _close(self) -> None:
+        """Close the ballots that are due, and those that have taken effect."""
+        work, count = self._folded.base, self._folded.count
+        applied = {tally.proposal.id for act in _AT_SEAL for tally in count.passed(act)[:1]}
+        sealed = {ident for cut in work.cuts.values() for ident in cut.why}
+        for ident, proposal in list(work.proposals.items()):
+            if proposal.deadline > self._terms.as_of and ident not in applied | sealed:
+                continue
+            ruling, tally = count.resolution.rulings.get(ident), count.tallies.get(ident)
+            if ruling is not None:
+                others = len(count.poll.electorate(proposal).others(proposal.target))
+                result = Result(proposal, work.n + 1, ruling.yes, others, ruling.applies)
+            elif tally is not None:
+                took = tally.passed and (proposal.act not in _AT_SEAL or ident in applied)
+                result = Result(proposal, work.n + 1, tally.yes, tally.of, took)
+            else:
+                result = Result(proposal, work.n + 1, 0, 0, passed=False)
+            work.results[ident] = result
+            del work.proposals[ident], work.contents[ident]
+        work.votes = {ident: vote for ident, vote in work.votes.items() if vote.proposal in work.proposals}
+
+    def _enter(self, epoch: Epoch) -> None:
+        """Make the tables those of the new epoch."""
+        work, before = self._folded.base, self._before
+        work.n, work.reference, work.as_of = epoch.n, epoch.reference(), epoch.as_of
+        speaks = {each.feed for each in work.standing.values()}
+        electorate = Electorate.of(
+            work.reference,
+            work.as_of,
+            work.voters,
+            {feed: head.size for feed, head in work.frontier.items() if feed in speaks},
+            work.rules,
+        )
+        publics = {party[0]: work.reaches.publics.get(feed, b"") for party, feed in work.governing.items()}
+        for ident, public in before.context.voters:  # a founder that never certified its device keeps the genesis' one
+            if ident in publics and not publics[ident]:
+                publics[ident] = public
+        context = EpochContext.of(before.context.mesh_id, work.reference, work.n, work.as_of, publics)
+        work.known[work.reference] = (work.n, work.as_of)
+        work.history = {
+            reference: instant
+            for reference, instant in work.history.items()
+            if instant.electorate.as_of + instant.electorate.rules.ballot_days * DAY > work.as_of
+            or instant.electorate.as_of > work.as_of - RIVALS_SECONDS
+        }
+        work.history[work.reference] = Instant(electorate, context)
+
+
+_AT_SEAL: Final = (Act.POLICY, Act.CHARTER, Act.EVALUATOR)
+
+
+def removals(before: Base, folded: Folded) -> tuple[list[Party], list[Party]]:
+    """Return the voters that the next seal removes: those that left, and those expelled, as many as it may."""
+    voters = sorted(before.voters)
+    left = [party for party in voters if party in folded.base.reaches.left]
+    out = [party for party in voters if party in folded.count.resolution.expelled and party not in left]
+    return left, out[: expulsions_max(len(voters), len(left))]
+
+
+def frontier_digest(heads: Iterable[Head]) -> bytes:
+    """Return the digest by which an epoch names its frontier: of the sorted list of [feed, size, root]."""
+    return _digest([list(each) for each in sorted((head.feed, head.size, head.root) for head in heads)])
+
+
+def _listed(party: Party, cut: Cut) -> codec.Value:
+    sizes: list[codec.Value] = [[feed, size] for feed, size in sorted(cut.sizes.items())]
+    return [*party, sizes, list(cut.why)]
+
+
+def _digest(listed: codec.Value) -> bytes:
+    return hashlib.sha256(codec.encode(listed)).digest()
+
+
+def _newest(work: Base) -> dict[bytes, Standing]:
+    """Return each voter's newest standing instruction of each sort: what a seal holds of the others is over."""
+    newest: dict[tuple[Party, type], Standing] = {}
+    for each in work.standing.values():
+        key = (each.voter, type(each))
+        known = newest.get(key)
+        order = (
+            [feed for feed, _ in work.reaches.chain(work.found[each.voter].first)] if each.voter in work.found else []
+        )
+        if known is None or _at(order, known) < _at(order, each):
+            newest[key] = each
+    return {each.id: each for each in newest.values()}
+
+
+def _at(order: list[bytes], each: Standing) -> tuple[int, int, bytes]:
+    return (order.index(each.feed) if each.feed in order else -1, each.index, each.id)

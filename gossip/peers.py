@@ -25,7 +25,11 @@ from ledger.feed import SignedHead
 EAGER: Final = 6
 """Neighbours that a new entry is pushed to (design.md §5)."""
 WINDOW_BATCHES: Final = 4
-"""Batches of leaves on their way to one peer; what arrives beyond twice as many is dropped."""
+"""Batches of leaves on their way to one peer, at first and at least."""
+WINDOW_BATCHES_MAX: Final = 20
+"""Batches of leaves on their way to a peer that answers quickly; what arrives beyond twice as many is dropped."""
+QUICK_MS: Final = 1_000
+"""A batch that was dealt with so soon widens the window by one; one that took longer narrows it by one."""
 DROP_PAUSE_MS: Final = 10_000
 """After so long without a drop, a peer's drops are forgotten."""
 BAN_MS: Final = 15_000
@@ -185,6 +189,7 @@ class Peer:
         # From us to it
         self.sending: dict[bytes, int] = {}  # feed -> next index
         self.outstanding: dict[int, Sent] = {}
+        self.window = WINDOW_BATCHES
         self.token = 0
         # Exchanges
         self.exchange: Exchange | None = None
@@ -197,6 +202,11 @@ class Peer:
         """Note that the peer has a feed up to `size`, with a checkpoint of `time` (0: nothing is known of it)."""
         old_size, old_time = self.known.get(feed) or (0, 0)
         self.known.set(feed, (max(size, old_size), max(time, old_time)))
+
+    def answered(self, took_ms: int) -> None:
+        """Fit the window to how long the peer took to deal with a batch."""
+        wider = self.window + (1 if took_ms <= QUICK_MS else -1)
+        self.window = min(max(wider, WINDOW_BATCHES), WINDOW_BATCHES_MAX)
 
     def is_stuck(self, feed: bytes, now_ms: int) -> bool:
         """Say whether the feed was refused between us a short time ago."""

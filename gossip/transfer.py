@@ -4,9 +4,10 @@ How it works
     * A run that begins where we end (or where the runs being checked will end) becomes an `Ingest`; one that we hold
       costs a compare of its head; one beyond a gap becomes a Want from our size.
     * A Want names feeds and indices. The sender answers with batches of about BATCH_BYTES, small runs of many feeds
-      in one message and long feeds in pieces, feed after feed in turn. WINDOW_BATCHES are on their way at once;
-      the receiver grants the next by a Got once the engine has dealt with a batch: memory stays bounded on both sides
-      and the verifier never waits for the network.
+      in one message and long feeds in pieces, feed after feed in turn. A window of batches is on its way at once;
+      the receiver grants the next by a Got once the engine has dealt with a batch: memory stays bounded on both sides.
+      The window of a peer that answers quickly widens, so that its verifier never waits for the network and its store
+      takes in much at once; on a slow link it stays narrow, or a batch would be given up before it has arrived.
     * Each wanted feed is asked of one peer at a time. If nothing comes of it in WANT_MS, or a run is refused, another
       peer that is known to have it is asked at once. So a peer that promises and does not deliver costs seconds.
     * A run or a head of a feed that we do not know yet is not kept: who has it is, and it is asked for again
@@ -24,7 +25,7 @@ from typing import Final
 
 from gossip.branches import Branches
 from gossip.events import Accepted, Disconnect, Effect, Ingest, LedgerView, Observe, Refused, Send, SetTimer
-from gossip.peers import BAN_MS, STUCK_MS, WINDOW_BATCHES, Peer, Peers, Recent, Sent
+from gossip.peers import BAN_MS, STUCK_MS, WINDOW_BATCHES, WINDOW_BATCHES_MAX, Peer, Peers, Recent, Sent
 from gossip.vocabulary import HEADS_MAX, RUNS_MAX, WANTS_MAX, Got, Heads, Runs, Want, encode
 from ledger.feed import Run, SignedHead
 
@@ -92,7 +93,7 @@ class Transfer:
         """Take a batch in: each run is ingested, skipped, or turned into a want."""
         token = told.token
         if token:
-            if token in peer.batches or len(peer.batches) >= 2 * WINDOW_BATCHES:
+            if token in peer.batches or len(peer.batches) >= 2 * WINDOW_BATCHES_MAX:
                 self._peers.counters["batch_unwanted"] += 1
                 return []
             peer.batches[token] = (1, {run.feed for run in told.runs})
@@ -355,6 +356,7 @@ class Transfer:
         if sent is None:
             self._peers.counters["got_unasked"] += 1
             return []
+        peer.answered(now_ms - sent.at_ms)
         for feed, size in told.items:
             if feed not in sent.stops:
                 continue
@@ -367,7 +369,7 @@ class Transfer:
     def _pump(self, peer: Peer, now_ms: int) -> list[Effect]:
         """Fill the window with batches of what is to be sent."""
         effects: list[Effect] = []
-        while peer.sending and len(peer.outstanding) < WINDOW_BATCHES:
+        while peer.sending and len(peer.outstanding) < peer.window:
             runs, stops = self._batch(peer)
             if runs:
                 peer.token += 1
@@ -402,6 +404,7 @@ class Transfer:
             if any(now_ms - sent.at_ms > SENT_MS for sent in peer.outstanding.values()):
                 peer.outstanding.clear()
                 peer.sending.clear()
+                peer.window = WINDOW_BATCHES
                 self._peers.counters["window_stalled"] += 1
         lost = [(f, x) for f, flights in self._flights.items() for x in flights if now_ms - x.at_ms > FLIGHT_MS]
         for feed, flight in lost:

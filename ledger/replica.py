@@ -124,7 +124,7 @@ class Replica(Held):
             raise RemoteError("RUN_TOO_LONG", f"a run has at most {RUN_LEAVES_MAX} leaves")
         if run.start > held:
             raise RemoteError("FEED_GAP", f"leaves {held} to {run.start - 1} are missing; ask for them first")
-        ids = [hashlib.sha256(raw).digest() for raw in run.raws]
+        ids = _ids(run, decoded)
         leaves = [leaf_hash(entry_id) for entry_id in ids]
         tree_at_stop = PeaksBuilder(self._peaks(rows, feed, run.start))
         tree_at_stop.extend(leaves)
@@ -342,6 +342,14 @@ def _lies_under(run: Run, root: bytes) -> bool:
     if run.stop == run.head.size:
         return root == run.head.root and not run.path
     return merkle.verify_consistency(run.stop, root, run.head.size, run.head.root, run.path)
+
+
+def _ids(run: Run, decoded: Sequence[Decoded] | None) -> list[bytes]:
+    """Return the id of each leaf of a run; an entry that was decoded knows its own."""
+    if decoded is None:
+        return [hashlib.sha256(raw).digest() for raw in run.raws]
+    read = zip(run.raws, decoded, strict=True)
+    return [entry.id if isinstance(entry, Entry) else hashlib.sha256(raw).digest() for raw, entry in read]
 
 
 def decode(raw: bytes) -> Decoded:

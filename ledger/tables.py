@@ -107,6 +107,11 @@ def read_leaf(data: bytes) -> LeafRow:
     return LeafRow(flags, iat_max, entry_id, data[_LEAF.size :])
 
 
+def leaf_id(data: bytes) -> bytes:
+    """Return the entry id of a leaf, without copying its body."""
+    return data[_LEAF.size - 32 : _LEAF.size]
+
+
 @dataclass(frozen=True, slots=True)
 class FeedRow:
     """What is held of a feed: local number, tree, largest iat, and its owner's newest checkpoint, if any.

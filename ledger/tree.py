@@ -16,13 +16,13 @@ from ledger import merkle
 from ledger.errors import LocalError
 from ledger.merkle import Fetch, Peaks
 from ledger.rows import Reader, Writer
-from ledger.tables import BLOCK, position, read_leaf
+from ledger.tables import BLOCK, leaf_id, position
 
 
 def leaf_hashes(rows: Reader, number: int, start: int, stop: int) -> list[bytes]:
     """Return the leaf hashes of a feed from `start` to `stop`."""
     scan = rows.scan("entries", position(number, start), position(number, stop))
-    return [merkle.leaf_hash(read_leaf(row).entry_id) for _, row in scan]
+    return [merkle.leaf_hash(leaf_id(row)) for _, row in scan]
 
 
 def write_blocks(rows: Writer, number: int, size: int, fresh: Sequence[bytes]) -> None:

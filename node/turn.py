@@ -34,7 +34,7 @@ from node.events import Effect, Event, MembershipMoved, Noted, Verified, Verify
 if TYPE_CHECKING:
     from node.core import Core
 
-BULK_LEAVES_MIN: Final = 64  # runs at least this long are verified by worker processes, where there are any
+BULK_LEAVES_MIN: Final = 16  # runs at least this long are verified by worker processes, where there are any
 TICK_ASKED_WAIT_SECONDS: Final = 1  # after a tick on demand, before it is attested
 MARK_AHEAD_SECONDS: Final = 3  # a checkpoint is dated ahead for a tick on demand by no more than this
 BOUNDARIES_MAX: Final = 16  # ticks on demand that wait

@@ -1,72 +1,38 @@
 """Worker processes that verify entries in bulk, fed by pipes (design.md §1).
 
 How it works
-    `python -m node.workers` reads frames from its standard input: a count, then as many length-prefixed items: key,
-    signature and what was signed. It answers each frame with one frame of verdicts: nothing for a good signature, else
-    code, field and message. `WorkerPool` starts the processes at the first bulk run and splits runs over them in
-    batches. The node itself decodes an entry, once, and hands over the signature alone: that is two thirds of the work,
-    and an entry decoded elsewhere would have to be decoded again here. A worker has its next batches at hand while
-    it verifies one, so it never waits for a busy node. The engine has a few runs verified at a time and takes them back
-    in order. Threads would not do: a thread that verifies beside a busy Python loop gets through 200 entries a second,
-    a process through 20 000 and more.
+    `WorkerPool` starts the processes (node/verifying.py) at the first bulk run and splits runs over them in batches.
+    The node itself decodes an entry, once, and hands over the signature alone: that is two thirds of the work, and an
+    entry decoded elsewhere would have to be decoded again here. A worker has its next batches at hand while it verifies
+    one, so it never waits for a busy node. The engine has some runs verified at a time and takes them back in order.
+    Threads would not do: a thread that verifies beside a busy Python loop gets through 200 entries a second, a process
+    through 20 000 and more.
 
 What it does not do
-    Workers hold no state and no secrets: they see public bytes. A worker that dies is an error of the node.
+    It verifies nothing itself. A worker that dies is an error of the node.
 """
 
 from __future__ import annotations
 
 import fcntl
-import struct
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from queue import SimpleQueue
-from threading import Thread
 from typing import Final
 
 import trio
 
-from ledger.entry import Entry, check_signature
+from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
 from ledger.replica import Decoded
 from node.core import Verified, Verify
+from node.verifying import U32, pack, unpack
 
 BATCH_ENTRIES: Final = 256
 QUEUED_BATCHES: Final = 8  # given to one worker at a time
 PIPE_BYTES: Final = 1 << 20
-_U32: Final = struct.Struct(">I")
-
-
-def pack(items: Sequence[bytes]) -> bytes:
-    """Return one frame: length, count, then length-prefixed items."""
-    body = b"".join([_U32.pack(len(items)), *(part for item in items for part in (_U32.pack(len(item)), item))])
-    return _U32.pack(len(body)) + body
-
-
-def unpack(body: bytes) -> list[bytes]:
-    """Return the items of a frame's body."""
-    (count,) = _U32.unpack_from(body)
-    items, at = [], 4
-    for _ in range(count):
-        (size,) = _U32.unpack_from(body, at)
-        items.append(body[at + 4 : at + 4 + size])
-        at += 4 + size
-    return items
-
-
-def verdict(item: bytes) -> bytes:
-    """Return b"" for a good signature, else code, field and message, separated by newlines.
-
-    `item`: public key (32), signature (64), signed bytes.
-    """
-    try:
-        check_signature(item[:32], item[96:], item[32:96])
-    except RemoteError as error:
-        return "\n".join((error.code, error.field or "", error.message)).encode()
-    return b""
 
 
 def ask_of(raws: Sequence[bytes]) -> tuple[list[Decoded], list[bytes]]:
@@ -102,26 +68,6 @@ def _settled(entry: Entry, told: bytes) -> Decoded:
     return RemoteError(code, message, field=field or None)
 
 
-def serve() -> None:
-    """Answer frames until standard input ends (the whole life of a worker process).
-
-    A thread reads ahead: a node takes in a thousand leaves in one go, and a pipe holds work for less time than that.
-    It hinders nothing, for whoever verifies or reads holds no lock of the interpreter.
-    """
-    source, sink = sys.stdin.buffer, sys.stdout.buffer
-    frames: SimpleQueue[bytes] = SimpleQueue()  # at most QUEUED_BATCHES: the node gives no more
-
-    def read_ahead() -> None:
-        while head := source.read(4):
-            frames.put(source.read(_U32.unpack(head)[0]))
-        frames.put(b"")
-
-    Thread(target=read_ahead, daemon=True).start()
-    while body := frames.get():
-        sink.write(pack([verdict(item) for item in unpack(body)]))
-        sink.flush()
-
-
 @dataclass(slots=True)
 class _Worker:
     """One process. Its pipes are first come, first served: who sends first reads first."""
@@ -143,7 +89,7 @@ class _Worker:
                 await self.requests.send_all(pack(items))
             sent()
             async with self.reading:
-                (size,) = _U32.unpack(await _exactly(self.answers, 4))
+                (size,) = U32.unpack(await _exactly(self.answers, 4))
                 body = await _exactly(self.answers, size)
         return unpack(body)
 
@@ -176,7 +122,7 @@ class WorkerPool:
             if self._started:
                 return
             for _ in range(self._count):
-                command = [sys.executable, "-m", "node.workers"]
+                command = [sys.executable, "-m", "node.verifying"]
                 process = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
                 if process.stdin is None or process.stdout is None:
                     raise LocalError("WORKER_LOST", "a verifying worker has no pipes; restart the node")
@@ -220,7 +166,3 @@ async def _exactly(stream: trio.abc.ReceiveStream, size: int) -> bytes:
             raise LocalError("WORKER_LOST", "a verifying worker ended; restart the node")
         data += chunk
     return bytes(data)
-
-
-if __name__ == "__main__":
-    serve()

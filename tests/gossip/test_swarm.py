@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from gossip import knock, vocabulary
 from gossip import swarm as gossip
 from gossip.messages import Envelope, Unsupported, seal
+from gossip.peers import WINDOW_BATCHES_MAX
 from gossip.vocabulary import Branch, Got, Heads, Leaves, Marks, More, Runs, Summary, Tick, Want
 from ledger import codec
 from ledger.feed import Run, SignedHead
@@ -296,11 +297,11 @@ def test_runs_that_wait_for_the_engine_are_bounded() -> None:
 def test_batches_beyond_the_window_are_dropped() -> None:
     swarm, _ = door()
     effects = []
-    for token in range(1, 20):
+    for token in range(1, 3 * WINDOW_BATCHES_MAX):
         run = Run(feed_id(0), 3 + token, (b"x",), signed(feed_id(0), [bytes(32)] * (4 + token), 9))
         effects += say(swarm, vocabulary.encode(Runs(token, (run,))))
-    assert sum(isinstance(effect, gossip.Ingest) for effect in effects) == 8
-    assert swarm.counters["batch_unwanted"] == 11
+    assert sum(isinstance(effect, gossip.Ingest) for effect in effects) == 2 * WINDOW_BATCHES_MAX
+    assert swarm.counters["batch_unwanted"] == WINDOW_BATCHES_MAX - 1
 
 
 def test_wrong_signatures_end_the_channel_after_a_few() -> None:

@@ -9,7 +9,7 @@ import pytest
 from gossip import swarm as gossip
 from gossip import vocabulary
 from gossip.messages import Envelope
-from gossip.peers import WINDOW_BATCHES
+from gossip.peers import WINDOW_BATCHES, WINDOW_BATCHES_MAX
 from gossip.transfer import BATCH_BYTES, FLIGHT_MS, WANT_MS, WANTS_TIMER
 from gossip.vocabulary import Got, Heads, Runs, Want
 from ledger.feed import Run
@@ -62,10 +62,25 @@ def test_the_sender_keeps_a_window_and_no_more() -> None:
         assert (run.path != ()) == (run.stop < 600)
         at = run.stop
     assert said(say(swarm, ONE, Want(((feed_id("none"), 0),)))) == []
-    ((_, message),) = said(say(swarm, ONE, Got(1, ((FEED, 26),))))
+    ((_, message),) = said(say(swarm, ONE, Got(1, ((FEED, 26),)), NOW + 2_000))
     assert isinstance(message, Runs)
     assert message.runs[0].start == at
     assert say(swarm, ONE, Got(1, ((FEED, 26),))) == []  # a token counts once
+
+
+def test_the_window_widens_for_a_peer_that_answers_quickly_and_narrows_again() -> None:
+    ledger = MemoryLedger()
+    ledger.publish(FEED, bodies("f", 0, 4_000, 10_000), 100)
+    swarm = swarm_with(ledger)
+    on_the_way = len(said(say(swarm, ONE, Want(((FEED, 0),)))))
+    widths = []
+    for token in range(1, 60):
+        at = NOW + max(token - 30, 0) * 2_000  # quick at first, then one every two seconds
+        on_the_way += len(said(say(swarm, ONE, Got(token, ((FEED, 26 * token),)), at))) - 1
+        widths.append(on_the_way)
+    assert widths[0] == WINDOW_BATCHES + 1
+    assert max(widths) == WINDOW_BATCHES_MAX
+    assert widths[-1] == WINDOW_BATCHES
 
 
 def test_small_runs_share_a_message_and_long_feeds_take_turns() -> None:

@@ -9,7 +9,8 @@ from ledger.entry import Entry
 from ledger.errors import LocalError
 from ledger.replica import Run, decode
 from node.core import Verified, Verify
-from node.workers import BATCH_ENTRIES, WorkerPool, ask_of, pack, settled, unpack, verdict
+from node.verifying import pack, unpack, verdict
+from node.workers import BATCH_ENTRIES, WorkerPool, ask_of, settled
 from simulations.people import person
 from tests.node.sites import SEED, sites
 

@@ -133,6 +133,7 @@ class World:
             random16=octets(label, "mesh", size=16),
         )
         self.mesh_id = self.genesis.mesh_id
+        self.epoch = self.mesh_id  # what governance entries name
         self.members: list[Member] = []
         self.consents: list[Consent] = []
         for root, device in pairs:
@@ -173,7 +174,7 @@ class World:
             cti=self.random(16),
             seen=seen,
             mesh_id=mesh_id or self.mesh_id,
-            epoch=self.mesh_id if governance else None,
+            epoch=self.epoch if governance else None,
         )
 
     def write(

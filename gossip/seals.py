@@ -4,8 +4,7 @@ How it works
     Each message begins with the number `n` of the epoch that is being sealed, so it can be sorted before anything
     is verified. `Word` carries one signed message of the agreement (ledger.governance.rounds); `Have` says which of
     them a node holds, one bitmap a round and step, and the other side sends what is not in it; `Ask` and `Part` move
-    a frontier list; `Silent` names the voters that a proposed seal moves to non-voting; `Sealed` is the certificate,
-    for whoever still talks of an epoch that is over.
+    a frontier list; `Sealed` is the certificate, for whoever still talks of an epoch that is over.
 
 What it does not do
     It verifies no signature and keeps nothing: node.sealing does, before it passes anything on.
@@ -21,7 +20,7 @@ from gossip.messages import SEALS, VERSION, Envelope, a_list, bad, multiple, oct
 from ledger.checkpoint import Head
 from ledger.governance.certificate import CERTIFICATE_BYTES_MAX, ROUND_MAX, VOTERS_MAX
 from ledger.governance.rounds import MESSAGE_BYTES_MAX
-from ledger.kinds import FRONTIER_HEADS_MAX, FRONTIER_PARTS_MAX, INCARNATION_MAX
+from ledger.kinds import FRONTIER_HEADS_MAX, FRONTIER_PARTS_MAX
 
 ROWS_MAX: Final = 256
 """Rounds and steps in one Have."""
@@ -54,27 +53,31 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Have:
-    """What I hold of the agreement after epoch `reference`: (round, step, bitmap of voters), a row each."""
+    """What I hold of the agreement after epoch `reference`, being in `round`: (round, step, bitmap of voters) a row.
+
+    Voter i is bit i % 8 of byte i // 8.
+    """
 
     KIND: ClassVar[int] = 2
     n: int
     reference: bytes
+    round: int
     rows: tuple[tuple[int, int, bytes], ...]
 
     def body(self) -> list[Any]:
         """Return the values after the header."""
-        return [self.n, self.reference, [list(row) for row in self.rows]]
+        return [self.n, self.reference, self.round, [list(row) for row in self.rows]]
 
     @classmethod
     def read(cls, body: Sequence[Any]) -> Have:
         """Check a peer's values. Raises RemoteError BAD_MESSAGE."""
-        n, reference, rows = parts(body, 3)
+        n, reference, own, rows = parts(body, 4)
         listed = (parts(row, 3) for row in a_list(rows, ROWS_MAX, "rows"))
         read = (
             (uint(round_, ROUND_MAX, "round"), uint(step, _STEP_MAX, "step"), _blob(bits, BITMAP_BYTES_MAX, "bitmap"))
             for round_, step, bits in listed
         )
-        return cls(_number(n), octets(reference, _HASH, "reference"), tuple(read))
+        return cls(_number(n), octets(reference, _HASH, "reference"), uint(own, ROUND_MAX, "round"), tuple(read))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,34 +126,10 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Silent:
-    """The voters (id, incarnation) whom the seal with this digest moves to non-voting, for want of a heartbeat."""
-
-    KIND: ClassVar[int] = 5
-    n: int
-    seal: bytes
-    parties: tuple[tuple[bytes, int], ...]
-
-    def body(self) -> list[Any]:
-        """Return the values after the header."""
-        return [self.n, self.seal, [list(party) for party in self.parties]]
-
-    @classmethod
-    def read(cls, body: Sequence[Any]) -> Silent:
-        """Check a peer's values. Raises RemoteError BAD_MESSAGE."""
-        n, digest, listed = parts(body, 3)
-        pairs = (parts(party, 2) for party in a_list(listed, VOTERS_MAX, "parties"))
-        parties = (
-            (octets(ident, _HASH, "id"), uint(number, INCARNATION_MAX, "incarnation")) for ident, number in pairs
-        )
-        return cls(_number(n), octets(digest, _HASH, "seal"), tuple(parties))
-
-
-@dataclass(frozen=True, slots=True)
 class Sealed:
     """Epoch `n` is sealed: the certificate (certificate.Certificate.encode) of the one that follows it."""
 
-    KIND: ClassVar[int] = 6
+    KIND: ClassVar[int] = 5
     n: int
     raw: bytes
 
@@ -165,11 +144,11 @@ class Sealed:
         return cls(_number(n), _blob(raw, CERTIFICATE_BYTES_MAX, "raw"))
 
 
-Message: TypeAlias = Word | Have | Ask | Part | Silent | Sealed
+Message: TypeAlias = Word | Have | Ask | Part | Sealed
 """The messages of family 4."""
 
 _READERS: Final[dict[int, Callable[[Sequence[Any]], Message]]] = {
-    kind.KIND: kind.read for kind in (Word, Have, Ask, Part, Silent, Sealed)
+    kind.KIND: kind.read for kind in (Word, Have, Ask, Part, Sealed)
 }
 
 

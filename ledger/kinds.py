@@ -107,6 +107,7 @@ POLICY: Final = record(
         "consent_days_max": Field(integer(1, 3_653)),
         "invitations_a_day": Field(integer(1, 1_000)),
         "attestation_quorum": Field(integer(1, 1_000), optional=True),
+        "seal_seconds": Field(integer(1, DAY), optional=True),
         "forbidden_purposes": Field(list_of(text(200), 0, 64), optional=True),
         "rules": Field(octets_upto(49_152), optional=True),  # governance.rules: what a ballot may change later
     }

@@ -45,6 +45,7 @@ __all__ = (
     "MembershipMoved",
     "Noted",
     "RandomBytes",
+    "SealFamily",
     "Stranger",
     "Turn",
     "Verified",
@@ -81,6 +82,34 @@ class DataFamily(Protocol):
         """A timer whose name begins with "data:" fired."""
 
 
+class SealFamily(Protocol):
+    """What answers family 4 and seals epochs; node/sealing.py."""
+
+    def begin(self) -> None:
+        """A turn opens."""
+
+    def rolled_back(self) -> None:
+        """What the last turn did was undone, or the node starts."""
+
+    def start(self, turn: Turn) -> None:
+        """Gossip begins, or begins anew."""
+
+    def moved(self, turn: Turn) -> None:
+        """Governance entries were taken in."""
+
+    def handle(self, turn: Turn, peer: bytes, envelope: Envelope) -> None:
+        """Act on one message from a member."""
+
+    def peer_up(self, turn: Turn, peer: bytes) -> None:
+        """A member's channel is up."""
+
+    def peer_down(self, peer: bytes) -> None:
+        """A member's channel is gone."""
+
+    def timer(self, turn: Turn, name: str) -> None:
+        """A timer whose name begins with "seal:" fired."""
+
+
 class Core:
     """One mesh of a node. `device`: our device key, `party`: whom it acts for.
 
@@ -106,6 +135,7 @@ class Core:
         self.random_bytes = random_bytes
         self.strangers: Stranger | None = None
         self.data: DataFamily | None = None
+        self.sealing: SealFamily | None = None
         self.directory = Directory()
         self.peers: dict[bytes, bool] = {}  # whose channel is up -> whether it may gossip
         self.vouched: set[bytes] = set()  # devices named by our ticket: gossip begins with them before the ledger says
@@ -139,6 +169,8 @@ class Core:
         """
         self.replica.reload(rows)
         self.ticker.load(rows)
+        if self.sealing is not None:
+            self.sealing.rolled_back()
         again, self._told = self._told, False
         if again:
             self._begin_anew()
@@ -163,6 +195,8 @@ class Core:
     def take(self, rows: Writer, vault: Any, now_ms: int) -> Turn:
         """Open a turn inside the caller's write transactions (`vault` may be None where no data flows)."""
         self._rows, self._told = rows, False
+        if self.sealing is not None:
+            self.sealing.begin()
         return Turn(self, rows, vault, now_ms)
 
     def tell(self, event: gossip.Event, now_ms: int) -> list[gossip.Effect]:

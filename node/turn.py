@@ -180,6 +180,8 @@ class Turn:
         self._beat()
         self._tick()
         self._carry(self.core.swarm.start(self.now_ms))
+        if self.core.sealing is not None:
+            self.core.sealing.start(self)
 
     def _beat(self) -> None:
         beat = self.core.policy.heartbeat_seconds
@@ -203,7 +205,7 @@ class Turn:
 
     def handle(self, event: Event) -> None:
         """Take one event in. Never raises for a peer's fault: that becomes effects."""
-        data = self.core.data
+        data, sealing = self.core.data, self.core.sealing
         match event:
             case Verified(source, run, decoded):
                 self.core.verifying[run.feed] -= 1
@@ -218,6 +220,9 @@ class Turn:
             case gossip.TimerFired(name) if name.startswith("data:"):
                 if data is not None:
                     data.timer(self, name)
+            case gossip.TimerFired(name) if name.startswith("seal:"):
+                if sealing is not None:
+                    sealing.timer(self, name)
             case gossip.PeerUp(peer, _):
                 self._peer_up(peer)
             case gossip.PeerDown(peer):
@@ -225,6 +230,8 @@ class Turn:
                 self._tell(event)
                 if member and data is not None:
                     data.peer_down(self, peer)
+                if member and sealing is not None:
+                    sealing.peer_down(peer)
             case _:
                 self._tell(event)
 
@@ -237,6 +244,8 @@ class Turn:
             self.core.directory.peer_up(self, peer)
             if self.core.data is not None:
                 self.core.data.peer_up(self, peer)
+            if self.core.sealing is not None:
+                self.core.sealing.peer_up(self, peer)
 
     def _review(self) -> None:
         """After membership moved: present anew those who came in, and end the channels of those who are out."""
@@ -273,6 +282,9 @@ class Turn:
                         self.core.directory.handle(self, peer, envelope)
                     elif self.core.data is not None:
                         self.core.data.handle(self, peer, envelope)
+                case gossip.SealMessage(peer, envelope):
+                    if self.core.sealing is not None:
+                        self.core.sealing.handle(self, peer, envelope)
                 case _:
                     self.effects.append(effect)
 
@@ -326,6 +338,8 @@ class Turn:
             head = replica.sign_feed(self.rows, device, self._sign_at)
             self._tell(gossip.HeadAccepted(device.kid, head, None))
         if self._moved:
+            if core.sealing is not None:
+                core.sealing.moved(self)
             self._review()
             self._tell(gossip.MembersChanged())
             self.effects.append(MembershipMoved())

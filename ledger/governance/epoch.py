@@ -39,13 +39,12 @@ class Policy:
     attestation_quorum: int = 1
     forbidden_purposes: tuple[str, ...] = ()
     rules: bytes | None = None  # encoded governance.rules.Rules, where they are more than the frame `none`
+    seal_seconds: int | None = None  # at most one seal in so long; None: ten minutes
 
     def payload(self) -> dict[str, Any]:
         """Return the policy as it stands in a genesis."""
         fields = {**asdict(self), "forbidden_purposes": list(self.forbidden_purposes)}
-        if self.rules is None:
-            del fields["rules"]
-        return fields
+        return {name: value for name, value in fields.items() if value is not None}
 
     @classmethod
     def read(cls, payload: dict[str, Any]) -> Policy:

@@ -115,7 +115,7 @@ class Held:
 
     def _refold(self, rows: Reader) -> None:
         view = HeldView(self, rows)
-        self.members = self.chain.fold(view)
+        self.members = self.chain.live(view)
         self._missing = view.missing
         self._statuses.clear()
         self._clamp(rows, self.members.forks)

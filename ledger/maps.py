@@ -81,6 +81,12 @@ class CommittedMap:
         self._tops = [_EMPTY_TOP] * BUCKETS
         self._sizes = [0] * BUCKETS
 
+    def copy(self) -> CommittedMap:
+        """Return a map that can move without moving this one (over rows of its own)."""
+        other = CommittedMap(self._name)
+        other._tops, other._sizes = list(self._tops), list(self._sizes)
+        return other
+
     def load(self, rows: Reader) -> None:
         """Read the buckets' sizes and roots."""
         self._tops, self._sizes = [_EMPTY_TOP] * BUCKETS, [0] * BUCKETS

@@ -31,6 +31,7 @@ from ledger.governance.members import Member, Members, View
 from ledger.held import HeldView
 from ledger.index import named_consents
 from ledger.maps import CONSENTS, MEMBERS, CommittedMap, state_root
+from ledger.overlay import Draft
 from ledger.replica import Replica, digest_of
 from ledger.rows import Reader, Writer, prefix_stop
 from ledger.tables import SIGNER, TICK_KEY, WAITING, head_key, read_head, read_position
@@ -38,6 +39,7 @@ from ledger.tables import TICK as TICK_PREFIX
 
 TICK_WAIT_SECONDS: Final = 60  # after a boundary before it is attested: late checkpoints still arrive
 TICKS_KEPT: Final = 1_000  # ticks remembered with their frontiers, so that a proof can show an earlier state
+DRAFT_LEAVES_MAX: Final = 50_000  # between the maps and a frontier whose state root is asked for (a few seconds)
 _BOUNDARY_MAX: Final = 2**62
 
 
@@ -203,6 +205,25 @@ class Ticker:
                 self._remembered += 1
         rows.put("meta", _remembered(boundary), row)
         return self.tick
+
+    def root_at(self, rows: Reader, sizes: Mapping[bytes, int]) -> bytes | None:
+        """Return the state root at any frontier, the maps staying where they are. `sizes`: leaves of each feed.
+
+        None when more than `DRAFT_LEAVES_MAX` leaves lie between: the maps have to move by ticks first.
+        """
+        before = self.tick.sizes if self.tick is not None else {}
+        apart = sum(abs(sizes.get(feed, 0) - before.get(feed, 0)) for feed in {*sizes, *before})
+        if apart > DRAFT_LEAVES_MAX:
+            return None
+        draft, members, consents = Draft(rows), self.members.copy(), self.consents.copy()
+        old, new = Frontier(self._replica, rows, before), Frontier(self._replica, rows, sizes)
+        values: dict[bytes, bytes | None] = {}
+        for grant_id in _touched(self._replica, rows, old, new):
+            found = new.consent(grant_id)
+            values[grant_id] = found.committed() if found is not None else None
+        consents.update(draft, values)
+        members.update(draft, _changed(old.members, new.members))
+        return state_root(members.root(), consents.root(), self._replica.genesis.evaluator_version)
 
     def remembered(self, rows: Reader, at: int) -> Tick | None:
         """Return the newest tick computed here with a boundary not after `at` (unix seconds), as far as it is kept."""

@@ -26,13 +26,13 @@ from typing import Final
 from ledger.checkpoint import Head
 from ledger.errors import RemoteError
 from ledger.feed import Registration
-from ledger.governance.base import Base, first_base
 from ledger.governance.certificate import Certificate, Seal, joined, rivals, verify_certificate
 from ledger.governance.epoch import Genesis
 from ledger.governance.members import Folded, advance, members_of
 from ledger.governance.register import Register, Sighting
 from ledger.governance.roster import Members, View, meet
 from ledger.governance.sealing import RIVALS_SECONDS, Terms, compose, frontier_digest
+from ledger.governance.state import Base, first_base
 
 BASES_MAX: Final = 64  # epochs whose tables are kept; an older one is derived anew from the genesis
 VERIFIED_MAX: Final = 4_096  # certificates remembered as good or bad
@@ -49,12 +49,22 @@ class Chain:
         self._composed: dict[tuple[bytes, bytes], Base] = {}  # (epoch before, seal's digest) -> tables
         self._verified: dict[tuple[bytes, bytes], Certificate | None] = {}
         self.disputed = ""
+        self.newest = self._first
 
     # Folding
 
+    def live(self, view: View) -> Members:
+        """Fold all that is held, and remember the newest epoch: new entries name it, and the next seal follows it."""
+        tips = self.tips(view)
+        self.newest = tips[0]
+        return self._over(tips, view)
+
     def fold(self, view: View) -> Members:
         """Return what the entries below a view's frontier mean."""
-        found = [members_of(self._genesis, self.open(tip, view), self.disputed) for tip in self.tips(view)]
+        return self._over(self.tips(view), view)
+
+    def _over(self, tips: list[Base], view: View) -> Members:
+        found = [members_of(self._genesis, self.open(tip, view), self.disputed) for tip in tips]
         members = found[0]
         for other in found[1:]:
             members = meet(members, other)

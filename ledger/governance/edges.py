@@ -16,9 +16,9 @@ from typing import Final
 
 from ledger.entry import Entry
 from ledger.feed import Registration
-from ledger.governance.base import Base
 from ledger.governance.growth import Counts
 from ledger.governance.roster import Party, Tenancy, edge, link_id
+from ledger.governance.state import Base
 
 IsMember = Callable[[Party], bool]
 

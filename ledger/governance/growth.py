@@ -20,11 +20,11 @@ from typing import Final
 from ledger import keys
 from ledger.entry import Entry
 from ledger.feed import Registration
-from ledger.governance.base import Base, Found
 from ledger.governance.epoch import Genesis
 from ledger.governance.policy import Credential, Endorsement, Evidence, Outcome, Verdict, admissible
 from ledger.governance.roster import Party
 from ledger.governance.rules import voices
+from ledger.governance.state import Base, Found
 from ledger.kinds import DAY
 
 Counts = Callable[[Registration], bool]

@@ -36,7 +36,6 @@ from ledger.errors import RemoteError
 from ledger.feed import Registration
 from ledger.governance import edges, reaches, voting
 from ledger.governance.ballots import Act, Sealed
-from ledger.governance.base import Base
 from ledger.governance.epoch import EVALUATOR_VERSION, Genesis
 from ledger.governance.growth import APPLICATIONS, ENDORSEMENTS, Growth
 from ledger.governance.policy import AllOf, AnyOf, Authority, Predicate, Threshold
@@ -53,6 +52,7 @@ from ledger.governance.roster import (
     possession_message,
 )
 from ledger.governance.rounds import convicts, open_message
+from ledger.governance.state import Base
 from ledger.governance.tally import suspended_until
 from ledger.governance.voting import Count
 from ledger.kinds import KINDS

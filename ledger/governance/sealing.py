@@ -24,7 +24,6 @@ from ledger import codec
 from ledger.checkpoint import Head
 from ledger.feed import Registration
 from ledger.governance.ballots import Act, Electorate, Sealed
-from ledger.governance.base import Base, Instant, Result
 from ledger.governance.certificate import OPEN_PROPOSALS_MAX, VOTERS_MAX, EpochContext, Seal, expulsions_max, quorum
 from ledger.governance.epoch import Epoch, Genesis
 from ledger.governance.expulsion import Cut, threshold
@@ -32,6 +31,7 @@ from ledger.governance.members import Folded, advance
 from ledger.governance.policy import voice
 from ledger.governance.roster import UNBOUNDED, Party, View
 from ledger.governance.rules import Rules, endorsements_for_voter, new_voters_max, voices
+from ledger.governance.state import Base, Instant, Result
 from ledger.governance.tally import Standing
 from ledger.kinds import DAY
 

@@ -20,11 +20,11 @@ from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.feed import Registration
 from ledger.governance.ballots import Act, Bound, Choice, Facts, Poll, Proposal, Sealed, Vote, closings, fault, poll
-from ledger.governance.base import Base
 from ledger.governance.expulsion import Resolution, resolve
 from ledger.governance.growth import Counts
 from ledger.governance.roster import Party
 from ledger.governance.rules import Rules
+from ledger.governance.state import Base
 from ledger.governance.tally import Default, Delegation, Tally, tally
 
 KINDS: Final = frozenset({"proposal", "vote", "vote.delegate", "vote.default"})

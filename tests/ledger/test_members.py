@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ledger.errors import RemoteError
 from ledger.feed import Registration
-from ledger.governance.epoch import Policy, make_genesis
 from ledger.governance.chain import fold
+from ledger.governance.epoch import Policy, make_genesis
 from ledger.governance.members import Party, edge, link_id
 from tests.ledger.fold_cases import Below, Blind, prove_fork, rights, world
 from tests.strategies import Act, acts, build

@@ -15,13 +15,13 @@ from typing import Any
 
 from ledger.checkpoint import Head
 from ledger.entry import Entry
-from ledger.governance.base import Base
 from ledger.governance.certificate import Certificate, Seal, Step, vote_bytes
 from ledger.governance.chain import Chain, fold
 from ledger.governance.epoch import Policy
 from ledger.governance.members import Members, Party
 from ledger.governance.register import Register
 from ledger.governance.sealing import Terms
+from ledger.governance.state import Base
 from ledger.keys import SigningKey
 from ledger.kinds import DAY, FRONTIER_HEADS_MAX
 from ledger.merkle import EMPTY_ROOT, root_of

@@ -1,0 +1,109 @@
+"""What sealing asks of one replica: whose turn it is to seal, what a seal would be, and what it may not leave out.
+
+How it works
+    Every question is answered from the newest epoch that the replica holds (`Replica.chain`) and its committed maps
+    (`ticks`), inside the caller's rows. The driver of sealing (node.sealing) agrees with other voters; here is what
+    this node's own fold says. An answer to `next_seal` follows from its arguments and the epoch alone.
+
+What it does not do
+    It signs and sends nothing, and reads no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ledger.checkpoint import Head
+from ledger.governance.certificate import EpochContext, Seal, expulsions_max
+from ledger.governance.roster import Party
+from ledger.governance.sealing import SILENT_SECONDS, Terms
+from ledger.governance.state import Base
+from ledger.held import HeldView
+from ledger.replica import Replica
+from ledger.rows import Reader
+from ledger.ticks import Ticker
+
+
+class Epochs:
+    """The epochs of one replica, as a driver of sealing sees them."""
+
+    def __init__(self, replica: Replica, ticker: Ticker) -> None:
+        self._replica, self._ticker = replica, ticker
+
+    def newest(self) -> Base:
+        """Return the tables of the newest epoch held; of the branch that is followed first, where seals are rivals."""
+        return self._replica.chain.newest
+
+    def epoch_context(self) -> EpochContext:
+        """Return what judges the successor of the newest epoch held."""
+        return self.newest().context
+
+    def governance_waits(self) -> bool:
+        """Say whether governance entries lie beyond the sealed frontier; those of seals never count."""
+        beyond = self._replica.registrations.beyond(self.newest().frontier)
+        return any(not each.entry.kind.startswith("seal.") for each in beyond)
+
+    def sealed_frontier(self) -> Mapping[bytes, Head]:
+        """Return the frontier of the newest epoch held, by feed."""
+        return self.newest().frontier
+
+    def heads_now(self) -> Mapping[bytes, Head]:
+        """Return where every feed's checkpoint stands, at its hold where forked, and never below what is sealed."""
+        sealed = self.newest().frontier
+        heads = {feed: head for feed, head in self._replica.frontier().items() if head.size}
+        return {**sealed, **{f: head for f, head in heads.items() if f not in sealed or head.size >= sealed[f].size}}
+
+    def next_seal(self, rows: Reader, frontier: Mapping[bytes, Head], as_of: int, silent: Sequence[int]) -> Seal | None:
+        """Return the seal that our own fold yields at a frontier; None where it is not held whole, or cannot be one.
+
+        `as_of`: unix seconds. `silent`: voters, by index, that lose their vote.
+        """
+        base, view = self.newest(), HeldView(self._replica, rows)
+        voters = sorted(base.voters)
+        if any(not 0 <= place < len(voters) for place in silent):
+            return None
+        if any(view.root(feed, head.size) != head.root for feed, head in frontier.items()):
+            return None
+        root = self._ticker.root_at(rows, {feed: head.size for feed, head in frontier.items()})
+        if root is None:
+            return None
+        terms = Terms(frontier, as_of, tuple(voters[place] for place in silent), root)
+        composed = self._replica.chain.compose(base, view, terms)
+        return composed[0] if composed is not None else None
+
+    def silent_voters(self, rows: Reader, as_of: int) -> Sequence[int]:
+        """Return the indexes of the voters that have shown no checkpoint for 30 days before `as_of`.
+
+        `rows` is not read: the newest checkpoint of a feed is in memory.
+        """
+        del rows
+        base = self.newest()
+        return [
+            place
+            for place, party in enumerate(sorted(base.voters))
+            if self._last_heard(party) <= as_of - SILENT_SECONDS
+        ]
+
+    def _last_heard(self, party: Party) -> int:
+        """Return the time of the newest checkpoint of any of a party's devices; that of the genesis if there is none."""
+        members = self._replica.members
+        feeds = [device.feed for device in members.devices.values() if device.party == party]
+        heads = [head for feed in feeds if (head := self._replica.signed_head(feed)) is not None]
+        return max((head.time for head in heads), default=self._replica.genesis.entry.iat)
+
+    def gone(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return (left, expelled): indexes of the epoch's voters that are gone by the live fold."""
+        members, voters = self._replica.members, sorted(self.newest().voters)
+        standing = [members.members.get(party[0]) for party in voters]
+        states = [m.state if m is not None and m.party == p else "" for m, p in zip(standing, voters, strict=True)]
+        left = tuple(place for place, state in enumerate(states) if state == "left")
+        return left, tuple(place for place, state in enumerate(states) if state == "expelled")
+
+    def omits_expulsion(self, seal: Seal) -> bool:
+        """Say whether a seal leaves out an expulsion of a voter that is held complete, and could have held it."""
+        base, expelled = self.newest(), self._replica.members.expelled
+        voters = sorted(base.voters)
+        named = {voters[place] for place in (*seal.expelled, *seal.left)}
+        left = {voters[place] for place in seal.left}
+        out = [party for party in voters if party in expelled and party not in left]
+        return any(party not in named for party in out[: expulsions_max(len(voters), len(seal.left))])

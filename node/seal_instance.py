@@ -244,7 +244,7 @@ class Instance:
             return self._refuse()
         if fresh and abs(epoch.as_of - now_ms // 1_000) > CLOCK_SECONDS_MAX:
             return self._refuse()
-        if fresh and (self._ledger.omits_expulsion(seal) or not self._are_silent(turn, seal)):
+        if fresh and (self._ledger.omits_expulsion(turn.rows, seal) or not self._are_silent(turn, seal)):
             return self._refuse()
         known = self._answers.get(seal.digest())
         if known is None:

@@ -60,7 +60,7 @@ class Sealable(Protocol):
         """Return (left, expelled): indexes of the epoch's voters that are gone by the live fold."""
         ...
 
-    def omits_expulsion(self, seal: Seal) -> bool:
+    def omits_expulsion(self, rows: Reader, seal: Seal) -> bool:
         """Say whether a seal leaves out an expulsion that is held complete."""
         ...
 

@@ -25,7 +25,7 @@ from ledger.errors import LocalError
 from ledger.governance.epoch import Genesis, Policy
 from ledger.replica import Replica
 from node.admission import Admission
-from node.core import Core
+from node.core import Core, SealFamily
 from node.engine import Engine
 from node.joining import Outcome, apply
 from node.net import MeshRuntime, Net
@@ -67,8 +67,15 @@ class Daemon:
 class Daemons:
     """The daemons of one run."""
 
-    def __init__(self, seed: Seed, nursery: trio.Nursery, policy: Policy, delay: Delay) -> None:
-        self.seed, self.policy = seed, policy
+    def __init__(
+        self,
+        seed: Seed,
+        nursery: trio.Nursery,
+        policy: Policy,
+        delay: Delay,
+        sealing: Callable[[Core], SealFamily] | None = None,
+    ) -> None:
+        self.seed, self.policy, self.sealing = seed, policy, sealing
         self.board = Switchboard(seed, delay)
         self.nodes: dict[int, Daemon] = {}
         self._nursery = nursery
@@ -88,6 +95,7 @@ class Daemons:
         life = self._lives[who.number] = self._lives.get(who.number, -1) + 1
         core = core_of(self.seed, who, Replica(genesis), life)
         core.strangers = Admission()
+        core.sealing = self.sealing(core) if self.sealing is not None else None
         core.vouched |= hints.keys() - {who.device.kid}
         net = Net(
             Host(self.board, who.number),
@@ -220,13 +228,17 @@ def run(
     count: int,
     policy: Policy = POLICY,
     delay: Delay = WAN.delay,
+    sealing: Callable[[Core], SealFamily] | None = None,
 ) -> T:
-    """Found a mesh of `count` daemons, run `body` in virtual time, end all, and return what it returned."""
+    """Found a mesh of `count` daemons, run `body` in virtual time, end all, and return what it returned.
+
+    `sealing`: makes what seals epochs at a node; None: nobody seals.
+    """
     named = seed if isinstance(seed, Seed) else Seed(seed)
 
     async def main() -> T:
         async with trio.open_nursery() as nursery:
-            daemons = Daemons(named, nursery, policy, delay)
+            daemons = Daemons(named, nursery, policy, delay, sealing)
             await daemons.found(count)
             value = await body(daemons)
             nursery.cancel_scope.cancel()

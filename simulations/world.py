@@ -31,7 +31,7 @@ from ledger.errors import LocalError
 from ledger.governance.epoch import Genesis, Policy
 from ledger.replica import Replica
 from node.admission import Admission
-from node.core import Effect, MembershipMoved, Noted, Turn
+from node.core import Core, Effect, MembershipMoved, Noted, SealFamily, Turn
 from node.joining import application
 from simulations.founding import POLICY, Persona, copy_store, core_of, found, persona
 from simulations.links import WAN, Link
@@ -65,8 +65,12 @@ class World:
         skew_ms: Callable[[int], int] = lambda _: 0,
         silence_us: int = 90 * SECOND,
         redial_us: int = SECOND,
+        sealing: Callable[[Core], SealFamily] | None = None,
     ) -> None:
-        """`skew_ms`: how far each node's clock is ahead; `dials`: neighbours each node dials."""
+        """`skew_ms`: how far each node's clock is ahead; `dials`: neighbours each node dials.
+
+        `sealing`: makes what seals epochs at a node; None: nobody seals.
+        """
         self.seed = seed if isinstance(seed, Seed) else Seed(seed)
         self.policy, self.dials = policy, dials
         self.silence_us, self.redial_us = silence_us, redial_us
@@ -77,7 +81,7 @@ class World:
         self.counts: Counter[str] = Counter()
         self.notes: list[tuple[int, int, Noted]] = []  # (time, node, what it noted)
         self.on_deliver: Callable[[int, int, bytes], None] | None = None  # (source, target, message), before it is
-        self._skew = skew_ms
+        self._skew, self._sealing = skew_ms, sealing
         self._numbers: dict[bytes, int] = {}
         self._heap: list[tuple[int, int, int, int, int, int, Any]] = []
         self._made = 0
@@ -139,6 +143,7 @@ class World:
             core = core_of(self.seed, node.who, Replica(self._genesis), node.life)
             core.load(rows)
         core.strangers = Admission()
+        core.sealing = self._sealing(core) if self._sealing is not None else None
         core.vouched |= node.vouched
         node.core = core
         self._turn(node, lambda turn: turn.start())

@@ -36,7 +36,7 @@ TRIO_IN = {"node", "simulations", "tests"}
 
 CORE_LIBRARIES = {
     *("__future__", "abc", "array", "base64", "binascii", "bisect", "calendar", "collections", "contextlib"),
-    *("copy", "csv", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "graphlib"),
+    *("copy", "csv", "dataclasses", "datetime", "decimal", "difflib", "enum", "fractions", "functools", "graphlib"),
     *("hashlib", "heapq", "hmac", "html", "io", "ipaddress", "itertools", "json", "math", "numbers"),
     *("operator", "random", "re", "statistics", "string", "struct", "textwrap", "types", "typing"),
     *("unicodedata", "urllib.parse", "weakref", "xml.etree", "zlib"),

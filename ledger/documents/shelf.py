@@ -1,0 +1,135 @@
+"""Documents as they stand in a ledger: opened, changed, adopted (governance.md §5).
+
+How it works
+    The index leads to the entries about a document. It is open if one of them opens it by the id of its own place
+    (`history.document_id`): nobody else can open it under other terms. Its changes make its history. An adoption
+    counts when it names a version (heads whose every change is effective), by the right id, and the text of those heads
+    has the hash that it says. So whoever adopts, or agrees to what was adopted, means one exact text, and it can be
+    shown years later.
+
+What it does not do
+    An adoption says what one member stands by. What a mesh as a whole goes by is decided by ballot, and is in the
+    epoch. Nothing here is cached: a document is read anew each time, in milliseconds for some hundred changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.documents import render
+from ledger.documents.history import Authorised, History, Written, document_id, version_id
+from ledger.errors import LocalError
+from ledger.feed import Registration
+from ledger.held import Held
+from ledger.index import document_places, documents
+from ledger.rows import Reader
+
+UNCHECKED: Final = "ADOPTION_UNCHECKED"  # its version is known, and this Python cannot make its text
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """A version that a member adopted. `counts`: "" when it does, else the code of why not."""
+
+    registration: Registration
+    counts: str
+
+    @property
+    def version(self) -> bytes:
+        """The version's id (`history.version_id`)."""
+        found: bytes = self.registration.entry.payload["version"]
+        return found
+
+    @property
+    def heads(self) -> tuple[bytes, ...]:
+        """The heads of the version, sorted."""
+        return tuple(self.registration.entry.payload["heads"])
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A document that was opened: its id, and the entry that opened it with type, title and language."""
+
+    ident: bytes
+    registration: Registration
+
+
+class Shelf:
+    """The documents of a ledger.
+
+    `writes(feed, index)`: whether a change there counts (D1 of `history`). `adopts(feed, index)`: whether an adoption
+    there does; cuts by expulsion bind it, and no change.
+    """
+
+    def __init__(self, held: Held, rows: Reader, writes: Authorised, adopts: Authorised) -> None:
+        self._held, self._rows, self._writes, self._adopts = held, rows, writes, adopts
+
+    def _entries(self, ident: bytes, kind: str) -> Iterator[Registration]:
+        for number, index in document_places(self._rows, ident, kind):
+            feed = self._held.feed_of(number)
+            yield Registration(self._held.leaf_entry(self._rows, feed, index), feed, index)
+
+    def opened(self, ident: bytes) -> Opened | None:
+        """Return how a document was opened, or None if it was not."""
+        for number, index in document_places(self._rows, ident, "document.open"):
+            feed = self._held.feed_of(number)
+            if document_id(feed, index) == ident and self._writes(feed, index):
+                return Opened(ident, Registration(self._held.leaf_entry(self._rows, feed, index), feed, index))
+        return None
+
+    def all(self) -> Iterator[Opened]:
+        """Yield every document that was opened, by id."""
+        for ident in documents(self._rows):
+            found = self.opened(ident)
+            if found is not None:
+                yield found
+
+    def history(self, ident: bytes) -> History:
+        """Return the changes of a document."""
+        written = (Written(r.feed, r.index, r.entry.payload["change"]) for r in self._entries(ident, "document.change"))
+        return History(ident, written, self._writes)
+
+    def adoptions(self, history: History) -> tuple[Adoption, ...]:
+        """Return the adoptions of a document's versions, those that count and those that do not, by their dates."""
+        texts = _Texts(history)
+        found = [
+            Adoption(r, self._adoption(history, r, texts)) for r in self._entries(history.document, "document.adopt")
+        ]
+        return tuple(sorted(found, key=lambda one: (one.registration.entry.iat, one.registration.entry.id)))
+
+    def _adoption(
+        self, history: History, registration: Registration, texts: Callable[[tuple[bytes, ...]], bytes]
+    ) -> str:
+        payload = registration.entry.payload
+        heads = tuple(payload["heads"])
+        if not self._adopts(registration.feed, registration.index):
+            return "ADOPTION_UNAUTHORISED"
+        if not history.is_version(heads):
+            return "ADOPTION_UNKNOWN_VERSION"
+        if payload["version"] != version_id(history.document, heads):
+            return "ADOPTION_WRONG_ID"
+        try:
+            return "" if texts(heads) == payload["text"] else "ADOPTION_WRONG_TEXT"
+        except LocalError as error:
+            return UNCHECKED if error.code == "DOCUMENTS_UNAVAILABLE" else error.code
+
+
+class _Texts:
+    """Hashes of the texts of a document's versions, each made once."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._known: dict[tuple[bytes, ...], bytes] = {}
+
+    def __call__(self, heads: tuple[bytes, ...]) -> bytes:
+        if heads not in self._known:
+            self._known[heads] = render.text_hash(render.text(self._history, heads))
+        return self._known[heads]
+
+
+def adoption_payload(history: History, heads: tuple[bytes, ...], text: str) -> dict[str, object]:
+    """Return the payload of a document.adopt that pins a version and its text."""
+    version = version_id(history.document, heads)
+    return {"heads": list(heads), "version": version, "text": render.text_hash(text)}

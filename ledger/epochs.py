@@ -85,7 +85,7 @@ class Epochs:
         ]
 
     def _last_heard(self, party: Party) -> int:
-        """Return the time of the newest checkpoint of any of a party's devices; that of the genesis if there is none."""
+        """Return the time of the newest checkpoint of any of a party's devices; or of the genesis."""
         members = self._replica.members
         feeds = [device.feed for device in members.devices.values() if device.party == party]
         heads = [head for feed in feeds if (head := self._replica.signed_head(feed)) is not None]
@@ -99,8 +99,12 @@ class Epochs:
         left = tuple(place for place, state in enumerate(states) if state == "left")
         return left, tuple(place for place, state in enumerate(states) if state == "expelled")
 
-    def omits_expulsion(self, seal: Seal) -> bool:
-        """Say whether a seal leaves out an expulsion of a voter that is held complete, and could have held it."""
+    def omits_expulsion(self, rows: Reader, seal: Seal) -> bool:
+        """Say whether a seal leaves out an expulsion of a voter that is held complete, and could have held it.
+
+        `rows` is not read: the live fold is in memory.
+        """
+        del rows
         base, expelled = self.newest(), self._replica.members.expelled
         voters = sorted(base.voters)
         named = {voters[place] for place in (*seal.expelled, *seal.left)}

@@ -25,6 +25,7 @@ from gossip import events as gossip
 from gossip.messages import Envelope
 from gossip.swarm import Swarm
 from ledger.entry import Entry
+from ledger.epochs import Epochs
 from ledger.errors import LocalError
 from ledger.governance.epoch import Policy
 from ledger.governance.members import Party
@@ -34,6 +35,7 @@ from ledger.rows import Reader, Writer
 from ledger.ticks import Ticker
 from node.directory import Directory
 from node.events import Effect, Event, MembershipMoved, Noted, Verified, Verify
+from node.sealing import Sealer
 from node.sight import Sight
 from node.turn import Turn
 
@@ -135,7 +137,7 @@ class Core:
         self.random_bytes = random_bytes
         self.strangers: Stranger | None = None
         self.data: DataFamily | None = None
-        self.sealing: SealFamily | None = None
+        self.sealing: SealFamily | None = Sealer(Epochs(replica, self.ticker))
         self.directory = Directory()
         self.peers: dict[bytes, bool] = {}  # whose channel is up -> whether it may gossip
         self.vouched: set[bytes] = set()  # devices named by our ticket: gossip begins with them before the ledger says

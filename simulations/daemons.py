@@ -95,7 +95,8 @@ class Daemons:
         life = self._lives[who.number] = self._lives.get(who.number, -1) + 1
         core = core_of(self.seed, who, Replica(genesis), life)
         core.strangers = Admission()
-        core.sealing = self.sealing(core) if self.sealing is not None else None
+        if self.sealing is not None:
+            core.sealing = self.sealing(core)
         core.vouched |= hints.keys() - {who.device.kid}
         net = Net(
             Host(self.board, who.number),
@@ -232,7 +233,7 @@ def run(
 ) -> T:
     """Found a mesh of `count` daemons, run `body` in virtual time, end all, and return what it returned.
 
-    `sealing`: makes what seals epochs at a node; None: nobody seals.
+    `sealing`: makes what seals epochs at a node, in place of what a real node has.
     """
     named = seed if isinstance(seed, Seed) else Seed(seed)
 

@@ -69,7 +69,7 @@ class World:
     ) -> None:
         """`skew_ms`: how far each node's clock is ahead; `dials`: neighbours each node dials.
 
-        `sealing`: makes what seals epochs at a node; None: nobody seals.
+        `sealing`: makes what seals epochs at a node, in place of what a real node has.
         """
         self.seed = seed if isinstance(seed, Seed) else Seed(seed)
         self.policy, self.dials = policy, dials
@@ -143,7 +143,8 @@ class World:
             core = core_of(self.seed, node.who, Replica(self._genesis), node.life)
             core.load(rows)
         core.strangers = Admission()
-        core.sealing = self._sealing(core) if self._sealing is not None else None
+        if self._sealing is not None:
+            core.sealing = self._sealing(core)
         core.vouched |= node.vouched
         node.core = core
         self._turn(node, lambda turn: turn.start())

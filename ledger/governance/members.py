@@ -86,7 +86,7 @@ class Folded:
     taken: frozenset[tuple[bytes, int]]  # (feed, index) of what needs no second look
 
 
-class _Counting:
+class Counting:
     """Says of a statement whether it counts, over the tables of one fold."""
 
     def __init__(self, base: Base, view: View) -> None:
@@ -98,7 +98,7 @@ class _Counting:
         known = self._base.known.get(entry.epoch or b"")
         return (
             known is not None
-            and known[0] >= self._age(registration)
+            and known[0] >= self.age(registration)
             and self._view.holds(entry, self._base.reaches.forks)
         )
 
@@ -111,7 +111,7 @@ class _Counting:
         """Say whether a statement counts, and its feed does."""
         return registration.feed in self._base.active and self.inside(registration)
 
-    def _age(self, registration: Registration) -> int:
+    def age(self, registration: Registration) -> int:
         """Return the number of the newest epoch that anything in the statement's closure names."""
         own = _newest(self._base.ages.get(registration.feed, ()), registration.index)
         heads = registration.entry.seen
@@ -142,7 +142,7 @@ def advance(
     done: set[tuple[bytes, int]] = set()
     read = reaches.read(work.reaches, by_kind, work.floor, lambda entry: _convicted(work, entry))
     done.update((r.feed, r.index) for r in read)
-    counting = _Counting(work, view)
+    counting = Counting(work, view)
     statements = [r for kind in ("proposal", "vote", "vote.delegate", "vote.default") for r in by_kind[kind]]
     done |= voting.take(work, statements, counting.held)
     count = voting.count(work, closing)
@@ -273,13 +273,13 @@ def _members(folded: Folded) -> dict[bytes, Member]:
     revoked = _revoked(work.rules.admission)
     members: dict[bytes, Member] = {}
     for party, found in sorted(work.found.items()):  # a higher incarnation replaces a lower one
-        state, why = _state(folded, party, revoked.intersection(found.serials))
+        state, why = state_of(folded, party, revoked.intersection(found.serials))
         voter = party in work.voters
         members[party[0]] = Member(party, found.root, found.name, state, voter, tuple(feeds[party]), (*found.why, *why))
     return members
 
 
-def _state(folded: Folded, party: Party, revoked: Iterable[bytes]) -> tuple[str, tuple[bytes, ...]]:
+def state_of(folded: Folded, party: Party, revoked: Iterable[bytes] = ()) -> tuple[str, tuple[bytes, ...]]:
     """Return a party's standing, and the entries that took some of it away."""
     work = folded.base
     cut = folded.count.resolution.expelled.get(party)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeAlias
 
 from gossip import events as gossip
@@ -146,6 +147,7 @@ class Core:
         self.verifying: Counter[bytes] = Counter()  # feed -> runs that worker processes have
         self.workers = workers
         self._random_source, self._gossip_bytes = random_source, gossip_bytes or random_bytes
+        self._policy = replica.genesis.policy
         self._rows: Reader | None = None
         self._told = False
         self.swarm = self._new_swarm()
@@ -214,7 +216,7 @@ class Core:
         members = self.replica.members
         device = members.devices.get(kid)
         if device is not None:
-            return members.speaks(kid) or (kid in members.forks and members.is_member(device.party))
+            return members.speaks(kid) or (kid in members.forks and members.belongs(device.party))
         return kid in self.replica.founding or kid in self.vouched
 
     @property
@@ -224,5 +226,8 @@ class Core:
 
     @property
     def policy(self) -> Policy:
-        """The policy in force."""
-        return self.replica.genesis.policy
+        """The policy in force: that of the genesis, with what the newest epoch's rules forbid."""
+        forbidden = self.replica.members.forbidden_purposes
+        if forbidden != self._policy.forbidden_purposes:
+            self._policy = replace(self._policy, forbidden_purposes=forbidden)
+        return self._policy

@@ -22,8 +22,9 @@ from ledger.governance.state import Base
 
 IsMember = Callable[[Party], bool]
 
-_POSITIVE: Final = frozenset({"link.offer", "link.accept"})
-LINKS: Final = frozenset({*_POSITIVE, "link.refuse", "link.sever"})
+POSITIVE: Final = frozenset({"link.offer", "link.accept"})
+"""Kinds by which an end of a link says yes."""
+LINKS: Final = frozenset({*POSITIVE, "link.refuse", "link.sever"})
 TENANTS: Final = frozenset({"tenant.host", "tenant.unhost"})
 
 
@@ -49,14 +50,14 @@ def _take_link(base: Base, registration: Registration, counts: Counts) -> bool:
     pair = edge(source, target)
     reach = base.reaches.reach(feed) if feed in base.active else 0
     if registration.index < reach:
-        if entry.kind in _POSITIVE and not counts(registration):
+        if entry.kind in POSITIVE and not counts(registration):
             return False
         ends = base.links.get(pair, {})
         place = (base.active[feed], registration.index)
         if source not in ends or ends[source][0] < place:
             base.links[pair] = {**ends, source: (place, entry.kind)}
         return True
-    if entry.kind not in _POSITIVE:  # beyond its reach an end may still let go, and nothing else
+    if entry.kind not in POSITIVE:  # beyond its reach an end may still let go, and nothing else
         base.stopped[pair] = min(
             entry.kind, base.stopped.get(pair, entry.kind), key=("link.sever", "link.refuse").index
         )
@@ -74,10 +75,11 @@ def _take_tenant(base: Base, registration: Registration, counts: Counts) -> bool
         if best is None or _rank(best) < _rank(entry):
             base.tenants[tenant] = entry
     elif owner is not None and owner == host:
-        if kind == "tenant.unhost":
-            base.hosts[(tenant, owner)] = kind  # final for this host
-        elif feed == entry.kid:  # a device permits in its own feed alone, where its reach binds it
-            base.hosts.setdefault((tenant, owner), kind)
+        said = base.hosts.get((tenant, owner))
+        if said is not None and said.kind == "tenant.unhost":
+            return True  # final for this host
+        if kind == "tenant.unhost" or (feed == entry.kid and (said is None or _rank(said) < _rank(entry))):
+            base.hosts[(tenant, owner)] = entry  # a device permits in its own feed alone, where its reach binds it
     elif owner is None:
         return False
     return True
@@ -105,10 +107,12 @@ def _state(ends: Mapping[Party, tuple[tuple[int, int], str]], stopped: str | Non
 
 
 def tenants(base: Base, is_member: IsMember) -> dict[bytes, Tenancy]:
-    """Return the tenants that a member hosts, as both sides signed."""
+    """Return the tenants that a member hosts, on the terms that both sides signed."""
     found = {}
     for tenant, entry in base.tenants.items():
         host: Party = tuple(entry.payload["host"])
-        if entry.kind == "tenant.host" and base.hosts.get((tenant, host)) == "tenant.host" and is_member(host):
+        said, terms = base.hosts.get((tenant, host)), entry.payload.get("terms")
+        agreed = said is not None and said.kind == entry.kind == "tenant.host" and said.payload["terms"] == terms
+        if agreed and is_member(host):
             found[tenant] = Tenancy(tenant, host, entry.payload["terms"])
     return found

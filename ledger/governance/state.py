@@ -106,7 +106,7 @@ class Base:
     links: dict[tuple[Party, Party], Mapping[Party, tuple[Place, str]]] = field(default_factory=dict)
     stopped: dict[tuple[Party, Party], str] = field(default_factory=dict)
     tenants: dict[bytes, Entry] = field(default_factory=dict)
-    hosts: dict[tuple[bytes, Party], str] = field(default_factory=dict)
+    hosts: dict[tuple[bytes, Party], Entry] = field(default_factory=dict)
     proposals: dict[bytes, Proposal] = field(default_factory=dict)
     contents: dict[bytes, Entry] = field(default_factory=dict)  # the entries of those proposals
     votes: dict[bytes, Vote] = field(default_factory=dict)

@@ -26,6 +26,7 @@ from ledger.tables import (
     DOCUMENT_BYTES,
     DOCUMENT_KINDS,
     GOVERNANCE,
+    PROBE,
     RECEIPT,
     SIGNER,
     TICK,
@@ -68,6 +69,8 @@ def index_rows(registration: Registration, place: bytes, consents: Sequence[byte
         found = [(RECEIPT + grant + place, b"") for grant in {grant for _, grant, _, _ in entry.payload["receipts"]}]
     elif kind in DOCUMENT_KINDS:
         found = [(DOCUMENT + entry.thing[1] + place, DOCUMENT_KINDS[kind])]
+    elif kind == "probe.result":
+        found = [(PROBE + entry.thing[1] + place, b"")]
     row = KINDS.get(kind)
     if row is not None:
         if row.governance:

@@ -20,6 +20,7 @@ How it works
     | things  | b"k", key id (32), number, index          | empty: signed by a key whose feed this is not      |
     | things  | b"d", document (16), number, index        | DOCUMENT_KINDS: an entry about this document       |
     | things  | b"t", boundary (8), number, index         | frontier digest (32), state root (32)              |
+    | things  | b"p", member (32), number, index          | empty: a probe's result about this member          |
     | nodes   | number (4), block (8)                     | root over 256 consecutive leaves                   |
     | maps    | map (1), bucket (2)                       | size (4), root (32)                                |
     | maps    | map (1), bucket (2), key (32)             | leaf hash (32), value                              |
@@ -43,6 +44,7 @@ WAITING: Final = b"w"
 RECEIPT: Final = b"r"
 TICK: Final = b"t"
 SIGNER: Final = b"k"
+PROBE: Final = b"p"
 DOCUMENT: Final = b"d"
 DOCUMENT_BYTES: Final = 16  # of a document's id
 

@@ -28,6 +28,7 @@ READY_SECONDS_MAX: Final = 30.0
 SETTLE_SECONDS_MAX: Final = 20.0
 POLL_SECONDS: Final = 0.02
 _COMMAND: Final = (sys.executable, "-c", "from node.cli import main; main()")
+_TURNED: Final = (sys.executable, "-m", "node.turncoat")
 
 
 class Actor:
@@ -57,12 +58,21 @@ class Actor:
     def _place(self) -> list[str]:
         return ["--data-dir", str(self.path)]
 
-    def start(self) -> None:
-        """Start the node's process; `ready` waits for it."""
+    def start(self, *, turned: bool = False) -> None:
+        """Start the node's process; `ready` waits for it. `turned`: it serves without consent (node/turncoat.py)."""
+        command = _TURNED if turned else (*_COMMAND, "node", "run")
         with (self.path / "node.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*_COMMAND, "node", "run", *self._place()], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*command, *self._place()], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
+
+    def probe(self, member: str, way: str = "") -> Any:
+        """Have the node ask another without consent (node/ops/probe.py); return what came of it.
+
+        `member`: name, did:key or id. `way`: "" for any. `entry` is the id of the result on the ledger, `fault` what
+        it proves.
+        """
+        return self.call("probe", "run", member=member, way=way)
 
     def ready(self) -> None:
         """Wait until the node answers."""

@@ -49,7 +49,10 @@ Address = Annotated[str, Meta(pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The settings. `listen`: where to accept peers. `advertise`: where others reach us; empty: as we listen."""
+    """The settings. `listen`: where to accept peers. `advertise`: where others reach us; empty: as we listen.
+
+    `probes_a_day`: conformance probes of others that the node makes by itself, on average; 0: none.
+    """
 
     name: Annotated[str, Meta(min_length=1, max_length=100)]
     listen: Annotated[tuple[Address, ...], Meta(max_length=ADDRESSES_MAX)] = (LISTEN,)
@@ -57,6 +60,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     workers: Annotated[int, Meta(ge=0, le=64)] | None = None
+    probes_a_day: Annotated[int, Meta(ge=0, le=48)] = 0
 
 
 def data_directory(given: Path | None = None) -> Path:
@@ -249,6 +253,9 @@ log_level = {_string(config.log_level)}
 
 # Processes that verify signatures in bulk; by default one less than the processors, at least one.
 {workers}
+
+# How many times a day, on average, to ask some member for data without consent, to see that it refuses.
+probes_a_day = {config.probes_a_day}
 """
 
 

@@ -140,7 +140,14 @@ class Node:
 
     def making(self) -> Making:
         """Return what meshes are made and opened with."""
-        return Making(self.keys.secret(VAULT), self.clock, self.random_source, self.random_bytes, self.tenants)
+        return Making(
+            self.keys.secret(VAULT),
+            self.clock,
+            self.random_source,
+            self.random_bytes,
+            self.tenants,
+            probes_a_day=self.config.probes_a_day,
+        )
 
     async def found_mesh(self, name: str, genesis: Genesis, root: SigningKey, device: SigningKey) -> Mesh:
         """Make a mesh of one, with ourselves as founder, and run it. `device`: kept by the caller as its device key."""
@@ -282,9 +289,10 @@ class Node:
                 await trio.sleep(0.01)
 
 
-def run(home: Home, passphrase: Callable[[], str | None]) -> str:
+def run(home: Home, passphrase: Callable[[], str | None], kind: type[Node] = Node) -> str:
     """Run a node in the foreground until it is told to stop; return the signal's name. `passphrase` is asked if needed.
 
+    `kind`: of node (node/turncoat.py has another).
     Raises LocalError NODE_RUNNING, NOT_FOUND, CONFIG_INVALID, KEY_LOCKED, LISTEN_REFUSED.
     """
     config = home.config()
@@ -294,7 +302,7 @@ def run(home: Home, passphrase: Callable[[], str | None]) -> str:
         set_up(config.log_format, config.log_level)
         home.socket.unlink(missing_ok=True)  # ours alone while we hold the lock; left by a crash
         try:
-            return trio.run(_run_until_signal, Node(home, config, keys))
+            return trio.run(_run_until_signal, kind(home, config, keys))
         except* LocalError as group:
             raise _only(group) from None
         finally:

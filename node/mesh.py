@@ -40,7 +40,7 @@ from ledger.replica import Replica
 from node.admission import Admission
 from node.core import Core, Noted, RandomBytes
 from node.engine import Clock, Engine, Verifier
-from node.flows.family import Flows
+from node.flows.family import Flows, WayOut
 from node.net import MeshRuntime
 from node.tenants import Tenants
 from storage.backup import is_restored
@@ -110,13 +110,15 @@ class Mesh:
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """What every mesh of a node is opened with. `tenants`: those whose keys the node keeps."""
+    """What every mesh of a node is opened with. `tenants`: those whose keys the node keeps. The rest: see `Flows`."""
 
     vault_key: bytes
     clock: Clock
     random_source: random.Random
     random_bytes: RandomBytes
     tenants: Tenants
+    probes_a_day: int = 0
+    way_out: WayOut | None = None
 
 
 def wall_ms() -> int:
@@ -278,7 +280,13 @@ def open_mesh(
             workers=verifier is not None,
         )
         core.strangers = Admission()
-        flows = Flows(vault.blind, making.random_source, making.tenants)
+        flows = Flows(
+            vault.blind,
+            making.random_source,
+            making.tenants,
+            probes_a_day=making.probes_a_day,
+            way_out=making.way_out,
+        )
         core.data = flows
         log = structlog.get_logger("mesh").bind(mesh=name)
 

@@ -28,6 +28,7 @@ NOUNS: Final = {
     "consent": "Consents: ask, give, refuse, look, withdraw.",
     "readings": "One's own readings: import, list, export.",
     "data": "Data that move: send, request, receipts, refusals.",
+    "probe": "Probes: ask a member with and without consent, see what it answers.",
     "entry": "Single entries of the ledger.",
     "ledger": "The ledger: roots, size, verification.",
     "tick": "Have the mesh agree on one state now.",

@@ -12,8 +12,8 @@ What it does not do
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, assert_never
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 from gossip.messages import Envelope
 from ledger.entry import Entry
@@ -22,6 +22,9 @@ from node.flows.accounts import TIMER, Accounts
 from node.flows.consenting import Consenting
 from node.flows.disclosing import Disclosing, ended_grant
 from node.flows.door import Door, parties_at
+from node.flows.probing import TIMER as PROBES
+from node.flows.probing import TIMER_NEXT as PROBE_NEXT
+from node.flows.probing import Probing
 from node.flows.receiving import Receiving
 from node.flows.registering import Registering
 from node.flows.sending import Sending
@@ -43,14 +46,27 @@ RETRY_FIRST_MS: Final = 1_000
 """After so long what waits for a connected peer is looked at again; then after twice as long, and so on."""
 RETRY_MAX_MS: Final = 15_000
 
+WayOut: TypeAlias = Callable[[ConsentRows, SeriesRows], Door]
+"""Makes the door that what leaves must pass."""
+
 
 class Flows:
     """See the module. `blind`: storage.vault.Vault.blind; `chooser`: picks members to register withdrawals.
 
-    `tenants`: those whose keys are kept here.
+    `tenants`: those whose keys are kept here. `probes_a_day`: conformance probes that are made by themselves.
+    `way_out`: the door that what leaves must pass, by default `Door`. No setting of a node changes it: node/turncoat.py
+    says who does.
     """
 
-    def __init__(self, blind: Blind, chooser: random.Random, tenants: Tenants | None = None) -> None:
+    def __init__(
+        self,
+        blind: Blind,
+        chooser: random.Random,
+        tenants: Tenants | None = None,
+        *,
+        probes_a_day: int = 0,
+        way_out: WayOut | None = None,
+    ) -> None:
         self.tenants = tenants if tenants is not None else Tenants()
         self.series = SeriesRows(blind)
         self.consents = ConsentRows(blind)
@@ -61,8 +77,10 @@ class Flows:
         deliveries = DeliveryRows()
         self.door = Door(self.consents)
         self.accounts = Accounts(self.receipts, blind, self.tenants)
-        self.sending = Sending(self.door, self.series, self.outgoing, self.accounts)
+        out = self.door if way_out is None else way_out(self.consents, self.series)
+        self.sending = Sending(out, self.series, self.outgoing, self.accounts)
         self.receiving = Receiving(self.door, self.incoming, self.accounts)
+        self.probing = Probing(self.door, self.consents, self.receiving, chooser, probes_a_day)
         self.disclosing = Disclosing(self.door, self.consents, deliveries, self.tenants)
         self.registering = Registering(deliveries, chooser)
         self._pause_ms = RETRY_FIRST_MS
@@ -91,14 +109,17 @@ class Flows:
                 self.registering.taken(turn, peer, entry_id)
             case Ask():
                 self.sending.asked(turn, peer, message)
-            case Chunk():
-                self.receiving.chunk(turn, peer, message)
+            case Chunk(transfer):
+                if not self.probing.chunk(turn, peer, message):
+                    self.receiving.chunk(turn, peer, message)
+                    self.probing.look(turn, transfer)
             case Got():
                 self.sending.got(turn, peer, message)
             case Done():
                 self.receiving.done(turn, peer, message)
             case Refuse():
-                if not self.sending.refused(turn, peer, message):
+                mine = self.sending.refused(turn, peer, message) or self.probing.refused(turn, peer, message)
+                if not mine:
                     self.receiving.refused(turn, peer, message)
             case _:
                 assert_never(message)
@@ -107,6 +128,7 @@ class Flows:
     def peer_up(self, turn: Turn, peer: bytes) -> None:
         """Send a member what waited for it."""
         self.accounts.plan(turn)
+        self.probing.plan(turn)
         self.sending.forget(peer)
         self._send(turn, peer, again=True)
         self.retry_later(turn)
@@ -132,6 +154,10 @@ class Flows:
         if name == TIMER:
             self.accounts.state(turn)
             self.accounts.plan(turn)
+        elif name == PROBES:
+            self.probing.timer(turn)
+        elif name == PROBE_NEXT:
+            self.probing.by_itself(turn)
         elif name == RETRY:
             waits = False
             for peer in turn.core.member_peers:

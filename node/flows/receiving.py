@@ -4,8 +4,9 @@ How it works
     A transfer is asked for (`ask`), or begins with a holder's first pack. Packs come in order of their number: one
     that is held already is answered and dropped, one from too far ahead likewise, so each is kept exactly once,
     whatever is lost, repeated or reordered. The flow that is decided is made from the series in the pack, so a
-    holder that sends what was not granted is refused, whatever it says of it. What is kept is acknowledged after
-    it is durable; the account of it is in the same transaction.
+    holder that sends what was not granted is refused, whatever it says of it; and so is a pack that the holder has
+    not signed for (`answers`). What is kept is acknowledged after it is durable; the account of it is in the same
+    transaction.
 
 What it does not do
     It does not mix what was received with one's own readings: packs stay apart, as they came, under their grant.
@@ -23,6 +24,7 @@ from ledger.errors import LocalError, RemoteError
 from ledger.kinds import DAY
 from node.adapters import senml
 from node.flows.accounts import Accounts
+from node.flows.answers import kinds_in, served
 from node.flows.door import LATER, Door, flow_of, node_of
 from node.flows.wire import Ask, Chunk, Done, Got, Refuse, encode
 from node.readings import Series
@@ -90,6 +92,10 @@ class Receiving:
                 turn.send(kid, encode(Ask(row.transfer, row.wanted)))
                 return
 
+    def row(self, turn: Turn, transfer: bytes) -> Incoming | None:
+        """Return where a transfer stands, or None."""
+        return self._rows.get(turn.vault, transfer)
+
     # Receiving
 
     def chunk(self, turn: Turn, peer: bytes, chunk: Chunk) -> None:
@@ -125,6 +131,8 @@ class Receiving:
     def _open(self, turn: Turn, peer: bytes, row: Incoming, chunk: Chunk) -> None:
         try:
             series = senml.decode_cbor(chunk.pack)
+            content = (chained(row.tally.chain, chunk.pack), kinds_in(series))
+            served(turn, peer, row.wanted, chunk, content)
         except RemoteError as error:
             self._stop(turn, peer, row, error.code, here=True)
             return

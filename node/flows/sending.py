@@ -3,8 +3,8 @@
 How it works
     A transfer rests on one grant. Its plan lists the series of the granted points and kind, each with a granted
     window; packs are cut from the vault's chunks in that order. Each pack is first described (`Piece`), then held
-    against the gate as the flow it is, then kept in `outgoing`, then sent: `_emit` is the one place from which
-    readings leave. A pack that is sent again passes the gate again. At most WINDOW_PACKS are unacknowledged.
+    against the gate as the flow it is, then kept in `outgoing`, then signed and sent: `_emit` is the one place from
+    which readings leave. A pack that is sent again passes the gate again. At most WINDOW_PACKS are unacknowledged.
 
     A refusal that may pass (STALE, or a consent the other end does not know yet) lets the transfer wait; any other
     stops it: the packs are forgotten, the recipient is told the code, and its last word closes the receipt. A
@@ -30,8 +30,9 @@ from ledger.governance.members import Party
 from ledger.kinds import DAY
 from node.adapters import senml
 from node.flows.accounts import Accounts
+from node.flows.answers import sign_refusal, sign_served
 from node.flows.door import LATER, Door, flow_of, kind_of, node_of, window_of
-from node.flows.wire import Ask, Chunk, Done, Got, Refuse, encode
+from node.flows.wire import Ask, Done, Got, Refuse, encode
 from node.vaults.receipts import HOLDER, Receipt
 from node.vaults.series import SeriesRow, SeriesRows
 from node.vaults.transfers import (
@@ -127,21 +128,24 @@ class Sending:
                 self._say_no(turn, peer, ask, error.code)
                 return
             if not started.transfer:
-                turn.send(peer, encode(Refuse(ask.transfer, started.decision.reason.value, final=True)))
+                self._answer_no(turn, peer, ask.transfer, wanted, started.decision.reason.value)
 
     def _say_again(self, turn: Turn, peer: bytes, ask: Ask, account: Receipt) -> None:
         """Tell how a transfer ended to a recipient that asks once more."""
         if account.recipient != ask.wanted.recipient:
             self._say_no(turn, peer, ask, Reason.OTHER_RECIPIENT.value)
         elif account.reason:
-            turn.send(peer, encode(Refuse(ask.transfer, account.reason, final=True)))
+            self._answer_no(turn, peer, ask.transfer, ask.wanted, account.reason)
         else:
             turn.send(peer, encode(Done(ask.transfer, account.tally.packs)))
 
     def _say_no(self, turn: Turn, peer: bytes, ask: Ask, code: str) -> None:
         party = turn.core.replica.members.party_of(peer)
         self._accounts.refused(turn, party, ask.wanted.grant, code, here=True, outgoing=True)
-        turn.send(peer, encode(Refuse(ask.transfer, code, final=True)))
+        self._answer_no(turn, peer, ask.transfer, ask.wanted, code)
+
+    def _answer_no(self, turn: Turn, peer: bytes, transfer: bytes, wanted: Wanted, code: str) -> None:
+        turn.send(peer, encode(sign_refusal(turn, transfer, wanted, code)))
 
     # Going on
 
@@ -156,7 +160,7 @@ class Sending:
         peer = self._peer(turn, row.wanted.recipient)
         if row.state == STOPPING:
             if again and peer is not None:
-                turn.send(peer, encode(Refuse(transfer, row.reason, final=True)))
+                self._answer_no(turn, peer, transfer, row.wanted, row.reason)
             return
         if row.item < 0:
             row = self._planned(turn, row)
@@ -261,7 +265,7 @@ class Sending:
         if decision.allowed:
             self._accounts.note(turn, HOLDER, row.transfer, row.wanted, row.acked, decision, SENDING)
             self._moved[row.transfer] = turn.now_ms
-            turn.send(peer, encode(Chunk(row.transfer, piece.number, row.grant, pack)))
+            turn.send(peer, encode(sign_served(turn, row, piece, pack)))
         return decision
 
     def _refused(self, row: Outgoing, reason: Reason) -> Outgoing:
@@ -275,7 +279,7 @@ class Sending:
         self._accounts.refused(turn, row.wanted.recipient, row.grant, row.reason, here=True, outgoing=True)
         if peer is not None:
             self._flight.get(peer, {}).pop(row.transfer, None)
-            turn.send(peer, encode(Refuse(row.transfer, row.reason, final=True)))
+            self._answer_no(turn, peer, row.transfer, row.wanted, row.reason)
         if not row.next_number:
             self._finish(turn, row, row.acked, row.reason)
 

@@ -6,14 +6,15 @@
 | 17 | Register [entry]: a person's withdrawal or refusal, to be registered by you too | Taken |
 | 18 | Taken [entry id] | |
 | 19 | Ask [transfer, what is wanted] | Chunk …, or Refuse |
-| 20 | Refuse [transfer, code, final, next, chain] | Got (final), to a holder that stops |
-| 21 | Chunk [transfer, number, grant, pack] | Got, or Refuse |
+| 20 | Refuse [transfer, code, final, next, chain, at, signature] | Got (final), to a holder that stops |
+| 21 | Chunk [transfer, number, grant, pack, at, salt, signature] | Got, or Refuse |
 | 22 | Got [transfer, next number, chain, final] | |
 | 23 | Done [transfer, packs] | Got (final) |
 
 How it works
     As in gossip.messages: each message is a frozen dataclass that gives its body with `body` and is read by `read`
-    from a peer's values, which checks every type and bound. A pack is SenML CBOR and opaque here.
+    from a peer's values, which checks every type and bound. A pack is SenML CBOR and opaque here. A holder signs
+    what it answers (ledger.consent.answer): `at` is its clock, `salt` opens the digest of a pack.
 
 What it does not do
     It believes nothing: that a message is well formed says nothing of consent. Kind 1 is the directory's.
@@ -28,11 +29,13 @@ from typing import Any, ClassVar, Final, TypeAlias
 
 from gossip.messages import DATA, Envelope, octets, parts, seal, uint
 from ledger import codec
+from ledger.consent.answer import SALT_BYTES
 from ledger.consent.disclosure import SEALED_MAX
 from ledger.consent.granularity import is_duration
 from ledger.consent.record import DataKind
 from ledger.errors import RemoteError
 from ledger.governance.members import Party
+from ledger.keys import SIGNATURE_BYTES
 from ledger.kinds import INCARNATION_MAX, TIME_MAX
 from node.adapters.senml import MAX_CBOR_BYTES
 from node.vaults.transfers import TRANSFER_BYTES, Wanted
@@ -136,6 +139,7 @@ class Refuse:
     """No, for the reason `code`. Unless `final`, the same may pass later, and the transfer waits.
 
     `next`, `chain`: the packs that the sender of this message holds, as in Got; a holder says 0 and 32 zero bytes.
+    `at`, `signature`: a holder's, over its answer; a recipient says 0 and no bytes.
     """
 
     KIND: ClassVar[int] = 20
@@ -144,44 +148,53 @@ class Refuse:
     final: bool
     next: int = 0
     chain: bytes = bytes(_HASH)
+    at: int = 0
+    signature: bytes = b""
 
     def body(self) -> list[Any]:
         """Return the values after the header."""
-        return [self.transfer, self.code, self.final, self.next, self.chain]
+        return [self.transfer, self.code, self.final, self.next, self.chain, self.at, self.signature]
 
     @classmethod
     def read(cls, body: Sequence[Any]) -> Refuse:
         """Check a peer's values. Raises RemoteError BAD_MESSAGE."""
-        transfer, code, final, number, chain = parts(body, 5)
+        transfer, code, final, number, chain, at, signature = parts(body, 7)
         if type(code) is not str or not _CODE.fullmatch(code):
             raise _bad("code", "A code is 1 to 48 capital letters, digits and underscores.")
         held = (uint(number, PACKS_MAX, "next"), octets(chain, _HASH, "chain"))
-        return cls(octets(transfer, TRANSFER_BYTES, "transfer"), code, _flag(final), *held)
+        signed = (uint(at, TIME_MAX, "at"), octets(signature, SIGNATURE_BYTES if signature else 0, "signature"))
+        return cls(octets(transfer, TRANSFER_BYTES, "transfer"), code, _flag(final), *held, *signed)
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Pack `number` (from 0) of a transfer, which rests on `grant`."""
+    """Pack `number` (from 0) of a transfer, which rests on `grant`; with the holder's signature on that."""
 
     KIND: ClassVar[int] = 21
     transfer: bytes
     number: int
     grant: bytes
     pack: bytes
+    at: int
+    salt: bytes
+    signature: bytes
 
     def body(self) -> list[Any]:
         """Return the values after the header."""
-        return [self.transfer, self.number, self.grant, self.pack]
+        return [self.transfer, self.number, self.grant, self.pack, self.at, self.salt, self.signature]
 
     @classmethod
     def read(cls, body: Sequence[Any]) -> Chunk:
         """Check a peer's values. Raises RemoteError BAD_MESSAGE."""
-        transfer, number, grant, pack = parts(body, 4)
+        transfer, number, grant, pack, at, salt, signature = parts(body, 7)
         return cls(
             octets(transfer, TRANSFER_BYTES, "transfer"),
             uint(number, PACKS_MAX, "number"),
             octets(grant, _HASH, "grant"),
             _upto(pack, MAX_CBOR_BYTES, "pack"),
+            uint(at, TIME_MAX, "at"),
+            octets(salt, SALT_BYTES, "salt"),
+            octets(signature, SIGNATURE_BYTES, "signature"),
         )
 
 

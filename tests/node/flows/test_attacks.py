@@ -5,11 +5,15 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from node.adapters import household, senml
+import pytest
+
+from node.adapters import household
 from node.flows import wire
 from node.vaults.receipts import HOLDER, Refusal
-from tests.node.flows.world import LONG, SHORT, World, terms
+from tests.node.flows.probes import signed_pack
+from tests.node.flows.world import LONG, NOW, SHORT, World, terms
 
 
 def test_what_a_holder_sends_without_consent_is_refused() -> None:
@@ -29,13 +33,35 @@ def test_what_a_holder_sends_without_consent_is_refused() -> None:
         (4, later, "OTHER_PERIOD"),
     ]:
         transfer = bytes([number]) * 16
-        chunk = wire.Chunk(transfer, 0, grant.id, senml.encode_cbor(series))
-        world.holder.say(world.recipient, chunk)
+        world.holder.say(world.recipient, signed_pack(world.holder, world.recipient, transfer, grant.id, series))
         world.pump()
         assert world.recipient.packs(transfer) == []
         refusals = world.recipient.refusals()
         assert (refusals[0].code, refusals[0].here, refusals[0].outgoing) == (reason, True, False)
     assert len(refusals) == 4
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"digest": bytes(32)},
+        {"number": 1},
+        {"grant": bytes(32)},
+        {"code": "WITHDRAWN"},
+        {"recipient": (bytes(32), 1)},
+        {"at": NOW - 10_000},
+        {"at": NOW + 10_000},
+    ],
+    ids=str,
+)
+def test_a_pack_that_is_not_signed_for_what_it_is_is_not_taken_in(changes: dict[str, Any]) -> None:
+    world = World()
+    grant, _ = world.grant(terms(SHORT))
+    transfer = b"t" * 16
+    world.holder.say(world.recipient, signed_pack(world.holder, world.recipient, transfer, grant.id, SHORT, **changes))
+    world.pump()
+    assert world.recipient.packs(transfer) == []
+    assert [one.code for one in world.recipient.refusals()] == ["UNSIGNED"]
 
 
 def test_a_third_member_can_neither_send_nor_fetch_under_a_consent_of_others() -> None:
@@ -45,8 +71,7 @@ def test_a_third_member_can_neither_send_nor_fetch_under_a_consent_of_others() -
     third = world.sides[2]
     ask = wire.Ask(b"x" * 16, world.wanted(grant=grant.id))
     third.say(world.holder, ask)
-    chunk = wire.Chunk(b"y" * 16, 0, grant.id, senml.encode_cbor(SHORT))
-    third.say(world.recipient, chunk)
+    third.say(world.recipient, signed_pack(third, world.recipient, b"y" * 16, grant.id, SHORT))
     world.pump()
     refusals = world.holder.refusals()
     assert [refusal.code for refusal in refusals] == ["OTHER_RECIPIENT"]
@@ -95,11 +120,14 @@ def test_the_gate_is_asked_in_one_place() -> None:
 
 
 def test_readings_leave_by_one_function_and_only_after_the_gate() -> None:
-    assert users(NODE, "Chunk") == {"node/flows/sending.py"}
+    assert users(NODE, "Chunk") == {"node/flows/answers.py"}
+    for name, function in functions(FLOWS["answers.py"]).items():
+        assert ("Chunk" in calls(function)) == (name == "sign_served"), name
+    assert users(NODE, "sign_served") == {"node/flows/sending.py"}
     for name, function in functions(FLOWS["sending.py"]).items():
-        assert ("Chunk" in calls(function)) == (name == "_emit"), name
+        assert ("sign_served" in calls(function)) == (name == "_emit"), name
     emit = functions(FLOWS["sending.py"])["_emit"]
-    guarded = next(n for n in ast.walk(emit) if isinstance(n, ast.If) and "Chunk" in calls(n))
+    guarded = next(n for n in ast.walk(emit) if isinstance(n, ast.If) and "sign_served" in calls(n))
     assert ast.unparse(guarded.test) == "decision.allowed"
     decided = next(n for n in ast.walk(emit) if isinstance(n, ast.Assign) and "decide" in calls(n))
     assert ast.unparse(decided.targets[0]) == "decision"

@@ -16,7 +16,7 @@ from node.flows import wire
 from node.vaults.transfers import Wanted
 from tests.node.flows.world import SHORT, World, terms
 
-T16, H32 = b"t" * 16, b"h" * 32
+T16, H32, S64 = b"t" * 16, b"h" * 32, b"s" * 64
 PARTY = (b"p" * 32, 1)
 WANTED = Wanted(PARTY, (b"q" * 32, 0), H32, SHORT.key.point, DataKind("a", "b", "c"), "PT30M", (1, 2), "why")
 MESSAGES: list[wire.Message] = [
@@ -27,7 +27,8 @@ MESSAGES: list[wire.Message] = [
     wire.Ask(T16, Wanted(PARTY, PARTY)),
     wire.Refuse(T16, "NO_CONSENT", final=True),
     wire.Refuse(T16, "STALE", final=False, next=3, chain=H32),
-    wire.Chunk(T16, 7, H32, b"pack"),
+    wire.Refuse(T16, "WITHDRAWN", final=True, at=1, signature=S64),
+    wire.Chunk(T16, 7, H32, b"pack", 1, T16, S64),
     wire.Got(T16, 7, H32, final=False),
     wire.Done(T16, 7),
 ]
@@ -89,7 +90,16 @@ SMALL = st.sampled_from([0, 1, 2, 7, 8, 9, 1 << 20])
 @given(
     st.lists(
         st.one_of(
-            st.builds(wire.Chunk, st.sampled_from([T16, H32[:16]]), SMALL, st.just(H32), st.binary(min_size=1)),
+            st.builds(
+                wire.Chunk,
+                st.sampled_from([T16, H32[:16]]),
+                SMALL,
+                st.just(H32),
+                st.binary(min_size=1),
+                SMALL,
+                st.just(T16),
+                st.just(S64),
+            ),
             st.builds(wire.Got, st.sampled_from([T16, H32[:16]]), SMALL, st.just(H32), st.booleans()),
             st.builds(wire.Done, st.sampled_from([T16, H32[:16]]), SMALL),
             st.builds(wire.Refuse, st.just(T16), st.just("NO"), st.booleans(), SMALL, st.just(H32)),

@@ -34,9 +34,10 @@ from node.adapters import household
 from node.core import Core, Noted, Turn
 from node.flows import wire
 from node.flows.consenting import Offer, notice_of
-from node.flows.family import Flows
+from node.flows.family import Flows, WayOut
 from node.mesh import certify
 from node.readings import Series
+from node.turncoat import OpenDoor
 from node.vaults.receipts import HOLDER, Receipt, Refusal
 from node.vaults.transfers import Incoming, Outgoing, Wanted
 from storage.memory import MemoryStore
@@ -54,7 +55,16 @@ SHORT = household.load_curve(1, NOW - 100 * DAY, 10, gaps=3)
 class Side:
     """One node: its core, its stores, and what it has sent and not delivered."""
 
-    def __init__(self, world: World, number: int, genesis: Any, root: SigningKey, device: SigningKey) -> None:
+    def __init__(
+        self,
+        world: World,
+        number: int,
+        genesis: Any,
+        root: SigningKey,
+        device: SigningKey,
+        way_out: WayOut | None = None,
+    ) -> None:
+        self.way_out = way_out
         self.world, self.number, self.root, self.device, self.genesis = world, number, root, device, genesis
         self.party: Party = (root.kid, 1)
         self.ledger: Store = MemoryStore()
@@ -82,7 +92,7 @@ class Side:
                 random_bytes=self.random.randbytes,
             )
             self.core.load(rows)
-        self.flows = Flows(self.vault.blind, random.Random(self.number))
+        self.flows = Flows(self.vault.blind, random.Random(self.number), way_out=self.way_out)
         self.core.data = self.flows
 
     def act(self, act: Callable[[Turn], T]) -> T:
@@ -160,9 +170,12 @@ class Side:
 
 
 class World:
-    """A mesh of `count` founders, all linked, and its message pump. Policy times are short."""
+    """A mesh of `count` founders, all linked, and its message pump. Policy times are short.
 
-    def __init__(self, count: int = 2, *, seed: int = 0, policy: Policy | None = None) -> None:
+    `turned`: whether the holder serves without consent.
+    """
+
+    def __init__(self, count: int = 2, *, seed: int = 0, policy: Policy | None = None, turned: bool = False) -> None:
         self.seed, self.now, self.steps = seed, NOW, 0
         self.queues: dict[tuple[bytes, bytes], deque[bytes]] = {}
         self.away: set[bytes] = set()
@@ -172,7 +185,10 @@ class World:
         genesis = make_genesis(
             pairs[0][0], "world", founders, policy or Policy(), now=self.now, random16=keys.randbytes(16)
         )
-        self.sides = [Side(self, n, genesis, root, device) for n, (root, device) in enumerate(pairs, 1)]
+        self.sides = [
+            Side(self, n, genesis, root, device, OpenDoor if turned and n == 1 else None)
+            for n, (root, device) in enumerate(pairs, 1)
+        ]
         for side in self.sides:
             side.act(partial(_found, side))
         for one in self.sides:

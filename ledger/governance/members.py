@@ -241,7 +241,9 @@ def members_of(genesis: Genesis, folded: Folded, halted: str = "") -> Members:
 
     listed = [*work.active, *(feed for feed in known.owners if feed not in work.active)]
     devices = {
-        feed: Device(feed, known.publics[feed], known.owners[feed], known.reach(feed) if feed in work.active else 0)
+        feed: Device(feed, known.publics[feed], known.owners[feed], known.reach(feed), known.writes(feed))
+        if feed in work.active
+        else Device(feed, known.publics[feed], known.owners[feed], 0, 0)
         for feed in listed
         if known.owners[feed][0] in members
     }

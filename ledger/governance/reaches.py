@@ -49,6 +49,10 @@ class Reaches:
         """Return how far a feed may count at most."""
         return min(table.get(feed, UNBOUNDED) for table in (self.forks, self.ends, self.bounds, self.cuts))
 
+    def writes(self, feed: bytes) -> int:
+        """Return how far a feed's changes to documents may count at most: no cut binds them (governance.md §5)."""
+        return min(table.get(feed, UNBOUNDED) for table in (self.forks, self.ends, self.bounds))
+
     def heirs_from(self, feed: bytes) -> int:
         """Return the largest final size a successor may claim: beyond a leave, fork or cut nothing is inherited."""
         limit = min(self.forks.get(feed, UNBOUNDED), self.cuts.get(feed, UNBOUNDED))

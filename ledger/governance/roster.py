@@ -47,12 +47,16 @@ class View(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A certified feed: its key, whose it is, and how far it counts (UNBOUNDED, or a number of leaves; maybe 0)."""
+    """A certified feed: its key, whose it is, and how far it counts (UNBOUNDED, or a number of leaves; maybe 0).
+
+    `writes`: how far its changes to documents do. The cut of an expulsion does not bind them (governance.md §5).
+    """
 
     feed: bytes
     public: bytes
     party: Party
     reach: int
+    writes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +137,20 @@ class Members:
         device = self.devices.get(feed)
         return device.reach if device is not None else 0
 
+    def writes(self, feed: bytes) -> int:
+        """Return how far a feed's changes to documents count; 0 for an uncertified feed."""
+        device = self.devices.get(feed)
+        return device.writes if device is not None else 0
+
 
 def meet(one: Members, other: Members) -> Members:
     """Return what both of two branches permit, and nothing else (governance.md §4: edges valid in every branch)."""
     devices = {
-        feed: replace(device, reach=min(device.reach, there.reach) if device.party == there.party else 0)
+        feed: replace(
+            device,
+            reach=min(device.reach, there.reach) if device.party == there.party else 0,
+            writes=min(device.writes, there.writes) if device.party == there.party else 0,
+        )
         for feed, device in one.devices.items()
         if (there := other.devices.get(feed)) is not None
     }

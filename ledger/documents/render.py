@@ -26,7 +26,7 @@ from difflib import SequenceMatcher
 from types import ModuleType
 from typing import Any, Final, TypeVar
 
-from ledger.documents.change import BASE, REFUSED_CHARACTER, TEXT_KEY
+from ledger.documents.change import ACTOR_BYTES, BASE, REFUSED_CHARACTER, TEXT_KEY
 from ledger.documents.history import EFFECTIVE, History, Node, Written, actor_id
 from ledger.errors import LocalError
 
@@ -38,6 +38,7 @@ EDIT_OPS_MAX: Final = 4_000  # characters inserted or deleted by one change that
 _MATCH_MAX: Final = 1_000_000  # pairs of lines or words that are compared; beyond, a block is replaced whole
 _WORDS: Final = re.compile(r"\w+|\s|[^\w\s]")
 _SYNC_MESSAGE: Final = 0x42
+_ASIDE: Final = hashlib.sha256(b"maille-document-aside-v1").digest()[:ACTOR_BYTES]  # makes changes that nobody keeps
 
 Splice = tuple[int, int, str]
 """At a place of the old text: how many characters go, and what comes instead."""
@@ -84,14 +85,17 @@ def text_hash(value: str) -> bytes:
     return hashlib.sha256(value.encode()).digest()
 
 
-def edit(history: History, feed: bytes, wanted: str) -> tuple[bytes, ...]:
+def edit(history: History, feed: bytes, wanted: str, base: Sequence[bytes] | None = None) -> tuple[bytes, ...]:
     """Return the changes by which a feed turns the newest version's text into `wanted`; none when it is that already.
 
-    They are to be registered by that feed in this order, before any other change of its own. Raises LocalError
+    `base`: heads of the version that `wanted` was made from, if that is not the newest: what changed since stays.
+    The changes are to be registered by that feed in this order, before any other of its own. Raises LocalError
     TEXT_TOO_LONG, TEXT_CHARACTER (with the line), DOCUMENT_STUCK (a change of this feed never took effect),
     DOCUMENT_QUOTA (this feed has used up what it may write here), and what `text` raises.
     """
     check_text(wanted)
+    if base is not None and tuple(base) != history.heads:
+        wanted = _merged(history, wanted, base)
     if history.next_seq(feed) is None:
         told = "An earlier change by this node has no effect here, so it cannot write on. Write with another device."
         raise LocalError("DOCUMENT_STUCK", told)
@@ -101,6 +105,17 @@ def edit(history: History, feed: bytes, wanted: str) -> tuple[bytes, ...]:
     raws = _guarded(lambda: _changes(core, made, actor_id(feed, history.document), splices(before, wanted)))
     _check_own(history, feed, raws)
     return raws
+
+
+def _merged(history: History, wanted: str, base: Sequence[bytes]) -> str:
+    """Return the newest text with what turns the text of `base` into `wanted`, as if it had been done back then."""
+    before = text(history, base)
+    core = _automerge()
+    old = _guarded(lambda: _made(core, history.below(base), base))
+    raws = _guarded(lambda: _changes(core, old, _ASIDE, splices(before, wanted)))
+    new = _guarded(lambda: _made(core, history.below(history.heads), history.heads))
+    _guarded(lambda: _feed(core, new, raws))
+    return _guarded(lambda: _read(core, new))
 
 
 def check_text(wanted: str) -> None:
@@ -136,13 +151,17 @@ def _made(core: ModuleType, nodes: Sequence[Node], heads: Sequence[bytes]) -> An
         told = f"More than {CHARACTERS_MAX} characters were typed into this document; fork it from an adopted version."
         raise LocalError("DOCUMENT_TOO_LARGE", told)
     document = core.Document()
-    message = core.Message.decode(_sync_message([BASE, *(node.change.raw for node in nodes)]))
-    document.receive_sync_message(core.SyncState(), message)
+    _feed(core, document, [BASE, *(node.change.raw for node in nodes)])
     if sorted(document.get_heads()) != list(heads):
         raise LocalError(
             "DOCUMENT_UNREADABLE", "Automerge sees other heads than the ledger; tell who maintains maille."
         )
     return document
+
+
+def _feed(core: ModuleType, document: Any, raws: Sequence[bytes]) -> None:
+    """Hand changes to an Automerge document."""
+    document.receive_sync_message(core.SyncState(), core.Message.decode(_sync_message(raws)))
 
 
 def _sync_message(raws: Sequence[bytes]) -> bytes:

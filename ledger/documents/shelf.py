@@ -66,6 +66,17 @@ class Shelf:
     def __init__(self, held: Held, rows: Reader, writes: Authorised, adopts: Authorised) -> None:
         self._held, self._rows, self._writes, self._adopts = held, rows, writes, adopts
 
+    @classmethod
+    def of(cls, held: Held, rows: Reader) -> Shelf:
+        """Return the documents of a ledger, as its own members may write and adopt them."""
+        members = held.members
+        return cls(
+            held,
+            rows,
+            lambda feed, index: index < members.writes(feed),
+            lambda feed, index: index < members.reach(feed),
+        )
+
     def _entries(self, ident: bytes, kind: str) -> Iterator[Registration]:
         for number, index in document_places(self._rows, ident, kind):
             feed = self._held.feed_of(number)
@@ -98,6 +109,19 @@ class Shelf:
             Adoption(r, self._adoption(history, r, texts)) for r in self._entries(history.document, "document.adopt")
         ]
         return tuple(sorted(found, key=lambda one: (one.registration.entry.iat, one.registration.entry.id)))
+
+    def lives(self, version: bytes) -> Adoption | None:
+        """Return an adoption of a version, of whatever document, that counts: an agreement may rest on it."""
+        for ident in documents(self._rows):
+            named = [r for r in self._entries(ident, "document.adopt") if r.entry.payload["version"] == version]
+            if named and self.opened(ident) is not None:
+                history = self.history(ident)
+                texts = _Texts(history)
+                found = (Adoption(r, self._adoption(history, r, texts)) for r in named)
+                counting = next((one for one in found if not one.counts), None)
+                if counting is not None:
+                    return counting
+        return None
 
     def _adoption(
         self, history: History, registration: Registration, texts: Callable[[tuple[bytes, ...]], bytes]

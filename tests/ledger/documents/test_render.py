@@ -14,7 +14,7 @@ from ledger.documents.change import BASE_HASH
 from ledger.documents.history import EFFECTIVE, History, Written
 from ledger.documents.render import edit, splices, text
 from ledger.errors import LocalError
-from tests.ledger.documents.crafting import DOCUMENT, FEEDS, always, at, hello, woven
+from tests.ledger.documents.crafting import DOCUMENT, FEEDS, always, at, hash_of, hello, woven
 from tests.ledger.documents.test_history import world
 
 pytest.importorskip("automerge.core", reason="automerge has no build for this Python")
@@ -118,6 +118,20 @@ def test_edits_of_different_words_and_lines_all_survive() -> None:
     desk.meet(0, 1)
     desk.meet(0, 2)
     assert desk.text(0) == "Chaque membre garde ses propres données.\nIl les efface sous trente jours.\n"
+
+
+def test_an_edit_of_an_old_version_keeps_what_changed_since() -> None:
+    desk = Desk()
+    desk.write(0, "one two three\n")
+    old = desk.history(0).heads
+    desk.write(0, "one two three\nfour\n")
+    found = desk.history(0)
+    places = at(0, *edit(found, FEEDS[0], "ONE two three\n", old), start=desk.sizes[0])
+    after = History(DOCUMENT, [*desk.seen[0], *places], always)
+    assert (text(after), after.heads) == ("ONE two three\nfour\n", (hash_of(places[-1].raw),))
+    assert edit(found, FEEDS[0], "one two three\n", old) == ()
+    with pytest.raises(LocalError, match="NO_SUCH_VERSION"):
+        edit(found, FEEDS[0], "x", [bytes(32)])
 
 
 def test_nothing_to_change_is_no_change() -> None:

@@ -143,6 +143,30 @@ class Chain:
         apart = [as_of for reference, (_, as_of) in one.known.items() if reference not in shared]
         return min(apart, default=one.as_of)
 
+    # Looking back
+
+    def line(self, tip: Base, view: View, since: int = 0) -> list[Base]:
+        """Return the epochs from number `since` on to a tip: as kept, else derived anew from the genesis."""
+        kept = [base for base in self._line if base.n <= tip.n and base.reference in tip.known]
+        if not kept or kept[-1].reference != tip.reference or kept[0].n > since:
+            kept = [self._first]
+            while kept[-1].reference != tip.reference:
+                after = [base for base in self._nexts(kept[-1], view) if base.reference in tip.known]
+                if not after:
+                    break
+                kept.append(after[0])
+        return [base for base in kept if base.n >= since]
+
+    def assess(self, sighting: Sighting, base: Base, view: View) -> str:
+        """Return "" for a certificate that may be followed from an epoch, or the number of the rule that fails."""
+        certificate = self._verify(sighting, base)
+        if certificate is None:
+            return "G2.1"
+        frontier = self._frontier(base, certificate.seal, view)
+        if frontier is None or not self.is_grounded(base, frontier):
+            return "G2.2"
+        return "" if self._follow(base, certificate, view) is not None else "G2.3"
+
     # Following
 
     def _nexts(self, base: Base, view: View) -> list[Base]:

@@ -49,7 +49,7 @@ class Outcome(Enum):
     SEALED = "G4.10"
 
 
-_WORDS: Final = {
+WORDS: Final = {
     Outcome.UNSOUND: "the proposal has no effect",
     Outcome.SHORT: "too few of the other voters said yes",
     Outcome.SURVIVES: "enough votes stand whatever any rival cuts",
@@ -147,10 +147,10 @@ class Resolution:
         if ident in self.faults:
             return Explanation(Outcome.UNSOUND.value, self.faults[ident], (ident,))
         if ruling := self.rulings.get(ident):
-            words = f"{_WORDS[ruling.outcome]} ({ruling.yes} said yes, {ruling.needs or 'nothing'} would do)"
+            words = f"{WORDS[ruling.outcome]} ({ruling.yes} said yes, {ruling.needs or 'nothing'} would do)"
             return Explanation(ruling.outcome.value, words, ruling.why)
         if judged := self.votes.get(ident):
-            return Explanation(judged.rule.value, _WORDS[judged.rule], judged.why)
+            return Explanation(judged.rule.value, WORDS[judged.rule], judged.why)
         return None
 
 

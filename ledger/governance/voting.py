@@ -66,8 +66,7 @@ def _take(base: Base, registration: Registration, owner: Party) -> bool:
     match entry.kind:
         case "proposal":
             proposal = read_proposal(entry)
-            opened = sum(base.reaches.owners.get(each.kid) == owner for each in base.contents.values())
-            if proposal is not None and opened < OPEN_A_VOTER_MAX and not _fault(base, proposal, owner):
+            if proposal is not None and refusal(base, proposal, owner) is None:
                 base.proposals[entry.id], base.contents[entry.id] = proposal, entry
         case "vote":
             if entry.thing[1] not in base.proposals and entry.thing[1] not in base.results:
@@ -88,12 +87,15 @@ def _take(base: Base, registration: Registration, owner: Party) -> bool:
     return True
 
 
-def _fault(base: Base, proposal: Proposal, proposer: Party) -> str | None:
-    """Say why a proposal has no effect: its own fault, or its proposer is no voter of the epoch that it names."""
+def refusal(base: Base, proposal: Proposal, proposer: Party) -> str | None:
+    """Say why a proposal is not taken: its own fault, its proposer is no voter of its epoch or has too many open."""
     electorates = {proposal.epoch: base.history[proposal.epoch].electorate} if proposal.epoch in base.history else {}
     found = fault(proposal, electorates)
     if found is None and proposer not in electorates[proposal.epoch].voters:
         return "its proposer is no voter of the epoch that it names"
+    opened = sum(base.reaches.owners.get(each.kid) == proposer for each in base.contents.values())
+    if found is None and opened >= OPEN_A_VOTER_MAX:
+        return f"its proposer has {OPEN_A_VOTER_MAX} proposals open already"
     return found
 
 

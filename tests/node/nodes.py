@@ -30,11 +30,13 @@ def make_home(path: Path, name: str, *, passphrase: str | None = None) -> Home:
 
 
 @asynccontextmanager
-async def running(home: Home, *, serve: bool = False, passphrase: str | None = None) -> AsyncIterator[Node]:
+async def running(
+    home: Home, *, serve: bool = False, passphrase: str | None = None, kind: type[Node] = Node
+) -> AsyncIterator[Node]:
     """Run a node (whose keys are plain, without a passphrase) for a with-block, then stop it as a signal does."""
     keys = Keystore(home.keys, os.urandom, LIGHT)
     keys.unlock(passphrase)
-    node = Node(home, home.config(), keys)
+    node = kind(home, home.config(), keys)
     async with trio.open_nursery() as nursery:
 
         async def run(*, task_status: trio.TaskStatus[None]) -> None:

@@ -123,10 +123,14 @@ class Broadcast:
         self._timed = False
         waiting, self._waiting = self._waiting, {}
         effects: list[Effect] = []
+        encoded: dict[tuple[tuple[bytes, SignedHead], ...], bytes] = {}  # most neighbours are told the same
         for kid, feeds in waiting.items():
             peer = self._peers.get(kid)
             if peer is not None and peer.member:
-                effects += tell(peer, self._view, list(feeds))
+                for heads in untold(peer, self._view, list(feeds)):
+                    if heads not in encoded:
+                        encoded[heads] = encode(Heads(heads))
+                    effects.append(Send(peer.kid, encoded[heads]))
         return effects
 
     def _wait(self, peer: Peer, feed: bytes) -> None:
@@ -143,6 +147,11 @@ class Broadcast:
 
 def tell(peer: Peer, view: LedgerView, feeds: list[bytes]) -> list[Effect]:
     """Send the newest heads of feeds to a peer, without those it is known to have."""
+    return [Send(peer.kid, encode(Heads(heads))) for heads in untold(peer, view, feeds)]
+
+
+def untold(peer: Peer, view: LedgerView, feeds: list[bytes]) -> list[tuple[tuple[bytes, SignedHead], ...]]:
+    """Return the newest heads of feeds that a peer is not known to have, a message each, and count them as told."""
     heads = []
     for feed in feeds:
         head = view.signed_head(feed)
@@ -150,7 +159,7 @@ def tell(peer: Peer, view: LedgerView, feeds: list[bytes]) -> list[Effect]:
             heads.append((feed, head))
             # Its size is not noted: a head tells of leaves, it does not bring them.
             peer.knows(feed, 0, head.time)
-    return [Send(peer.kid, encode(Heads(tuple(heads[at : at + HEADS_MAX])))) for at in range(0, len(heads), HEADS_MAX)]
+    return [tuple(heads[at : at + HEADS_MAX]) for at in range(0, len(heads), HEADS_MAX)]
 
 
 def _size_known(peer: Peer, feed: bytes) -> int:

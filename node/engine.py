@@ -71,10 +71,8 @@ class Outbox:
 
     def put(self, message: bytes) -> bool:
         """Queue a message, unless the channel is ending. False, and not queued: the peer is too far behind."""
-        if self.closing is not None:
-            return True
-        if self._bytes + len(message) > OUTBOX_BYTES_MAX:
-            return False
+        if self.closing is not None or self._bytes + len(message) > OUTBOX_BYTES_MAX:
+            return self.closing is not None
         self._messages.append(message)
         self._bytes += len(message)
         self._notify()
@@ -106,7 +104,11 @@ class _Call:
     error: BaseException | None = None
 
 
-_Item: TypeAlias = Event | _Call
+class _Alarm:
+    """A timer or a retry is due."""
+
+
+_Item: TypeAlias = Event | _Call | _Alarm
 
 
 class Engine:
@@ -134,6 +136,8 @@ class Engine:
         self._planned: dict[str, int] = {}
         self._to_verify_send, self._to_verify = trio.open_memory_channel[Verify](math.inf)
         self._anew = True  # gossip begins, or begins anew after a rolled-back transaction
+        self._alarmed = False  # an alarm is in the inbox
+        self._replanned = trio.Event()
         self._log = structlog.get_logger("engine").bind(mesh=core.replica.mesh_id.hex()[:16])
         self.started = trio.Event()
         with store.read() as rows:
@@ -170,7 +174,7 @@ class Engine:
         return call.value
 
     def connect(self, peer: bytes, outbox: Outbox) -> None:
-        """Register a peer's outbox; the net then puts PeerUp. A former outbox of the peer is closed."""
+        """Register a peer's outbox; the net then puts PeerUp. A former outbox is closed."""
         former = self._outboxes.get(peer)
         if former is not None:
             former.close("REPLACED", "a newer channel to this node took over")
@@ -206,6 +210,7 @@ class Engine:
             if self._verifier is not None:
                 nursery.start_soon(self._verify_bulk, self._verifier)
             self._events([])
+            nursery.start_soon(self._alarm)
             self.started.set()
             while True:
                 await self._step()
@@ -224,24 +229,43 @@ class Engine:
             item = self._waiting() if len(batch) < BATCH_MAX else None
         self._events(batch)
 
-    def _waiting(self) -> _Item | None:
+    def _waiting(self) -> Event | _Call | None:
         try:
-            return self._receive.receive_nowait()
+            while isinstance(item := self._receive.receive_nowait(), _Alarm):
+                self._heard()  # `_next` looks at what is due before it waits
+            return item
         except trio.WouldBlock:
             return None
 
-    async def _next(self) -> _Item | None:
+    async def _next(self) -> Event | _Call | None:
         """Return the next event: a timer that is due, or what comes into the inbox. None: begin gossip anew."""
         while True:
             due = self._due()
             if due is not None:
                 await trio.lowlevel.checkpoint()
                 return due
-            wait = (self._timers[0][0] - self._clock()) / 1_000 if self._timers else math.inf
-            with trio.move_on_after(min(max(wait, 0.0), RETRY_SECONDS if self._anew else math.inf)):
-                return await self._receive.receive()
+            item = await self._receive.receive()
+            if not isinstance(item, _Alarm):
+                return item
+            self._heard()
             if self._anew:
                 return None
+
+    async def _alarm(self) -> None:
+        """Put an `_Alarm` into the inbox when a timer or a retry is due: a deadline for each wait there costs more."""
+        while True:
+            wait = (self._timers[0][0] - self._clock()) / 1_000 if self._timers else math.inf
+            wait = min(max(wait, 0.0), RETRY_SECONDS if self._anew else math.inf)
+            with trio.move_on_after(math.inf if self._alarmed else wait):
+                await self._replanned.wait()
+                self._replanned = trio.Event()
+                continue
+            self._alarmed = True
+            await self._send.send(_Alarm())
+
+    def _heard(self) -> None:
+        self._alarmed = False  # the next alarm may be given
+        self._replanned.set()
 
     def _due(self) -> Event | None:
         while self._timers:
@@ -273,6 +297,7 @@ class Engine:
         except BaseException:
             with self._store.read() as rows_again:
                 self._anew |= self.core.load(rows_again)
+            self._replanned.set()
             raise
         return effects
 
@@ -296,6 +321,7 @@ class Engine:
         except LocalError as error:  # the disk is full or read-only: peers will offer it all again
             self._log.error("turn refused", code=error.code, reason=error.message)
             self._anew = True  # timers among the batch are lost
+            self._replanned.set()
 
     def _local(self, call: _Call) -> None:
         try:
@@ -330,6 +356,8 @@ class Engine:
                 case gossip.SetTimer(name, at_ms):
                     self._planned[name] = at_ms
                     heapq.heappush(self._timers, (at_ms, name))
+                    if self._timers[0] == (at_ms, name):
+                        self._replanned.set()
                 case gossip.Disconnect(peer, code, message):
                     self.hang_up(peer, code, message)
                 case Verify():

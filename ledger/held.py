@@ -102,6 +102,7 @@ class Held:
         self._statuses.clear()
         self._digest = None
         if len(self._register):
+            self.chain.truncate(self.size)
             self._register.truncate(self.size)  # a rolled-back transaction only took leaves from the ends of feeds
         else:
             for number, index in map(read_position, self._keys(rows, GOVERNANCE)):

@@ -8,9 +8,12 @@ How it works
       G2.3 composing the seal from the entries below that frontier (`sealing.compose`) gives the very same seal.
     What lies beyond the last frontier is folded over the tables of that epoch. A certificate that G2.3 contradicts
     means that this node folds by other rules than a quorum: it permits nothing and says so.
-    Two seals of one epoch are rivals. If striking voters who are proven to have signed twice leaves one that still has
-    its quorum, that one is followed; else both are, and only what both permit holds (`roster.meet`), until people
-    choose: `pins` are epochs that a node's operator, its invitation or its own past vouches for.
+    Two seals of one epoch that pass all three are rivals. If striking voters who are proven to have signed twice
+    leaves one that still has its quorum, that one is followed; else both are, and only what both permit holds
+    (`roster.meet`), until people choose: `pins` are epochs that a node's operator or its invitation vouches for.
+    What a chain followed alone for 30 days of governance time (`past`) it does not leave for a rival that parts before;
+    `ignored` names such rivals. No time that a seal itself claims can choose between branches: whoever holds the old
+    keys of long gone voters writes any time. A node that keeps `past` over a restart hands it in as a pin.
     All results are kept, so a ledger that grew by a few entries costs the fold of the open epoch alone. A view that
     ends earlier (a tick's) is folded over the newest epoch that lies inside it.
 
@@ -20,13 +23,13 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from ledger.checkpoint import Head
-from ledger.errors import RemoteError
 from ledger.feed import Registration
-from ledger.governance.certificate import Certificate, Seal, joined, rivals, verify_certificate
+from ledger.governance.certificate import Certificate, Seal
+from ledger.governance.certified import Certified, has_quorum
 from ledger.governance.epoch import Genesis
 from ledger.governance.members import Folded, advance, members_of
 from ledger.governance.register import Register, Sighting
@@ -35,7 +38,6 @@ from ledger.governance.sealing import RIVALS_SECONDS, Terms, compose, frontier_d
 from ledger.governance.state import Base, first_base
 
 BASES_MAX: Final = 64  # epochs whose tables are kept; an older one is derived anew from the genesis
-VERIFIED_MAX: Final = 4_096  # certificates remembered as good or bad
 
 
 class Chain:
@@ -47,8 +49,11 @@ class Chain:
         self._first = first_base(genesis)
         self._line: list[Base] = [self._first]  # the chain followed last by the live view, its newest part
         self._composed: dict[tuple[bytes, bytes], Base] = {}  # (epoch before, seal's digest) -> tables
-        self._verified: dict[tuple[bytes, bytes], Certificate | None] = {}
+        self._refuted: dict[tuple[bytes, bytes], Seal] = {}  # the same -> what the entries yield instead
+        self._certified = Certified(register, self._first.context)
         self.disputed = ""
+        self.past = genesis.mesh_id
+        self.ignored: tuple[bytes, ...] = ()
         self.newest = self._first
 
     # Folding
@@ -77,19 +82,31 @@ class Chain:
     def tips(self, view: View) -> list[Base]:
         """Return the newest epochs inside a view: one, or one a branch where seals are rivals."""
         self.disputed = ""
-        contested = [r for r in self._register.contested() if r == self._genesis.mesh_id or self._knows(r)]
-        start = self._first
-        if not contested:
-            inside = [base for base in self._line if self._contains(view, base)]
-            start = inside[-1] if inside else self._first
-        tips = self._walk(start, view)
-        if len(tips) == 1 and tips[0].n >= self._line[-1].n:
-            line = [base for base in self._line if base.n <= tips[0].n]
+        tips = self._chosen(self._walk(self._start(view), view))
+        if len(tips) == 1 and (tips[0].n >= self._line[-1].n or self._line[-1].reference not in tips[0].known):
+            line = [base for base in self._line if base.reference in tips[0].known]
             self._line = (line if tips[0] is line[-1] else [*line, *self._between(line[-1], tips[0])])[-BASES_MAX:]
-        return self._chosen(tips)
+            old = [(n, r) for r, (n, as_of) in tips[0].known.items() if as_of <= tips[0].as_of - RIVALS_SECONDS]
+            self.past = max(old, default=(0, self.past))[1]
+        return tips
 
-    def _knows(self, reference: bytes) -> bool:
-        return any(reference in base.known for base in self._line[-1:])
+    def _start(self, view: View) -> Base:
+        """Return the newest epoch of the line that a view holds, and up to which no seal inside it has a rival."""
+        known = self._line[-1].known
+        contested = (r for r in self._register.contested() if r in known and self._certified.is_contested(r, view))
+        first = min((known[r][0] for r in contested), default=self._line[-1].n)
+        inside = (base for base in reversed(self._line) if base.n <= first and self._contains(view, base))
+        return next(inside, self._first)
+
+    def truncate(self, size: Callable[[bytes], int]) -> None:
+        """Forget epochs that held leaves at or beyond each feed's size: other leaves may come to stand there."""
+
+        def is_left(base: Base) -> bool:
+            return all(head.size <= size(feed) for feed, head in base.frontier.items())
+
+        self._line = [base for base in self._line if is_left(base)] or [self._first]
+        self._composed = {key: base for key, base in self._composed.items() if is_left(base)}
+        self._refuted.clear()
 
     def _between(self, older: Base, newer: Base) -> list[Base]:
         """Return the epochs after `older` up to `newer`, as far as their tables are kept."""
@@ -99,19 +116,8 @@ class Chain:
 
     def _contains(self, view: View, base: Base) -> bool:
         """Say whether a view holds all of an epoch: its frontier and its certificate."""
-        return all(view.size(feed) >= head.size for feed, head in base.frontier.items()) and (
-            base.n == 0 or self._is_sighted(base, {}, view)
-        )
-
-    def _is_sighted(self, base: Base, sizes: Mapping[bytes, Head], view: View | None) -> bool:
-        """Say whether an epoch's certificate stands below a frontier, or inside a view."""
-        prev = next((r for r, (n, _) in base.known.items() if n == base.n - 1), b"")
-        for sighting in self._register.after(prev):
-            registration = sighting.registration
-            size = view.size(registration.feed) if view is not None else _size(sizes, registration.feed)
-            if registration.index < size and sighting.seal.epoch.reference() == base.reference:
-                return True
-        return False
+        inside = all(view.size(feed) >= head.size for feed, head in base.frontier.items())
+        return inside and self._certified.holds(base.reference, view)
 
     def _walk(self, base: Base, view: View) -> list[Base]:
         """Follow certificates from an epoch on; return the ends."""
@@ -125,23 +131,13 @@ class Chain:
         return sorted(ends, key=lambda end: (end.as_of, end.reference), reverse=True)
 
     def _chosen(self, tips: list[Base]) -> list[Base]:
-        """Return the branches that count: those that a pin vouches for, and no rival from long ago."""
+        """Return the branches that count: those that most pins vouch for, and of these those of this chain's past."""
         if len(tips) == 1:
             return tips
-        pinned = [tip for tip in tips if not self.pins.isdisjoint(tip.known)]
-        most = max((len(self.pins.intersection(tip.known)) for tip in pinned), default=0)
-        tips = [tip for tip in pinned if len(self.pins.intersection(tip.known)) == most] or tips
-        newest = tips[0]
-        return [tip for tip in tips if self._parted(newest, tip) > newest.as_of - RIVALS_SECONDS]
-
-    @staticmethod
-    def _parted(one: Base, other: Base) -> int:
-        """Return the governance time at which two branches part; the end's own where they do not."""
-        if one is other:
-            return one.as_of
-        shared = one.known.keys() & other.known.keys()
-        apart = [as_of for reference, (_, as_of) in one.known.items() if reference not in shared]
-        return min(apart, default=one.as_of)
+        worth = [(len(self.pins.intersection(tip.known)), self.past in tip.known) for tip in tips]
+        chosen = [tip for tip, each in zip(tips, worth, strict=True) if each == max(worth)]
+        self.ignored = tuple(sorted(tip.reference for tip in tips if tip not in chosen))
+        return chosen
 
     # Looking back
 
@@ -159,84 +155,71 @@ class Chain:
 
     def assess(self, sighting: Sighting, base: Base, view: View) -> str:
         """Return "" for a certificate that may be followed from an epoch, or the number of the rule that fails."""
-        certificate = self._verify(sighting, base)
-        if certificate is None:
+        certificate = self._certified.verify(sighting)
+        if certificate is None or certificate.seal.digest() not in self._certified.after(base.reference, view):
             return "G2.1"
         frontier = self._frontier(base, certificate.seal, view)
-        if frontier is None or not self.is_grounded(base, frontier):
+        if frontier is None or not self.is_grounded(base, frontier, view):
             return "G2.2"
-        return "" if self._follow(base, certificate, view) is not None else "G2.3"
+        return "" if self._follow(base, [certificate], view) is not None else "G2.3"
 
     # Following
 
     def _nexts(self, base: Base, view: View) -> list[Base]:
         """Return what may follow an epoch: nothing, one, or several rivals."""
-        by_seal: dict[bytes, list[Certificate]] = {}
-        for sighting in self._register.after(base.reference):
-            if sighting.registration.index < view.size(sighting.registration.feed):
-                certificate = self._verify(sighting, base)
-                if certificate is not None:
-                    by_seal.setdefault(certificate.seal.digest(), []).append(certificate)
-        certificates = [_join(found) for _, found in sorted(by_seal.items())]
-        if len(certificates) == 2:
-            compared = rivals(certificates[0], certificates[1], base.context)
-            if compared is not None and compared.stands is not None:
-                certificates = [compared.stands]
-        followed = (self._follow(base, each, view) for each in certificates)
-        return [each for each in followed if each is not None]
+        certified = self._certified.after(base.reference, view)
+        found = {digest: self._follow(base, each, view) for digest, each in certified.items()}
+        followed = {digest: after for digest, after in found.items() if after is not None}
+        if len(followed) > 1:
+            standing = self._certified.standing({digest: certified[digest] for digest in followed}, view)
+            if len(standing) == 1:
+                return [followed[standing[0]]]
+        return list(followed.values())
 
-    def _verify(self, sighting: Sighting, base: Base) -> Certificate | None:
-        """Return a certificate that the voters of an epoch signed (G2.1), or None; each is verified once."""
-        entry = sighting.registration.entry
-        key = (base.reference, entry.id)
-        if key not in self._verified:
-            if len(self._verified) >= VERIFIED_MAX:
-                self._verified.clear()
-            try:
-                certificate = Certificate.decode(entry.payload["certificate"], base.context.size)
-                verify_certificate(certificate, base.context)
-                self._verified[key] = certificate
-            except RemoteError:
-                self._verified[key] = None
-        return self._verified[key]
+    def _follow(self, base: Base, certificates: list[Certificate], view: View) -> Base | None:
+        """Return the tables of a certified epoch (G2.2, G2.3); None where something below it is not held.
 
-    def trust(self, entry_id: bytes, reference: bytes, certificate: Certificate) -> None:
-        """Take a certificate for verified: our own store held it as such."""
-        self._verified[(reference, entry_id)] = certificate
-
-    def _follow(self, base: Base, certificate: Certificate, view: View) -> Base | None:
-        """Return the tables of the certified epoch (G2.2, G2.3); None where something below it is not held."""
-        seal = certificate.seal
+        `certificates`: of one seal. One that fails G2.3 is of no account, unless so many signed it that a quorum must
+        see other rules than this node.
+        """
+        seal = certificates[0].seal
         key = (base.reference, seal.digest())
         known = self._composed.get(key)
         if known is not None:
             inside = all(view.size(feed) >= head.size for feed, head in known.frontier.items())
-            return known if inside else None
-        frontier = self._frontier(base, seal, view)
-        if frontier is None or not self.is_grounded(base, frontier):
-            return None
-        voters = sorted(base.voters)
-        terms = Terms(frontier, seal.epoch.as_of, tuple(voters[place] for place in seal.silent), seal.epoch.state_root)
-        composed = self.compose(base, view, terms)
-        if composed is None:
-            return None
-        if composed[0] != seal:
+            return known if inside and self.is_grounded(base, known.frontier, view) else None
+        if key not in self._refuted:
+            frontier = self._frontier(base, seal, view)
+            if frontier is None:
+                return None
+            voters = sorted(base.voters)
+            silent = tuple(voters[place] for place in seal.silent)
+            composed = self.compose(base, view, Terms(frontier, seal.epoch.as_of, silent, seal.epoch.state_root))
+            if composed is None:
+                return None
+            if composed[0] == seal:
+                self._keep(key, base, composed[1])
+                return composed[1]
+            self._refuted[key] = composed[0]
+        if has_quorum(certificates, self._refuted[key], base.context):
             self.disputed = f"epoch {seal.epoch.n} is certified, and this node's own fold gives another one"
-            return None
+        return None
+
+    def _keep(self, key: tuple[bytes, bytes], before: Base, after: Base) -> None:
         if len(self._composed) >= BASES_MAX:
             self._composed.pop(next(iter(self._composed)))
-        self._composed[key] = composed[1]
-        return composed[1]
+        self._composed[key] = after
+        self._certified.enter(after.context, before.context)
 
     def compose(self, base: Base, view: View, terms: Terms) -> tuple[Seal, Base] | None:
         """Return the seal that may follow an epoch on these terms, and the tables after it."""
-        if not self.is_grounded(base, terms.frontier):
+        if not self.is_grounded(base, terms.frontier, view):
             return None
         return compose(self._genesis, base, self._register.beyond(base.frontier), view, terms)
 
-    def is_grounded(self, base: Base, frontier: Mapping[bytes, Head]) -> bool:
+    def is_grounded(self, base: Base, frontier: Mapping[bytes, Head], view: View) -> bool:
         """Say whether a frontier holds the certificate of the epoch it is sealed under."""
-        return base.n == 0 or self._is_sighted(base, frontier, None)
+        return self._certified.holds(base.reference, view.below({f: head.size for f, head in frontier.items()}))
 
     def _frontier(self, base: Base, seal: Seal, view: View) -> dict[bytes, Head] | None:
         """Put a frontier together from its parts: what it changes of the one before."""
@@ -253,20 +236,6 @@ class Chain:
                 if frontier_digest(frontier.values()) == digest:
                     return frontier
         return None
-
-
-def _size(frontier: Mapping[bytes, Head], feed: bytes) -> int:
-    head = frontier.get(feed)
-    return head.size if head is not None else 0
-
-
-def _join(certificates: list[Certificate]) -> Certificate:
-    """Return one certificate with all commits that are known for a seal in the round of the first."""
-    first = certificates[0]
-    for other in certificates[1:]:
-        if other.round == first.round:
-            first = joined(first, other)
-    return first
 
 
 def fold(genesis: Genesis, registrations: Iterable[Registration], view: View) -> Members:

@@ -32,7 +32,6 @@ from typing import Final
 
 from ledger import keys
 from ledger.entry import Entry
-from ledger.errors import RemoteError
 from ledger.feed import Registration
 from ledger.governance import edges, reaches, voting
 from ledger.governance.ballots import Act, Sealed
@@ -51,7 +50,7 @@ from ledger.governance.roster import (
     link_id,
     possession_message,
 )
-from ledger.governance.rounds import convicts, open_message
+from ledger.governance.rounds import guilty
 from ledger.governance.state import Base
 from ledger.governance.tally import suspended_until
 from ledger.governance.voting import Count
@@ -186,13 +185,10 @@ def _convicted(work: Base, entry: Entry) -> bytes | None:
     instant = work.history.get(entry.payload["epoch"])
     if instant is None:
         return None
-    try:
-        first, second = (open_message(raw, instant.context) for raw in entry.payload["messages"])
-    except RemoteError:
+    voter = guilty(entry.payload["messages"], instant.context)
+    if voter is None:
         return None
-    if not convicts(first, second):
-        return None
-    feed = keys.thumbprint(instant.context.voters[first.voter][1])
+    feed = keys.thumbprint(instant.context.voters[voter][1])
     return feed if feed == entry.thing[1] else None
 
 

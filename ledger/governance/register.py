@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from ledger import codec
 from ledger.checkpoint import Head
+from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.feed import Registration
 from ledger.governance.certificate import CERTIFICATE_BYTES_MAX, Seal
@@ -37,6 +38,10 @@ class Register:
         self._by_feed: dict[bytes, list[Registration]] = defaultdict(list)
         self._certificates: dict[bytes, list[Sighting]] = defaultdict(list)
         self._parts: dict[bytes, list[Registration]] = defaultdict(list)
+        self._evidence: dict[bytes, list[Registration]] = defaultdict(list)
+        self._contested: set[bytes] = set()
+        self._leaves: dict[bytes, list[Registration]] = defaultdict(list)  # by the member that they are about
+        self._devices: set[tuple[bytes, bytes]] = set()  # (feed, root key that certified it)
         self._seen: dict[bytes, int] = {}  # by feed: how far an entry of another feed has seen it
         self._count = 0
         for registration in registrations:
@@ -54,10 +59,25 @@ class Register:
         for head in entry.seen:
             if head.feed != registration.feed:
                 self._seen[head.feed] = max(head.size, self._seen.get(head.feed, 0))
-        if entry.kind == "seal.frontier":
-            self._parts[entry.payload["digest"]].append(registration)
-        elif entry.kind == "seal.certificate" and (seal := _seal_of(entry.payload["certificate"])) is not None:
-            self._certificates[seal.epoch.prev].append(Sighting(registration, seal))
+        self._sort(registration, entry)
+
+    def _sort(self, registration: Registration, entry: Entry) -> None:
+        match entry.kind:
+            case "seal.frontier":
+                self._parts[entry.payload["digest"]].append(registration)
+            case "seal.certificate" if (seal := _seal_of(entry.payload["certificate"])) is not None:
+                known = self._certificates[seal.epoch.prev]
+                if known and known[0].seal != seal:
+                    self._contested.add(seal.epoch.prev)
+                known.append(Sighting(registration, seal))
+            case "seal.evidence":
+                self._evidence[entry.payload["epoch"]].append(registration)
+            case "member.leave":
+                self._leaves[entry.thing[1]].append(registration)
+            case "device.certify":
+                self._devices.add((entry.thing[1], entry.kid))
+            case _:
+                pass
 
     def __iter__(self) -> Iterator[Registration]:
         """Yield every registration, feed by feed."""
@@ -85,10 +105,10 @@ class Register:
         """Forget what lies at or beyond each feed's size: its leaves were never committed."""
         kept = [each for each in self if each.index < size(each.feed)]
         if len(kept) < self._count:
-            self._by_feed.clear()
-            self._certificates.clear()
-            self._parts.clear()
-            self._seen.clear()
+            for table in (self._by_feed, self._certificates, self._parts, self._evidence, self._leaves, self._seen):
+                table.clear()
+            self._contested.clear()
+            self._devices.clear()
             self._count = 0
             for registration in kept:
                 self.add(registration)
@@ -99,9 +119,18 @@ class Register:
 
     def contested(self) -> Iterator[bytes]:
         """Yield the epochs after which more than one seal is said to come."""
-        for reference, sightings in self._certificates.items():
-            if any(each.seal != sightings[0].seal for each in sightings):
-                yield reference
+        yield from self._contested
+
+    def evidence(self, reference: bytes) -> list[Registration]:
+        """Return what is said to convict voters of an epoch."""
+        return self._evidence.get(reference, [])
+
+    def has_left(self, member: bytes, size: Callable[[bytes], int]) -> bool:
+        """Say whether a device of a member (root key id) says, below the feeds' sizes, that the member leaves."""
+        return any(
+            each.index < size(each.feed) and (each.feed, member) in self._devices
+            for each in self._leaves.get(member, ())
+        )
 
     def parts(self, digest: bytes) -> list[Registration]:
         """Return the parts held of a frontier with this digest."""

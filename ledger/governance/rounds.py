@@ -15,7 +15,7 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -179,6 +179,15 @@ def convicts(first: Message, second: Message) -> bool:
         and prepare.digest not in (None, commit.digest)
         and prepare.valid_round < commit.round < prepare.round
     )
+
+
+def guilty(messages: Iterable[bytes], context: EpochContext) -> int | None:
+    """Return the index of the voter whom two messages of one epoch convict; None where they show nothing."""
+    try:
+        first, second = (open_message(raw, context) for raw in messages)
+    except RemoteError:
+        return None
+    return first.voter if convicts(first, second) else None
 
 
 @dataclass(frozen=True, slots=True)

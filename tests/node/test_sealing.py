@@ -1,0 +1,453 @@
+"""Nodes seal by themselves: alone and together, through partitions, crashes at every step, loss, and double voters."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gossip.messages import SEALS, Envelope
+from gossip.seals import Ask, Part, Word, decode, encode
+from ledger import keys
+from ledger.errors import LocalError
+from ledger.governance.certificate import Step
+from ledger.governance.epoch import Policy
+from ledger.governance.rounds import Message, open_message, sign_message
+from node.core import Core, Turn
+from node.seal_entries import STAGGER_MS
+from node.seal_instance import RECORD
+from node.sealable import Pace
+from node.sealing import Sealer
+from simulations.links import LAN, Link, uniform
+from simulations.world import MS, SECOND, START_US, World
+from tests.conftest import PROFILE
+from tests.node.electorates import PACE, Electorate, electorate_of, epochs, sealed, sealer, sealer_of
+
+POLICY = Policy(tick_seconds=86_400, heartbeat_seconds=3_600)
+LEAST = PACE.least_seconds * SECOND
+EXAMPLES = 300 if PROFILE == "nightly" else 25
+
+
+def world_of(count: int, seed: int = 1, link: Link = LAN) -> World:
+    """Return a mesh of founders, all connected, whose acceptances wait to be sealed."""
+    world = World(seed, link=link, policy=POLICY, sealing=sealer, silence_us=10 * SECOND)
+    world.found(count)
+    return world
+
+
+def stir(turn: Turn) -> None:
+    """State something that waits to be sealed."""
+    turn.state("vote.default", ("member", turn.core.party[0]), {"choice": "abstain"})
+
+
+def certificates(world: World) -> int:
+    """Return how many certificates one node holds."""
+    return len(world.alive()[0].entries("seal.certificate"))
+
+
+def words(message: bytes) -> Word | None:
+    """Return a voter's message on its way."""
+    envelope = Envelope.open(message)
+    told = decode(envelope) if envelope.family == SEALS else None
+    return told if isinstance(told, Word) else None
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 7])
+def test_a_mesh_seals_when_it_is_time_and_rests_until_something_waits(count: int) -> None:
+    world = world_of(count)
+    world.run_for(LEAST - MS)
+    assert epochs(world) == [0] * count
+    assert world.run_for(SECOND, lambda: sealed(world, 1))
+    assert certificates(world) == 1  # the proposer's alone
+    world.run_for(20 * LEAST)
+    assert epochs(world) == [1] * count
+    first = electorate_of(world, 0).steps[1]
+    assert all(first.frontier[node.kid].size >= 2 for node in world.nodes)
+    world.act(count - 1, stir)
+    assert world.run_for(SECOND, lambda: sealed(world, 2))
+    world.act(0, stir)
+    assert not world.run_for(LEAST // 2, lambda: sealed(world, 3))
+    assert world.run_for(LEAST, lambda: sealed(world, 3))
+    times = [step.context.as_of for step in electorate_of(world, 0).steps]
+    assert all(after - before >= PACE.least_seconds for before, after in pairwise(times))
+    assert certificates(world) == 3
+
+
+def test_without_governance_a_mesh_seals_after_the_longest_time_if_anything_happened() -> None:
+    def daily(core: Core) -> Sealer:
+        return Sealer(Electorate(core.replica), pace=Pace(10, 60))
+
+    world = World(2, link=LAN, policy=POLICY, sealing=daily)
+    world.found(3)
+    assert world.run_for(20 * SECOND, lambda: sealed(world, 1))
+    at = world.now_us
+    assert not world.run_for(58 * SECOND, lambda: sealed(world, 2))
+    assert world.run_for(5 * SECOND, lambda: sealed(world, 2))  # the entries of the seal itself had happened
+    assert world.now_us - at < 62 * SECOND
+
+
+def test_the_same_seed_gives_the_same_trace() -> None:
+    traces = set()
+    for _ in range(2):
+        world = world_of(5, seed=9, link=Link(uniform(5, 300), loss=0.1, reorder=True))
+        world.run_for(60 * SECOND)
+        traces.add((world.trace, tuple(epochs(world))))
+    assert len(traces) == 1
+
+
+# No quorum
+
+
+def test_split_two_and_two_nothing_is_sealed_and_healing_is_enough() -> None:
+    world = world_of(4)
+    world.partition([[0, 1], [2, 3]])
+    world.run_for(20 * LEAST)
+    assert epochs(world) == [0] * 4
+    status = world.act(0, lambda turn: sealer_of(world, 0).status(turn))
+    assert (status.code, status.needed, status.open, status.role) == ("NO_QUORUM", 3, True, "voter")
+    assert len(status.spoken) == 2
+    world.act(0, stir)  # all else goes on
+    assert world.run_for(SECOND, lambda: len(world.nodes[1].entries("vote.default")) == 1)
+    world.heal()
+    assert world.run_for(30 * SECOND, lambda: sealed(world, 1))
+
+
+def test_the_smaller_side_follows_when_it_is_back() -> None:
+    world = world_of(4)
+    world.partition([[0, 1, 2], [3]])
+    assert world.run_for(60 * SECOND, lambda: epochs(world) == [1, 1, 1, 0])
+    world.act(3, stir)
+    world.heal()
+    assert world.run_for(30 * SECOND, lambda: sealed(world, 2))
+
+
+def test_an_onlooker_alone_between_voters_carries_what_they_say() -> None:
+    """Founders in a line: what voters say passes through the others."""
+    world = World(3, link=LAN, policy=POLICY, sealing=sealer, dials=0)
+    world.found(5)
+    for one in range(4):
+        world.connect(one, one + 1)
+    assert world.run_for(60 * SECOND, lambda: sealed(world, 1))
+
+
+def test_a_late_certificate_answers_whoever_still_talks_of_the_epoch_before() -> None:
+    world = world_of(4)
+    world.partition([[0, 1, 2], [3]])
+    world.run_for(30 * SECOND)
+    assert epochs(world) == [1, 1, 1, 0]
+    told: list[int] = []
+
+    def watch(_source: int, target: int, data: bytes) -> None:
+        if data[1] == SEALS and target == 3:
+            told.append(data[3])
+
+    world.on_deliver = watch
+    world.heal()
+    assert world.run_for(30 * SECOND, lambda: sealed(world, 1))
+    assert 5 in told  # Sealed
+
+
+# Crashes
+
+
+def crashes_and_seals(victim: int, point: int, link: Link) -> bool:
+    """Crash a voter once it dealt with so many messages of others, and say whether it came to that. All seal."""
+    world, count = world_of(4, seed=point, link=link), 0
+
+    def crash(_source: int, target: int, data: bytes) -> None:
+        nonlocal count
+        if target == victim and words(data) is not None:
+            count += 1
+            if count == point:
+                world.at(world.now_us, lambda: world.crash(victim))
+                world.at(world.now_us + SECOND, lambda: world.restart(victim))
+
+    world.on_deliver = crash
+    assert world.run_for(120 * SECOND, lambda: sealed(world, 1) and len(world.alive()) == 4), (victim, point)
+    return count >= point
+
+
+@pytest.mark.parametrize("victim", [0, 1, 2])
+@pytest.mark.parametrize("lossy", [False, True], ids=["sound", "lossy"])
+def test_a_voter_that_crashes_after_any_message_goes_on_from_its_record(victim: int, lossy: bool) -> None:
+    link = Link(uniform(1, 200), loss=0.1, reorder=True) if lossy else LAN
+    point = 1
+    while crashes_and_seals(victim, point, link):
+        point += 1
+    assert point > 8  # proposal, prepares and commits, each from several neighbours
+
+
+def test_all_crash_at_once_and_go_on() -> None:
+    for after in range(0, 24, 2):
+        world = world_of(4, seed=after, link=Link(uniform(10, 30)))
+        world.run_for(LEAST + after * 4 * MS)
+        for number in range(4):
+            world.crash(number)
+        for number in range(4):
+            world.restart(number)
+        assert world.run_for(120 * SECOND, lambda w=world: sealed(w, 1)), after  # type: ignore[misc]
+
+
+def test_when_the_proposer_dies_with_its_decision_another_publishes() -> None:
+    world = world_of(4)
+    proposer = electorate_of(world, 0).epoch_context().proposer(0)
+    ident = electorate_of(world, 0).epoch_context().voters[proposer][0]
+    number = next(node.number for node in world.nodes if node.who.root.kid == ident)
+    dead: list[int] = []
+
+    def watch(source: int, _target: int, data: bytes) -> None:
+        """End the proposer once its commit is on its way: it never decides."""
+        word = words(data)
+        if word is not None and source == number and not dead:
+            context = electorate_of(world, (number + 1) % 4).epoch_context()
+            if open_message(word.raw, context).step is Step.COMMIT:
+                dead.append(world.now_us)
+                world.at(world.now_us, lambda: world.crash(number))
+
+    world.on_deliver = watch
+    world.run_for(LEAST + (STAGGER_MS - 500) * MS)
+    assert dead
+    assert epochs(world) == [0] * 3
+    assert world.run_for(4 * SECOND, lambda: sealed(world, 1))
+    assert certificates(world) == 1
+
+
+def test_a_damaged_record_makes_a_voter_look_on_until_the_next_epoch() -> None:
+    world = world_of(4)
+    world.partition([[0, 1], [2, 3]])
+    world.run_for(LEAST + 30 * SECOND)
+    reference = electorate_of(world, 3).epoch_context().reference
+    world.crash(3)
+    with world.nodes[3].store.write() as rows:
+        record = rows.get("outbox", RECORD + reference)
+        assert record is not None
+        rows.put("outbox", RECORD + reference, record[:-1])
+    world.restart(3)
+    assert [note.code for _, number, note in world.notes if number == 3] == ["SEAL_RECORD"]
+    assert world.act(3, lambda turn: sealer_of(world, 3).status(turn)).code == "RECORD_DAMAGED"
+    world.heal()
+    assert world.run_for(60 * SECOND, lambda: sealed(world, 1))  # the other three are enough
+    certificate = electorate_of(world, 0).steps[1].certificate
+    assert certificate is not None
+    voter = electorate_of(world, 0).steps[0].context.index(world.nodes[3].who.root.kid)
+    assert voter not in dict(certificate.commits)
+    world.act(3, stir)
+    assert world.run_for(60 * SECOND, lambda: sealed(world, 2))
+    assert world.act(3, lambda turn: sealer_of(world, 3).status(turn)).role == "voter"
+
+
+def test_a_turn_that_is_undone_undoes_what_the_machine_did_in_it() -> None:
+    world = world_of(2)
+    world.run_for(LEAST - SECOND)
+    node = world.nodes[0]
+    world.now_us += 2 * SECOND
+
+    def fail(turn: Turn) -> None:
+        sealer_of(world, 0).timer(turn, "seal:look")
+        raise LocalError("DISK_FULL", "no space")
+
+    with pytest.raises(LocalError):
+        world.act(0, fail)
+    with node.store.read() as rows:
+        assert rows.get("outbox", RECORD + electorate_of(world, 0).epoch_context().reference) is None
+    assert sealer_of(world, 0)._instance is None
+    assert world.run_for(30 * SECOND, lambda: sealed(world, 1))
+
+
+# Leaving, expulsion, silence
+
+
+def test_a_voter_leaves_after_the_seal_it_voted_for() -> None:
+    world = world_of(3)
+    world.act(1, lambda turn: sealer_of(world, 1).check_leave(turn))  # nothing is under way
+    world.partition([[0], [1], [2]])
+    world.run_for(LEAST + SECOND)
+    voted = [number for number in range(3) if refuses_leave(world, number)]
+    assert len(voted) == 1  # the proposer; the others have seen no seal
+    world.heal()
+    assert world.run_for(60 * SECOND, lambda: sealed(world, 1))
+    world.run_for(SECOND)
+    assert not any(refuses_leave(world, number) for number in range(3))
+    world.act(1, lambda turn: turn.state("member.leave", ("member", turn.core.party[0]), {}))
+    assert world.run_for(60 * SECOND, lambda: epochs(world)[::2] == [2, 2])  # its channels end with its membership
+    step = electorate_of(world, 0).steps[2]
+    assert step.context.size == 2
+    assert step.certificate is not None
+    assert len(step.certificate.seal.left) == 1
+    assert world.act(1, lambda turn: sealer_of(world, 1).status(turn)).role == "onlooker"
+    world.act(0, stir)
+    assert world.run_for(60 * SECOND, lambda: epochs(world)[::2] == [3, 3])
+
+
+def refuses_leave(world: World, number: int) -> bool:
+    """Say whether a node may not leave now."""
+    try:
+        world.act(number, lambda turn: sealer_of(world, number).check_leave(turn))
+    except LocalError as error:
+        return error.code == "SEAL_IN_PROGRESS"
+    return False
+
+
+def test_two_vote_the_third_out_while_it_is_silent() -> None:
+    world = world_of(3)
+    assert world.run_for(60 * SECOND, lambda: sealed(world, 1))
+    world.crash(2)
+    target = list(world.nodes[2].who.party)
+
+    def expel(turn: Turn) -> None:
+        payload = {"act": "expel", "target": target, "deadline": turn.now + 86_400, "cut": []}
+        turn.state("proposal", ("ballot", bytes(16)), payload)
+
+    world.act(0, expel)
+    assert world.run_for(120 * SECOND, lambda: sealed(world, 2))
+    assert electorate_of(world, 0).steps[2].context.size == 2
+
+
+def test_voters_without_a_heartbeat_stop_voting_and_do_not_hold_the_others() -> None:
+    def quick(core: Core) -> Sealer:
+        return Sealer(Electorate(core.replica, silent_seconds=100), pace=PACE)
+
+    policy = Policy(tick_seconds=86_400, heartbeat_seconds=20)
+    world = World(4, link=LAN, policy=policy, sealing=quick, silence_us=SECOND)
+    world.found(4)
+    assert world.run_for(60 * SECOND, lambda: sealed(world, 1))
+    world.crash(2)
+    world.run_for(60 * SECOND)
+    world.act(0, stir)
+    assert world.run_for(60 * SECOND, lambda: sealed(world, 2))
+    world.run_for(60 * SECOND)
+    world.act(0, stir)
+    assert world.run_for(120 * SECOND, lambda: sealed(world, 3))
+    _, first, second, third = electorate_of(world, 0).steps
+    assert (first.context.size, second.context.size, third.context.size) == (4, 4, 3)
+    assert third.certificate is not None
+    silent = [second.context.voters[place][0] for place in third.certificate.seal.silent]
+    assert silent == [world.nodes[2].who.root.kid]
+    world.restart(2)
+    assert world.run_for(60 * SECOND, lambda: sealed(world, 3))  # it is back, and looks on
+    assert world.act(2, lambda turn: sealer_of(world, 2).status(turn)).role == "onlooker"
+
+
+# Lists
+
+
+def test_a_proposal_whose_list_is_missing_waits_for_it() -> None:
+    world = world_of(4)
+    context = electorate_of(world, 0).epoch_context()
+    first = context.voters[context.proposer(0)][0]
+    proposer = next(node.number for node in world.nodes if node.who.root.kid == first)
+    others = [number for number in range(4) if number != proposer]
+    heard: list[int] = []
+
+    def watch(_source: int, _target: int, data: bytes) -> None:
+        envelope = Envelope.open(data)
+        told = decode(envelope) if envelope.family == SEALS else None
+        if isinstance(told, Ask | Part):
+            heard.append(told.KIND)
+
+    world.on_deliver = watch
+    world.run_for(LEAST - 500 * MS)
+    world.partition([others, [proposer]])
+    for number in others:
+        world.act(number, lambda turn: turn.state("state.attestation", ("tick", bytes(8)), attested(turn)))
+    world.run_for(300 * MS)
+    assert not world.agree()  # the proposer lacks what the others hold
+    world.run_for(190 * MS)
+    world._cut = frozenset()  # the channels were never given up: messages pass again, the entries come later
+    assert world.run_for(5 * SECOND, lambda: sealed(world, 1))
+    certificate = electorate_of(world, 0).steps[1].certificate
+    assert certificate is not None
+    assert certificate.round == 0
+    assert {Ask.KIND, Part.KIND} <= set(heard)
+
+
+def attested(turn: Turn) -> dict[str, object]:
+    """Return the payload of an entry that is no governance."""
+    return {"boundary": turn.now, "frontier": bytes(32), "state_root": bytes(32)}
+
+
+# Loss, disorder, double voters
+
+
+@settings(max_examples=EXAMPLES)
+@given(
+    seed=st.integers(0, 2**32),
+    count=st.sampled_from([2, 3, 4, 7]),
+    loss=st.sampled_from([0.0, 0.1, 0.3]),
+    slow=st.sampled_from([5, 300, 2_000]),
+    skew=st.lists(st.integers(-3_000, 3_000), min_size=7, max_size=7),
+    faults=st.lists(st.tuples(st.sampled_from(["split", "crash"]), st.integers(0, 6), st.integers(0, 20)), max_size=3),
+)
+def test_honest_voters_never_certify_two_epochs_and_seal_once_all_is_well(
+    seed: int, count: int, loss: float, slow: int, skew: list[int], faults: list[tuple[str, int, int]]
+) -> None:
+    link = Link(uniform(1, slow), loss=loss, duplication=0.2, reorder=True)
+    world = World(
+        seed, link=link, policy=POLICY, sealing=sealer, silence_us=5 * SECOND, skew_ms=lambda number: skew[number]
+    )
+    world.found(count)
+    for kind, number, seconds in faults:
+        world.run_for(seconds * SECOND // 2 + LEAST // 2)
+        if kind == "split":
+            world.partition([range(number % count)])
+        elif world.nodes[number % count].core is not None:
+            world.crash(number % count)
+    world.run_for(10 * SECOND)
+    world.heal()
+    for node in world.nodes:
+        if node.core is None:
+            world.restart(node.number)
+    world.link = LAN
+    before = max(epochs(world))
+    world.act(0, stir)
+    assert world.run_for(300 * SECOND, lambda: sealed(world, before + 1))  # Electorate refuses two seals of one epoch
+    assert "SEAL_DOUBLE_VOTE" not in {note.code for _, _, note in world.notes}
+
+
+def test_a_double_voter_is_found_and_registered_by_those_who_see_both() -> None:
+    world = world_of(4)
+    world.partition([[0, 1], [2, 3]])
+    world.run_for(LEAST + 12 * SECOND)  # round 0: all have prepared nothing, for want of a quorum
+    context = electorate_of(world, 0).epoch_context()
+    liar = world.nodes[3]
+    voter = context.index(liar.who.root.kid)
+    assert voter is not None
+    for other, digest in ((0, b"a" * 32), (1, b"b" * 32)):
+        unsigned = Message(voter, 0, Step.COMMIT, digest, -1, b"")
+        raw = sign_message(liar.who.device.sign, context, unsigned).encode(context)
+        world.act(other, lambda turn, raw=raw: say(turn, world.nodes[1 - turn_number(world, turn)].kid, raw, context.n))  # type: ignore[misc]
+    assert world.run_for(5 * SECOND, lambda: len(world.nodes[0].entries("seal.evidence")) >= 1)
+    entry = world.nodes[0].entries("seal.evidence")[0]
+    assert entry.thing == ("feed", keys.thumbprint(liar.who.device.public))
+    assert entry.payload["epoch"] == context.reference
+    read = [open_message(raw, context) for raw in entry.payload["messages"]]
+    assert {one.digest for one in read} == {b"a" * 32, b"b" * 32}
+    world.heal()
+    assert world.run_for(60 * SECOND, lambda: sealed(world, 1))
+    world.run_for(60 * SECOND)
+    signers = [e.kid for e in world.nodes[0].entries("seal.evidence")]
+    assert len(signers) == len(set(signers)) <= 3
+    assert liar.kid not in signers
+
+
+def turn_number(world: World, turn: Turn) -> int:
+    """Return the number of the node whose turn it is."""
+    return next(node.number for node in world.nodes if node.core is turn.core)
+
+
+def say(turn: Turn, peer: bytes, raw: bytes, n: int) -> None:
+    """Let a node hear a voter's message from a peer."""
+    assert turn.core.sealing is not None
+    turn.core.sealing.handle(turn, peer, Envelope.open(encode(Word(n, raw))))
+
+
+def test_a_world_begins_in_epoch_zero() -> None:
+    world = world_of(1)
+    status = world.act(0, lambda turn: sealer_of(world, 0).status(turn))
+    assert (status.n, status.code, status.open) == (0, "PACE", False)
+    assert status.next_at == START_US // SECOND + PACE.least_seconds
+    world.run_for(LEAST + SECOND)
+    status = world.act(0, lambda turn: sealer_of(world, 0).status(turn))
+    assert (status.n, status.code, status.waits) == (1, "IDLE", False)

@@ -20,7 +20,7 @@ What it does not do
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn, TypeAlias
 
 import cbor2
@@ -90,6 +90,14 @@ def encode(value: object) -> bytes:
     except _ModelError as error:
         raise LocalError("UNENCODABLE", f"The value cannot be encoded: {error}. Change the value.") from None
     return cbor2.dumps(value)  # its maps are in order already: half the time of sorting them again
+
+
+def encode_joined(items: Sequence[bytes]) -> bytes:
+    """Return the encoding of a list whose items are encoded already: whoever hashes a long list keeps its parts."""
+    count = len(items)
+    size = _head(count) - 1
+    head = bytes((0x80 | count,)) if size == 0 else bytes((0x97 + size.bit_length(),)) + count.to_bytes(size, "big")
+    return head + b"".join(items)
 
 
 def decode(data: bytes, *, max_bytes: int = MAX_BYTES) -> Value:

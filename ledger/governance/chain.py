@@ -153,6 +153,10 @@ class Chain:
                 kept.append(after[0])
         return [base for base in kept if base.n >= since]
 
+    def at(self, base: Base, view: View) -> Members:
+        """Return who was in when an epoch was sealed."""
+        return members_of(self._genesis, self.open(base, view.below(base.floors())))
+
     def assess(self, sighting: Sighting, base: Base, view: View) -> str:
         """Return "" for a certificate that may be followed from an epoch, or the number of the rule that fails."""
         certificate = self._certified.verify(sighting)
@@ -215,7 +219,8 @@ class Chain:
         """Return the seal that may follow an epoch on these terms, and the tables after it."""
         if not self.is_grounded(base, terms.frontier, view):
             return None
-        return compose(self._genesis, base, self._register.beyond(base.frontier), view, terms)
+        sizes = {feed: head.size for feed, head in terms.frontier.items()}
+        return compose(self._genesis, base, self._register.beyond(base.frontier, sizes), view, terms)
 
     def is_grounded(self, base: Base, frontier: Mapping[bytes, Head], view: View) -> bool:
         """Say whether a frontier holds the certificate of the epoch it is sealed under."""

@@ -50,7 +50,7 @@ class Register:
     def add(self, registration: Registration) -> None:
         """Keep one more; a leaf that is kept already is not kept twice."""
         feed = self._by_feed[registration.feed]
-        place = bisect_left(feed, registration.index, key=lambda each: each.index)
+        place = bisect_left(feed, registration.index, key=_index)
         if place < len(feed) and feed[place].index == registration.index:
             return
         feed.insert(place, registration)
@@ -88,12 +88,18 @@ class Register:
         """Return how many there are."""
         return self._count
 
-    def beyond(self, frontier: Mapping[bytes, Head]) -> Iterator[Registration]:
-        """Yield the registrations that do not lie below a frontier."""
+    def beyond(
+        self, frontier: Mapping[bytes, Head], sizes: Mapping[bytes, int] | None = None
+    ) -> Iterator[Registration]:
+        """Yield the registrations that do not lie below a frontier; `sizes`: those that lie below these sizes alone."""
         for feed, registrations in self._by_feed.items():
             head = frontier.get(feed)
-            start = bisect_left(registrations, head.size, key=lambda each: each.index) if head is not None else 0
-            yield from registrations[start:]
+            first = head.size if head is not None else 0
+            if registrations[-1].index < first or (sizes is not None and sizes.get(feed, 0) <= first):
+                continue
+            start = bisect_left(registrations, first, key=_index)
+            stop = len(registrations) if sizes is None else bisect_left(registrations, sizes.get(feed, 0), key=_index)
+            yield from registrations[start:stop]
 
     def unseen(self) -> Iterator[bytes]:
         """Yield the feeds whose last governance entry no governance entry of another feed has seen."""
@@ -135,6 +141,10 @@ class Register:
     def parts(self, digest: bytes) -> list[Registration]:
         """Return the parts held of a frontier with this digest."""
         return self._parts.get(digest, [])
+
+
+def _index(registration: Registration) -> int:
+    return registration.index
 
 
 def _seal_of(raw: bytes) -> Seal | None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from ledger import codec
@@ -36,6 +37,7 @@ from ledger.governance.tally import Standing
 from ledger.kinds import DAY
 
 SILENT_SECONDS: Final = 30 * DAY  # without a heartbeat, after which a seal may take a voter's vote
+ENCODED_MAX: Final = 16_384  # items of an epoch's lists that are kept encoded; about 200 bytes each
 RIVALS_SECONDS: Final = 30 * DAY  # of governance time, in which a rival certificate still counts
 
 
@@ -63,7 +65,8 @@ def compose(
     sizes = {feed: head.size for feed, head in terms.frontier.items()}
     if terms.as_of <= base.as_of or any(sizes.get(feed, 0) < head.size for feed, head in base.frontier.items()):
         return None
-    if any(view.root(feed, head.size) != head.root for feed, head in terms.frontier.items()):
+    moved = (head for feed, head in terms.frontier.items() if head != base.frontier.get(feed))  # the rest is sealed
+    if any(view.root(head.feed, head.size) != head.root for head in moved):
         return None
     closing = Sealed(b"", terms.as_of, sizes)
     folded = advance(genesis, base, fresh, view.below(sizes), closing)
@@ -99,10 +102,10 @@ class _Composition:
             n=before.n + 1,
             prev=before.reference,
             as_of=terms.as_of,
-            members_digest=_digest([[*party, found.since] for party, found in sorted(work.found.items())]),
-            voters_digest=_digest([[*party, governing[party], name] for party, name in sorted(voters.items())]),
+            members_digest=_digest(_encoded(*party, found.since) for party, found in sorted(work.found.items())),
+            voters_digest=_digest(_encoded(*party, governing[party], name) for party, name in sorted(voters.items())),
             frontier_digest=frontier_digest(terms.frontier.values()),
-            cuts_digest=_digest([_listed(party, cut) for party, cut in sorted(work.cuts.items())]),
+            cuts_digest=_digest(codec.encode(_listed(party, cut)) for party, cut in sorted(work.cuts.items())),
             state_root=terms.state_root,
             policy_digest=hashlib.sha256(rules.encode()).digest(),
             charter=charter,
@@ -129,30 +132,34 @@ class _Composition:
                 voters[party] = work.found[party].college
         room = new_voters_max(len(before.voters))
         room -= sum(count for as_of, count in before.added if as_of > terms.as_of - DAY)
-        candidates = sorted(
-            (found.since, party)
-            for party, found in work.found.items()
-            if party not in before.voters and self._may_vote(party, voters)
-        )
+        candidates = self._candidates({ident for ident, _ in voters})
         added = [party for _, party in candidates[: max(0, room)]]
         voters.update({party: work.found[party].college for party in added})
         recent = tuple(each for each in before.added if each[0] > terms.as_of - DAY)
         work.added = (*recent, (terms.as_of, len(added))) if added else recent
         return dict(sorted(voters.items()))
 
-    def _may_vote(self, party: Party, voters: Collection[Party]) -> bool:
-        """Say whether enough voters endorse a member, whose key has no other vote and whose feed still speaks."""
+    def _candidates(self, taken: Collection[bytes]) -> list[tuple[int, Party]]:
+        """Return the members that enough voters endorse, and whose feed still speaks, the oldest first.
+
+        `taken`: the keys that have a vote already, by whatever incarnation.
+        """
         before, work = self._before, self._folded.base
-        out = party in work.reaches.left or party in self._folded.count.resolution.expelled or party in work.suspended
-        if out or any(party[0] == voter[0] for voter in voters) or self._governing(party) is None:
-            return False
         groups = voices(before.rules.affiliations)
-        endorsers = {
-            voice(endorser, groups)
-            for endorser, _ in work.endorsements.get(work.found[party].application, ())
-            if endorser in before.voters
-        }
-        return len(endorsers) >= endorsements_for_voter(len({voice(voter, groups) for voter in before.voters}))
+        enough = endorsements_for_voter(len({voice(voter, groups) for voter in before.voters}))
+        found = []
+        for party, each in work.found.items():
+            endorsements = work.endorsements.get(each.application, ())
+            if len(endorsements) < enough or party in before.voters or party[0] in taken or self._is_out(party):
+                continue
+            endorsers = {voice(endorser, groups) for endorser, _ in endorsements if endorser in before.voters}
+            if len(endorsers) >= enough and self._governing(party) is not None:
+                found.append((each.since, party))
+        return sorted(found)
+
+    def _is_out(self, party: Party) -> bool:
+        work = self._folded.base
+        return party in work.reaches.left or party in self._folded.count.resolution.expelled or party in work.suspended
 
     def _governing(self, party: Party) -> bytes | None:
         """Return the feed through which a party speaks from now on; None when none does."""
@@ -244,7 +251,7 @@ def removals(before: Base, folded: Folded) -> tuple[list[Party], list[Party]]:
 
 def frontier_digest(heads: Iterable[Head]) -> bytes:
     """Return the digest by which an epoch names its frontier: of the sorted list of [feed, size, root]."""
-    return _digest([list(each) for each in sorted((head.feed, head.size, head.root) for head in heads)])
+    return _digest(_encoded(*each) for each in sorted((head.feed, head.size, head.root) for head in heads))
 
 
 def _listed(party: Party, cut: Cut) -> codec.Value:
@@ -252,8 +259,14 @@ def _listed(party: Party, cut: Cut) -> codec.Value:
     return [*party, sizes, list(cut.why)]
 
 
-def _digest(listed: codec.Value) -> bytes:
-    return hashlib.sha256(codec.encode(listed)).digest()
+def _digest(items: Iterable[bytes]) -> bytes:
+    """Return the hash of a list, of whose items most are those of the epoch before."""
+    return hashlib.sha256(codec.encode_joined(list(items))).digest()
+
+
+@lru_cache(maxsize=ENCODED_MAX)
+def _encoded(*parts: codec.Value) -> bytes:
+    return codec.encode(list(parts))
 
 
 def _newest(work: Base) -> dict[bytes, Standing]:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from ledger.codec import MAX_BYTES, MAX_DEPTH, Value, decode, decode_sign1, encode, encode_sign1
+from ledger.codec import MAX_BYTES, MAX_DEPTH, Value, decode, decode_sign1, encode, encode_joined, encode_sign1
 from ledger.errors import LocalError, RemoteError
 
 TEXT = st.text(st.characters(max_codepoint=0x2FF) | st.sampled_from("\u1e9e€中é\u05d0📈ⅷ"), max_size=30)
@@ -366,3 +366,13 @@ def test_no_float_by_any_head(raw: bytes) -> None:
     assume(struct.unpack(">d", raw)[0] is not None)
     for data in (b"\xfb" + raw, b"\xfa" + raw[:4], b"\xf9" + raw[:2]):
         assert refusal(data) == "CBOR_MODEL"
+
+
+@given(st.lists(st.integers(0, 2**40), max_size=300))
+def test_a_list_of_encoded_items_is_the_list_encoded(items: list[int]) -> None:
+    assert encode_joined([encode(item) for item in items]) == encode(items)
+
+
+def test_long_lists_of_encoded_items_have_long_heads() -> None:
+    for count in (0, 23, 24, 255, 256, 65_535, 65_536):
+        assert encode_joined([b"\x00"] * count) == encode([0] * count)

@@ -95,7 +95,6 @@ class Growth:
                 name, college = entry.payload.get("name", ""), entry.payload.get("college", "")
                 self._base.found.setdefault(party, Found(root, name, feed, (entry.id,), college=college))
         if party in self._base.found:
-            self._base.firsts[feed] = party
             self._try(feed)
 
     def _read(self, feed: bytes) -> None:
@@ -180,7 +179,7 @@ class Growth:
             return
         for certificate in base.certificates.get(feed, ()):
             if (certificate.kid, certificate.payload["incarnation"]) == owner and (
-                base.firsts.get(feed) == owner or self._inherits(certificate)
+                base.found[owner].first == feed or self._inherits(certificate)
             ):
                 base.active[feed] = len(base.active)
                 self._queue.append(feed)
@@ -211,7 +210,6 @@ class Growth:
         base.found[party] = Found(
             application.signer, name, device, why, base.n, application_id, college=college, serials=serials
         )
-        base.firsts[device] = party
         self._try(device)
 
     def _evidence(self, application: Entry, party: Party) -> Evidence:

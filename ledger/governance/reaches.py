@@ -64,12 +64,18 @@ class Reaches:
         return self.owners.get(certificate.thing[1]) == party == self.owners.get(other)
 
     def chain(self, first: bytes) -> tuple[tuple[bytes, int], ...]:
-        """Return a party's governing feeds from its first on, each with the size at which it stops to speak."""
+        """Return a party's governing feeds from its first on, each with the size at which it stops to speak.
+
+        No heir speaks that claims more than its predecessor's leave or fork leaves; cuts are asked elsewhere, for they
+        rest on the votes that this says who may give.
+        """
         chain: dict[bytes, int] = {}
         feed: bytes | None = first
         while feed is not None and feed not in chain:
-            chain[feed] = min(self.bounds.get(feed, UNBOUNDED), self.ends.get(feed, UNBOUNDED))
-            feed = min(self.heirs.get(feed, ()), default=(0, None))[1]
+            end = self.ends.get(feed, UNBOUNDED)
+            chain[feed] = min(self.bounds.get(feed, UNBOUNDED), end)
+            claim, heir = min(self.heirs.get(feed, ()), default=(0, None))
+            feed = heir if claim <= self.forks.get(feed, UNBOUNDED) and claim < end else None
         return tuple(chain.items())
 
 

@@ -127,6 +127,8 @@ class _Composition:
         before, work, terms = self._before, self._folded.base, self._terms
         gone = {*self._left, *self._expelled, *terms.silent}
         voters = {party: college for party, college in before.voters.items() if party not in gone}
+        newest = dict(sorted(work.found))  # a later incarnation takes the place of an earlier one, not its vote
+        voters = {p: college for p, college in voters.items() if newest.get(p[0], p[1]) == p[1]} or voters
         for party in voters:
             if party in work.found:
                 voters[party] = work.found[party].college
@@ -168,35 +170,38 @@ class _Composition:
         if found is None:
             return self._before.governing.get(party)
         feed, until = work.reaches.chain(found.first)[-1]
-        return feed if until == UNBOUNDED and feed in work.active else self._before.governing.get(party)
+        speaks = until == UNBOUNDED and feed in work.active and work.reaches.owners[feed] == party
+        return feed if speaks else self._before.governing.get(party)
 
     def _settle(self) -> None:
-        """Keep the cuts of expulsions for good: of voters as many as one seal may expel, of others all."""
-        work, resolution = self._folded.base, self._folded.count.resolution
-        settled = resolution.settle(work.reaches.owners)
-        waiting = {party for party in resolution.expelled if party in self._before.voters} - set(self._expelled)
-        waiting -= set(self._left) | set(self._before.cuts)
-        work.cuts = {party: cut for party, cut in settled.items() if party not in waiting}
+        """Keep the cuts of expulsions for good: also of voters whose vote only a later seal can take.
+
+        Else their feeds, which the frontier goes on over, would count beyond the cut once they are sealed.
+        """
+        work = self._folded.base
+        work.cuts = self._folded.count.resolution.settle(work.reaches.owners)
 
     def _effects(self) -> tuple[Rules, bytes | None, int]:
         """Return rules, charter and evaluator version as ballots that passed leave them."""
         work, count = self._folded.base, self._folded.count
         rules, charter, evaluator = work.rules, work.charter, work.evaluator
-        for tally in count.passed(Act.POLICY)[:1]:
+        if tally := count.winner(Act.POLICY):
             rules = Rules.decode(work.contents[tally.proposal.id].payload["rules"])
-        for tally in count.passed(Act.CHARTER)[:1]:
+        if tally := count.winner(Act.CHARTER):
             charter = tally.proposal.subject
-        for tally in count.passed(Act.EVALUATOR)[:1]:
+        if tally := count.winner(Act.EVALUATOR):
             evaluator = max(evaluator, work.contents[tally.proposal.id].payload["evaluator_version"])
         return rules, charter, evaluator
 
     def _close(self) -> None:
-        """Close the ballots that are due, and those that have taken effect."""
+        """Close the ballots that are due, have taken effect, or were beaten by a better one of their act."""
         work, count = self._folded.base, self._folded.count
-        applied = {tally.proposal.id for act in _AT_SEAL for tally in count.passed(act)[:1]}
-        sealed = {ident for cut in work.cuts.values() for ident in cut.why}
+        winners = {act: tally for act in _AT_SEAL if (tally := count.winner(act))}
+        applied = {tally.proposal.id for tally in winners.values()}
+        over = {tally.proposal.id for act in winners for tally in count.passed(act)}
+        over.update(ident for cut in work.cuts.values() for ident in cut.why)
         for ident, proposal in list(work.proposals.items()):
-            if proposal.deadline > self._terms.as_of and ident not in applied | sealed:
+            if proposal.deadline > self._terms.as_of and ident not in over:
                 continue
             ruling, tally = count.resolution.rulings.get(ident), count.tallies.get(ident)
             if ruling is not None:

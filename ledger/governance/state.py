@@ -97,7 +97,6 @@ class Base:
     reaches: Reaches = field(default_factory=Reaches)
     found: dict[Party, Found] = field(default_factory=dict)
     active: dict[bytes, int] = field(default_factory=dict)
-    firsts: dict[bytes, Party] = field(default_factory=dict)
     certificates: dict[bytes, tuple[Entry, ...]] = field(default_factory=dict)
     applications: dict[bytes, Entry] = field(default_factory=dict)
     endorsements: dict[bytes, tuple[tuple[Party, Entry], ...]] = field(default_factory=dict)

@@ -11,6 +11,7 @@ What it does not do
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -22,7 +23,7 @@ from ledger.feed import Registration
 from ledger.governance.ballots import Act, Bound, Choice, Facts, Poll, Proposal, Sealed, Vote, closings, fault, poll
 from ledger.governance.expulsion import Resolution, resolve
 from ledger.governance.growth import Counts
-from ledger.governance.roster import Party
+from ledger.governance.roster import UNBOUNDED, Party
 from ledger.governance.rules import Rules
 from ledger.governance.state import Base
 from ledger.governance.tally import Default, Delegation, Tally, tally
@@ -45,6 +46,15 @@ class Count:
         found = [each for each in self.tallies.values() if each.proposal.act is act and each.passed]
         return sorted(found, key=lambda each: (-each.support, each.proposal.id))
 
+    def winner(self, act: Act) -> Tally | None:
+        """Return the best supported ballot that has passed. Two with the same support wait: no id breaks a tie."""
+        match self.passed(act):
+            case [first, second, *_] if first.support == second.support:
+                return None
+            case [first, *_]:
+                return first
+        return None
+
 
 def take(base: Base, statements: Iterable[Registration], held: Counts) -> set[tuple[bytes, int]]:
     """Add what is said in ballots; return the (feed, index) of those that need no second look.
@@ -52,12 +62,37 @@ def take(base: Base, statements: Iterable[Registration], held: Counts) -> set[tu
     `statements`: proposals first, else in a fixed order. `held`: whether epoch and `seen` of a statement are held and
     fit; its feed's reach is a question of the poll's.
     """
-    done = set()
-    for registration in statements:
+    done, opened = set(), _opened(base)
+    for registration in _in_turn(base, statements):
         owner = base.reaches.owners.get(registration.feed)
-        if owner is not None and held(registration) and _take(base, registration, owner):
-            done.add((registration.feed, registration.index))
+        if owner is not None and held(registration):
+            if registration.entry.kind == "proposal":
+                taken = opened[owner] >= OPEN_A_VOTER_MAX or _take(base, registration, owner)
+                opened[owner] += registration.entry.id in base.contents
+            else:
+                taken = _take(base, registration, owner)
+            if taken:
+                done.add((registration.feed, registration.index))
     return done
+
+
+def _in_turn(base: Base, statements: Iterable[Registration]) -> list[Registration]:
+    """Put each member's proposals in the order it spoke: what an old feed says after its heir took over comes last."""
+    proposals: list[Registration] = []
+    others: list[Registration] = []
+    for each in statements:
+        (proposals if each.entry.kind == "proposal" else others).append(each)
+    chains: dict[Party, dict[bytes, tuple[int, int]]] = {}
+
+    def turn(each: Registration) -> tuple[bool, int, bytes, int]:
+        owner = base.reaches.owners.get(each.feed, (b"", 0))
+        if owner not in chains:
+            listed = _chain(base, owner)
+            chains[owner] = {feed: (rank, until) for rank, (feed, until) in enumerate(listed)}
+        rank, until = chains[owner].get(each.feed, (len(chains[owner]), 0))
+        return each.index >= until, rank, each.feed, each.index
+
+    return [*sorted(proposals, key=turn), *others]
 
 
 def _take(base: Base, registration: Registration, owner: Party) -> bool:
@@ -93,10 +128,14 @@ def refusal(base: Base, proposal: Proposal, proposer: Party) -> str | None:
     found = fault(proposal, electorates)
     if found is None and proposer not in electorates[proposal.epoch].voters:
         return "its proposer is no voter of the epoch that it names"
-    opened = sum(base.reaches.owners.get(each.kid) == proposer for each in base.contents.values())
-    if found is None and opened >= OPEN_A_VOTER_MAX:
+    if found is None and _opened(base)[proposer] >= OPEN_A_VOTER_MAX:
         return f"its proposer has {OPEN_A_VOTER_MAX} proposals open already"
     return found
+
+
+def _opened(base: Base) -> Counter[Party]:
+    """Return how many proposals each party has open."""
+    return Counter(owner for each in base.contents.values() if (owner := base.reaches.owners.get(each.kid)))
 
 
 def read_proposal(entry: Entry) -> Proposal | None:
@@ -132,23 +171,49 @@ def count(base: Base, closing: Sealed | None = None) -> Count:
     }
     parties = {party for electorate in electorates.values() for party in electorate.voters}
     facts = Facts(
-        chains={party: base.reaches.chain(first) for party in parties if (first := _first(base, party)) is not None},
+        chains={party: chain for party in parties if (chain := _chain(base, party))},
         forks={feed: Bound(hold, ()) for feed, hold in base.reaches.forks.items()},
         floor=base.floors() if base.proposals else {},
         closed=closings(base.proposals.values(), [closing] if closing is not None else []),
     )
-    ballot = poll(base.proposals.values(), base.votes.values(), electorates, facts)
+    proposals = [each for each in base.proposals.values() if _place(base, each) < _fork(base, each)]
+    ballot = poll(proposals, base.votes.values(), electorates, facts)
     resolution = resolve(ballot, base.cuts)
     cuts = resolution.bounds(base.reaches.owners)
     standing = tuple(base.standing.values())
     tallies = {
         ident: tally(ballot, ident, cuts, standing)
         for ident, proposal in ballot.proposals.items()
-        if proposal.act is not Act.EXPEL
+        if proposal.act is Act.SUSPEND or (proposal.act is not Act.EXPEL and not _is_void(base, proposal, cuts))
     }
     return Count(ballot, resolution, tallies)
 
 
-def _first(base: Base, party: Party) -> bytes | None:
+def _place(base: Base, proposal: Proposal) -> int:
+    """Return the leaf at which a proposal stands: its own signature fixes it (rule F2 of `judge`)."""
+    entry = base.contents[proposal.id]
+    return next((head.size for head in entry.seen if head.feed == entry.kid), 0)
+
+
+def _fork(base: Base, proposal: Proposal) -> int:
+    """Return the hold of the proposer's feed: nobody can be asked to hold what it says beyond."""
+    return base.reaches.forks.get(base.contents[proposal.id].kid, UNBOUNDED)
+
+
+def _is_void(base: Base, proposal: Proposal, cuts: Mapping[bytes, Bound]) -> bool:
+    """Say whether a proposal that may permit something stands where its proposer had lost the right.
+
+    One that expels or suspends stands wherever it is: T others have made it their own.
+    """
+    feed, place, reaches = base.contents[proposal.id].kid, _place(base, proposal), base.reaches
+    ends = [table.get(feed, UNBOUNDED) for table in (reaches.ends, reaches.bounds)]
+    return place >= min(*ends, cuts[feed].size if feed in cuts else UNBOUNDED)
+
+
+def _chain(base: Base, party: Party) -> tuple[tuple[bytes, int], ...]:
+    """Return the feeds through which a party speaks, first to last, each with where it stops."""
     found = base.found.get(party)
-    return found.first if found is not None else base.governing.get(party)
+    first = found.first if found is not None else base.governing.get(party)
+    if first is None or base.reaches.owners.get(first, party) != party:  # an applicant may name another's device
+        return ()
+    return base.reaches.chain(first)

@@ -2,9 +2,10 @@
 
 How it works
     `samples()` makes one entry of each kind, and a few derived values, from fixed seeds. Beside this module stand the
-    files with the bytes as they were decided: `<kind>.cbor` (entries), `checkpoint.txt`, `epoch.cbor`, `derived.txt`
-    (one `name hex` a line). tests/ledger/test_golden.py holds the two together. `python -m tests.golden` writes the
-    files that are missing, and only those: what is there is never written again.
+    files with the bytes as they were decided: `<kind>.cbor` (entries; `<kind>.2.cbor` where a kind was given a field
+    later), `checkpoint.txt`, `epoch.cbor`, `derived.txt` (one `name hex` a line). tests/ledger/test_golden.py holds the
+    two together. `python -m tests.golden` writes the files that are missing, and only those: what is there is never
+    written again. Each sample is dated a second after the one before: new kinds are signed last.
 
 What it does not do
     The entries need not count: they are samples of bytes, not a history.
@@ -26,6 +27,7 @@ from ledger.kinds import KINDS
 from ledger.merkle import EMPTY_ROOT, root_of
 from ledger.replica import digest_of
 from ledger.ticks import committed_member
+from tests.golden.governance import sign_governance, sign_later
 from tests.worlds import NOW, World, grant_payload, key, octets
 
 FOLDER: Final = Path(__file__).parent
@@ -83,7 +85,21 @@ def samples() -> dict[str, Entry]:
     _consents(sign, world, device)
     attested = {"boundary": NOW, "frontier": octets("frontier"), "state_root": octets("state")}
     sign("state.attestation", ("tick", NOW.to_bytes(8, "big")), attested, device)
-    return {kind: found[kind] for kind in KINDS}
+    sign_governance(sign, world, epoch())
+    return {kind: found[kind] for kind in KINDS if kind in found}
+
+
+def later_samples() -> dict[str, Entry]:
+    """Return a second entry of the kinds that were given a field after their first sample was decided."""
+    world, found = World("golden later"), dict[str, Entry]()
+
+    def sign(kind: str, thing: tuple[str, bytes], payload: dict[str, Any], signer: keys.SigningKey) -> Entry:
+        heads = tuple(member.scribe.head() for member in world.members)
+        found[kind] = world.sign(signer, kind, thing, payload, seen=heads, iat=NOW + len(found))
+        return found[kind]
+
+    sign_later(sign, world)
+    return found
 
 
 def _consents(sign: Callable[..., Entry], world: World, device: keys.SigningKey) -> None:
@@ -183,6 +199,7 @@ def files() -> dict[str, bytes]:
     lines = "".join(f"{name} {value.hex()}\n" for name, value in derived().items())
     return {
         **{f"{kind}.cbor": entry.raw for kind, entry in samples().items()},
+        **{f"{kind}.2.cbor": entry.raw for kind, entry in later_samples().items()},
         "checkpoint.txt": checkpoint_note().encode(),
         "epoch.cbor": epoch().encode(),
         "derived.txt": lines.encode(),

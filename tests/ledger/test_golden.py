@@ -44,8 +44,8 @@ def test_an_entry_of_each_kind_decodes_and_fits_its_cddl(kind: str) -> None:
 
 def test_every_field_of_every_kind_is_in_its_sample() -> None:
     for kind, row in kinds.KINDS.items():
-        entry = Entry.decode((FOLDER / f"{kind}.cbor").read_bytes())
-        missing = row.fields.keys() - entry.payload.keys()
+        paths = [path for path in (FOLDER / f"{kind}.cbor", FOLDER / f"{kind}.2.cbor") if path.exists()]
+        missing = row.fields.keys() - {name for path in paths for name in Entry.decode(path.read_bytes()).payload}
         assert missing <= ({"parent"} if kind == "genesis" else set()), kind
 
 

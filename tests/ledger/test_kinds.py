@@ -97,6 +97,7 @@ def test_only_kinds_of_the_table_are_restrictive() -> None:
         "link.sever",
         "tenant.unhost",
         "fork.proof",
+        "seal.evidence",
         "consent.refuse",
         "consent.withdraw",
         "consent.revoke",

@@ -57,7 +57,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class Counted:
     """An effective change of a document. `clock`: newest seq of every actor below it, itself included."""
 
     change: Change
@@ -95,8 +95,8 @@ class History:
         self.feeds = tuple(sorted({feed for feed, _ in placed}))
         self._actors = {actor_id(feed, document): number for number, feed in enumerate(self.feeds)}
         self._verdicts: dict[tuple[bytes, int], str] = {}
-        self._changes: dict[bytes, Node] = {}  # effective ones by hash, each behind those it follows
-        self._lines: list[list[Node]] = [[] for _ in self.feeds]  # effective ones of each actor, by seq
+        self._changes: dict[bytes, Counted] = {}  # effective ones by hash, each behind those it follows
+        self._lines: list[list[Counted]] = [[] for _ in self.feeds]  # effective ones of each actor, by seq
         self._firsts: list[list[int]] = [[] for _ in self.feeds]  # where their operations begin
         self._heads = {BASE_HASH}
         self._seqs = [0] * len(self.feeds)
@@ -104,10 +104,10 @@ class History:
 
     # D1 to D4: what a feed's own order decides
 
-    def _line(self, feed: bytes, placed: Mapping[tuple[bytes, int], bytes], authorised: Authorised) -> list[Node]:
+    def _line(self, feed: bytes, placed: Mapping[tuple[bytes, int], bytes], authorised: Authorised) -> list[Counted]:
         """Return the changes of a feed that take a seq, in its order; their clocks are still empty."""
         actor, own = actor_id(feed, self.document), self._actors[actor_id(feed, self.document)]
-        line: list[Node] = []
+        line: list[Counted] = []
         ops = size = 0
         for index in sorted(index for named, index in placed if named == feed):
             raw = placed[feed, index]
@@ -128,17 +128,17 @@ class History:
                 verdict = "CHANGE_OVER_QUOTA"
             else:
                 ops, size = ops + len(change.inserts), size + len(raw)
-                line.append(Node(change, feed, index, own, ()))
+                line.append(Counted(change, feed, index, own, ()))
             self._verdicts[feed, index] = verdict or WAITING
         self._seqs[own] = len(line)
         return line
 
     # D5 and D6: what the closure decides
 
-    def _resolve(self, nodes: Sequence[Node]) -> None:
-        followers: dict[bytes, list[Node]] = defaultdict(list)
+    def _resolve(self, nodes: Sequence[Counted]) -> None:
+        followers: dict[bytes, list[Counted]] = defaultdict(list)
         lacking: dict[bytes, int] = {}
-        ready: list[Node] = []
+        ready: list[Counted] = []
         for node in nodes:
             missing = [one for one in node.change.dependencies if one != BASE_HASH]
             lacking[node.change.hash] = len(missing)
@@ -155,7 +155,7 @@ class History:
                 if not lacking[follower.change.hash]:
                     ready.append(follower)
 
-    def _add(self, node: Node) -> str:
+    def _add(self, node: Counted) -> str:
         """Add a change all of whose dependencies are effective, or return why it is dead."""
         change = node.change
         clock, last = array("I", bytes(4 * len(self.feeds))), BASE_OPS
@@ -169,14 +169,14 @@ class History:
         if not self._touches_only(node, clock):
             return "CHANGE_UNKNOWN_CHARACTER"
         clock[node.actor] = change.seq
-        self._changes[change.hash] = Node(change, node.feed, node.index, node.actor, clock)
+        self._changes[change.hash] = Counted(change, node.feed, node.index, node.actor, clock)
         self._lines[node.actor].append(self._changes[change.hash])
         self._firsts[node.actor].append(change.first)
         self._heads.difference_update(change.dependencies)
         self._heads.add(change.hash)
         return EFFECTIVE
 
-    def _touches_only(self, node: Node, clock: Sequence[int]) -> bool:
+    def _touches_only(self, node: Counted, clock: Sequence[int]) -> bool:
         """Say whether every character that the change names was inserted below it, or by itself before."""
         change = node.change
         actors = [self._actors.get(actor, -1) for actor in change.actors]
@@ -208,7 +208,7 @@ class History:
         return tuple(sorted(self._heads))
 
     @property
-    def changes(self) -> tuple[Node, ...]:
+    def changes(self) -> tuple[Counted, ...]:
         """Every effective change, each behind those it follows."""
         return tuple(self._changes.values())
 
@@ -248,7 +248,7 @@ class History:
                 return False
         return True
 
-    def below(self, heads: Iterable[bytes]) -> tuple[Node, ...]:
+    def below(self, heads: Iterable[bytes]) -> tuple[Counted, ...]:
         """Return the changes of a version, each behind those it follows. `heads`: see `is_version`."""
         tops = [self._changes[head] for head in heads if head != BASE_HASH]
         clock = [max(seqs) for seqs in zip(*(node.clock for node in tops), strict=True)]

@@ -27,7 +27,7 @@ from types import ModuleType
 from typing import Any, Final, TypeVar
 
 from ledger.documents.change import ACTOR_BYTES, BASE, REFUSED_CHARACTER, TEXT_KEY
-from ledger.documents.history import EFFECTIVE, History, Node, Written, actor_id
+from ledger.documents.history import EFFECTIVE, Counted, History, Written, actor_id
 from ledger.errors import LocalError
 
 T = TypeVar("T")
@@ -145,7 +145,7 @@ def _guarded(work: Callable[[], T]) -> T:
         raise LocalError("DOCUMENT_UNREADABLE", told) from None
 
 
-def _made(core: ModuleType, nodes: Sequence[Node], heads: Sequence[bytes]) -> Any:
+def _made(core: ModuleType, nodes: Sequence[Counted], heads: Sequence[bytes]) -> Any:
     """Return an Automerge document of exactly these changes."""
     if sum(len(node.change.inserts) for node in nodes) > CHARACTERS_MAX:
         told = f"More than {CHARACTERS_MAX} characters were typed into this document; fork it from an adopted version."

@@ -29,6 +29,7 @@ NOUNS: Final = {
     "readings": "One's own readings: import, list, export.",
     "data": "Data that move: send, request, receipts, refusals.",
     "probe": "Probes: ask a member with and without consent, see what it answers.",
+    "document": "Documents that members write together: charters, notices, agreements.",
     "entry": "Single entries of the ledger.",
     "ledger": "The ledger: roots, size, verification.",
     "tick": "Have the mesh agree on one state now.",

@@ -112,6 +112,9 @@ class SealFamily(Protocol):
     def timer(self, turn: Turn, name: str) -> None:
         """A timer whose name begins with "seal:" fired."""
 
+    def check_leave(self, turn: Turn) -> None:
+        """Raise LocalError SEAL_IN_PROGRESS where a `member.leave` would break a promise."""
+
 
 class Core:
     """One mesh of a node. `device`: our device key, `party`: whom it acts for.

@@ -178,6 +178,8 @@ async def mesh_leave(node: Node, args: LeaveArgs) -> Left:
     def leave(turn: Turn) -> str:
         if not turn.core.replica.members.is_member(turn.core.party):
             raise LocalError("NOT_A_MEMBER", "This node is no member of the mesh; there is nothing to leave.")
+        if turn.core.sealing is not None:
+            turn.core.sealing.check_leave(turn)
         payload = {"reason": args.reason} if args.reason else {}
         return turn.state("member.leave", ("member", turn.core.party[0]), payload).id.hex()
 

@@ -118,7 +118,11 @@ class CommittedMap:
 
     def update(self, rows: Writer, values: Mapping[bytes, bytes | None]) -> None:
         """Set the values of things by id; None removes. Each touched bucket is re-hashed once."""
-        touched: set[int] = set()
+        self.rehash(rows, self.stage(rows, values))
+
+    def stage(self, rows: Writer, values: Mapping[bytes, bytes | None]) -> int:
+        """Set values without hashing anything anew; return the touched buckets, a bit each, for `rehash`."""
+        touched = 0
         for ident, value in values.items():
             key = map_key(ident)
             row_key = self._row_key(key)
@@ -126,9 +130,17 @@ class CommittedMap:
                 rows.delete("maps", row_key)
             else:
                 rows.put("maps", row_key, leaf_of(key, value) + value)
-            touched.add(_bucket(key))
-        for bucket in touched:
+            touched |= 1 << _bucket(key)
+        return touched
+
+    def rehash(self, rows: Writer, buckets: int, most: int = BUCKETS) -> int:
+        """Hash buckets anew (a bit each), at most so many; return those that are left."""
+        while buckets and most:
+            bucket = buckets.bit_length() - 1
             self._rehash(rows, bucket)
+            buckets ^= 1 << bucket
+            most -= 1
+        return buckets
 
     def _rehash(self, rows: Writer, bucket: int) -> None:
         hashes = [row[:32] for _, row in self._leaves(rows, bucket)]

@@ -9,6 +9,7 @@ How it works
     | meta    | b"mesh"                                   | the genesis entry                                  |
     | meta    | b"tick"                                   | the newest tick the committed maps stand at        |
     | meta    | b"tick", boundary (8)                     | a tick remembered with its frontier                |
+    | meta    | b"move", b"move progress"                 | a move of the committed maps that is under way     |
     | feeds   | feed (32)                                 | FeedRow: number, peaks, newest checkpoint          |
     | entries | number (4), index (8)                     | LeafRow: verdict, largest iat so far, id, body     |
     | ids     | entry id (32)                             | one (number, index) after another, 12 bytes each   |
@@ -53,6 +54,8 @@ DOCUMENT_KINDS: Final = {"document.open": b"o", "document.change": b"c", "docume
 
 MESH_KEY: Final = b"mesh"
 TICK_KEY: Final = b"tick"
+MOVE_KEY: Final = b"move"
+PROGRESS_KEY: Final = b"move progress"
 
 BLOCK: Final = 256  # leaves under one stored node
 POSITION_BYTES: Final = 12

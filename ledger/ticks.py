@@ -10,6 +10,8 @@ How it works
     with different branches agree again: which proofs cut is read off the checkpoints' extents, what the entries mean
     off the cut ones.
 
+    A move of many leaves is done in steps, each a transaction of its own (`begin`, `step`; ledger/moves.py).
+
     The member map holds every member's standing; the consent map every consent the ledger says anything of.
 
 What it does not do
@@ -19,26 +21,27 @@ What it does not do
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Final
 
 from ledger import codec, fork
 from ledger.checkpoint import Head
-from ledger.consent.status import Status
-from ledger.entry import Entry
+from ledger.errors import LocalError
 from ledger.feed import SignedHead
-from ledger.governance.members import Member, Members, View
-from ledger.held import HeldView
-from ledger.index import named_consents
+from ledger.governance.members import Member, Members
 from ledger.maps import CONSENTS, MEMBERS, CommittedMap, state_root
+from ledger.moves import MOVED, Frontier, Move, touched
 from ledger.overlay import Draft
 from ledger.replica import Replica, digest_of
 from ledger.rows import Reader, Writer, prefix_stop
-from ledger.tables import SIGNER, TICK_KEY, WAITING, head_key, read_head, read_position
+from ledger.tables import MOVE_KEY, PROGRESS_KEY, TICK_KEY, head_key, read_head, read_position
 from ledger.tables import TICK as TICK_PREFIX
 
 TICK_WAIT_SECONDS: Final = 60  # after a boundary before it is attested: late checkpoints still arrive
 TICKS_KEPT: Final = 1_000  # ticks remembered with their frontiers, so that a proof can show an earlier state
+MOVE_LEAVES: Final = 512  # whose consents one step of a move computes anew
+MOVE_BUCKETS: Final = 256  # of the consent map that one step hashes anew
 DRAFT_LEAVES_MAX: Final = 50_000  # between the maps and a frontier whose state root is asked for (a few seconds)
 _BOUNDARY_MAX: Final = 2**62
 
@@ -85,39 +88,6 @@ class Tick:
         return {feed: self.cuts[feed][0] if feed in self.cuts else head.size for feed, head in self.heads.items()}
 
 
-class Frontier:
-    """The ledger below a tick's frontier: how far each feed goes and counts, and who is a member there."""
-
-    def __init__(self, replica: Replica, rows: Reader, sizes: Mapping[bytes, int]) -> None:
-        """`sizes`: leaves of each feed below the frontier."""
-        self._replica, self._rows, self._sizes = replica, rows, sizes
-        self.members: Members = replica.chain.fold(self)
-
-    def size(self, feed: bytes) -> int:
-        """Return how many leaves of the feed lie below the frontier."""
-        return self._sizes.get(feed, 0)
-
-    def holds(self, entry: Entry, forks: Mapping[bytes, int]) -> bool:
-        """Say whether every head the entry names lies below the frontier, and none is dated after it."""
-        return self._replica.resolves(self._rows, entry, self.size, forks)
-
-    def root(self, feed: bytes, size: int) -> bytes | None:
-        """Return the feed's root at a size, or None where so much of it does not lie below the frontier."""
-        return self.below(self._sizes).root(feed, size)
-
-    def below(self, sizes: Mapping[bytes, int]) -> View:
-        """Return the view of a frontier inside this one."""
-        return HeldView(self._replica, self._rows, sizes)
-
-    def counted(self, feed: bytes) -> int:
-        """Return how many leaves of the feed lie below the frontier and within its reach."""
-        return min(self.size(feed), self.members.reach(feed))
-
-    def consent(self, grant_id: bytes) -> Status | None:
-        """Return what the entries below the frontier say of a grant."""
-        return self._replica.consent_below(self._rows, grant_id, self.members, self.size)
-
-
 def committed_member(member: Member) -> bytes:
     """Return the value that stands for a member in the committed map."""
     return codec.encode([member.party[1], member.state == "member", member.voter, list(member.feeds)])
@@ -158,6 +128,8 @@ class Ticker:
         self.members = CommittedMap(MEMBERS)
         self.consents = CommittedMap(CONSENTS)
         self.tick: Tick | None = None
+        self.moving: Move | None = None
+        self._frontiers: tuple[Frontier, Frontier] | None = None
         self._remembered = 0
 
     def load(self, rows: Reader) -> None:
@@ -166,6 +138,8 @@ class Ticker:
         self.consents.load(rows)
         row = rows.get("meta", TICK_KEY)
         self.tick = Tick.decode(row) if row is not None else None
+        target, progress = rows.get("meta", MOVE_KEY), rows.get("meta", PROGRESS_KEY)
+        self._aim(Move.decode(target, progress) if target is not None and progress is not None else None)
         self._remembered = sum(1 for _ in rows.scan("meta", _remembered(0), _remembered(_BOUNDARY_MAX)))
 
     def ready(self, rows: Reader, boundary: int) -> bool:
@@ -174,27 +148,73 @@ class Ticker:
         return all(head.size <= self._replica.position(feed).size for feed, head in heads.items())
 
     def move(self, rows: Writer, boundary: int) -> Tick:
-        """Move the maps to frontier(boundary) and return the tick. The caller has asked `ready`."""
-        heads = heads_at(self._replica, rows, boundary)
-        return self._move(rows, boundary, heads, cuts_below(self._replica, rows, heads))
+        """Move the maps to frontier(boundary) in one go and return the tick. The caller has asked `ready`.
 
-    def _move(
-        self,
-        rows: Writer,
-        boundary: int,
-        heads: Mapping[bytes, SignedHead],
-        cuts: Mapping[bytes, tuple[int, bytes]],
-    ) -> Tick:
-        sizes = {feed: cuts[feed][0] if feed in cuts else head.size for feed, head in heads.items()}
-        old = Frontier(self._replica, rows, self.tick.sizes if self.tick is not None else {})
-        new = Frontier(self._replica, rows, sizes)
+        A move under way is brought to its end first.
+        """
+        if self.moving is not None:
+            self.finish(rows)
+        self.begin(rows, boundary)
+        return self.finish(rows)
+
+    def begin(self, rows: Reader, boundary: int) -> None:
+        """Begin to move the maps to frontier(boundary), by way of `step`. The caller has asked `ready`."""
+        heads = heads_at(self._replica, rows, boundary)
+        self._aim(Move(boundary, heads, cuts_below(self._replica, rows, heads)))
+
+    def _aim(self, move: Move | None) -> None:
+        self.moving, self._frontiers = move, None
+
+    def finish(self, rows: Writer) -> Tick:
+        """Bring the move under way to its end and return the tick."""
+        while (tick := self.step(rows)) is None:
+            pass
+        return tick
+
+    def step(self, rows: Writer, leaves: int = MOVE_LEAVES, buckets: int = MOVE_BUCKETS) -> Tick | None:
+        """Do a bounded part of the move under way; return the tick when it was the last, else None.
+
+        In between the maps stand at no tick: nothing is proven or attested from them (`moving`). How far the move has
+        come is in the rows, so a crash or a rolled-back transaction loses no more than its own part.
+        Raises LocalError NOT_MOVING.
+        """
+        move = self.moving
+        if move is None:
+            raise LocalError("NOT_MOVING", "no move of the committed maps is under way; begin one")
+        old, new = self._ends(rows, move)
+        dealt = list(islice(touched(self._replica, rows, old, new, move.cursor), leaves))
         values: dict[bytes, bytes | None] = {}
-        for grant_id in _touched(self._replica, rows, old, new):
+        for grant_id in {grant_id for _, named in dealt for grant_id in named}:
             found = new.consent(grant_id)
             values[grant_id] = found.committed() if found is not None else None
-        self.consents.update(rows, values)
-        self.members.update(rows, _changed(old.members, new.members))
-        self.tick = self._tick(boundary, heads, cuts)
+        stale = move.buckets | self.consents.stage(rows, values)
+        cursor = dealt[-1][0] if len(dealt) == leaves else MOVED
+        if cursor == MOVED:
+            stale = self.consents.rehash(rows, stale, buckets)
+            if not stale:
+                self.members.update(rows, changed_members(old.members, new.members))
+                return self._arrive(rows, move)
+        self.moving = replace(move, cursor=cursor, buckets=stale)
+        target, progress = self.moving.encode()
+        if rows.get("meta", MOVE_KEY) != target:
+            rows.put("meta", MOVE_KEY, target)
+        rows.put("meta", PROGRESS_KEY, progress)
+        return None
+
+    def _ends(self, rows: Reader, move: Move) -> tuple[Frontier, Frontier]:
+        """Return the frontiers between which the maps move; they are folded once, not in every step."""
+        if self._frontiers is None:
+            before = self.tick.sizes if self.tick is not None else {}
+            self._frontiers = Frontier(self._replica, rows, before), Frontier(self._replica, rows, move.sizes)
+        return self._frontiers[0].within(rows), self._frontiers[1].within(rows)
+
+    def _arrive(self, rows: Writer, move: Move) -> Tick:
+        """Note that the maps stand at a tick."""
+        boundary = move.boundary
+        self._aim(None)
+        rows.delete("meta", MOVE_KEY)
+        rows.delete("meta", PROGRESS_KEY)
+        self.tick = self._tick(boundary, move.heads, move.cuts)
         row = self.tick.encode()
         rows.put("meta", TICK_KEY, row)
         if rows.get("meta", _remembered(boundary)) is None:
@@ -209,20 +229,20 @@ class Ticker:
     def root_at(self, rows: Reader, sizes: Mapping[bytes, int]) -> bytes | None:
         """Return the state root at any frontier, the maps staying where they are. `sizes`: leaves of each feed.
 
-        None when more than `DRAFT_LEAVES_MAX` leaves lie between: the maps have to move by ticks first.
+        None when more than `DRAFT_LEAVES_MAX` leaves lie between, or a move is under way: the maps have to move first.
         """
         before = self.tick.sizes if self.tick is not None else {}
         apart = sum(abs(sizes.get(feed, 0) - before.get(feed, 0)) for feed in {*sizes, *before})
-        if apart > DRAFT_LEAVES_MAX:
+        if apart > DRAFT_LEAVES_MAX or self.moving is not None:
             return None
         draft, members, consents = Draft(rows), self.members.copy(), self.consents.copy()
         old, new = Frontier(self._replica, rows, before), Frontier(self._replica, rows, sizes)
         values: dict[bytes, bytes | None] = {}
-        for grant_id in _touched(self._replica, rows, old, new):
+        for grant_id in {grant_id for _, named in touched(self._replica, rows, old, new) for grant_id in named}:
             found = new.consent(grant_id)
             values[grant_id] = found.committed() if found is not None else None
         consents.update(draft, values)
-        members.update(draft, _changed(old.members, new.members))
+        members.update(draft, changed_members(old.members, new.members))
         return state_root(members.root(), consents.root(), self._replica.genesis.evaluator_version)
 
     def remembered(self, rows: Reader, at: int) -> Tick | None:
@@ -250,54 +270,25 @@ class Ticker:
     def rebuild_at(self, rows: Writer, tick: Tick) -> Tick:
         """Compute the maps at a tick's own frontier from nothing, whatever checkpoints arrived since."""
         self._clear(rows)
-        return self._move(rows, tick.boundary, tick.heads, tick.cuts)
+        self._aim(Move(tick.boundary, tick.heads, tick.cuts))
+        return self.finish(rows)
 
     def _clear(self, rows: Writer) -> None:
         for key, _ in list(rows.scan("maps", b"")):
             rows.delete("maps", key)
         self.members, self.consents, self.tick = CommittedMap(MEMBERS), CommittedMap(CONSENTS), None
+        self._aim(None)
+        rows.delete("meta", MOVE_KEY)
+        rows.delete("meta", PROGRESS_KEY)
 
 
-def _changed(old: Members, new: Members) -> dict[bytes, bytes | None]:
+def changed_members(old: Members, new: Members) -> dict[bytes, bytes | None]:
+    """Return the committed values of the members that differ; None: no longer a member of the map."""
     before = {kid: committed_member(member) for kid, member in old.members.items()}
     after = {kid: committed_member(member) for kid, member in new.members.items()}
     changed: dict[bytes, bytes | None] = {kid: None for kid in before if kid not in after}
     changed.update({kid: value for kid, value in after.items() if before.get(kid) != value})
     return changed
-
-
-def _touched(replica: Replica, rows: Reader, old: Frontier, new: Frontier) -> set[bytes]:
-    """Return the consents whose value may differ between two frontiers."""
-    places: set[tuple[int, int]] = set()
-    spoke = {feed for feed in old.members.devices.keys() | new.members.devices.keys() if _spokesman(old, new, feed)}
-    for feed in replica.feeds:
-        number = replica.number(feed)
-        spans = [(old.size(feed), new.size(feed)), (old.counted(feed), new.counted(feed))]
-        if feed in spoke:
-            spans.append((0, max(spans[0])))
-        for before, after in spans:
-            places.update((number, index) for index in range(min(before, after), max(before, after)))
-        low, high = sorted(spans[0])
-        start = WAITING + feed + (low + 1).to_bytes(8, "big")
-        stop: bytes | None = WAITING + feed + (high + 1).to_bytes(8, "big")
-        if feed in old.members.forks.keys() | new.members.forks.keys():  # heads beyond a hold stand for the hold
-            stop = prefix_stop(WAITING + feed)
-            start = WAITING + feed
-        places.update(read_position(key) for key, _ in rows.scan("things", start, stop))
-    for kid in spoke:
-        prefix = SIGNER + kid
-        places.update(read_position(key) for key, _ in rows.scan("things", prefix, prefix_stop(prefix)))
-    touched: set[bytes] = set()
-    for number, index in places:
-        leaf = replica.leaf(rows, replica.feed_of(number), index)
-        if not leaf.void:
-            touched.update(named_consents(Entry.parse(leaf.raw)))
-    return touched
-
-
-def _spokesman(old: Frontier, new: Frontier, feed: bytes) -> bool:
-    """Say whether a device speaks for another party than it did."""
-    return old.members.party_of(feed) != new.members.party_of(feed)
 
 
 def attestations(rows: Reader, replica: Replica, tick: Tick) -> dict[bytes, tuple[bytes, int]]:

@@ -34,7 +34,7 @@ from ledger.judge import SOUND, judge
 from ledger.kinds import is_governance
 from ledger.maps import state_root
 from ledger.merkle import EMPTY_ROOT, PeaksBuilder, leaf_hash, root_of
-from ledger.overlay import Overlay
+from ledger.overlay import Draft, Overlay
 from ledger.replica import Replica
 from ledger.rows import Reader, prefix_stop
 from ledger.tables import (
@@ -43,6 +43,7 @@ from ledger.tables import (
     LEAF_SOUND,
     LEAF_VOID,
     MESH_KEY,
+    MOVE_KEY,
     POSITION_BYTES,
     TICK_KEY,
     FeedRow,
@@ -213,7 +214,7 @@ class _Work:
             return b"", leaf
         first = places[0] == read_position(key)
         self._firsts += first
-        if first == bool(leaf.flags & LEAF_ELSEWHERE):
+        if first == bool(leaf.flags & LEAF_ELSEWHERE) or (leaf.raw and not first):
             self.fault("LEAF_ROW", "a body stands at its entry's first place, and there alone", feed, index)
             return b"", leaf
         if not first:
@@ -278,8 +279,9 @@ class _Work:
                     self.fault("CHECKPOINT", "a kept checkpoint is not signed by its feed", feed.ident, head.size)
 
     def _tick(self, feeds: dict[bytes, _Feed]) -> None:
-        data = self.rows.get("meta", TICK_KEY)
-        stored = self.rows.scan("maps", b"")
+        rows: Reader = self.rows if self.rows.get("meta", MOVE_KEY) is None else self._arrived()
+        data = rows.get("meta", TICK_KEY)
+        stored = rows.scan("maps", b"")
         if data is None:
             if next(stored, None) is not None:
                 self.fault("MAPS", "the committed maps hold rows, and no tick")
@@ -293,7 +295,7 @@ class _Work:
             scratch = Overlay(self.rows, ("maps", "meta"))
             replica = Replica.load(self.rows)
             rebuilt = Ticker(replica).rebuild_at(scratch, tick)
-            for key, row in self.rows.scan("meta", TICK_KEY, prefix_stop(TICK_KEY)):
+            for key, row in rows.scan("meta", TICK_KEY, prefix_stop(TICK_KEY)):
                 self._remembered(replica, tick, key, row)
         except _EnoughError:
             raise
@@ -307,6 +309,18 @@ class _Work:
                 self.fault("MAPS", "a row of the committed maps is not what follows")
                 return
         self.state_root = tick.state_root
+
+    def _arrived(self) -> Reader:
+        """Return the rows as they are once the move of the maps that is under way has come to its end."""
+        draft = Draft(self.rows)
+        try:
+            ticker = Ticker(Replica.load(draft))
+            ticker.load(draft)
+            if ticker.moving is not None:
+                ticker.finish(draft)
+        except Exception as error:  # as in `_tick`
+            self.fault("TICK_ROW", f"the move of the maps cannot be brought to its end: {_name(error)}")
+        return draft
 
     def _remembered(self, replica: Replica, newest: Tick, key: bytes, row: bytes) -> None:
         """Check a tick that is kept: whose it says it is, and that its feeds signed the checkpoints it names."""

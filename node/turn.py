@@ -23,6 +23,7 @@ from ledger.checkpoint import Head
 from ledger.entry import Entry, sign_entry
 from ledger.errors import RemoteError
 from ledger.feed import AHEAD_SECONDS_MAX, SignedHead
+from ledger.held import PIN
 from ledger.kinds import KINDS
 from ledger.replica import Decoded, ForkSeen, Run
 from ledger.rows import Writer
@@ -42,6 +43,7 @@ RUN_BYTES: Final = 4 << 20  # leaves of our own feed that gossip is told of at o
 TIMER_HEARTBEAT: Final = "heartbeat"
 TIMER_TICK: Final = "tick"
 TIMER_TICK_ASKED: Final = "tick-asked"
+TIMER_MOVE: Final = "move"
 
 
 class Turn:
@@ -98,6 +100,12 @@ class Turn:
         self._moved |= accepted.governance
         return entry
 
+    def vouch(self, reference: bytes) -> None:
+        """Follow the branch of rival seals that holds this epoch, from now on."""
+        self.rows.put("meta", PIN + reference, b"")
+        self.core.replica.reload(self.rows)
+        self._moved = True
+
     def shown_head(self) -> Head:
         """Return the newest checkpoint of our feed that a subject may be shown: signed, so that others hold it."""
         head = self.core.replica.signed_head(self.core.device.kid)
@@ -144,18 +152,34 @@ class Turn:
         self._plan_asked()
 
     def attest(self, boundary: int) -> Tick | None:
-        """Move the committed maps to a boundary and attest it; None while leaves below it are missing."""
-        ticker, replica = self.core.ticker, self.core.replica
-        if ticker.tick is not None and ticker.tick.boundary >= boundary:
-            return None
-        if not ticker.ready(self.rows, boundary):
+        """Move the committed maps to a boundary and attest it; None while leaves below it are missing.
+
+        None too when so much was named since the last tick that the move takes several turns; it is attested then.
+        """
+        ticker = self.core.ticker
+        if ticker.moving is None:
+            if ticker.tick is not None and ticker.tick.boundary >= boundary:
+                return None
+            if not ticker.ready(self.rows, boundary):
+                self.note("TICK_NOT_READY", boundary=boundary)
+                return None
+            ticker.begin(self.rows, boundary)
+        elif ticker.moving.boundary != boundary:
             self.note("TICK_NOT_READY", boundary=boundary)
+        return self._move_on()
+
+    def _move_on(self) -> Tick | None:
+        """Go on with the move of the maps, a part a turn; attest the boundary once they stand at it."""
+        core = self.core
+        tick = core.ticker.step(self.rows) if core.ticker.moving is not None else None
+        if tick is None:
+            if core.ticker.moving is not None:
+                self.timer(TIMER_MOVE, self.now_ms)
             return None
-        tick = ticker.move(self.rows, boundary)
-        prune_heads(replica, self.rows, boundary)
-        if replica.members.is_member(self.core.party):
-            payload = {"boundary": boundary, "frontier": tick.frontier, "state_root": tick.state_root}
-            self.state("state.attestation", ("tick", boundary.to_bytes(8, "big")), payload)
+        prune_heads(core.replica, self.rows, tick.boundary)
+        if core.replica.members.is_member(core.party) and tick.boundary >= core.since:
+            payload = {"boundary": tick.boundary, "frontier": tick.frontier, "state_root": tick.state_root}
+            self.state("state.attestation", ("tick", tick.boundary.to_bytes(8, "big")), payload)
         return tick
 
     def send(self, peer: bytes, data: bytes) -> None:
@@ -179,6 +203,8 @@ class Turn:
         self.heartbeat()
         self._beat()
         self._tick()
+        if self.core.ticker.moving is not None:  # begun before we were stopped
+            self.timer(TIMER_MOVE, self.now_ms)
         self._carry(self.core.swarm.start(self.now_ms))
         if self.core.sealing is not None:
             self.core.sealing.start(self)
@@ -217,6 +243,8 @@ class Turn:
                 self._tick()
             case gossip.TimerFired(name) if name == TIMER_TICK_ASKED:
                 self._ticks_asked()
+            case gossip.TimerFired(name) if name == TIMER_MOVE:
+                self._move_on()
             case gossip.TimerFired(name) if name.startswith("data:"):
                 if data is not None:
                     data.timer(self, name)

@@ -30,10 +30,11 @@ from ledger.feed import SignedHead
 from ledger.governance.members import Members, Party
 from ledger.keys import thumbprint
 from ledger.maps import CommittedMap, MapProof
+from ledger.moves import Frontier
 from ledger.replica import Replica
 from ledger.rows import Reader, prefix_stop
 from ledger.tables import read_head
-from ledger.ticks import Frontier, Tick, Ticker, attestations
+from ledger.ticks import Tick, Ticker, attestations
 from proofs.bundle import BUNDLE_BYTES_MAX, Bundle, Logged, Presence, SignedCheckpoint, TickProof
 from proofs.past import View
 
@@ -281,6 +282,8 @@ class _Assembly:
 def _tick_of(view: View) -> Tick:
     if view.ticker.tick is None:
         raise LocalError("NO_TICK", f"there is no tick yet to prove anything at; {_TICK}")
+    if view.ticker.moving is not None:
+        raise LocalError("TICK_MOVING", "the committed state is on its way to a new tick; try again in a minute")
     return view.ticker.tick
 
 

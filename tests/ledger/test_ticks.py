@@ -13,6 +13,7 @@ from ledger.checkpoint import Head
 from ledger.consent.status import State
 from ledger.errors import RemoteError
 from ledger.merkle import EMPTY_ROOT
+from ledger.tables import MOVE_KEY
 from ledger.ticks import Tick, Ticker, attestations, cuts_below, heads_at, prune_heads
 from tests.strategies import Act, acts, build, deliver
 from tests.worlds import LATER, NOW, Node, World, deliver_all, key, octets
@@ -48,6 +49,43 @@ def test_incremental_moves_equal_a_rebuild_byte_for_byte(drawn: Sequence[Act], s
             fresh = Ticker(node.replica)
             assert fresh.rebuild(rows, NOW + seconds) == moved
         assert maps_of(node) == incremental
+
+
+@given(
+    drawn=acts,
+    schedule=steps,
+    leaves=st.integers(1, 4),
+    buckets=st.integers(1, 3),
+    crashes=st.lists(st.booleans(), min_size=1, max_size=5),
+)
+def test_a_move_in_steps_across_crashes_and_late_leaves_equals_a_rebuild(
+    drawn: Sequence[Act], schedule: Sequence[Step], leaves: int, buckets: int, crashes: Sequence[bool]
+) -> None:
+    world = build(drawn)
+    node = Node(world.genesis)
+    ticker, turn = Ticker(node.replica), 0
+    for arriving, seconds in [*schedule, ([], 10**6)]:
+        deliver(node, world, arriving, whole=seconds == 10**6)
+        with node.store.write() as rows:
+            ticker.begin(rows, NOW + seconds)
+            before, tick = ticker.tick, ticker.step(rows, leaves, buckets)
+        while tick is None:
+            assert ticker.moving is not None
+            assert ticker.tick == before
+            turn += 1
+            if crashes[turn % len(crashes)]:
+                ticker = Ticker(node.replica)
+                with node.store.read() as rows_again:
+                    ticker.load(rows_again)
+            deliver(node, world, [turn * 7])  # what comes meanwhile is for the next tick
+            with node.store.write() as rows:
+                tick = ticker.step(rows, leaves, buckets)
+        assert (ticker.moving, ticker.tick) == (None, tick)
+        stepwise = maps_of(node)
+        with node.store.write() as rows:
+            assert rows.get("meta", MOVE_KEY) is None
+            assert Ticker(node.replica).rebuild_at(rows, tick) == tick
+        assert maps_of(node) == stepwise
 
 
 def node_of(world: World) -> tuple[Node, Ticker]:

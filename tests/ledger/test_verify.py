@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.maps import CONSENTS
+from ledger.tables import LEAF_ELSEWHERE
 from ledger.ticks import Ticker
 from ledger.verify import FAULTS_MAX, Report, verify_ledger
 from tests.strategies import Act, acts, build, deliver, deliveries
@@ -97,6 +99,27 @@ def test_whatever_was_taken_in_is_sound(
         Ticker(node.replica).move(rows, NOW + seconds)
     deliver(node, world, delivery)
     assert verify(node).faults == ()
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_move_of_the_maps_that_is_under_way_is_verified_as_well(damaged: bool) -> None:
+    node = copied()
+    with node.store.write() as rows:
+        node.replica.reload(rows)
+        ticker = Ticker(node.replica)
+        ticker.rebuild(rows, NOW + 1)
+        ticker.begin(rows, LATER)
+        assert ticker.step(rows, 5) is None
+        if damaged:
+            rows.put("maps", CONSENTS + bytes(2) + bytes(32), bytes(40))
+    assert verify(node).sound is not damaged
+
+
+def test_a_body_beside_its_entry_s_first_place_is_a_fault() -> None:
+    elsewhere = [(key, value) for table, key, value in STORED if table == "entries" and value[0] & LEAF_ELSEWHERE]
+    for key, value in elsewhere:
+        assert {fault.code for fault in changed("entries", key, value + b"\x00").faults} >= {"LEAF_ROW"}
+    assert elsewhere
 
 
 def test_progress_counts_leaves_to_the_total() -> None:

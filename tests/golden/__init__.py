@@ -27,6 +27,7 @@ from ledger.kinds import KINDS
 from ledger.merkle import EMPTY_ROOT, root_of
 from ledger.replica import digest_of
 from ledger.ticks import committed_member
+from tests.golden.documents import sign_documents
 from tests.golden.governance import sign_governance, sign_later
 from tests.worlds import NOW, World, grant_payload, key, octets
 
@@ -86,6 +87,7 @@ def samples() -> dict[str, Entry]:
     attested = {"boundary": NOW, "frontier": octets("frontier"), "state_root": octets("state")}
     sign("state.attestation", ("tick", NOW.to_bytes(8, "big")), attested, device)
     sign_governance(sign, world, epoch())
+    sign_documents(sign, world)
     return {kind: found[kind] for kind in KINDS if kind in found}
 
 

@@ -10,9 +10,22 @@ from hypothesis import strategies as st
 
 from ledger.checkpoint import Head
 from ledger.feed import Registration
-from ledger.index import facts_of, index_rows, named_consents
+from ledger.index import document_places, documents, facts_of, index_rows, named_consents
 from ledger.kinds import KINDS, Signer
-from ledger.tables import CONSENT, GOVERNANCE, RECEIPT, SIGNER, TICK, WAITING, FactRow, position, read_leaf
+from ledger.tables import (
+    CONSENT,
+    DOCUMENT,
+    DOCUMENT_KINDS,
+    GOVERNANCE,
+    RECEIPT,
+    SIGNER,
+    TICK,
+    WAITING,
+    FactRow,
+    position,
+    read_leaf,
+)
+from storage.memory import MemoryStore
 from tests.golden import samples
 from tests.strategies import Act, acts, build, deliver
 from tests.worlds import Node, octets, parsed
@@ -35,6 +48,8 @@ def test_each_kind_leaves_the_rows_of_what_it_names(kind: str) -> None:
     assert facts == {CONSENT + consent + PLACE for consent in named_consents(entry)}
     assert len([key for key in rows if key.startswith(RECEIPT)]) == (kind == "transfer.receipt")
     assert len([key for key in rows if key.startswith(TICK)]) == (kind == "state.attestation")
+    about = {DOCUMENT + entry.thing[1] + PLACE: DOCUMENT_KINDS[kind]} if kind in DOCUMENT_KINDS else {}
+    assert about == {key: value for key, value in rows.items() if key.startswith(DOCUMENT)}
 
 
 def test_an_entry_does_not_wait_for_its_own_feed_nor_for_an_empty_one() -> None:
@@ -52,6 +67,22 @@ def test_whom_a_consent_entry_names() -> None:
         assert named_consents(SAMPLES[kind]) == [grant.id]
     assert named_consents(SAMPLES["consent.refuse"]) == [SAMPLES["consent.request"].id]
     assert named_consents(SAMPLES["transfer.receipt"]) == []
+
+
+def test_documents_are_found_by_id_and_their_entries_by_kind() -> None:
+    store = MemoryStore()
+    idents = [bytes(16), octets("document", size=16), b"\xff" * 16]
+    with store.write() as rows:
+        rows.put("things", GOVERNANCE + PLACE, b"")
+        for ident in idents:
+            for index, kind in enumerate((*DOCUMENT_KINDS, "document.change")):
+                rows.put("things", DOCUMENT + ident + position(3, index), DOCUMENT_KINDS[kind])
+    with store.read() as rows:
+        assert list(documents(rows)) == sorted(idents)
+        for ident in idents:
+            assert list(document_places(rows, ident, "document.open")) == [(3, 0)]
+            assert list(document_places(rows, ident, "document.change")) == [(3, 1), (3, 3)]
+        assert list(document_places(rows, octets("other", size=16), "document.open")) == []
 
 
 def test_a_fact_survives_its_row() -> None:

@@ -83,7 +83,7 @@ class Instance:
         self._ledger, self._timing = ledger, timing
         self._turn = turn
         self._answers: Recent[bytes, bool] = Recent(ANSWERS_MAX)  # seal's digest -> whether our ledger yields it
-        self._waiting: dict[bytes, Obstacles] = {}  # seal's digest -> what was missing; asked again by `retry` alone
+        self._waiting: dict[tuple[bytes, bool], Obstacles] = {}  # (seal's digest, fresh) -> why not, until `retry`
         self._wanted: int | None = None  # the round that wants a candidate of ours
         self._from: dict[bytes, bytes] = {}  # frontier digest -> the peer that proposed it to us
 
@@ -235,34 +235,34 @@ class Instance:
 
     def _check(self, seal: Seal, now_ms: int, fresh: bool) -> bool:
         """Say whether our own ledger yields this seal (ledger.governance.seal.Check)."""
-        turn, epoch = self._turn, seal.epoch
-        waiting = self._waiting.get(seal.digest())
-        if waiting is not None:
-            self.obstacles = waiting
-            return False
+        key = (seal.digest(), fresh)
+        if key not in self._waiting:
+            obstacles = self._look_at(seal, now_ms, fresh)
+            if obstacles is None:
+                return True
+            self._waiting[key] = obstacles
+        self.obstacles = self._waiting[key]
+        return False
+
+    def _look_at(self, seal: Seal, now_ms: int, fresh: bool) -> Obstacles | None:
+        """Return what keeps us from confirming a seal, or None."""
+        turn, epoch, differs = self._turn, seal.epoch, Obstacles(differs=True)
         if epoch.as_of < self.context.as_of + self.pace.least_seconds:
-            return self._refuse()
+            return differs
         if fresh and abs(epoch.as_of - now_ms // 1_000) > CLOCK_SECONDS_MAX:
-            return self._refuse()
+            return differs
         if fresh and (self._ledger.omits_expulsion(turn.rows, seal) or not self._are_silent(turn, seal)):
-            return self._refuse()
+            return differs
         known = self._answers.get(seal.digest())
         if known is None:
-            known = self._compare(turn, seal)
-        if known is None:
-            self._waiting[seal.digest()] = self.obstacles
-            return False
-        return known or self._refuse()
-
-    def _refuse(self) -> bool:
-        self.obstacles = Obstacles(differs=True)
-        return False
+            return self._compare(turn, seal)
+        return None if known else differs
 
     def _are_silent(self, turn: Turn, seal: Seal) -> bool:
         return not seal.silent or set(seal.silent) <= set(self._ledger.silent_voters(turn.rows, seal.epoch.as_of))
 
-    def _compare(self, turn: Turn, seal: Seal) -> bool | None:
-        """Ask our ledger for the seal. None: something is missing to ask it."""
+    def _compare(self, turn: Turn, seal: Seal) -> Obstacles | None:
+        """Ask our ledger for the seal; what it says is remembered, unless something is missing to ask it."""
         digest = seal.epoch.frontier_digest
         frontier = self.lists.frontier(digest)
         if frontier is None:
@@ -271,15 +271,13 @@ class Instance:
                 self.lists.add(turn, ours)
                 frontier = ours
         if frontier is None:
-            self.obstacles = Obstacles(missing_list=digest)
-            return None
+            return Obstacles(missing_list=digest)
         found = self._ledger.next_seal(turn.rows, frontier, seal.epoch.as_of, seal.silent)
         if found is None:
-            self.obstacles = Obstacles(missing_entries=True)
-            return None
+            return Obstacles(missing_entries=True)
         same = found.encode() == seal.encode()
         self._answers.set(seal.digest(), same)
-        return same
+        return None if same else Obstacles(differs=True)
 
     # What came of it
 

@@ -41,6 +41,8 @@ OFFER_MS: Final = 3_000
 """How often neighbours are told what we hold while an agreement is open."""
 RETRY_MS: Final = 250
 """How soon a proposal whose entries or list were missing is looked at again."""
+MOVED_MS: Final = 100
+"""How long governance entries gather before an open agreement looks at them: each look may be a fold."""
 CERTIFICATE_WORK: Final = 64
 """What a peer pays for a certificate, in signatures to verify."""
 TIMER: Final = "seal:"
@@ -59,6 +61,7 @@ class Sealer:
         self._ledger, self._pace, self._timing = ledger, pace, timing or Timing()
         self._instance: Instance | None = None
         self._touched = False  # in the turn that is open: a rolled-back turn must not leave the machine ahead
+        self._look_ms = 0  # when it was last planned to look at what moved, unix ms
 
     # What the core calls
 
@@ -79,8 +82,11 @@ class Sealer:
         self.moved(turn)
 
     def moved(self, turn: Turn) -> None:
-        """Membership may have moved: look at it in a turn of its own."""
-        turn.timer(_LOOK, turn.now_ms)
+        """Membership may have moved: look at it in a turn of its own, soon."""
+        if not turn.now_ms < self._look_ms <= turn.now_ms + MOVED_MS:
+            is_open = self._instance is not None and self._instance.machine is not None
+            self._look_ms = turn.now_ms + (MOVED_MS if is_open else 0)
+            turn.timer(_LOOK, self._look_ms)
 
     def peer_up(self, turn: Turn, peer: bytes) -> None:
         """Tell a member that came up what we hold, if an agreement is open."""

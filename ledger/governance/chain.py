@@ -157,6 +157,28 @@ class Chain:
         """Return who was in when an epoch was sealed."""
         return members_of(self._genesis, self.open(base, view.below(base.floors())))
 
+    def announced(self, view: View, forked: Collection[bytes]) -> Mapping[bytes, Head]:
+        """Return the frontier of the certified seal that follows the newest epoch; {} without one, or with rivals.
+
+        `forked`: voters with a proven fork, whose leave may stand in the branch that is not held.
+        """
+        certified = self._certified.after(self.newest.reference, view, forked)
+        if len(certified) != 1:
+            return {}
+        (certificates,) = certified.values()
+        return self._frontier(self.newest, certificates[0].seal, view) or {}
+
+    def evidence(self, base: Base) -> list[Entry]:
+        """Return the entries that made an epoch: its frontier's parts and its certificate, from one feed each."""
+        certificates = [s for s in self._register.after(base.prev) if s.seal.epoch.reference() == base.reference]
+        by_signer: dict[bytes, dict[int, Entry]] = {}
+        for sighting in certificates[:1]:
+            for part in self._register.parts(sighting.seal.epoch.frontier_digest):
+                by_signer.setdefault(part.feed, {}).setdefault(part.entry.payload["part"], part.entry)
+        whole = (held for held in by_signer.values() if len(held) == next(iter(held.values())).payload["parts"])
+        parts = next(whole, {})
+        return [*(entry for _, entry in sorted(parts.items())), *(s.registration.entry for s in certificates[:1])]
+
     def assess(self, sighting: Sighting, base: Base, view: View) -> str:
         """Return "" for a certificate that may be followed from an epoch, or the number of the rule that fails."""
         certificate = self._certified.verify(sighting)
@@ -227,10 +249,13 @@ class Chain:
         return self._certified.holds(base.reference, view.below({f: head.size for f, head in frontier.items()}))
 
     def _frontier(self, base: Base, seal: Seal, view: View) -> dict[bytes, Head] | None:
-        """Put a frontier together from its parts: what it changes of the one before."""
+        """Put a frontier together from its parts: what it changes of the one before.
+
+        Each feed's parts are taken by themselves, the first that it wrote: nobody spoils another's.
+        """
         digest = seal.epoch.frontier_digest
         by_signer: dict[tuple[bytes, int], dict[int, Registration]] = {}
-        for part in self._register.parts(digest):
+        for part in sorted(self._register.parts(digest), key=lambda each: each.index):
             if part.index < view.size(part.feed):
                 payload = part.entry.payload
                 by_signer.setdefault((part.feed, payload["parts"]), {}).setdefault(payload["part"], part)

@@ -16,20 +16,25 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from gossip.messages import SEALS, Envelope
+from gossip.seals import Word, decode
 from ledger import codec, keys
 from ledger.checkpoint import Head
 from ledger.entry import Entry
 from ledger.governance.certificate import Certificate, EpochContext, Seal, verify_certificate
-from ledger.governance.epoch import Epoch
+from ledger.governance.epoch import Epoch, Policy
 from ledger.governance.sealing import SILENT_SECONDS, frontier_digest
 from ledger.replica import Replica
 from ledger.rows import Reader
-from node.core import Core
+from node.core import Core, Turn
 from node.sealable import Pace
 from node.sealing import Sealer
-from simulations.world import World
+from simulations.links import LAN, Link
+from simulations.world import SECOND, World
 
 PACE = Pace(least_seconds=10, most_seconds=100_000)
+LEAST = PACE.least_seconds * SECOND
+POLICY = Policy(tick_seconds=86_400, heartbeat_seconds=3_600)
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,11 @@ class Electorate:
     def heads_now(self) -> Mapping[bytes, Head]:
         """Return every feed's checkpoint."""
         return {feed: head for feed, head in self.replica.frontier().items() if head.size}
+
+    def ungrounded(self, rows: Reader) -> Sequence[Entry]:
+        """Return nothing: no feed is held at a fork here."""
+        del rows
+        return ()
 
     def next_seal(self, rows: Reader, frontier: Mapping[bytes, Head], as_of: int, silent: Sequence[int]) -> Seal | None:
         """Return the seal of a frontier."""
@@ -210,3 +220,27 @@ def sealed(world: World, n: int) -> bool:
     return all(each.epoch_context().n >= n for each in steps) and (
         len({each.steps[n].context.reference for each in steps}) == 1
     )
+
+
+def world_of(count: int, seed: int = 1, link: Link = LAN) -> World:
+    """Return a mesh of founders, all connected, whose acceptances wait to be sealed."""
+    world = World(seed, link=link, policy=POLICY, sealing=sealer, silence_us=10 * SECOND)
+    world.found(count)
+    return world
+
+
+def stir(turn: Turn) -> None:
+    """State something that waits to be sealed."""
+    turn.state("vote.default", ("member", turn.core.party[0]), {"choice": "abstain"})
+
+
+def certificates(world: World) -> int:
+    """Return how many certificates one node holds."""
+    return len(world.alive()[0].entries("seal.certificate"))
+
+
+def words(message: bytes) -> Word | None:
+    """Return a voter's message on its way."""
+    envelope = Envelope.open(message)
+    told = decode(envelope) if envelope.family == SEALS else None
+    return told if isinstance(told, Word) else None

@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossip.messages import SEALS, Envelope
-from gossip.seals import Ask, Part, Word, decode, encode
+from gossip.seals import Word, encode
 from ledger import keys
 from ledger.errors import LocalError
 from ledger.governance.certificate import Step
-from ledger.governance.epoch import Policy
 from ledger.governance.rounds import Message, open_message, sign_message
 from node.core import Core, Turn
 from node.seal_entries import STAGGER_MS
@@ -23,35 +22,23 @@ from node.sealing import Sealer
 from simulations.links import LAN, Link, uniform
 from simulations.world import MS, SECOND, START_US, World
 from tests.conftest import PROFILE
-from tests.node.electorates import PACE, Electorate, electorate_of, epochs, sealed, sealer, sealer_of
+from tests.node.electorates import (
+    LEAST,
+    PACE,
+    POLICY,
+    Electorate,
+    certificates,
+    electorate_of,
+    epochs,
+    sealed,
+    sealer,
+    sealer_of,
+    stir,
+    words,
+    world_of,
+)
 
-POLICY = Policy(tick_seconds=86_400, heartbeat_seconds=3_600)
-LEAST = PACE.least_seconds * SECOND
 EXAMPLES = 300 if PROFILE == "nightly" else 25
-
-
-def world_of(count: int, seed: int = 1, link: Link = LAN) -> World:
-    """Return a mesh of founders, all connected, whose acceptances wait to be sealed."""
-    world = World(seed, link=link, policy=POLICY, sealing=sealer, silence_us=10 * SECOND)
-    world.found(count)
-    return world
-
-
-def stir(turn: Turn) -> None:
-    """State something that waits to be sealed."""
-    turn.state("vote.default", ("member", turn.core.party[0]), {"choice": "abstain"})
-
-
-def certificates(world: World) -> int:
-    """Return how many certificates one node holds."""
-    return len(world.alive()[0].entries("seal.certificate"))
-
-
-def words(message: bytes) -> Word | None:
-    """Return a voter's message on its way."""
-    envelope = Envelope.open(message)
-    told = decode(envelope) if envelope.family == SEALS else None
-    return told if isinstance(told, Word) else None
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 7])
@@ -123,13 +110,25 @@ def test_the_smaller_side_follows_when_it_is_back() -> None:
     assert world.run_for(30 * SECOND, lambda: sealed(world, 2))
 
 
-def test_an_onlooker_alone_between_voters_carries_what_they_say() -> None:
-    """Founders in a line: what voters say passes through the others."""
+def test_voters_in_a_line_carry_what_the_others_say() -> None:
     world = World(3, link=LAN, policy=POLICY, sealing=sealer, dials=0)
     world.found(5)
     for one in range(4):
         world.connect(one, one + 1)
     assert world.run_for(60 * SECOND, lambda: sealed(world, 1))
+
+
+def test_a_member_without_a_vote_carries_what_voters_say_and_says_nothing() -> None:
+    world = World(4, link=LAN, policy=POLICY, sealing=sealer, dials=0)
+    world.found(2)
+    world.connect(0, 1)
+    number = world.join(0, [1])
+    world.run_for(2 * SECOND, world.agree)
+    world.disconnect(0, 1)
+    assert world.run_for(60 * SECOND, lambda: sealed(world, 1))
+    assert electorate_of(world, number).epoch_context().size == 2
+    with world.nodes[number].store.read() as rows:
+        assert list(rows.scan("outbox", RECORD, RECORD + b"\xff")) == []
 
 
 def test_a_late_certificate_answers_whoever_still_talks_of_the_epoch_before() -> None:
@@ -254,118 +253,6 @@ def test_a_turn_that_is_undone_undoes_what_the_machine_did_in_it() -> None:
         assert rows.get("outbox", RECORD + electorate_of(world, 0).epoch_context().reference) is None
     assert sealer_of(world, 0)._instance is None
     assert world.run_for(30 * SECOND, lambda: sealed(world, 1))
-
-
-# Leaving, expulsion, silence
-
-
-def test_a_voter_leaves_after_the_seal_it_voted_for() -> None:
-    world = world_of(3)
-    world.act(1, lambda turn: sealer_of(world, 1).check_leave(turn))  # nothing is under way
-    world.partition([[0], [1], [2]])
-    world.run_for(LEAST + SECOND)
-    voted = [number for number in range(3) if refuses_leave(world, number)]
-    assert len(voted) == 1  # the proposer; the others have seen no seal
-    world.heal()
-    assert world.run_for(60 * SECOND, lambda: sealed(world, 1))
-    world.run_for(SECOND)
-    assert not any(refuses_leave(world, number) for number in range(3))
-    world.act(1, lambda turn: turn.state("member.leave", ("member", turn.core.party[0]), {}))
-    assert world.run_for(60 * SECOND, lambda: epochs(world)[::2] == [2, 2])  # its channels end with its membership
-    step = electorate_of(world, 0).steps[2]
-    assert step.context.size == 2
-    assert step.certificate is not None
-    assert len(step.certificate.seal.left) == 1
-    assert world.act(1, lambda turn: sealer_of(world, 1).status(turn)).role == "onlooker"
-    world.act(0, stir)
-    assert world.run_for(60 * SECOND, lambda: epochs(world)[::2] == [3, 3])
-
-
-def refuses_leave(world: World, number: int) -> bool:
-    """Say whether a node may not leave now."""
-    try:
-        world.act(number, lambda turn: sealer_of(world, number).check_leave(turn))
-    except LocalError as error:
-        return error.code == "SEAL_IN_PROGRESS"
-    return False
-
-
-def test_two_vote_the_third_out_while_it_is_silent() -> None:
-    world = world_of(3)
-    assert world.run_for(60 * SECOND, lambda: sealed(world, 1))
-    world.crash(2)
-    target = list(world.nodes[2].who.party)
-
-    def expel(turn: Turn) -> None:
-        payload = {"act": "expel", "target": target, "deadline": turn.now + 86_400, "cut": []}
-        turn.state("proposal", ("ballot", bytes(16)), payload)
-
-    world.act(0, expel)
-    assert world.run_for(120 * SECOND, lambda: sealed(world, 2))
-    assert electorate_of(world, 0).steps[2].context.size == 2
-
-
-def test_voters_without_a_heartbeat_stop_voting_and_do_not_hold_the_others() -> None:
-    def quick(core: Core) -> Sealer:
-        return Sealer(Electorate(core.replica, silent_seconds=100), pace=PACE)
-
-    policy = Policy(tick_seconds=86_400, heartbeat_seconds=20)
-    world = World(4, link=LAN, policy=policy, sealing=quick, silence_us=SECOND)
-    world.found(4)
-    assert world.run_for(60 * SECOND, lambda: sealed(world, 1))
-    world.crash(2)
-    world.run_for(60 * SECOND)
-    world.act(0, stir)
-    assert world.run_for(60 * SECOND, lambda: sealed(world, 2))
-    world.run_for(60 * SECOND)
-    world.act(0, stir)
-    assert world.run_for(120 * SECOND, lambda: sealed(world, 3))
-    _, first, second, third = electorate_of(world, 0).steps
-    assert (first.context.size, second.context.size, third.context.size) == (4, 4, 3)
-    assert third.certificate is not None
-    silent = [second.context.voters[place][0] for place in third.certificate.seal.silent]
-    assert silent == [world.nodes[2].who.root.kid]
-    world.restart(2)
-    assert world.run_for(60 * SECOND, lambda: sealed(world, 3))  # it is back, and looks on
-    assert world.act(2, lambda turn: sealer_of(world, 2).status(turn)).role == "onlooker"
-
-
-# Lists
-
-
-def test_a_proposal_whose_list_is_missing_waits_for_it() -> None:
-    world = world_of(4)
-    context = electorate_of(world, 0).epoch_context()
-    first = context.voters[context.proposer(0)][0]
-    proposer = next(node.number for node in world.nodes if node.who.root.kid == first)
-    others = [number for number in range(4) if number != proposer]
-    heard: list[int] = []
-
-    def watch(_source: int, _target: int, data: bytes) -> None:
-        envelope = Envelope.open(data)
-        told = decode(envelope) if envelope.family == SEALS else None
-        if isinstance(told, Ask | Part):
-            heard.append(told.KIND)
-
-    world.on_deliver = watch
-    world.run_for(LEAST - 500 * MS)
-    world.partition([others, [proposer]])
-    for number in others:
-        world.act(number, lambda turn: turn.state("state.attestation", ("tick", bytes(8)), attested(turn)))
-    world.run_for(300 * MS)
-    assert not world.agree()  # the proposer lacks what the others hold
-    world.run_for(190 * MS)
-    world._cut = frozenset()  # the channels were never given up: messages pass again, the entries come later
-    assert world.run_for(5 * SECOND, lambda: sealed(world, 1))
-    certificate = electorate_of(world, 0).steps[1].certificate
-    assert certificate is not None
-    assert certificate.round == 0
-    assert {Ask.KIND, Part.KIND} <= set(heard)
-
-
-def attested(turn: Turn) -> dict[str, object]:
-    """Return the payload of an entry that is no governance."""
-    return {"boundary": turn.now, "frontier": bytes(32), "state_root": bytes(32)}
 
 
 # Loss, disorder, double voters

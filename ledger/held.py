@@ -40,6 +40,7 @@ from ledger.tables import (
     read_positions,
 )
 
+PIN: Final = b"pin "  # in "meta": and the reference of an epoch that our operator vouches for
 STATUS_CACHE_MAX: Final = 120_000  # statuses kept in memory; about 400 bytes each
 HELD_CACHE_MAX: Final = 20_000  # heads known to be held; about 200 bytes each
 
@@ -101,6 +102,7 @@ class Held:
         self._roots.clear()
         self._statuses.clear()
         self._digest = None
+        self.chain.pins = frozenset(key[len(PIN) :] for key, _ in rows.scan("meta", PIN, prefix_stop(PIN)))
         if len(self._register):
             self.chain.truncate(self.size)
             self._register.truncate(self.size)  # a rolled-back transaction only took leaves from the ends of feeds

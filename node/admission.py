@@ -1,4 +1,4 @@
-"""The door of a mesh: tickets, applications, and what a member does with them (governance.md §3, frame `none`).
+"""The door of a mesh: tickets, applications, and what a member does with them (governance.md §3).
 
 How it works
     A stranger's channel carries the knock family alone. It asks for the genesis and is shown what an application
@@ -27,9 +27,13 @@ from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
 from ledger.feed import AHEAD_SECONDS_MAX, FEED_LEAVES_MAX
 from ledger.governance.members import Party, possession_message
+from ledger.governance.policy import Charter, requires
+from ledger.governance.rules import Rules
+from ledger.held import HeldView
 from ledger.keys import check_public_key, did_key, thumbprint, verify
 from ledger.kinds import DAY
 from ledger.rows import Reader, prefix_stop
+from node.rules_text import leaves
 from node.tickets import SECRET_BYTES, Ticket
 
 if TYPE_CHECKING:
@@ -48,26 +52,37 @@ CERTIFIED: Final = "CERTIFIED"
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """What an applicant needs in order to sign: a head to name as seen, the epoch, and who invites."""
+    """What an applicant needs in order to sign: a head to name as seen, the epoch, and who invites.
+
+    `charter`: the version that it must accept, or None.
+    """
 
     head: Head
     epoch: bytes
     inviter: Party
     closure_iat: int
+    charter: bytes | None = None
 
     def encode(self) -> bytes:
         """Return the bytes that travel in a KnockAnswer."""
         head = [self.head.feed, self.head.size, self.head.root]
-        return codec.encode([head, self.epoch, list(self.inviter), self.closure_iat])
+        return codec.encode([head, self.epoch, list(self.inviter), self.closure_iat, self.charter])
 
     @classmethod
     def decode(cls, data: bytes) -> Welcome:
         """Read what a member answered. Raises RemoteError BAD_WELCOME."""
         match codec.decode(data):
-            case [[bytes(feed), int(size), bytes(root)], bytes(epoch), [bytes(kid), int(incarnation)], int(iat)]:
-                hashes = all(len(value) == 32 for value in (feed, root, epoch, kid))
-                if hashes and 0 <= size < FEED_LEAVES_MAX and incarnation > 0 and iat >= 0:
-                    return cls(Head(feed, size, root), epoch, (kid, incarnation), iat)
+            case [
+                [bytes(feed), int(size), bytes(root)],
+                bytes(epoch),
+                [bytes(kid), int(incarnation)],
+                int(iat),
+                charter,
+            ]:
+                if charter is None or type(charter) is bytes:
+                    hashes = all(len(value) == 32 for value in (feed, root, epoch, kid, charter or kid))
+                    if hashes and 0 <= size < FEED_LEAVES_MAX and incarnation > 0 and iat >= 0:
+                        return cls(Head(feed, size, root), epoch, (kid, incarnation), iat, charter)
         raise RemoteError("BAD_WELCOME", "the member's answer is not of this version")
 
 
@@ -123,14 +138,15 @@ class Admission:
     def welcome(self, turn: Turn) -> Welcome:
         """Return what an applicant must name, if we are to admit it."""
         replica, head = turn.core.replica, turn.shown_head()
-        return Welcome(head, replica.members.epoch, turn.core.party, replica.closure_iat(turn.rows, [head]))
+        iat = replica.closure_iat(turn.rows, [head])
+        return Welcome(head, replica.members.epoch, turn.core.party, iat, charter_asked(replica.chain.newest.rules))
 
     def _knock(self, turn: Turn, peer: bytes, knock: Knock) -> str:
         entries = [Entry.decode(raw) for raw in knock.entries]
         if thumbprint(knock.device) != peer:
             raise RemoteError("APPLICATION_WRONG", "the device of the application is not the one that knocks")
         match [entry.kind for entry in entries]:
-            case ["member.apply", "device.certify"]:
+            case ["member.apply" | "member.repair", "device.certify"]:
                 return self._apply(turn, peer, knock, entries[0], entries[1])
             case ["device.certify"]:
                 return self._successor(turn, entries[0])
@@ -149,7 +165,7 @@ class Admission:
             turn.rows.put("outbox", _TICKET + ticket.digest, used.encode())
             if ticket.bound_to:
                 self.admit(turn, peer, application, certificate)
-                return ADMITTED
+                return ADMITTED if turn.core.replica.members.is_member(party) else PENDING
         name = application.payload.get("name", "")
         request = Request(
             application.id, did_key(application.signer), name, turn.now, tuple(knock.entries), knock.device
@@ -179,12 +195,14 @@ class Admission:
         Raises RemoteError APPLICATION_WRONG (with the field), INVITATIONS_USED_UP; nothing is registered then.
         """
         _check_application(turn, device, application, certificate)
-        _check_invitations(turn)
+        check_invitations(turn)
         turn.register(application)
         turn.register(certificate)
         payload = {"application": application.id, "incarnation": application.payload["incarnation"]}
         turn.state("member.admit", ("member", application.kid), payload)
-        turn.note("MEMBER_ADMITTED", member=did_key(application.signer))
+        party: Party = (application.kid, application.payload["incarnation"])
+        code = "MEMBER_ADMITTED" if turn.core.replica.members.is_member(party) else "MEMBER_ENDORSED"
+        turn.note(code, member=did_key(application.signer))
 
     def _successor(self, turn: Turn, certificate: Entry) -> str:
         members = turn.core.replica.members
@@ -240,6 +258,15 @@ class Admission:
         turn.rows.delete("outbox", _REQUEST + application.kid)
         return request
 
+    def register(self, turn: Turn, request_id: bytes) -> Entry:
+        """Register a waiting application without admitting, so that others can endorse it. Raises as `approve`."""
+        request = self._request(turn.rows, request_id)
+        application, certificate = (Entry.parse(raw) for raw in request.entries)
+        _check_application(turn, thumbprint(request.device), application, certificate)
+        turn.register(application)
+        turn.register(certificate)
+        return application
+
     def deny(self, turn: Turn, request_id: bytes) -> Request:
         """Forget a waiting application."""
         request = self._request(turn.rows, request_id)
@@ -271,6 +298,9 @@ def _check_application(turn: Turn, device: bytes, application: Entry, certificat
     for field, wrong in faults.items():
         if wrong:
             raise RemoteError("APPLICATION_WRONG", "the application and its certificate do not fit here", field=field)
+    charter = charter_asked(replica.chain.newest.rules)
+    if charter is not None and payload.get("charter") != charter:
+        raise RemoteError("CHARTER_NOT_ACCEPTED", f"members accept charter {charter.hex()} here", field="charter")
     _check_certificate(turn, certificate)
 
 
@@ -295,16 +325,19 @@ def _misdated(turn: Turn, entry: Entry) -> bool:
     return early or entry.iat > turn.now + AHEAD_SECONDS_MAX
 
 
-def _check_invitations(turn: Turn) -> None:
-    """Refuse an admission beyond the policy's number a day: the ledger would not count it (members, M3)."""
-    replica, members = turn.core.replica, turn.core.replica.members
-    today = turn.now // DAY
-    used = sum(
-        r.entry.kind == "member.admit" and r.entry.iat // DAY == today and members.party_of(r.feed) == turn.core.party
-        for r in replica.registrations
-    )
-    if used >= replica.genesis.policy.invitations_a_day:
+def check_invitations(turn: Turn) -> None:
+    """Refuse an endorsement beyond the rules' number a day: the ledger would not count it (G1.2)."""
+    replica = turn.core.replica
+    base = replica.chain.open(replica.chain.newest, HeldView(replica, turn.rows)).base
+    day = (base.as_of if base.n else turn.now) // DAY
+    if len(base.days.get((turn.core.party, day), ())) >= base.rules.invitations_a_day:
         raise RemoteError("INVITATIONS_USED_UP", "this member admits nobody else today; try again tomorrow")
+
+
+def charter_asked(rules: Rules) -> bytes | None:
+    """Return the version of the charter without which nobody gets in; None where there is none, or a choice."""
+    versions = {leaf.version for leaf in leaves(rules.admission) if isinstance(leaf, Charter)}
+    return versions.pop() if len(versions) == 1 and requires(rules.admission, Charter) else None
 
 
 def _ticket_row(digest: bytes, row: bytes) -> TicketRow:

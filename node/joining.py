@@ -37,6 +37,19 @@ ANSWER_SECONDS_MAX: Final = 20.0
 APPLICATION_SECONDS: Final = 7 * 86_400  # how long an application may wait for approval
 
 
+FOUNDER: Final = "FOUNDER"
+"""Instead of a member's answer: the genesis lists our root key, and we accept instead of applying."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What an application says beside who applies. `charter`: the version accepted; `fork`: the proof to repair."""
+
+    charter: bytes = b""
+    college: str = ""
+    fork: bytes = b""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What the member answered: a code, and the genesis of the mesh."""
@@ -111,11 +124,12 @@ async def apply(
     incarnation: int,
     now: int,
     random_bytes: RandomBytes,
+    claim: Claim | None = None,
 ) -> Outcome:
-    """Apply for membership with a ticket. `now`: unix seconds.
+    """Apply for membership with a ticket. `now`: unix seconds. Whom the genesis lists as a founder need not apply.
 
-    Raises LocalError UNREACHABLE, TICKET_EXPIRED or a channel code; RemoteError WRONG_GENESIS, BAD_WELCOME, and
-    what decoding raises.
+    Raises LocalError UNREACHABLE, TICKET_EXPIRED, CHARTER_NOT_ACCEPTED or a channel code; RemoteError WRONG_GENESIS,
+    BAD_WELCOME, and what decoding raises.
     """
     if ticket.expires < now:
         raise LocalError("TICKET_EXPIRED", "this ticket has expired; ask for another")
@@ -124,7 +138,13 @@ async def apply(
         try:
             await visit.begin()
             genesis, welcome = _shown(await visit.ask(GenesisRequest()), ticket, now)
-            entries = application(root, identity.device, welcome, genesis, name, incarnation, now, random_bytes)
+            if incarnation == 1 and root.public in {founder for founder, _ in genesis.founders}:
+                await visit.leave()
+                return Outcome(FOUNDER, genesis)
+            _check_charter(claim or Claim(), welcome)
+            entries = application(
+                root, identity.device, welcome, genesis, name, incarnation, now, random_bytes, claim=claim
+            )
             answer = await visit.ask(Knock(ticket.secret, tuple(e.raw for e in entries), identity.device.public))
             await visit.leave()
         finally:
@@ -144,6 +164,15 @@ def _shown(shown: KnockAnswer, ticket: Ticket, now: int) -> tuple[Genesis, Welco
     if welcome.closure_iat > now + AHEAD_SECONDS_MAX:
         raise RemoteError("BAD_WELCOME", "the member's clock is minutes ahead of ours; set the one that is wrong")
     return genesis, welcome
+
+
+def _check_charter(claim: Claim, welcome: Welcome) -> None:
+    if welcome.charter is not None and claim.charter != welcome.charter:
+        told = (
+            f"Members accept charter {welcome.charter.hex()} here. Read it; if you agree, join with "
+            f"--accept-charter {welcome.charter.hex()}"
+        )
+        raise LocalError("CHARTER_NOT_ACCEPTED", told, field="accept_charter")
 
 
 async def _visit(
@@ -209,8 +238,11 @@ def application(
     incarnation: int,
     now: int,
     random_bytes: RandomBytes,
+    *,
+    claim: Claim | None = None,
 ) -> list[Entry]:
-    """Return the two entries of an application: member.apply and device.certify, signed by the root key."""
+    """Return the two entries of an application (member.apply or .repair, device.certify), signed by the root key."""
+    claim = claim or Claim()
     common: dict[str, Any] = {
         "iat": max(now, welcome.closure_iat),
         "seen": (welcome.head,),
@@ -223,15 +255,16 @@ def application(
         "device": device.kid,
         "expires": now + APPLICATION_SECONDS,
     }
-    if name:
-        applied["name"] = name
+    said = {"name": name, "charter": claim.charter, "college": claim.college, "fork": claim.fork}
+    applied.update({field: value for field, value in said.items() if value})
+    kind = "member.repair" if claim.fork else "member.apply"
     certified = {
         "device": device.public,
         "incarnation": incarnation,
         "possession": device.sign(possession_message(genesis.mesh_id, root.kid, incarnation)),
     }
     return [
-        sign_entry(root, "member.apply", ("member", root.kid), applied, cti=random_bytes(16), **common),
+        sign_entry(root, kind, ("member", root.kid), applied, cti=random_bytes(16), **common),
         sign_entry(root, "device.certify", ("device", device.kid), certified, cti=random_bytes(16), **common),
     ]
 

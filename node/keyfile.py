@@ -3,7 +3,7 @@
 | part of the CBOR list | what |
 |---|---|
 | "maille key", 1 | the format and its version |
-| purpose | "root", "device", "static", "vault" or "tenant" |
+| purpose | "root", "device", "static", "vault", "tenant" or "authority" |
 | public | the public key; of the vault key, which has none, a hash (32 bytes) |
 | seal | null (plain), or [operations, memory in bytes, salt (16), nonce (24)] |
 | body | the 32-byte secret: plain, or sealed (48 bytes) |
@@ -32,7 +32,7 @@ from ledger import codec
 from ledger.errors import LocalError, RemoteError
 from ledger.keys import SigningKey
 
-Purpose = Literal["root", "device", "static", "vault", "tenant"]
+Purpose = Literal["root", "device", "static", "vault", "tenant", "authority"]
 RandomBytes = Callable[[int], bytes]
 
 SECRET_BYTES: Final = 32
@@ -163,7 +163,7 @@ class KeyFile:
 def public_of(purpose: Purpose, secret: bytes) -> bytes:
     """Return what a secret shows: its Ed25519 or X25519 public key, or a hash of the vault's key."""
     match purpose:
-        case "root" | "device" | "tenant":
+        case "root" | "device" | "tenant" | "authority":
             return SigningKey.from_seed(secret).public
         case "static":
             return bindings.crypto_scalarmult_base(secret)

@@ -144,8 +144,8 @@ def make_mesh(
 ) -> None:
     """Make the directory of a mesh, whole or not at all.
 
-    `founding`: (root, device, name) of its founder, who registers the genesis, certifies the device and accepts; None
-    for a member that joins and will be sent everything. Raises LocalError MESH_EXISTS, and what the store raises.
+    `founding`: (root, device, name) of a founder, who certifies the device and accepts; the genesis' signer registers
+    it. None for a member that joins and will be sent everything. Raises LocalError MESH_EXISTS, and as the store does.
     """
     if path.exists():
         raise LocalError("MESH_EXISTS", f"There is a mesh in {path} already; choose another name.")
@@ -179,7 +179,8 @@ def _found(
 ) -> None:
     core = Core(replica, device, standing.party, random_source=making.random_source, random_bytes=making.random_bytes)
     turn = core.take(rows, None, making.clock())
-    turn.register(replica.genesis.entry)
+    if replica.genesis.entry.kid == root.kid:
+        turn.register(replica.genesis.entry)
     turn.register(certify(root, device, replica, rows, standing.incarnation, turn.now, making.random_bytes))
     turn.state("genesis.accept", ("member", root.kid), {"name": name} if name else {})
     turn.finish()

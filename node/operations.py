@@ -21,6 +21,10 @@ NOUNS: Final = {
     "invite": "Tickets, with which others join.",
     "requests": "Applications that wait for our answer.",
     "member": "The members of a mesh.",
+    "policy": "The rules of a mesh: show them, propose others.",
+    "proposal": "Ballots: list, show, propose.",
+    "vote": "Votes: cast, delegate, by default.",
+    "epoch": "Epochs: what voters have sealed.",
     "peers": "The devices this node talks to, and why it does not.",
     "tenant": "Tenants: services without a node, hosted by a member.",
     "link": "Links: between which members data may flow.",
@@ -34,13 +38,13 @@ NOUNS: Final = {
     "ledger": "The ledger: roots, size, verification.",
     "tick": "Have the mesh agree on one state now.",
     "proof": "Files that prove a consent to an outsider.",
-    "device": "Our devices: recover after a restore.",
+    "device": "Devices: list, certify a successor, retire, recover after a restore.",
     "backup": "Backups: make, verify, restore.",
     "key": "The keys of this node.",
 }
 """Nouns with their one line of help, in the order of `maille --help`. Each is the module node/ops/NOUN.py."""
 
-ALONE: Final = ("join", "demo")
+ALONE: Final = ("join", "explain", "demo")
 """Modules of node/ops whose commands have one word."""
 
 

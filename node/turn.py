@@ -23,6 +23,7 @@ from ledger.checkpoint import Head
 from ledger.entry import Entry, sign_entry
 from ledger.errors import RemoteError
 from ledger.feed import AHEAD_SECONDS_MAX, SignedHead
+from ledger.held import PIN
 from ledger.kinds import KINDS
 from ledger.replica import Decoded, ForkSeen, Run
 from ledger.rows import Writer
@@ -98,6 +99,12 @@ class Turn:
         self._fresh.extend(accepted.entries)
         self._moved |= accepted.governance
         return entry
+
+    def vouch(self, reference: bytes) -> None:
+        """Follow the branch of rival seals that holds this epoch, from now on."""
+        self.rows.put("meta", PIN + reference, b"")
+        self.core.replica.reload(self.rows)
+        self._moved = True
 
     def shown_head(self) -> Head:
         """Return the newest checkpoint of our feed that a subject may be shown: signed, so that others hold it."""

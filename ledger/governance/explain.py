@@ -147,9 +147,9 @@ class _Case(Scene):
         fits = (application.kid, application.payload["incarnation"]) == party
         if not fits or (entry.kind == "member.admit" and tuple(application.payload["inviter"]) != endorser):
             return void("G1.3", "it does not fit the application that it names", ident)
-        if application.payload["expires"] < entry.iat:
-            return void("G1.3", "the application had expired when it was endorsed", ident)
         found = base.found.get(party)
+        if found is None and application.payload["expires"] < entry.iat:
+            return void("G1.3", "the application had expired when it was endorsed", ident)
         if found is None:
             verdict = self.folded.growth.verdicts[ident]
             return waits("G1.1", "; ".join(leaf.words for leaf in verdict.why), *verdict.ids)

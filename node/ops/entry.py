@@ -55,23 +55,34 @@ class EntryShown(Result, frozen=True):
     places: Annotated[tuple[Place, ...], said("Where it is registered.")]
 
 
+class Decider(Result, frozen=True):
+    """An entry that decided."""
+
+    id: Annotated[str, said("Its id.")]
+    kind: Annotated[str, said("What kind of statement it is; empty where it is not held here.")]
+    signer: Annotated[str, said("Who signed it.")]
+
+
 class Explained(Result, frozen=True):
     """Whether an entry counts, and why."""
 
     id: Annotated[str, said("The entry.")]
-    kind: Annotated[str, said("What kind of statement it is.")]
-    verdict: Annotated[str, said("counts, waits or void.")]
+    kind: Annotated[str, said("What kind of statement it is; empty where its bytes are none.")]
+    verdict: Annotated[str, said("counts, superseded (it counted, and something ended it), waits or void.")]
+    rule: Annotated[str, said("The number of the rule that decided (ledger/README.md lists them).")]
     why: Annotated[tuple[str, ...], said("The reasons, in sentences.")]
+    decided_by: Annotated[tuple[Decider, ...], said("The entries that decided.")]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a payload as JSON values: byte strings in hexadecimal."""
     match value:
         case bytes():
             return value.hex()
         case list() | tuple():
-            return [_plain(item) for item in value]
+            return [plain(item) for item in value]
         case dict():
-            return {str(key): _plain(item) for key, item in value.items()}
+            return {str(key): plain(item) for key, item in value.items()}
         case _:
             return value
 
@@ -110,35 +121,42 @@ async def entry_show(node: Node, args: EntryArgs) -> EntryShown:
             f"{entry.thing[0]} {entry.thing[1].hex()}",
             moment(entry.iat),
             len(entry.raw),
-            _plain(dict(entry.payload)),
+            plain(dict(entry.payload)),
             tuple(_places(turn, entry)),
         )
 
     return await mesh.engine.read(look)
 
 
-@operation("entry", "explain", permission="read")
-async def entry_explain(node: Node, args: EntryArgs) -> Explained:
+def drawn(found: Explained) -> str:
+    """Return an explanation as a person reads it."""
+    from node.cli.render import table
+
+    lines = [f"{found.kind or 'entry'} {found.id[:12]} {found.verdict}, by rule {found.rule}.", *found.why]
+    return "\n".join([*lines, "", *table(found.decided_by)] if found.decided_by else lines)
+
+
+async def explained(node: Node, args: EntryArgs) -> Explained:
     """Say whether an entry counts here and now, and why."""
-    mesh = node.mesh(args.mesh)
+    from ledger.explained import explain_entry
 
     def look(turn: Turn) -> Explained:
-        entry = _entry(turn, args.id)
-        why = []
-        for place in _places(turn, entry):
-            where = f"At leaf {place.index} of the feed of {place.member}"
-            if place.verdict == "void":
-                why.append(f"{where} it is void: it breaks a rule that every node checks in the same way.")
-            elif place.counts:
-                why.append(f"{where} it is sound, and the feed counts that far.")
-            else:
-                why.append(f"{where} it is sound, but the feed does not count that far: only what restricts counts.")
-        missing = [head.feed for head in entry.seen if turn.core.replica.held_iat(turn.rows, head) is None]
-        if missing:
-            names = ", ".join(feed.hex()[:12] for feed in missing)
-            why.append(f"It waits for what it says it has seen: the feed(s) {names} are not held that far.")
-        counts = any(place.counts for place in _places(turn, entry))
-        verdict = "waits" if counts and missing else "counts" if counts else "void"
-        return Explained(entry.id.hex(), entry.kind, verdict, tuple(why))
+        replica, rows = turn.core.replica, turn.rows
+        ident = find_entry(rows, args.id)
+        account, entry = explain_entry(replica, rows, ident), replica.entry(rows, ident)
+        deciders = []
+        for each in account.why:
+            decider = replica.entry(rows, each)
+            kind, signer = ("", "") if decider is None else (decider.kind, device_owner(replica.members, decider.kid))
+            deciders.append(Decider(each.hex(), kind, signer))
+        told = f"{account.words[:1].upper()}{account.words[1:]}."
+        kind = entry.kind if entry is not None else ""
+        return Explained(ident.hex(), kind, account.verdict.value, account.rule, (told,), tuple(deciders))
 
-    return await mesh.engine.read(look)
+    return await node.mesh(args.mesh).engine.read(look)
+
+
+@operation("entry", "explain", permission="read", render=drawn)
+async def entry_explain(node: Node, args: EntryArgs) -> Explained:
+    """Say whether an entry counts here and now, by which rule, and which entries decided; as `maille explain`."""
+    return await explained(node, args)

@@ -55,6 +55,21 @@ class Exported(Result, frozen=True):
     file: Annotated[bytes, said("The key file; base64 in JSON, empty when --to took it.", content=True)]
 
 
+class AuthorityArgs(Args, frozen=True):
+    """How the key is kept."""
+
+    unsealed: Annotated[bool, said("Leave it plain: whoever reads the file has it.")] = False
+
+
+class AuthorityKey(Result, frozen=True):
+    """The key of an authority."""
+
+    did: Annotated[str, said("Its did:key, by which rules list it.")]
+    fingerprint: Annotated[str, said("Its fingerprint, to compare by voice.")]
+    sealed: Annotated[bool, said("Whether it opens with the passphrase alone.")]
+    file: Annotated[bytes, said("The key file; base64 in JSON, empty when --to took it.", content=True)]
+
+
 class Fingerprint(Result, frozen=True):
     """How two people compare a key by voice."""
 
@@ -170,3 +185,14 @@ def key_rotate_passphrase(local: Local, args: RotateArgs) -> Rotated:
             new = ask_secret("The new passphrase", "--new-file FILE, or --unsealed", twice=True)
         store.rotate(None if args.unsealed else new)
     return Rotated(store.names(), not args.unsealed)
+
+
+@local_operation("key", "authority", permission="admin", keys=True)
+def key_authority(local: Local, args: AuthorityArgs) -> AuthorityKey:
+    """Make the key of an authority, whose credentials let members in under the frame strong. It is not kept here."""
+    from node.keyfile import MODERATE, SALT_BYTES, SECRET_BYTES, KeyFile, Wrapping
+
+    passphrase = None if args.unsealed else local.passphrase(new=True)
+    wrapping = None if passphrase is None else Wrapping.derive(passphrase, MODERATE, os.urandom(SALT_BYTES))
+    file = KeyFile.make("authority", os.urandom(SECRET_BYTES), wrapping, os.urandom)
+    return AuthorityKey(did_key(file.public), fingerprint(file.public), file.sealed, file.encode())

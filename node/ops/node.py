@@ -16,6 +16,7 @@ import msgspec
 
 from node.config import LISTEN, Config, Home
 from node.operation import Args, Local, Nothing, Result, local_operation, operation, said
+from node.ops.epoch import Governed, governed
 from node.ops.invite import admission
 from node.ops.key import describe_key
 from node.ops.ledger import Roots, Stats, ledger_stats_of, roots
@@ -81,6 +82,7 @@ class MeshState(Result, frozen=True):
     roots: Annotated[Roots, said("What two nodes compare.")]
     stats: Annotated[Stats, said("How large it is.")]
     requests: Annotated[int, said("Applications that wait for an answer.")]
+    governed: Annotated[Governed, said("How it is governed.")]
 
 
 class Status(Result, frozen=True):
@@ -132,9 +134,44 @@ async def _mesh_state(node: Node, mesh: Mesh) -> MeshState:
     def look(turn: Turn) -> MeshState:
         waiting = len(admission(mesh).requests(turn.rows))
         peers = tuple(peer_rows(node, mesh, turn))
-        return MeshState(mesh_row(node, mesh.name), peers, roots(turn, mesh), ledger_stats_of(turn, mesh), waiting)
+        stats = ledger_stats_of(turn, mesh)
+        return MeshState(mesh_row(node, mesh.name), peers, roots(turn, mesh), stats, waiting, governed(turn))
 
     return await mesh.engine.read(look)
+
+
+def _governance_problems(mesh: str, state: Governed) -> list[Problem]:
+    """Return what is wrong with how a mesh is governed, the worst first."""
+    found = []
+    if state.branches:
+        told = (
+            f"GOVERNANCE HAS FORKED in {mesh!r}: two certified seals contradict each other. Only what every branch "
+            "permits holds, until people choose."
+        )
+        fix = "Agree with the others on a branch, then: maille epoch list; maille epoch choose REFERENCE"
+        found.append(Problem("GOVERNANCE_FORKED", told, fix))
+    if state.halted:
+        upgrade = "upgrade" in state.halted
+        told = f"This node PERMITS NOTHING in {mesh!r}: {state.halted}."
+        fix = "Install the release that knows it, then restart." if upgrade else "Upgrade, then: maille ledger verify"
+        found.append(Problem("UPGRADE" if upgrade else "GOVERNANCE_DISPUTED", told, fix))
+    if state.silent:
+        told = (
+            f"No sign of life for long from {len(state.silent)} of {state.voters} voter(s): {', '.join(state.silent)}."
+        )
+        found.append(Problem("SILENT_VOTERS", told, "Ask them. A seal takes a vote that was silent for 30 days."))
+    if state.sealing is not None and state.sealing.code in ("NO_QUORUM", "DISAGREES", "RECORD_DAMAGED"):
+        told = f"The next epoch of {mesh!r} is not agreed on: {state.sealing.reason}"
+        found.append(
+            Problem(f"SEAL_{state.sealing.code}", told, "maille epoch show; consents and data go on meanwhile.")
+        )
+    if state.expelled:
+        told = (
+            f"Epoch {state.n} put out {', '.join(state.expelled)}: a rival of that seal would convict no more than "
+            f"{state.provable} voter(s), fewer than usual, until the next seal."
+        )
+        found.append(Problem("SEAL_WEAKER", told, "Nothing; the next seal has the full bound again."))
+    return found
 
 
 def _problems(node: Node, own: OwnState, meshes: tuple[MeshState, ...]) -> list[Problem]:
@@ -148,12 +185,19 @@ def _problems(node: Node, own: OwnState, meshes: tuple[MeshState, ...]) -> list[
     ]
     for state in meshes:
         row = state.mesh
+        found += _governance_problems(row.name, state.governed)
         if row.state == "joining":
             told = f"This node is no member of {row.name!r} yet: its application waits, or the ledger is on its way."
             found.append(Problem("NOT_A_MEMBER", told, "Have the member that gave the ticket approve the request."))
         elif row.state == "left":
             told = f"This node has left {row.name!r}; nobody sends it anything."
             found.append(Problem("MESH_LEFT", told, "Nothing; or join again with a ticket: maille join"))
+        elif row.state == "expelled":
+            told = f"This node was expelled from {row.name!r}; its members end their channels to it."
+            found.append(Problem("EXPELLED", told, "maille proposal list --all; or join again with a ticket"))
+        elif row.state in ("suspended", "revoked"):
+            told = f"This node is {row.state} in {row.name!r}: no data flow, and it has no voice."
+            found.append(Problem(row.state.upper(), told, "maille member show, then maille explain ENTRY"))
         elif row.members > 1 and not row.connected:
             told = f"No channel to any of the {row.members - 1} other member(s) of {row.name!r}."
             found.append(Problem("NO_PEERS", told, "maille peers list"))
@@ -183,6 +227,9 @@ def _drawn(status: Status) -> str:
             f"  {figures.entries} entries in {figures.feeds} feed(s), {figures.consents} consent(s); "
             f"ledger {figures.ledger_bytes // 1024} KiB, vault {figures.vault_bytes // 1024} KiB",
             f"  frontier {top.frontier[:12]}, {tick}, attested by {len(top.attested_by)}",
+            f"  epoch {state.governed.n} as of {state.governed.as_of:%Y-%m-%dT%H:%M:%SZ}, "
+            f"{state.governed.voters} voter(s){', this node too' if state.governed.voter else ''}, "
+            f"{state.governed.open} open proposal(s)",
         ]
         found += [f"  {one.state:<11} {one.member:<20} {one.address} {one.why}".rstrip() for one in state.peers]
     return "\n".join(found)

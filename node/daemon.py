@@ -28,6 +28,7 @@ from gossip.events import PeerUp
 from ledger.errors import LocalError
 from ledger.governance.epoch import Genesis
 from ledger.keys import SigningKey
+from node import collector
 from node.api import make_app
 from node.config import Config, Home
 from node.core import Turn
@@ -300,6 +301,7 @@ def run(home: Home, passphrase: Callable[[], str | None], kind: type[Node] = Nod
         keys = Keystore(home.keys, os.urandom)
         keys.unlock(passphrase() if keys.sealed else None)
         set_up(config.log_format, config.log_level)
+        collector.calm()
         home.socket.unlink(missing_ok=True)  # ours alone while we hold the lock; left by a crash
         try:
             return trio.run(_run_until_signal, kind(home, config, keys))

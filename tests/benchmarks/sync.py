@@ -23,6 +23,7 @@ import trio
 
 from ledger.rows import ENTRIES
 from ledger.tables import read_leaf
+from node import collector
 from node.workers import WorkerPool
 from storage.disk import DiskStore
 from tests.benchmarks import measure, nodes
@@ -61,6 +62,7 @@ async def serve(options: argparse.Namespace) -> None:
     """Serve the whole store and print the address (the whole life of one child)."""
     mesh = shape_of(options.entries, options.feeds).mesh()
     store = DiskStore(Path(options.serve))
+    collector.calm()
     async with trio.open_nursery() as nursery:
         server = nodes.node(store, mesh, options.feeds)
         await server.start(nursery)
@@ -77,6 +79,7 @@ async def fetch(options: argparse.Namespace) -> None:
     async with WorkerPool(max(1, options.workers)) as pool, trio.open_nursery() as nursery:
         fresh = nodes.node(store, mesh, options.feeds + 1, pool=pool if options.workers else None)
         await fresh.start(nursery)
+        collector.calm()
         begun = time.perf_counter()
         fresh.runtime.hints[mesh.devices[options.feeds].kid] = (options.address,)
         fresh.look()

@@ -52,6 +52,7 @@ _LOOK: Final = "seal:look"
 _OFFER: Final = "seal:offer"
 _RETRY: Final = "seal:retry"
 _PUBLISH: Final = "seal:publish"
+_RESTATE: Final = "seal:restate"
 
 
 class Sealer:
@@ -73,7 +74,7 @@ class Sealer:
         """A turn was undone, or a node starts: forget what only memory knew."""
         if self._touched:
             self._instance = None
-        self._touched = False
+        self._touched, self._look_ms = False, 0
 
     def start(self, turn: Turn) -> None:
         """Gossip begins, or begins anew: go on with an agreement that a former life had joined."""
@@ -110,6 +111,8 @@ class Sealer:
             instance.retry(turn)
         elif name == _PUBLISH:
             self._publish(turn, instance)
+        elif name == _RESTATE:
+            self._restate(turn, instance, self._role(turn, instance.context))
         else:
             n, round_, step = map(int, name.removeprefix(TIMER).split(":"))
             if n == instance.context.n and instance.machine is not None:
@@ -176,6 +179,7 @@ class Sealer:
         if instance is None or instance.context.reference != context.reference:
             pace = self._pace or Pace.of(turn.core.policy)
             instance = self._instance = Instance(self._ledger, context, turn, pace, self._timing)
+            turn.timer(_LOOK, turn.now_ms)
             for prefix in (RECORD, LIST):
                 for key, _ in list(turn.rows.scan("outbox", prefix, prefix_stop(prefix))):
                     if not key.startswith(prefix + context.reference):
@@ -198,7 +202,9 @@ class Sealer:
 
     def _look(self, turn: Turn, instance: Instance) -> None:
         """Begin if it is time to, go on if the ledger moved, and plan the next look."""
+        self._look_ms = 0
         role = self._role(turn, instance.context)
+        self._restate(turn, instance, role)
         if instance.machine is None:
             if role is not None and instance.is_due(turn.now):
                 self._open(turn, instance)
@@ -208,6 +214,17 @@ class Sealer:
             instance.open(turn, role)
         else:
             instance.retry(turn)
+
+    def _restate(self, turn: Turn, instance: Instance, role: int | None) -> None:
+        """See to it that the next seal can cover what made our epoch, though the feed that tells it has forked."""
+        entries = self._ledger.ungrounded(turn.rows) if role is not None else ()
+        if role is None or not entries:
+            instance.ungrounded_ms = None
+            return
+        instance.ungrounded_ms = instance.ungrounded_ms or turn.now_ms
+        wait = seal_entries.restate(turn, instance.context, entries, role, instance.ungrounded_ms)
+        if wait:
+            turn.timer(_RESTATE, turn.now_ms + wait)
 
     def _next_look(self, turn: Turn, instance: Instance) -> int:
         """Return when a seal may be due (unix seconds); where nothing had happened by then, a while later."""

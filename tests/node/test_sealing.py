@@ -165,6 +165,7 @@ def crashes_and_seals(victim: int, point: int, link: Link) -> bool:
 
     world.on_deliver = crash
     assert world.run_for(120 * SECOND, lambda: sealed(world, 1) and len(world.alive()) == 4), (victim, point)
+    assert "SEAL_DOUBLE_VOTE" not in {note.code for _, _, note in world.notes}
     return count >= point
 
 
@@ -176,6 +177,39 @@ def test_a_voter_that_crashes_after_any_message_goes_on_from_its_record(victim: 
     while crashes_and_seals(victim, point, link):
         point += 1
     assert point > 8  # proposal, prepares and commits, each from several neighbours
+
+
+@pytest.mark.parametrize("step", [Step.PREPARE, Step.COMMIT])
+def test_a_voter_that_was_heard_and_crashed_does_not_say_another_thing_alone(step: Step) -> None:
+    """Right after its vote was heard all are cut off; restarted alone, time would make it vote for nothing."""
+    world = world_of(4)
+    heard: list[int] = []
+
+    def watch(source: int, target: int, data: bytes) -> None:
+        word = words(data)
+        if word is None or heard:
+            return
+        said = open_message(word.raw, electorate_of(world, target).epoch_context())
+        number = next(n.number for n in world.nodes if n.who.root.kid == voter_id(world, said.voter))
+        if said.step is step and said.digest is not None and source == number:
+            heard.append(source)
+            world.at(world.now_us, lambda: world.crash(source))
+            world.at(world.now_us, lambda: world.partition([[number] for number in range(4)]))
+
+    world.on_deliver = watch
+    world.run_for(LEAST + SECOND)
+    (victim,) = heard
+    world.restart(victim)
+    world.run_for(60 * SECOND)
+    assert epochs(world) == [0] * 4
+    world.heal()
+    assert world.run_for(120 * SECOND, lambda: sealed(world, 1))
+    assert "SEAL_DOUBLE_VOTE" not in {note.code for _, _, note in world.notes}
+
+
+def voter_id(world: World, place: int) -> bytes:
+    """Return the id of the voter with an index, in the first epoch."""
+    return electorate_of(world, 0).steps[0].context.voters[place][0]
 
 
 def test_all_crash_at_once_and_go_on() -> None:
@@ -252,6 +286,25 @@ def test_a_turn_that_is_undone_undoes_what_the_machine_did_in_it() -> None:
     with node.store.read() as rows:
         assert rows.get("outbox", RECORD + electorate_of(world, 0).epoch_context().reference) is None
     assert sealer_of(world, 0)._instance is None
+    assert world.run_for(30 * SECOND, lambda: sealed(world, 1))
+
+
+def test_an_open_agreement_that_an_undone_turn_forgot_is_opened_again() -> None:
+    world = world_of(2)
+    world.partition([[0], [1]])
+    world.run_for(LEAST + SECOND)  # open at both; one of them waits for the other's proposal and has said nothing
+
+    def fail(turn: Turn) -> None:
+        sealer_of(world, turn_number(world, turn)).timer(turn, "seal:retry")
+        raise LocalError("DISK_FULL", "no space")
+
+    for number in range(2):
+        with pytest.raises(LocalError):
+            world.act(number, fail)
+        assert sealer_of(world, number)._instance is None
+    world.run_for(5 * SECOND)
+    assert all(world.act(n, lambda turn, n=n: sealer_of(world, n).status(turn)).open for n in range(2))  # type: ignore[misc]
+    world.heal()
     assert world.run_for(30 * SECOND, lambda: sealed(world, 1))
 
 

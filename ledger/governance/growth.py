@@ -34,6 +34,11 @@ APPLICATIONS: Final = frozenset({"member.apply", "member.repair"})
 ENDORSEMENTS: Final = frozenset({"member.admit", "member.sponsor"})
 
 
+def endorses(entry: Entry, endorser: Party, party: Party) -> bool:
+    """Say whether an endorsement is of this very party. An earlier incarnation is no voice for a later one."""
+    return (entry.thing[1], entry.payload["incarnation"]) == party and endorser[0] != party[0]
+
+
 class Growth:
     """One growth over the tables of a fold, which it changes. `done`: (feed, index) of what needs no second look.
 
@@ -217,8 +222,7 @@ class Growth:
         endorsements = tuple(
             Endorsement(entry.id, endorser)
             for endorser, entry in base.endorsements.get(application.id, ())
-            if entry.thing[1] == party[0]
-            and entry.payload["incarnation"] == party[1]
+            if endorses(entry, endorser, party)
             and expires >= entry.iat
             and (entry.kind == "member.sponsor" or tuple(application.payload["inviter"]) == endorser)
         )

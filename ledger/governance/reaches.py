@@ -21,6 +21,17 @@ from ledger.feed import Registration
 from ledger.governance.roster import UNBOUNDED, Party
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A party's word that one of its devices takes over from another, which ends with so many leaves."""
+
+    party: Party
+    heir: bytes
+    predecessor: bytes
+    size: int
+    ends: int  # its size, and one more where the predecessor's own last leaf names the heir
+
+
 @dataclass(slots=True)
 class Reaches:
     """What binds each feed, whoever knows of it (M2).
@@ -28,7 +39,7 @@ class Reaches:
     `owners`, `publics`: party and key of every certified device. `forks`: holds. `ends`: leaves that a leaver's feed
     keeps, its farewell included. `bounds`: by retirement or a successor's claim. `cuts`: of expelled parties' feeds.
     `left`: the leave of each leaver. `heirs`: claimed successors of a feed, each (size, feed). `proofs`: the feed that
-    each fork proof is about.
+    each fork proof is about. `claims`: of successors whose predecessor's own certificate is not held yet.
     """
 
     owners: dict[bytes, Party] = field(default_factory=dict)
@@ -40,6 +51,7 @@ class Reaches:
     left: dict[Party, bytes] = field(default_factory=dict)
     heirs: dict[bytes, frozenset[tuple[int, bytes]]] = field(default_factory=dict)
     proofs: dict[bytes, bytes] = field(default_factory=dict)
+    claims: dict[bytes, Claim] = field(default_factory=dict)
 
     def copy(self) -> Reaches:
         """Return tables that can change without changing these."""
@@ -108,11 +120,16 @@ def read(
     for registration in certificates:
         entry = registration.entry
         claim = entry.payload.get("predecessor")
-        if claim is not None and claim[0] != entry.thing[1] and reaches.certifies(entry, claim[0]):
+        if claim is not None and claim[0] != entry.thing[1]:
             last = (registration.feed, registration.index) == (claim[0], claim[1])  # a feed may end by naming its heir
-            _lower(reaches.bounds, claim[0], max(claim[1] + last, floor(claim[0])))
-            heirs = reaches.heirs.get(claim[0], frozenset())
-            reaches.heirs[claim[0]] = heirs | {(claim[1], entry.thing[1])}
+            party = (entry.kid, entry.payload["incarnation"])
+            reaches.claims[entry.id] = Claim(party, entry.thing[1], claim[0], claim[1], claim[1] + last)
+    for ident, each in list(reaches.claims.items()):
+        if reaches.owners.get(each.heir) == each.party == reaches.owners.get(each.predecessor):
+            _lower(reaches.bounds, each.predecessor, max(each.ends, floor(each.predecessor)))
+            heirs = reaches.heirs.get(each.predecessor, frozenset())
+            reaches.heirs[each.predecessor] = heirs | {(each.size, each.heir)}
+            del reaches.claims[ident]
     for registration in by_kind.get("fork.proof", []):
         feed = registration.entry.thing[1]
         reaches.proofs[registration.entry.id] = feed

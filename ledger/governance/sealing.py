@@ -28,6 +28,7 @@ from ledger.governance.ballots import Act, Electorate, Sealed
 from ledger.governance.certificate import OPEN_PROPOSALS_MAX, VOTERS_MAX, EpochContext, Seal, expulsions_max, quorum
 from ledger.governance.epoch import Epoch, Genesis
 from ledger.governance.expulsion import Cut, threshold
+from ledger.governance.growth import endorses
 from ledger.governance.members import Folded, advance
 from ledger.governance.policy import voice
 from ledger.governance.roster import UNBOUNDED, Party, View
@@ -154,7 +155,11 @@ class _Composition:
             endorsements = work.endorsements.get(each.application, ())
             if len(endorsements) < enough or party in before.voters or party[0] in taken or self._is_out(party):
                 continue
-            endorsers = {voice(endorser, groups) for endorser, _ in endorsements if endorser in before.voters}
+            endorsers = {
+                voice(endorser, groups)
+                for endorser, entry in endorsements
+                if endorser in before.voters and endorses(entry, endorser, party)
+            }
             if len(endorsers) >= enough and self._governing(party) is not None:
                 found.append((each.since, party))
         return sorted(found)

@@ -128,6 +128,8 @@ def refusal(base: Base, proposal: Proposal, proposer: Party) -> str | None:
     found = fault(proposal, electorates)
     if found is None and proposer not in electorates[proposal.epoch].voters:
         return "its proposer is no voter of the epoch that it names"
+    if found is None and proposal.deadline <= base.as_of:
+        return "a seal of its deadline or later was made without it"
     if found is None and _opened(base)[proposer] >= OPEN_A_VOTER_MAX:
         return f"its proposer has {OPEN_A_VOTER_MAX} proposals open already"
     return found

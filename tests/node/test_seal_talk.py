@@ -68,7 +68,7 @@ def test_a_message_that_comes_much_too_early_opens_nothing() -> None:
     assert said(one, three) == []
     one.now_ms += 1
     hear(one, two, word)
-    assert said(one, three) == [word]
+    assert word in said(one, three)
 
 
 def test_one_voter_cannot_make_others_send_without_end() -> None:

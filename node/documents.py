@@ -85,10 +85,8 @@ def all_documents(turn: Turn) -> Iterator[Document]:
 def find_document(turn: Turn, text: str, field: str = "document") -> Document:
     """Return the document that `text` names. Raises LocalError NOT_FOUND, NAME_UNCLEAR."""
     shelf = Shelf.of(turn.core.replica, turn.rows)
-    known = list(shelf.all())
-    digits = text.lower() if len(text) >= PREFIX_DIGITS_MIN else "-"
-    found = [one for one in known if one.ident.hex().startswith(digits)]
-    found = found or [one for one in known if one.registration.entry.payload["title"] == text]
+    found = list(shelf.beginning(text.lower())) if len(text) >= PREFIX_DIGITS_MIN else []
+    found = found or [one for one in shelf.all() if one.registration.entry.payload["title"] == text]
     if len(found) == 1:
         return Document(turn, shelf, found[0], shelf.history(found[0].ident))
     if found:

@@ -5,7 +5,9 @@ How it works
     operation's number, time, message, other actors, columns of operations. `Change.read` takes a narrow profile of it:
       * the plain form: a deflated chunk is refused unopened, so nothing can swell, and one change has one form;
       * no time, no message: the entry that carries it says when, and history could not forget a name;
-      * operations insert or delete one character each, in the one text of the document; nothing nests.
+      * operations insert or delete one character each, in the one text of the document; nothing nests;
+      * it inserts at most one run after any older character, and deletes a character once. An editor never does
+        otherwise; and Automerge's time grows with the square of such operations.
     What passes can be checked against the document (`history`) without Automerge, which panics on some of what does
     not pass. Every document begins with the same change, BASE, which makes the empty text; nobody signs it.
 
@@ -25,7 +27,7 @@ from ledger.documents.columns import deltas, flags, malformed, runs, unsigned
 from ledger.errors import RemoteError
 
 CHANGE_BYTES_MAX: Final = 57_344  # of one change: it fits an entry
-CHANGE_OPS_MAX: Final = 16_384  # characters inserted or deleted by one change
+CHANGE_OPS_MAX: Final = 2_048  # characters inserted or deleted by one change
 DEPENDENCIES_MAX: Final = 1_024  # changes that one names as directly before it: no more than there are writers
 ACTORS_MAX: Final = 256  # others whose characters one change touches
 ACTOR_BYTES: Final = 16
@@ -134,7 +136,7 @@ class Change:
         others, at = _actors(body, at + 2)
         if actor in others:
             raise malformed("an actor is named twice")
-        operations = _operations(_columns(body, at), (actor, *others))
+        operations = _operations(_columns(body, at), (actor, *others), first)
         return cls(raw, hashlib.sha256(raw[8:]).digest(), seq, first, dependencies, (actor, *others), *operations)
 
 
@@ -216,7 +218,9 @@ def _columns(body: bytes, at: int) -> dict[int, bytes]:
     return columns
 
 
-def _operations(columns: dict[int, bytes], actors: tuple[bytes, ...]) -> tuple[bytes, tuple[Element | None, ...], str]:
+def _operations(
+    columns: dict[int, bytes], actors: tuple[bytes, ...], first: int
+) -> tuple[bytes, tuple[Element | None, ...], str]:
     """Return `inserts`, `elements` and `text` of a change, once every operation is one of the profile's two."""
     actions = runs(columns.get(_ACTION, b""), CHANGE_OPS_MAX)
     count = len(actions)
@@ -232,6 +236,7 @@ def _operations(columns: dict[int, bytes], actors: tuple[bytes, ...]) -> tuple[b
         raise _not_text("the text it works on is not the document's")
     elements = tuple(map(_element, _rows(columns, _KEY_ACTOR, count), _keys(columns, _KEY, count)))
     deleted = [element for element, insert in zip(elements, inserts, strict=True) if not insert]
+    _once(deleted, [e for e, i in zip(elements, inserts, strict=True) if i and (e is None or e[0] or e[1] < first)])
     if None in deleted or not {e[0] for e in elements if e is not None} <= set(range(len(actors))) - {text}:
         raise _not_text("an operation names no character of the text")
     if {0, text} | {e[0] for e in elements if e is not None} != set(range(len(actors))):
@@ -242,6 +247,11 @@ def _operations(columns: dict[int, bytes], actors: tuple[bytes, ...]) -> tuple[b
     if list(named) != deleted:
         raise _not_text("a deletion names another character than it deletes")
     return inserts, elements, _text(columns, inserts)
+
+
+def _once(deleted: list[Element | None], followed: list[Element | None]) -> None:
+    if len(set(deleted)) < len(deleted) or len(set(followed)) < len(followed):
+        raise _not_text("it deletes a character twice, or inserts twice after one")
 
 
 def _not_text(what: str) -> RemoteError:

@@ -7,10 +7,10 @@ How it works
       D2 the bytes are a change of the profile (`change`), by the actor of this feed in this document;
       D3 its seq is the next of that feed, in feed order, and it follows the feed's change before it. So no two changes
          have one (actor, seq), which would let replicas part. What breaks D1 to D4 takes no seq;
-      D4 the feed's quota (CHANGES_MAX, OPS_MAX, BYTES_MAX) is not used up: a writer can exhaust its own alone;
+      D4 the feed's quota (ENTRIES_MAX to BYTES_MAX) is not used up: a writer can exhaust its own alone;
       D5 every change it follows is effective; until then it waits;
-      D6 its operations are numbered on from what it follows, and touch only characters inserted there. A change that
-         breaks this is dead, and whatever follows it waits for ever.
+      D6 its operations are numbered on from what it follows, touch only characters inserted there, and delete only
+         what still stands there. A change that breaks this is dead, and whatever follows it waits for ever.
     What a change follows, whole, is known by its clock: the newest seq of every actor below it.
 
     A version is named by its heads: effective changes none of which follows another. `version_id` hashes them.
@@ -34,6 +34,7 @@ from ledger.documents.change import ACTOR_BYTES, BASE_HASH, BASE_OPS, Change
 from ledger.errors import RemoteError
 
 DOCUMENT_ID_BYTES: Final = 16
+ENTRIES_MAX: Final = 8_192  # of one feed about one document that are read as changes, right or wrong
 CHANGES_MAX: Final = 4_096  # of one feed in one document
 OPS_MAX: Final = 131_072  # characters inserted or deleted by one feed in one document
 BYTES_MAX: Final = 4 << 20  # of changes of one feed in one document
@@ -91,26 +92,29 @@ class History:
         Of every feed it holds all changes below some size: a feed has no holes.
         """
         self.document = document
-        placed = {(one.feed, one.index): one.raw for one in written}
-        self.feeds = tuple(sorted({feed for feed, _ in placed}))
+        placed: dict[bytes, dict[int, bytes]] = defaultdict(dict)
+        for one in written:
+            placed[one.feed][one.index] = one.raw
+        self.feeds = tuple(sorted(placed))
         self._actors = {actor_id(feed, document): number for number, feed in enumerate(self.feeds)}
         self._verdicts: dict[tuple[bytes, int], str] = {}
         self._changes: dict[bytes, Counted] = {}  # effective ones by hash, each behind those it follows
         self._lines: list[list[Counted]] = [[] for _ in self.feeds]  # effective ones of each actor, by seq
         self._firsts: list[list[int]] = [[] for _ in self.feeds]  # where their operations begin
+        self._gone: dict[tuple[int, int], tuple[tuple[int, int], ...]] = {}  # deleted: by which (actor, seq)
         self._heads = {BASE_HASH}
         self._seqs = [0] * len(self.feeds)
-        self._resolve([one for feed in self.feeds for one in self._line(feed, placed, authorised)])
+        self._resolve([one for feed in self.feeds for one in self._line(feed, placed[feed], authorised)])
 
     # D1 to D4: what a feed's own order decides
 
-    def _line(self, feed: bytes, placed: Mapping[tuple[bytes, int], bytes], authorised: Authorised) -> list[Counted]:
+    def _line(self, feed: bytes, placed: Mapping[int, bytes], authorised: Authorised) -> list[Counted]:
         """Return the changes of a feed that take a seq, in its order; their clocks are still empty."""
         actor, own = actor_id(feed, self.document), self._actors[actor_id(feed, self.document)]
         line: list[Counted] = []
         ops = size = 0
-        for index in sorted(index for named, index in placed if named == feed):
-            raw = placed[feed, index]
+        for index in sorted(placed)[:ENTRIES_MAX]:
+            raw = placed[index]
             if not authorised(feed, index):
                 self._verdicts[feed, index] = "CHANGE_UNAUTHORISED"
                 continue
@@ -154,6 +158,8 @@ class History:
                 lacking[follower.change.hash] -= 1
                 if not lacking[follower.change.hash]:
                     ready.append(follower)
+        # Whatever follows a change begins behind it. In this order Automerge inserts without searching.
+        self._changes = dict(sorted(self._changes.items(), key=lambda item: (item[1].change.first, item[0])))
 
     def _add(self, node: Counted) -> str:
         """Add a change all of whose dependencies are effective, or return why it is dead."""
@@ -168,6 +174,8 @@ class History:
             return "CHANGE_WRONG_START"
         if not self._touches_only(node, clock):
             return "CHANGE_UNKNOWN_CHARACTER"
+        if not self._delete(node, clock):
+            return "CHANGE_DELETED_BEFORE"
         clock[node.actor] = change.seq
         self._changes[change.hash] = Counted(change, node.feed, node.index, node.actor, clock)
         self._lines[node.actor].append(self._changes[change.hash])
@@ -198,6 +206,22 @@ class History:
                 holder, low, high, inserts = element[0], found.first, found.last, found.inserts
             if number > high or not inserts[number - low]:
                 return False
+        return True
+
+    def _delete(self, node: Counted, clock: Sequence[int]) -> bool:
+        """Note what the change deletes, unless some of it is deleted below it already."""
+        change = node.change
+        actors = [self._actors.get(actor, -1) for actor in change.actors]
+        gone = [
+            (actors[element[0]], element[1])
+            for element, insert in zip(change.elements, change.inserts, strict=True)
+            if element is not None and not insert
+        ]
+        for element in gone:
+            if any(seq <= clock[actor] for actor, seq in self._gone.get(element, ())):
+                return False
+        for element in gone:
+            self._gone[element] = (*self._gone.get(element, ()), (node.actor, change.seq))
         return True
 
     # What came of it

@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 CHARACTERS_MAX: Final = 1 << 19  # ever typed in a version that is rendered: about 200 MB
 TEXT_MAX: Final = 100_000  # characters of a text that is written
-EDIT_OPS_MAX: Final = 4_000  # characters inserted or deleted by one change that we make: it fits an entry
+EDIT_OPS_MAX: Final = 2_000  # characters inserted or deleted by one change that we make: it fits an entry
 _MATCH_MAX: Final = 1_000_000  # pairs of lines or words that are compared; beyond, a block is replaced whole
 _WORDS: Final = re.compile(r"\w+|\s|[^\w\s]")
 _SYNC_MESSAGE: Final = 0x42
@@ -78,6 +78,30 @@ def text(history: History, heads: Sequence[bytes] | None = None) -> str:
     core = _automerge()
     made = _guarded(lambda: _made(core, history.below(wanted), wanted))
     return _guarded(lambda: _read(core, made))
+
+
+class Pages:
+    """The texts of many versions of one document: it is made once, and each is read from it."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._made: Any = None
+        self._hashes: dict[tuple[bytes, ...], bytes] = {}
+
+    def text(self, heads: tuple[bytes, ...]) -> str:
+        """Return the text as of a version. Raises as `text` does."""
+        if self._history.size > CHARACTERS_MAX or not self._history.is_version(heads):
+            return text(self._history, heads)
+        core = _automerge()
+        if self._made is None:
+            self._made = _guarded(lambda: _made(core, self._history.changes, self._history.heads))
+        return _guarded(lambda: _read(core, self._made, heads))
+
+    def hash(self, heads: tuple[bytes, ...]) -> bytes:
+        """Return the `text_hash` of a version. Raises as `text` does."""
+        if heads not in self._hashes:
+            self._hashes[heads] = text_hash(self.text(heads))
+        return self._hashes[heads]
 
 
 def text_hash(value: str) -> bytes:
@@ -187,8 +211,9 @@ def _text_object(core: ModuleType, document: Any) -> bytes:
     return found
 
 
-def _read(core: ModuleType, document: Any) -> str:
-    found: str = document.text(_text_object(core, document))
+def _read(core: ModuleType, document: Any, heads: Sequence[bytes] | None = None) -> str:
+    """Return the text, as of `heads` that are known to be there: of others, Automerge says that it was empty."""
+    found: str = document.text(_text_object(core, document), None if heads is None else list(heads))
     return found
 
 

@@ -14,18 +14,21 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from ledger.documents import render
-from ledger.documents.history import Authorised, History, Written, document_id, version_id
+from ledger.documents.history import ENTRIES_MAX, Authorised, History, Written, document_id, version_id
 from ledger.errors import LocalError
 from ledger.feed import Registration
 from ledger.held import Held
 from ledger.index import document_places, documents
 from ledger.rows import Reader
 
+ADOPTIONS_MAX: Final = 64  # of one feed about one document that are read
+LISTED_MAX: Final = 256  # documents of one feed that are listed; those beyond are found by id
 UNCHECKED: Final = "ADOPTION_UNCHECKED"  # its version is known, and this Python cannot make its text
 
 
@@ -77,8 +80,13 @@ class Shelf:
             lambda feed, index: index < members.reach(feed),
         )
 
-    def _entries(self, ident: bytes, kind: str) -> Iterator[Registration]:
+    def _entries(self, ident: bytes, kind: str, most: int) -> Iterator[Registration]:
+        """Yield the entries of one kind about a document, of each feed the first `most`."""
+        read: Counter[int] = Counter()
         for number, index in document_places(self._rows, ident, kind):
+            read[number] += 1
+            if read[number] > most:
+                continue
             feed = self._held.feed_of(number)
             yield Registration(self._held.leaf_entry(self._rows, feed, index), feed, index)
 
@@ -91,41 +99,49 @@ class Shelf:
         return None
 
     def all(self) -> Iterator[Opened]:
-        """Yield every document that was opened, by id."""
+        """Yield the documents that were opened, by id; of each feed at most LISTED_MAX."""
+        listed: Counter[bytes] = Counter()
         for ident in documents(self._rows):
             found = self.opened(ident)
+            if found is not None:
+                listed[found.registration.feed] += 1
+                if listed[found.registration.feed] <= LISTED_MAX:
+                    yield found
+
+    def beginning(self, digits: str) -> Iterator[Opened]:
+        """Yield the documents whose ids in hexadecimal begin with `digits`."""
+        for ident in documents(self._rows):
+            found = self.opened(ident) if ident.hex().startswith(digits) else None
             if found is not None:
                 yield found
 
     def history(self, ident: bytes) -> History:
         """Return the changes of a document."""
-        written = (Written(r.feed, r.index, r.entry.payload["change"]) for r in self._entries(ident, "document.change"))
-        return History(ident, written, self._writes)
+        entries = self._entries(ident, "document.change", ENTRIES_MAX)
+        return History(ident, (Written(r.feed, r.index, r.entry.payload["change"]) for r in entries), self._writes)
 
     def adoptions(self, history: History) -> tuple[Adoption, ...]:
         """Return the adoptions of a document's versions, those that count and those that do not, by their dates."""
-        texts = _Texts(history)
-        found = [
-            Adoption(r, self._adoption(history, r, texts)) for r in self._entries(history.document, "document.adopt")
-        ]
+        pages = render.Pages(history)
+        entries = self._entries(history.document, "document.adopt", ADOPTIONS_MAX)
+        found = [Adoption(r, self._adoption(history, r, pages)) for r in entries]
         return tuple(sorted(found, key=lambda one: (one.registration.entry.iat, one.registration.entry.id)))
 
     def lives(self, version: bytes) -> Adoption | None:
         """Return an adoption of a version, of whatever document, that counts: an agreement may rest on it."""
         for ident in documents(self._rows):
-            named = [r for r in self._entries(ident, "document.adopt") if r.entry.payload["version"] == version]
+            entries = self._entries(ident, "document.adopt", ADOPTIONS_MAX)
+            named = [r for r in entries if r.entry.payload["version"] == version]
             if named and self.opened(ident) is not None:
                 history = self.history(ident)
-                texts = _Texts(history)
-                found = (Adoption(r, self._adoption(history, r, texts)) for r in named)
+                pages = render.Pages(history)
+                found = (Adoption(r, self._adoption(history, r, pages)) for r in named)
                 counting = next((one for one in found if not one.counts), None)
                 if counting is not None:
                     return counting
         return None
 
-    def _adoption(
-        self, history: History, registration: Registration, texts: Callable[[tuple[bytes, ...]], bytes]
-    ) -> str:
+    def _adoption(self, history: History, registration: Registration, pages: render.Pages) -> str:
         payload = registration.entry.payload
         heads = tuple(payload["heads"])
         if not self._adopts(registration.feed, registration.index):
@@ -135,22 +151,9 @@ class Shelf:
         if payload["version"] != version_id(history.document, heads):
             return "ADOPTION_WRONG_ID"
         try:
-            return "" if texts(heads) == payload["text"] else "ADOPTION_WRONG_TEXT"
+            return "" if pages.hash(heads) == payload["text"] else "ADOPTION_WRONG_TEXT"
         except LocalError as error:
             return UNCHECKED if error.code == "DOCUMENTS_UNAVAILABLE" else error.code
-
-
-class _Texts:
-    """Hashes of the texts of a document's versions, each made once."""
-
-    def __init__(self, history: History) -> None:
-        self._history = history
-        self._known: dict[tuple[bytes, ...], bytes] = {}
-
-    def __call__(self, heads: tuple[bytes, ...]) -> bytes:
-        if heads not in self._known:
-            self._known[heads] = render.text_hash(render.text(self._history, heads))
-        return self._known[heads]
 
 
 def adoption_payload(history: History, heads: tuple[bytes, ...], text: str) -> dict[str, object]:

@@ -53,29 +53,37 @@ def test_the_base_is_what_automerge_makes() -> None:
     )  # in every document for ever
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 99), st.sampled_from("ab\n\té€🎉")), min_size=1, max_size=40))
-def test_what_automerge_makes_is_read_whole(steps: list[tuple[bool, int, str]]) -> None:
+SEED = "".join(chr(ord("a") + place % 26) for place in range(60))
+
+
+@given(st.dictionaries(st.integers(0, 50), st.tuples(st.integers(0, 3), st.text("ab\n\té€🎉", max_size=9)), min_size=1))
+def test_what_automerge_makes_is_read_whole(splices: dict[int, tuple[int, str]]) -> None:
     document = automerge.Document(me(0))
     message = b"\x42\x00\x00\x00\x01" + bytes([len(BASE)]) + BASE
     document.receive_sync_message(automerge.SyncState(), automerge.Message.decode(message))
     _, text = document.get(automerge.ROOT, TEXT_KEY)
     with document.transaction() as transaction:
-        for insert, place, character in steps:
-            length = transaction.length(text)
-            if insert or not length:
-                transaction.insert(text, place % (length + 1), automerge.ScalarType.Str, character)
-            else:
-                transaction.delete(text, place % length)
-    (made,) = document.get_changes([BASE_HASH])
+        for place, character in enumerate(SEED):
+            transaction.insert(text, place, automerge.ScalarType.Str, character)
+    (seed,) = document.get_changes([BASE_HASH])
+    document.set_actor(me(1))
+    with document.transaction() as transaction:
+        transaction.insert(text, len(SEED), automerge.ScalarType.Str, "z")
+        for place, (gone, come) in sorted(splices.items(), reverse=True):
+            for offset, character in enumerate(come):
+                transaction.insert(text, place + offset, automerge.ScalarType.Str, character)
+            if gone:
+                transaction.delete(text, place + len(come))
+    (made,) = document.get_changes([seed.hash])
     change = Change.read(made.raw_bytes)
     assert (change.hash, change.seq, change.first, change.last) == (made.hash, 1, made.start_op, made.max_op)
-    assert (change.actor, change.dependencies) == (made.actor_id, (BASE_HASH,))
+    assert (change.actor, change.dependencies) == (made.actor_id, (seed.hash,))
     ops: list[Op] = []
     characters = iter(change.text)
     for comes, element in zip(change.inserts, change.elements, strict=True):
         ref = None if element is None else (change.actors[element[0]], element[1])
         ops.append(Insert(ref, next(characters)) if comes else Delete(ref))
-    assert craft(me(0), 1, 2, [BASE_HASH], ops) == made.raw_bytes  # our encoder, theirs: one form
+    assert craft(me(1), 1, change.first, [seed.hash], ops) == made.raw_bytes  # our encoder, theirs: one form
 
 
 def deflated(raw: bytes) -> bytes:
@@ -162,9 +170,23 @@ def test_what_is_no_edit_of_text_is_refused(what: str) -> None:
 
 
 def test_a_change_has_a_bounded_number_of_operations() -> None:
-    most = [Insert(None, "a")] * CHANGE_OPS_MAX
-    assert len(Change.read(craft(me(0), 1, 2, [BASE_HASH], most)).inserts) == CHANGE_OPS_MAX
-    assert refusal(craft(me(0), 1, 2, [BASE_HASH], [*most, Insert(None, "a")])) == "CHANGE_TOO_MANY_OPS"
+    assert len(Change.read(hello(text="a" * CHANGE_OPS_MAX)).inserts) == CHANGE_OPS_MAX
+    assert refusal(hello(text="a" * (CHANGE_OPS_MAX + 1))) == "CHANGE_TOO_MANY_OPS"
+
+
+def test_a_change_does_nothing_twice_that_an_editor_does_once() -> None:
+    one, other = (me(1), 2), (me(1), 3)
+    twice: list[list[Op]] = [
+        [Insert(None, "a"), Insert(None, "b")],
+        [Insert(one, "a"), Insert(other, "b"), Insert(one, "c")],
+        [Delete(one), Delete(other), Delete(one)],
+    ]
+    for ops in twice:
+        assert refusal(craft(me(0), 1, 9, [BASE_HASH], ops)) == "CHANGE_NOT_TEXT"
+    fine: list[Op] = [Insert(None, "a"), Insert(one, "b"), Insert(other, "c"), Delete(one), Delete(other)]
+    assert Change.read(craft(me(0), 1, 9, [BASE_HASH], fine)).text == "abc"
+    own: list[Op] = [Insert(None, "a"), Insert((me(0), 9), "b"), Insert((me(0), 9), "c"), Delete((me(0), 9))]
+    assert Change.read(craft(me(0), 1, 9, [BASE_HASH], own)).last == 12
 
 
 @given(st.data())

@@ -122,6 +122,26 @@ def test_what_follows_an_unauthorised_change_waits_for_ever() -> None:
     assert found.heads == (BASE_HASH,)
 
 
+def test_nothing_is_deleted_that_was_deleted_below_it() -> None:
+    gone = reply(0, HELLO, seq=2, ops=[Delete((me(0), 2))])
+    beside = reply(1, HELLO, ops=[Delete((me(0), 2))])
+    again = reply(2, gone, beside, ops=[Delete((me(0), 2))])
+    found = History(DOCUMENT, [*at(0, HELLO, gone), *at(1, beside), *at(2, again)], always)
+    assert (found.verdict(FEEDS[0], 1), found.verdict(FEEDS[1], 0)) == (EFFECTIVE, EFFECTIVE)
+    assert found.verdict(FEEDS[2], 0) == "CHANGE_DELETED_BEFORE"
+    assert woven(each.change for each in found.changes) == "ello"
+
+
+def test_changes_stand_in_the_order_of_their_operations() -> None:
+    late = [hello(number, "x" * (9 - number)) for number in range(4)]
+    found = History(
+        DOCUMENT, [*at(0, late[0], reply(0, *late, seq=2)), *(w for n in (3, 2, 1) for w in at(n, late[n]))], always
+    )
+    firsts = [each.change.first for each in found.changes]
+    assert firsts == sorted(firsts)
+    assert len(firsts) == 5
+
+
 ELSEWHERE = [
     [Insert((me(0), 7), "x")],  # numbered beyond the change
     [Insert((me(0), 1), "x")],  # before it
@@ -176,6 +196,8 @@ def test_a_writer_exhausts_its_own_quota_alone(monkeypatch: pytest.MonkeyPatch) 
         assert found.verdict(FEEDS[0], 1) == "CHANGE_OVER_QUOTA"
         assert found.heads == tuple(sorted([hash_of(HELLO), hash_of(third)]))
     assert told(at(0, HELLO, second), index=1) == EFFECTIVE
+    monkeypatch.setattr(history, "ENTRIES_MAX", 2)
+    assert told(at(0, b"\x00", HELLO, second), index=2) is None
 
 
 def test_versions() -> None:
@@ -216,11 +238,17 @@ class Author:
         last = max((change.last for change in changes), default=1)
         first = last + 1 if rng.random() < 0.97 else rng.randrange(1, 30)
         ops: list[Op] = []
-        for place in range(rng.randrange(1, 6)):
+        used: set[Op | Ref] = set()  # what a change does once at most
+        for _ in range(rng.randrange(1, 9)):
             key = rng.choice(known)
-            ops.append(Insert(key, rng.choice("abé€🎉\n")) if key is None or rng.random() < 0.7 else Delete(key))
-            if isinstance(ops[-1], Insert) or rng.random() < 0.05:
-                known.append((me(self.number), first + place))
+            if key is not None and rng.random() < 0.3 and Delete(key) not in used:
+                ops.append(Delete(key))
+                used.add(Delete(key))
+            elif key not in used:
+                ops.append(Insert(key, rng.choice("abé€🎉\n")))
+                used |= {key} - {(me(self.number), number) for number in range(first, first + 9)}
+            if ops and (isinstance(ops[-1], Insert) or rng.random() < 0.05):
+                known.append((me(self.number), first + len(ops) - 1))
         seq = len(self.raws) + 1 if rng.random() < 0.97 else rng.randrange(1, 4)
         hashes = [change.hash for change in changes] or [BASE_HASH]
         self.raws.append(craft(me(self.number), seq, first, set(hashes), ops))

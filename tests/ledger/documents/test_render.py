@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 
 from ledger.documents import history, render
 from ledger.documents.change import BASE_HASH
-from ledger.documents.history import EFFECTIVE, History, Written, version_id
-from ledger.documents.render import edit, splices, text
+from ledger.documents.history import EFFECTIVE, History, Written
+from ledger.documents.render import Pages, edit, splices, text
 from ledger.errors import LocalError
-from tests.golden import samples
-from tests.golden.documents import TEXT
 from tests.ledger.documents.crafting import DOCUMENT, FEEDS, always, at, hash_of, hello, woven
 from tests.ledger.documents.test_history import world
 
@@ -91,21 +89,10 @@ def test_three_writers_in_any_order_make_one_text(
 def test_what_passes_never_troubles_automerge_and_reads_as_the_model_says(seed: int) -> None:
     found = History(DOCUMENT, world(seed, 4, 16), always)
     assert text(found) == woven(node.change for node in found.changes)
+    pages = Pages(found)
     for node in found.changes[::3]:
-        heads = [node.change.hash]
-        assert text(found, heads) == woven(each.change for each in found.below(heads))
-
-
-def test_the_golden_samples_are_a_document() -> None:
-    found = samples()
-    opened, changed, adopted = (found[f"document.{act}"] for act in ("open", "change", "adopt"))
-    ident = opened.thing[1]
-    written = [Written(changed.kid, 0, changed.payload["change"])]
-    golden = History(ident, written, always)
-    heads = tuple(adopted.payload["heads"])
-    assert (golden.heads, version_id(ident, heads)) == (heads, adopted.payload["version"])
-    assert text(golden) == TEXT
-    assert render.text_hash(TEXT) == adopted.payload["text"]
+        heads = (node.change.hash,)
+        assert text(found, heads) == pages.text(heads) == woven(each.change for each in found.below(heads))
 
 
 def test_an_old_version_stays_what_it_was() -> None:
@@ -173,8 +160,9 @@ def test_a_character_that_cannot_be_seen_is_refused_with_its_line() -> None:
 def test_unknown_versions_are_refused() -> None:
     found = History(DOCUMENT, at(0, hello()), always)
     for heads in ([], [bytes(32)], [BASE_HASH, *found.heads]):
-        with pytest.raises(LocalError, match="NO_SUCH_VERSION"):
-            text(found, heads)
+        for ask in (text, lambda history, wanted: Pages(history).text(tuple(wanted))):
+            with pytest.raises(LocalError, match="NO_SUCH_VERSION"):
+                ask(found, heads)
 
 
 def test_a_feed_whose_change_waits_cannot_write_on() -> None:
@@ -201,7 +189,7 @@ def test_a_document_that_grew_too_large_still_shows_its_old_versions(monkeypatch
     monkeypatch.setattr(render, "CHARACTERS_MAX", 8)
     with pytest.raises(LocalError, match="DOCUMENT_TOO_LARGE"):
         desk.text(0)
-    assert text(desk.history(0), old) == "fine"
+    assert text(desk.history(0), old) == Pages(desk.history(0)).text(old) == "fine"
 
 
 def test_without_automerge_documents_are_sorted_out_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

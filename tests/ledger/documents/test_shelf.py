@@ -10,6 +10,7 @@ import pytest
 
 from ledger import fork
 from ledger.documents import render
+from ledger.documents import shelf as shelves
 from ledger.documents.change import BASE_HASH
 from ledger.documents.history import EFFECTIVE, document_id, version_id
 from ledger.documents.shelf import UNCHECKED, Shelf, adoption_payload
@@ -111,6 +112,26 @@ def test_documents_are_told_apart_and_listed_once() -> None:
     with shelf(world) as documents:
         assert {one.ident for one in documents.all()} == idents
     assert all(text(world, ident) == ident.hex() for ident in idents)
+
+
+def test_a_feed_fills_its_own_share_of_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World("flooded")
+    alice, bob = world.members
+    ident = open_document(world, alice)
+    others = [open_document(world, bob) for _ in range(3)]
+    for _ in range(4):
+        world.write(bob.scribe, "document.change", ("document", ident), {"change": b"\x00"})
+        adopt(world, bob, ident)
+    monkeypatch.setattr(shelves, "ENTRIES_MAX", 3)
+    monkeypatch.setattr(shelves, "ADOPTIONS_MAX", 2)
+    monkeypatch.setattr(shelves, "LISTED_MAX", 2)
+    edit(world, alice, ident, "fine")
+    assert text(world, ident) == "fine"
+    assert adoptions(world, ident) == ["", ""]
+    with shelf(world) as documents:
+        assert len(documents.history(ident).verdicts) == 4
+        assert len(list(documents.all())) == 3
+        assert [next(documents.beginning(other.hex()[:12])).ident for other in others] == others
 
 
 def test_an_adoption_that_does_not_recompute_has_no_effect() -> None:

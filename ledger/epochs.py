@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ledger.checkpoint import Head
+from ledger.entry import Entry
 from ledger.governance.certificate import EpochContext, Seal, expulsions_max
 from ledger.governance.roster import Party
 from ledger.governance.sealing import SILENT_SECONDS, Terms
@@ -52,6 +53,13 @@ class Epochs:
         sealed = self.newest().frontier
         heads = {feed: head for feed, head in self._replica.frontier().items() if head.size}
         return {**sealed, **{f: head for f, head in heads.items() if f not in sealed or head.size >= sealed[f].size}}
+
+    def ungrounded(self, rows: Reader) -> Sequence[Entry]:
+        """Return the entries that made the newest epoch if no seal made now could cover them: they stand beyond a fork.
+
+        Whoever states them anew lets the mesh seal again.
+        """
+        return self._replica.chain.ungrounded(self.heads_now(), HeldView(self._replica, rows))
 
     def next_seal(self, rows: Reader, frontier: Mapping[bytes, Head], as_of: int, silent: Sequence[int]) -> Seal | None:
         """Return the seal that our own fold yields at a frontier; None where it is not held whole, or cannot be one.

@@ -91,6 +91,7 @@ class Held:
         self._digest: bytes | None = None
         self._missing: set[tuple[bytes, int]] = set()  # (feed, size) that governance entries wait for
         self._clamped: dict[bytes, Head] = {}  # where feeds with a proven fork stand
+        self._dropped = False  # leaves were given up: a rolled-back transaction may bring them back
 
     def reload(self, rows: Reader) -> None:
         """Forget what memory holds and read it from the rows again: after a rolled-back transaction."""
@@ -103,13 +104,20 @@ class Held:
         self._statuses.clear()
         self._digest = None
         self.chain.pins = frozenset(key[len(PIN) :] for key, _ in rows.scan("meta", PIN, prefix_stop(PIN)))
-        if len(self._register):
-            self.chain.truncate(self.size)
-            self._register.truncate(self.size)  # a rolled-back transaction only took leaves from the ends of feeds
-        else:
+        self.chain.truncate(self.size)
+        self._register.truncate(self.size if not self._dropped else lambda _: 0)
+        if not len(self._register):  # else a rolled-back transaction only took leaves from the ends of feeds
             for number, index in map(read_position, self._keys(rows, GOVERNANCE)):
                 feed = self._by_number[number]
                 self._register.add(Registration(self.leaf_entry(rows, feed, index), feed, index))
+        self._refold(rows)
+
+    def forget(self, rows: Reader) -> None:
+        """Forget what memory holds of leaves that were given up, within the transaction that does so."""
+        self._dropped = True
+        self._roots.clear()
+        self.chain.truncate(self.size)
+        self._register.truncate(self.size)
         self._refold(rows)
 
     @staticmethod

@@ -19,16 +19,17 @@ What it does not do
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ledger import checkpoint, fork, keys, merkle, tree
+from ledger import branch, checkpoint, fork, keys, merkle, tree
+from ledger.checkpoint import Head
 from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
 from ledger.feed import AHEAD_SECONDS_MAX, RUN_LEAVES_MAX, Registration, Run, SignedHead
 from ledger.governance.epoch import Genesis
-from ledger.held import Held, digest_of
+from ledger.held import Held, HeldView, digest_of
 from ledger.index import index_rows, named_consents
 from ledger.judge import SOUND, judge
 from ledger.kinds import is_governance, is_restrictive
@@ -297,6 +298,27 @@ class Replica(Held):
             return False
         self._register.add(registration)
         return True
+
+    # Branches
+
+    def announced(self, rows: Reader) -> Mapping[bytes, Head]:
+        """Return the frontier of a certified seal that follows our newest epoch, and was not followed yet; else {}."""
+        forked = {device.party[0] for feed in self.members.forks if (device := self.members.devices.get(feed))}
+        return self.chain.announced(HeldView(self, rows), forked)
+
+    def drop(self, rows: Writer, feed: bytes, size: int) -> list[Entry]:
+        """Give up a feed's leaves from `size` on (`branch.overruled` says when); return the sound entries among them.
+
+        Whoever keeps what was derived from them (`Ticker`) must forget it.
+        """
+        row = self._feeds[feed]
+        dropped = branch.drop_leaves(rows, feed, row.number, size, row.peaks.size)
+        last = rows.get("entries", position(row.number, size - 1)) if size else None
+        iat_max = read_leaf(last).iat_max if last is not None else 0
+        signed = branch.drop_heads(rows, feed, size)
+        self._set_feed(rows, feed, FeedRow(row.number, tree.peaks_at(rows, row.number, size), iat_max, signed))
+        self.forget(rows)
+        return dropped
 
     # Own statements
 

@@ -25,17 +25,18 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final
 
-from ledger import codec, fork
+from ledger import codec
 from ledger.checkpoint import Head
 from ledger.errors import LocalError
 from ledger.feed import SignedHead
 from ledger.governance.members import Member, Members
+from ledger.held import HeldView
 from ledger.maps import CONSENTS, MEMBERS, CommittedMap, state_root
 from ledger.moves import MOVED, Frontier, Move, touched
 from ledger.overlay import Draft
 from ledger.replica import Replica, digest_of
 from ledger.rows import Reader, Writer, prefix_stop
-from ledger.tables import MOVE_KEY, PROGRESS_KEY, TICK_KEY, head_key, read_head, read_position
+from ledger.tables import KEPT_KEY, MOVE_KEY, NAMED, PROGRESS_KEY, TICK_KEY, head_key, read_head, read_position
 from ledger.tables import TICK as TICK_PREFIX
 
 TICK_WAIT_SECONDS: Final = 60  # after a boundary before it is attested: late checkpoints still arrive
@@ -104,19 +105,27 @@ def heads_at(replica: Replica, rows: Reader, boundary: int) -> dict[bytes, Signe
 
 
 def cuts_below(replica: Replica, rows: Reader, heads: Mapping[bytes, SignedHead]) -> dict[bytes, tuple[int, bytes]]:
-    """Return where feeds stand whose fork is proven below these checkpoints, and below their own checkpoint."""
-    holds: dict[bytes, int] = {}
-    for registration in replica.registrations:
-        head, proof = heads.get(registration.feed), registration.entry
-        if proof.kind == "fork.proof" and head is not None and registration.index < head.size:
-            feed, size = proof.thing[1], fork.hold_of(proof.payload)
-            holds[feed] = min(size, holds.get(feed, size))
+    """Return where feeds stand whose fork is proven below these checkpoints, and below their own checkpoint.
+
+    Never below what a seal holds, as everywhere: else the maps would stay below that seal for ever.
+    """
+    if not replica.members.forks:
+        return {}
+    holds = replica.chain.fold(HeldView(replica, rows, {feed: head.size for feed, head in heads.items()})).forks
     cut = {feed: replica.head_at(rows, feed, size) for feed, size in holds.items() if feed in heads}
     return {feed: (at.size, at.root) for feed, at in cut.items() if at and at.size < heads[feed].size}
 
 
 def _remembered(boundary: int) -> bytes:
     return TICK_KEY + boundary.to_bytes(8, "big")
+
+
+def _retire(rows: Writer, key: bytes, row: bytes) -> None:
+    """Remember a tick no longer, but keep it where a transfer receipt names it: its proof needs the frontier."""
+    rows.delete("meta", key)
+    named = NAMED + Tick.decode(row).frontier
+    if next(rows.scan("things", named, prefix_stop(named), limit=1), None) is not None:
+        rows.put("meta", KEPT_KEY + key[len(TICK_KEY) :], row)
 
 
 class Ticker:
@@ -220,7 +229,7 @@ class Ticker:
         if rows.get("meta", _remembered(boundary)) is None:
             oldest = next(rows.scan("meta", _remembered(0), _remembered(boundary), limit=1), None)
             if oldest is not None and self._remembered >= TICKS_KEPT:
-                rows.delete("meta", oldest[0])
+                _retire(rows, *oldest)
             else:
                 self._remembered += 1
         rows.put("meta", _remembered(boundary), row)
@@ -250,6 +259,11 @@ class Ticker:
         found = next(rows.scan("meta", _remembered(0), _remembered(at + 1), limit=1, reverse=True), None)
         return Tick.decode(found[1]) if found is not None else None
 
+    def kept(self, rows: Reader, boundary: int) -> Tick | None:
+        """Return the tick of a boundary that is remembered, or was kept because a receipt names it; else None."""
+        row = rows.get("meta", _remembered(boundary)) or rows.get("meta", KEPT_KEY + boundary.to_bytes(8, "big"))
+        return Tick.decode(row) if row is not None else None
+
     def _tick(self, boundary: int, heads: Mapping[bytes, SignedHead], cuts: Mapping[bytes, tuple[int, bytes]]) -> Tick:
         members, consents = self.members.root(), self.consents.root()
         return Tick(
@@ -272,6 +286,13 @@ class Ticker:
         self._clear(rows)
         self._aim(Move(tick.boundary, tick.heads, tick.cuts))
         return self.finish(rows)
+
+    def forget(self, rows: Writer, feed: bytes, size: int) -> None:
+        """Forget the maps if they rest on leaves of a feed from `size` on, which were given up; a later tick makes anew."""
+        ends = [self.tick.sizes if self.tick is not None else {}, self.moving.sizes if self.moving is not None else {}]
+        if any(sizes.get(feed, 0) > size for sizes in ends):
+            self._clear(rows)
+            rows.delete("meta", TICK_KEY)
 
     def _clear(self, rows: Writer) -> None:
         for key, _ in list(rows.scan("maps", b"")):

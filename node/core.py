@@ -25,6 +25,7 @@ from typing import Any, Protocol, TypeAlias
 from gossip import events as gossip
 from gossip.messages import Envelope
 from gossip.swarm import Swarm
+from ledger.checkpoint import Head
 from ledger.entry import Entry
 from ledger.epochs import Epochs
 from ledger.errors import LocalError
@@ -148,6 +149,7 @@ class Core:
         self.since = 0  # when this node began, unix seconds; 0: it has not
         self.boundaries: list[int] = []  # ticks on demand that wait, unix seconds
         self.verifying: Counter[bytes] = Counter()  # feed -> runs that worker processes have
+        self.dropped: dict[bytes, tuple[Head, int]] = {}  # feed -> the sealed head that it was given up for, and when
         self.workers = workers
         self._random_source, self._gossip_bytes = random_source, gossip_bytes or random_bytes
         self._policy = replica.genesis.policy

@@ -12,15 +12,20 @@ What it does not do
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 
 from gossip.events import ForkCandidate
-from ledger import fork, tree
+from ledger import branch, fork, tree, witnessing
 from ledger.errors import LocalError, RemoteError
+from ledger.kinds import KINDS, Signer
 from ledger.replica import ForkSeen, regression_payload
 
 if TYPE_CHECKING:
     from node.core import Turn
+
+AGAIN_SECONDS: Final = 60
+"""A branch is given up no more often than this while the sealed one is not there."""
 
 
 def seen(turn: Turn, found: ForkSeen) -> None:
@@ -47,10 +52,36 @@ def candidate(turn: Turn, found: ForkCandidate) -> None:
     _register(turn, hold, payload)
 
 
+def settle(turn: Turn) -> None:
+    """Give up branches that a seal has overruled; gossip brings the sealed ones (ledger.branch).
+
+    What persons have signed in them is registered in our feed, or it might be nowhere any more.
+    """
+    core = turn.core
+    sealed = core.replica.announced(turn.rows)
+    core.dropped = {feed: done for feed, done in core.dropped.items() if sealed.get(feed) == done[0]}
+    for feed, (size, head) in branch.overruled(core.replica, turn.rows).items():
+        before, at = core.dropped.get(feed, (None, 0))
+        again = core.replica.size(feed) >= head.size or turn.now >= at + AGAIN_SECONDS
+        if feed == core.device.kid or (before == head and not again):
+            continue
+        core.dropped[feed] = (head, turn.now)
+        entries = core.replica.drop(turn.rows, feed, size)
+        core.ticker.forget(turn.rows, feed, size)
+        witnessing.forget(turn.rows, feed, size)
+        turn.note("BRANCH_DROPPED", feed=feed.hex(), size=size, sealed=head.size, leaves=len(entries))
+        for entry in entries:
+            if entry.kind in KINDS and KINDS[entry.kind].signer is Signer.SUBJECT:
+                with suppress(LocalError, RemoteError):  # it would be void in our feed, or is dated ahead
+                    turn.register(entry)
+
+
 def _register(turn: Turn, hold: fork.Hold, payload: dict[str, Any]) -> None:
     feed, core = hold.feed, turn.core
     if feed == core.device.kid:
         turn.note("OWN_FEED_FORKED", feed=feed.hex())
         return
-    if hold.size < core.replica.members.reach(feed) and core.replica.members.is_member(core.party):
+    proofs = (r.entry for r in core.replica.registrations if r.entry.kind == "fork.proof")
+    lower = any(proof.thing[1] == feed and fork.hold_of(proof.payload) <= hold.size for proof in proofs)
+    if not lower and core.replica.members.is_member(core.party):
         turn.state("fork.proof", ("feed", feed), payload)

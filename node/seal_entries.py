@@ -11,10 +11,12 @@ What it does not do
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ledger import codec, keys
+from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
 from ledger.governance.certificate import Certificate, EpochContext
 from ledger.governance.rounds import Evidence
@@ -98,6 +100,20 @@ def publish(turn: Turn, context: EpochContext, certificate: Certificate, lists: 
     Done(context.n, context.reference, True, raw).put(turn)
     turn.note("SEALED", n=epoch.n, as_of=epoch.as_of, voters=len(certificate.commits))
     return True
+
+
+def restate(turn: Turn, context: EpochContext, entries: Sequence[Entry], own: int, since_ms: int) -> int:
+    """State anew what made an epoch, in our feed, once our turn has come; return how long to wait, ms (0: done).
+
+    `since_ms`: since when it is missing where seals can cover it.
+    """
+    wait = (1 + (own - context.n) % context.size) * STAGGER_MS - (turn.now_ms - since_ms)
+    if wait > 0:
+        return wait
+    for entry in entries:
+        turn.state(entry.kind, entry.thing, entry.payload)
+    turn.note("SEAL_RESTATED", n=context.n)
+    return 0
 
 
 def accuse(turn: Turn, context: EpochContext, found: Evidence) -> None:

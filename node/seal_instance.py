@@ -80,6 +80,7 @@ class Instance:
         self.evidence: list[Evidence] = []  # found, for node.sealing to register
         self.obstacles = Obstacles()
         self.publish_at: int | None = None  # when we register what was decided, unix ms
+        self.ungrounded_ms: int | None = None  # since when what made this epoch lies where no seal can cover it
         self._ledger, self._timing = ledger, timing
         self._turn = turn
         self._answers: Recent[bytes, bool] = Recent(ANSWERS_MAX)  # seal's digest -> whether our ledger yields it

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from ledger.checkpoint import Head
+from ledger.entry import Entry
 from ledger.governance.certificate import EpochContext, Seal
 from ledger.governance.epoch import Policy
 from ledger.rows import Reader
@@ -42,6 +43,10 @@ class Sealable(Protocol):
 
     def heads_now(self) -> Mapping[bytes, Head]:
         """Return what a seal made now would cover: where every feed's checkpoint stands, at its hold if forked."""
+        ...
+
+    def ungrounded(self, rows: Reader) -> Sequence[Entry]:
+        """Return the entries that made the newest epoch if no seal made now could cover them, else none."""
         ...
 
     def next_seal(self, rows: Reader, frontier: Mapping[bytes, Head], as_of: int, silent: Sequence[int]) -> Seal | None:

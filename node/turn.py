@@ -355,6 +355,8 @@ class Turn:
         """End the turn: sign our feed if it grew or a heartbeat is due, tell gossip, and return the effects."""
         core = self.core
         replica, device = core.replica, core.device
+        if self._moved or core.dropped:
+            forks.settle(self)
         if self._fresh and core.data is not None:
             while self._fresh:
                 fresh, self._fresh = self._fresh, []

@@ -23,12 +23,14 @@ import heapq
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any, Final, TypeVar
 
 from gossip import events as gossip
 from ledger.errors import LocalError
 from ledger.governance.epoch import Genesis, Policy
+from ledger.keys import SigningKey
 from ledger.replica import Replica
 from node.admission import Admission
 from node.core import Core, Effect, MembershipMoved, Noted, SealFamily, Turn
@@ -233,6 +235,12 @@ class World:
         for one, other in sorted(self._edges):
             if number in {one, other}:
                 self._open(one, other, self.redial_us)
+
+    def replace_device(self, number: int, device: SigningKey) -> None:
+        """Let a crashed node go on with another device; some member must hold its certificate (node.mesh.certify)."""
+        node = self.nodes[number]
+        node.who = replace(node.who, device=device)
+        self._numbers[node.kid] = number
 
     # Time
 

@@ -15,8 +15,9 @@ What it does not do
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
+from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.governance.certificate import Certificate, EpochContext, Seal, joined, verify_certificate
 from ledger.governance.register import Register, Sighting
@@ -62,20 +63,24 @@ class Certified:
                 self._verified[entry.id] = None
         return self._verified[entry.id]
 
-    def after(self, reference: bytes, view: View) -> dict[bytes, list[Certificate]]:
-        """Return the certificates of what follows an epoch, by the digest of their seal, as far as a view reaches."""
+    def after(self, reference: bytes, view: View, excused: Collection[bytes] = ()) -> dict[bytes, list[Certificate]]:
+        """Return the certificates of what follows an epoch, by the digest of their seal, as far as a view reaches.
+
+        `excused`: voters whose leave need not be held.
+        """
         found: dict[bytes, list[Certificate]] = {}
         for sighting in self._register.after(reference):
             if sighting.registration.index < view.size(sighting.registration.feed):
                 certificate = self.verify(sighting)
-                if certificate is not None and self._is_plausible(certificate, view):
+                if certificate is not None and self._is_plausible(certificate, view, excused):
                     found.setdefault(certificate.seal.digest(), []).append(certificate)
         return dict(sorted(found.items()))
 
-    def _is_plausible(self, certificate: Certificate, view: View) -> bool:
+    def _is_plausible(self, certificate: Certificate, view: View, excused: Collection[bytes]) -> bool:
         """Say whether every voter that the seal calls gone has said so itself."""
         context = self._contexts[certificate.epoch.prev]
-        return all(self._register.has_left(context.voters[place][0], view.size) for place in certificate.seal.left)
+        left = (context.voters[place][0] for place in certificate.seal.left)
+        return all(voter in excused or self._register.has_left(voter, view.size) for voter in left)
 
     def is_contested(self, reference: bytes, view: View) -> bool:
         """Say whether more than one seal of an epoch is certified inside a view."""
@@ -88,6 +93,21 @@ class Certified:
             return reference in self._contexts
         found = self.after(before, view).values()
         return any(each.epoch.reference() == reference for listed in found for each in listed[:1])
+
+    def entries(self, reference: bytes) -> list[Entry]:
+        """Return a certificate of an epoch that was followed, after the parts of its frontier as one feed holds them."""
+        sightings = self._register.after(self._before.get(reference, b""))
+        for sighting in sightings:
+            epoch = sighting.seal.epoch
+            if epoch.reference() != reference or self.verify(sighting) is None:
+                continue
+            by_feed: dict[bytes, dict[int, Entry]] = defaultdict(dict)
+            for part in self._register.parts(epoch.frontier_digest):
+                by_feed[part.feed].setdefault(part.entry.payload["part"], part.entry)
+            for parts in by_feed.values():
+                if len(parts) == next(iter(parts.values())).payload["parts"]:
+                    return [*(parts[number] for number in sorted(parts)), sighting.registration.entry]
+        return []
 
     def standing(self, rivals: Mapping[bytes, list[Certificate]], view: View) -> list[bytes]:
         """Return which of several seals of one epoch stand once voters who signed two of them are struck from all."""

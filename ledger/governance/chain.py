@@ -23,10 +23,11 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 from ledger.checkpoint import Head
+from ledger.entry import Entry
 from ledger.feed import Registration
 from ledger.governance.certificate import Certificate, Seal
 from ledger.governance.certified import Certified, has_quorum
@@ -168,16 +169,14 @@ class Chain:
         (certificates,) = certified.values()
         return self._frontier(self.newest, certificates[0].seal, view) or {}
 
-    def evidence(self, base: Base) -> list[Entry]:
-        """Return the entries that made an epoch: its frontier's parts and its certificate, from one feed each."""
-        certificates = [s for s in self._register.after(base.prev) if s.seal.epoch.reference() == base.reference]
-        by_signer: dict[bytes, dict[int, Entry]] = {}
-        for sighting in certificates[:1]:
-            for part in self._register.parts(sighting.seal.epoch.frontier_digest):
-                by_signer.setdefault(part.feed, {}).setdefault(part.entry.payload["part"], part.entry)
-        whole = (held for held in by_signer.values() if len(held) == next(iter(held.values())).payload["parts"])
-        parts = next(whole, {})
-        return [*(entry for _, entry in sorted(parts.items())), *(s.registration.entry for s in certificates[:1])]
+    def ungrounded(self, frontier: Mapping[bytes, Head], view: View) -> list[Entry]:
+        """Return the entries that made the newest epoch if a frontier does not hold its certificate, else nothing.
+
+        Sealing under it needs them in another feed: the one that they stand in is held below them by a fork.
+        """
+        if not frontier or self.is_grounded(self.newest, frontier, view):
+            return []
+        return self._certified.entries(self.newest.reference)
 
     def assess(self, sighting: Sighting, base: Base, view: View) -> str:
         """Return "" for a certificate that may be followed from an epoch, or the number of the rule that fails."""

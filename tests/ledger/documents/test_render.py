@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from ledger.documents import history, render
 from ledger.documents.change import BASE_HASH
-from ledger.documents.history import EFFECTIVE, History, Written
+from ledger.documents.history import EFFECTIVE, History, Written, version_id
 from ledger.documents.render import Pages, edit, splices, text
 from ledger.errors import LocalError
+from tests.golden import samples
+from tests.golden.documents import TEXT
 from tests.ledger.documents.crafting import DOCUMENT, FEEDS, always, at, hash_of, hello, woven
 from tests.ledger.documents.test_history import world
 
@@ -93,6 +95,17 @@ def test_what_passes_never_troubles_automerge_and_reads_as_the_model_says(seed: 
     for node in found.changes[::3]:
         heads = (node.change.hash,)
         assert text(found, heads) == pages.text(heads) == woven(each.change for each in found.below(heads))
+
+
+def test_the_golden_samples_are_a_document() -> None:
+    found = samples()
+    opened, changed, adopted = (found[f"document.{act}"] for act in ("open", "change", "adopt"))
+    ident = opened.thing[1]
+    golden = History(ident, [Written(changed.kid, 0, changed.payload["change"])], always)
+    heads = tuple(adopted.payload["heads"])
+    assert (golden.heads, version_id(ident, heads)) == (heads, adopted.payload["version"])
+    assert text(golden) == TEXT
+    assert render.text_hash(TEXT) == adopted.payload["text"]
 
 
 def test_an_old_version_stays_what_it_was() -> None:

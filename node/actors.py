@@ -24,6 +24,9 @@ from node.client import Client
 from node.operation import Operation
 from node.operations import find
 
+Say = Callable[[str], None]
+"""Tells the audience one line."""
+
 READY_SECONDS_MAX: Final = 30.0
 SETTLE_SECONDS_MAX: Final = 20.0
 POLL_SECONDS: Final = 0.02

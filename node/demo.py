@@ -17,18 +17,16 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from ledger.errors import LocalError
-from node.actors import Actor, operation_of, until
+from node.actors import Actor, Say, operation_of, until
+from node.demo_governance import VOTERS, Governance
 
 NAMES: Final = ("grid operator", "adviser", "cooperative", "town", "observer")
 FICTITIOUS_DAYS: Final = 60
-
-Say = Callable[[str], None]
 
 
 class Demo:
@@ -62,6 +60,7 @@ class Demo:
                 self._withdrawal,
                 self._proof,
                 self._roots,
+                self._govern,
             ):
                 act()
         finally:
@@ -87,16 +86,20 @@ class Demo:
         for actor in self.actors:
             actor.ready()
         founder = self.holder
-        made = founder.call("mesh", "create", name="demo", **_SHORT)
+        voters = self.actors[1:VOTERS]
+        prepared = tuple(actor.call("mesh", "prepare", name="demo").founder for actor in voters)
+        made = founder.call("mesh", "create", name="demo", founder=prepared, **_SHORT)
         self._mesh_id = made.mesh_id
         self._say(
-            f"   The {founder.name} founds a mesh, {made.mesh_id[:16]}…. For the demo its policy is impatient: "
-            f"a sign of life every {_SHORT['heartbeat_seconds']} s instead of 60, and ticks on demand."
+            f"   The {founder.name} and {len(voters)} others found a mesh, {made.mesh_id[:16]}…. For the demo its "
+            f"policy is impatient: a sign of life every {_SHORT['heartbeat_seconds']} s instead of 60, a seal of what "
+            f"was decided after {_SHORT['seal_seconds']} s instead of 600, and ticks on demand."
         )
         for actor in self.actors[1:]:
             ticket = founder.call("invite", "create", to=actor.did).ticket
             answer = actor.call(None, "join", ticket=ticket).answer
-            self._say(f"   The {actor.name} joins with a single-use ticket: {answer}.")
+            how = "as one of the founders" if answer == "FOUNDER" else f"with a single-use ticket: {answer}"
+            self._say(f"   The {actor.name} joins {how}.")
         until(self._all_know_all, "the mesh does not form")
         self.holder.call("link", "offer", member=self.recipient.did, reason="energy advice")
         until(lambda: self._link(self.recipient) == "offered", "the offered link does not arrive")
@@ -287,8 +290,19 @@ class Demo:
             f"10. State roots of all {len(shown)} nodes equal: {'yes' if self.told['state_roots_equal'] else 'NO'}."
         )
 
+    # Act 11 to 13
 
-_SHORT: Final = {"tick_seconds": 3_600, "heartbeat_seconds": 2, "max_staleness_seconds": 120, "attestation_quorum": 2}
+    def _govern(self) -> None:
+        Governance(self.actors[:VOTERS], self.actors[VOTERS:], self._say, self.told).play()
+
+
+_SHORT: Final = {
+    "tick_seconds": 3_600,
+    "heartbeat_seconds": 2,
+    "max_staleness_seconds": 120,
+    "attestation_quorum": 2,
+    "seal_seconds": 3,
+}
 _PURPOSE: Final = "advice on saving energy"
 _GRANULARITY: Final = {"load_curve": "PT30M", "daily": "P1D", "index": "P1D"}
 

@@ -57,6 +57,10 @@ class Played(Result, frozen=True):
     state_roots_equal: Annotated[bool, said("Whether all nodes ended with one state root.")]
     proof: Annotated[Judged, said("The proof, verified offline.")]
     tampered_proof: Annotated[Judged, said("The same with one byte changed.")]
+    charter_heads_equal: Annotated[bool, said("Whether all nodes show the charter that three wrote at once.")]
+    expelled: Annotated[bool, said("Whether every other node holds the member that turned for expelled.")]
+    expelled_channels_closed: Annotated[bool, said("Whether all of them closed their channels to it.")]
+    revenge_changed_state: Annotated[bool, said("Whether the expelled member's own proposal changed anything.")]
     seconds: Annotated[float, said("How long it took.")]
 
 

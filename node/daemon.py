@@ -182,7 +182,7 @@ class Node:
                 turn.handle(PeerUp(peer, member=False))
 
         await mesh.engine.act(begin)
-        for peer in connected:
+        for peer in {*connected, *mesh.engine.connected}:  # some may have come up with the former device meanwhile
             mesh.engine.hang_up(peer, "DEVICE_CHANGED", "this node goes on with another device")
         self.net.review(mesh.runtime)
 

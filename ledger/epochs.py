@@ -12,6 +12,7 @@ What it does not do
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from ledger.checkpoint import Head
 from ledger.entry import Entry
@@ -25,24 +26,52 @@ from ledger.rows import Reader
 from ledger.ticks import Ticker
 
 
+SIGNS_OF_LIFE: Final = frozenset({"state.attestation", "seal.certificate", "seal.frontier"})
+"""Kinds that nodes state though nothing happens."""
+LOOK_LEAVES: Final = 4_096
+"""Leaves that are looked at in one go, some 0.1 s."""
+
+
 class Epochs:
     """The epochs of one replica, as a driver of sealing sees them."""
 
     def __init__(self, replica: Replica, ticker: Ticker) -> None:
         self._replica, self._ticker = replica, ticker
+        self._looked_at = b""
+        self._looked: dict[bytes, int] = {}  # feed -> up to where nothing but signs of life was found
 
     def newest(self) -> Base:
         """Return the tables of the newest epoch held; of the branch that is followed first, where seals are rivals."""
         return self._replica.chain.newest
 
     def epoch_context(self) -> EpochContext:
-        """Return what judges the successor of the newest epoch held."""
-        return self.newest().context
+        """Return what judges the successor of the newest epoch held, successors of its voters' devices included."""
+        return self._replica.registrations.heirs(self.newest().context, self._replica.size)
 
     def governance_waits(self) -> bool:
         """Say whether governance entries lie beyond the sealed frontier; those of seals never count."""
         beyond = self._replica.registrations.beyond(self.newest().frontier)
         return any(not each.entry.kind.startswith("seal.") for each in beyond)
+
+    def anything_waits(self, rows: Reader) -> bool:
+        """Say whether anything lies beyond the sealed frontier but attestations and seals, which nodes state anyway.
+
+        Leaves are read once an epoch, and no more than `LOOK_LEAVES` a call: the rest has its turn the next time.
+        """
+        base = self.newest()
+        if base.reference != self._looked_at:
+            self._looked_at, self._looked = base.reference, {}
+        room = LOOK_LEAVES
+        for feed, head in self.heads_now().items():
+            start = max(self._looked.get(feed, 0), base.frontier[feed].size if feed in base.frontier else 0)
+            stop = min(head.size, start + room)
+            for index in range(start, stop):
+                leaf = self._replica.leaf(rows, feed, index)
+                if leaf.void or Entry.parse(leaf.raw).kind not in SIGNS_OF_LIFE:
+                    return True
+                self._looked[feed] = index + 1
+            room -= max(0, stop - start)
+        return False
 
     def sealed_frontier(self) -> Mapping[bytes, Head]:
         """Return the frontier of the newest epoch held, by feed."""
@@ -54,10 +83,10 @@ class Epochs:
         heads = {feed: head for feed, head in self._replica.frontier().items() if head.size}
         return {**sealed, **{f: head for f, head in heads.items() if f not in sealed or head.size >= sealed[f].size}}
 
-    def ungrounded(self, rows: Reader) -> Sequence[Entry]:
-        """Return the entries that made the newest epoch if no seal made now could cover them: they stand beyond a fork.
+    def ungrounded(self, rows: Reader) -> Entry | None:
+        """Return the certificate of the newest epoch if no seal made now could cover it: it stands beyond a fork.
 
-        Whoever states them anew lets the mesh seal again.
+        Whoever states it anew, with the frontier, lets the mesh seal again.
         """
         return self._replica.chain.ungrounded(self.heads_now(), HeldView(self._replica, rows))
 

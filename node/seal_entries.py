@@ -11,15 +11,18 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from ledger import codec, keys
+from ledger.checkpoint import Head
 from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
 from ledger.governance.certificate import Certificate, EpochContext
-from ledger.governance.rounds import Evidence
+from ledger.governance.rounds import Evidence, guilty
+from ledger.governance.sealing import frontier_digest
+from ledger.kinds import FRONTIER_HEADS_MAX
 from ledger.rows import Reader
 
 if TYPE_CHECKING:
@@ -91,9 +94,7 @@ def publish(turn: Turn, context: EpochContext, certificate: Certificate, lists: 
     if parts is None:
         return False
     thing = ("epoch", epoch.reference())
-    for number, heads in enumerate(parts):
-        listed = [[head.feed, head.size, head.root] for head in heads]
-        payload = {"digest": epoch.frontier_digest, "part": number, "parts": len(parts), "heads": listed}
+    for payload in _parts(epoch.frontier_digest, parts):
         turn.state("seal.frontier", thing, payload)
     raw = certificate.encode(context.size)
     turn.state("seal.certificate", thing, {"certificate": raw})
@@ -102,18 +103,21 @@ def publish(turn: Turn, context: EpochContext, certificate: Certificate, lists: 
     return True
 
 
-def restate(turn: Turn, context: EpochContext, entries: Sequence[Entry], own: int, since_ms: int) -> int:
-    """State anew what made an epoch, in our feed, once our turn has come; return how long to wait, ms (0: done).
-
-    `since_ms`: since when it is missing where seals can cover it.
-    """
-    wait = (1 + (own - context.n) % context.size) * STAGGER_MS - (turn.now_ms - since_ms)
-    if wait > 0:
-        return wait
-    for entry in entries:
-        turn.state(entry.kind, entry.thing, entry.payload)
+def restate(turn: Turn, context: EpochContext, certificate: Entry, frontier: Mapping[bytes, Head]) -> None:
+    """State anew what made our epoch, in our feed: its certificate, and its whole frontier."""
+    heads = [head for _, head in sorted(frontier.items())]
+    parts = [heads[at : at + FRONTIER_HEADS_MAX] for at in range(0, len(heads), FRONTIER_HEADS_MAX)]
+    for payload in _parts(frontier_digest(heads), parts):
+        turn.state("seal.frontier", certificate.thing, payload)
+    turn.state("seal.certificate", certificate.thing, certificate.payload)
     turn.note("SEAL_RESTATED", n=context.n)
-    return 0
+
+
+def _parts(digest: bytes, parts: Sequence[Sequence[Head]]) -> Iterator[dict[str, Any]]:
+    """Yield the payloads that carry a frontier list."""
+    for number, heads in enumerate(parts):
+        listed = [[head.feed, head.size, head.root] for head in heads]
+        yield {"digest": digest, "part": number, "parts": len(parts), "heads": listed}
 
 
 def accuse(turn: Turn, context: EpochContext, found: Evidence) -> None:
@@ -125,8 +129,10 @@ def accuse(turn: Turn, context: EpochContext, found: Evidence) -> None:
     if feed == core.device.kid or not core.replica.members.is_member(core.party):
         return
     known = (r.entry for r in core.replica.registrations if r.entry.kind == "seal.evidence")
+    raws = [message.encode(context) for message in (found.first, found.second)]
+    if guilty(raws, replace(context, heirs=())) is None:
+        return  # a device and its successor signed them: the second may not have known of the first's vote
     if not any(entry.thing == ("feed", feed) for entry in known):
-        raws = [message.encode(context) for message in (found.first, found.second)]
         turn.state("seal.evidence", ("feed", feed), {"epoch": context.reference, "messages": raws})
 
 

@@ -176,7 +176,7 @@ class Sealer:
         self._touched = True
         context = self._ledger.epoch_context()
         instance = self._instance
-        if instance is None or instance.context.reference != context.reference:
+        if instance is None or instance.context != context:  # another epoch, or a voter's device has a successor
             pace = self._pace or Pace.of(turn.core.policy)
             instance = self._instance = Instance(self._ledger, context, turn, pace, self._timing)
             turn.timer(_LOOK, turn.now_ms)
@@ -196,7 +196,7 @@ class Sealer:
     def _role(self, turn: Turn, context: EpochContext) -> int | None:
         """Return our index as a voter; None where we have none, left, or hold another device than the governing one."""
         own = context.index(turn.core.party[0])
-        if own is None or context.voters[own][1] != turn.core.device.public or own in self._ledger.gone()[0]:
+        if own is None or turn.core.device.public not in context.keys_of(own) or own in self._ledger.gone()[0]:
             return None
         return own
 
@@ -206,7 +206,7 @@ class Sealer:
         role = self._role(turn, instance.context)
         self._restate(turn, instance, role)
         if instance.machine is None:
-            if role is not None and instance.is_due(turn.now):
+            if role is not None and instance.is_due(turn, turn.now):
                 self._open(turn, instance)
             else:
                 turn.timer(_LOOK, self._next_look(turn, instance) * 1_000)
@@ -216,15 +216,21 @@ class Sealer:
             instance.retry(turn)
 
     def _restate(self, turn: Turn, instance: Instance, role: int | None) -> None:
-        """See to it that the next seal can cover what made our epoch, though the feed that tells it has forked."""
-        entries = self._ledger.ungrounded(turn.rows) if role is not None else ()
-        if role is None or not entries:
+        """See to it that the next seal can cover what made our epoch, though the feed that tells it has forked.
+
+        One voter after another does it, until it stands elsewhere.
+        """
+        certificate = self._ledger.ungrounded(turn.rows) if role is not None else None
+        if role is None or certificate is None:
             instance.ungrounded_ms = None
             return
         instance.ungrounded_ms = instance.ungrounded_ms or turn.now_ms
-        wait = seal_entries.restate(turn, instance.context, entries, role, instance.ungrounded_ms)
-        if wait:
-            turn.timer(_RESTATE, turn.now_ms + wait)
+        order = (role - instance.context.n) % instance.context.size
+        at = instance.ungrounded_ms + (1 + order) * seal_entries.STAGGER_MS
+        if turn.now_ms < at:
+            turn.timer(_RESTATE, at)
+        else:
+            seal_entries.restate(turn, instance.context, certificate, self._ledger.sealed_frontier())
 
     def _next_look(self, turn: Turn, instance: Instance) -> int:
         """Return when a seal may be due (unix seconds); where nothing had happened by then, a while later."""

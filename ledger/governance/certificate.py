@@ -80,7 +80,10 @@ class EpochContext:
     """What a verifier must know of E_n to judge E_(n+1).
 
     `reference`: how entries name E_n. `as_of`: its governance time, unix seconds. `voters`: (voter id, public
-    key of its governing device), 32 bytes each, ascending by id; a voter's index is its place here.
+    key of its governing device), 32 bytes each, ascending by id; a voter's index is its place here. `heirs`: (index,
+    public key) of devices that a voter's root key has since certified as successors: else a mesh of one that lost its
+    device, or of two, could never seal again. Such a voter may have forgotten a vote of its former device; it then
+    counts among the voters that broke a rule.
     """
 
     mesh_id: bytes
@@ -88,6 +91,7 @@ class EpochContext:
     n: int
     as_of: int
     voters: tuple[tuple[bytes, bytes], ...]
+    heirs: tuple[tuple[int, bytes], ...] = ()
 
     @classmethod
     def of(cls, mesh_id: bytes, reference: bytes, n: int, as_of: int, voters: Mapping[bytes, bytes]) -> EpochContext:
@@ -104,6 +108,14 @@ class EpochContext:
     def index(self, voter: bytes) -> int | None:
         """Return the place of a voter id, or None."""
         return next((place for place, (ident, _) in enumerate(self.voters) if ident == voter), None)
+
+    def keys_of(self, place: int) -> tuple[bytes, ...]:
+        """Return the public keys with which a voter may sign: its governing device's, and those of successors."""
+        return (self.voters[place][1], *(public for heir, public in self.heirs if heir == place))
+
+    def signed(self, place: int, message: bytes, signature: bytes) -> bool:
+        """Say whether a voter signed a message."""
+        return any(keys.verify(public, message, signature) for public in self.keys_of(place))
 
     def proposer(self, round_: int) -> int:
         """Return the index of the voter that proposes in a round."""
@@ -246,7 +258,7 @@ def check_signatures(context: EpochContext, seal: Seal, message: bytes, signatur
         raise RemoteError(
             "CERTIFICATE_SIGNERS", f"{len(signers)} voters signed, {seal.quorum(context.size)} are needed"
         )
-    if not all(keys.verify(context.voters[place][1], message, signature) for place, signature in signatures):
+    if not all(context.signed(place, message, signature) for place, signature in signatures):
         raise RemoteError("BAD_SIGNATURE", "a signature does not match the vote it is said to be")
 
 

@@ -49,18 +49,20 @@ class Certified:
             self._contexts[context.reference] = kept
             self._before[context.reference] = before.reference
 
-    def verify(self, sighting: Sighting) -> Certificate | None:
-        """Return a certificate that the voters of the epoch before signed, or None."""
+    def verify(self, sighting: Sighting, view: View | None = None) -> Certificate | None:
+        """Return a certificate that the voters of the epoch before signed, or None.
+
+        `view`: inside which a voter's device may have a successor, which then signs for it.
+        """
         entry, context = sighting.registration.entry, self._contexts.get(sighting.seal.epoch.prev)
         if context is None:
             return None
+        if view is not None and self._verified.get(entry.id, True) is None:
+            heirs = self._register.heirs(context, view.size)
+            return _verified(entry.payload["certificate"], heirs) if heirs.heirs else None
         if entry.id not in self._verified:
-            try:
-                certificate = Certificate.decode(entry.payload["certificate"], context.size)
-                verify_certificate(certificate, context)
-                self._verified[entry.id] = certificate
-            except RemoteError:
-                self._verified[entry.id] = None
+            self._verified[entry.id] = _verified(entry.payload["certificate"], context)
+            return self.verify(sighting, view)
         return self._verified[entry.id]
 
     def after(self, reference: bytes, view: View, excused: Collection[bytes] = ()) -> dict[bytes, list[Certificate]]:
@@ -71,7 +73,7 @@ class Certified:
         found: dict[bytes, list[Certificate]] = {}
         for sighting in self._register.after(reference):
             if sighting.registration.index < view.size(sighting.registration.feed):
-                certificate = self.verify(sighting)
+                certificate = self.verify(sighting, view)
                 if certificate is not None and self._is_plausible(certificate, view, excused):
                     found.setdefault(certificate.seal.digest(), []).append(certificate)
         return dict(sorted(found.items()))
@@ -94,20 +96,12 @@ class Certified:
         found = self.after(before, view).values()
         return any(each.epoch.reference() == reference for listed in found for each in listed[:1])
 
-    def entries(self, reference: bytes) -> list[Entry]:
-        """Return a certificate of an epoch that was followed, after the parts of its frontier as one feed holds them."""
-        sightings = self._register.after(self._before.get(reference, b""))
-        for sighting in sightings:
-            epoch = sighting.seal.epoch
-            if epoch.reference() != reference or self.verify(sighting) is None:
-                continue
-            by_feed: dict[bytes, dict[int, Entry]] = defaultdict(dict)
-            for part in self._register.parts(epoch.frontier_digest):
-                by_feed[part.feed].setdefault(part.entry.payload["part"], part.entry)
-            for parts in by_feed.values():
-                if len(parts) == next(iter(parts.values())).payload["parts"]:
-                    return [*(parts[number] for number in sorted(parts)), sighting.registration.entry]
-        return []
+    def entry(self, reference: bytes) -> Entry | None:
+        """Return an entry that certifies an epoch which was followed."""
+        for sighting in self._register.after(self._before.get(reference, b"")):
+            if sighting.seal.epoch.reference() == reference and self.verify(sighting) is not None:
+                return sighting.registration.entry
+        return None
 
     def standing(self, rivals: Mapping[bytes, list[Certificate]], view: View) -> list[bytes]:
         """Return which of several seals of one epoch stand once voters who signed two of them are struck from all."""
@@ -137,6 +131,15 @@ class Certified:
                     self._guilty[entry.id] = guilty(entry.payload["messages"], context)
                 found.add(self._guilty[entry.id])
         return {place for place in found if place is not None}
+
+
+def _verified(raw: bytes, context: EpochContext) -> Certificate | None:
+    try:
+        certificate = Certificate.decode(raw, context.size)
+        verify_certificate(certificate, context)
+    except RemoteError:
+        return None
+    return certificate
 
 
 def has_quorum(certificates: Iterable[Certificate], seal: Seal, context: EpochContext) -> bool:

@@ -169,18 +169,17 @@ class Chain:
         (certificates,) = certified.values()
         return self._frontier(self.newest, certificates[0].seal, view) or {}
 
-    def ungrounded(self, frontier: Mapping[bytes, Head], view: View) -> list[Entry]:
-        """Return the entries that made the newest epoch if a frontier does not hold its certificate, else nothing.
+    def ungrounded(self, frontier: Mapping[bytes, Head], view: View) -> Entry | None:
+        """Return the certificate of the newest epoch if a frontier does not hold it, else None.
 
-        Sealing under it needs them in another feed: the one that they stand in is held below them by a fork.
+        Sealing under that epoch needs it in another feed: a fork holds the one that it stands in below it.
         """
-        if not frontier or self.is_grounded(self.newest, frontier, view):
-            return []
-        return self._certified.entries(self.newest.reference)
+        grounded = not frontier or self.is_grounded(self.newest, frontier, view)
+        return None if grounded else self._certified.entry(self.newest.reference)
 
     def assess(self, sighting: Sighting, base: Base, view: View) -> str:
         """Return "" for a certificate that may be followed from an epoch, or the number of the rule that fails."""
-        certificate = self._certified.verify(sighting)
+        certificate = self._certified.verify(sighting, view)
         if certificate is None or certificate.seal.digest() not in self._certified.after(base.reference, view):
             return "G2.1"
         frontier = self._frontier(base, certificate.seal, view)

@@ -13,14 +13,18 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from ledger import codec
 from ledger.checkpoint import Head
 from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.feed import Registration
-from ledger.governance.certificate import CERTIFICATE_BYTES_MAX, Seal
+from ledger.governance.certificate import CERTIFICATE_BYTES_MAX, EpochContext, Seal
+from ledger.keys import thumbprint
+
+HEIRS_MAX: Final = 8  # devices that may follow one another in an epoch, and still seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Register:
         self._contested: set[bytes] = set()
         self._leaves: dict[bytes, list[Registration]] = defaultdict(list)  # by the member that they are about
         self._devices: set[tuple[bytes, bytes]] = set()  # (feed, root key that certified it)
+        self._successors: dict[bytes, list[Registration]] = defaultdict(list)  # by the feed that they follow
         self._seen: dict[bytes, int] = {}  # by feed: how far an entry of another feed has seen it
         self._count = 0
         for registration in registrations:
@@ -76,6 +81,8 @@ class Register:
                 self._leaves[entry.thing[1]].append(registration)
             case "device.certify":
                 self._devices.add((entry.thing[1], entry.kid))
+                if "predecessor" in entry.payload:
+                    self._successors[entry.payload["predecessor"][0]].append(registration)
             case _:
                 pass
 
@@ -137,6 +144,21 @@ class Register:
             each.index < size(each.feed) and (each.feed, member) in self._devices
             for each in self._leaves.get(member, ())
         )
+
+    def heirs(self, context: EpochContext, size: Callable[[bytes], int]) -> EpochContext:
+        """Return the context with the successors of its voters' devices that are certified below the feeds' sizes."""
+        found: list[tuple[int, bytes]] = []
+        if self._successors:
+            for place, (kid, public) in enumerate(context.voters):
+                queue, known = [thumbprint(public)], set[bytes]()
+                while queue and len(known) < HEIRS_MAX:
+                    for each in self._successors.get(queue.pop(), ()):
+                        heir: bytes = each.entry.payload["device"]
+                        if each.entry.kid == kid and each.index < size(each.feed) and heir not in known:
+                            known.add(heir)
+                            queue.append(each.entry.thing[1])
+                found.extend((place, heir) for heir in sorted(known))
+        return replace(context, heirs=tuple(found))
 
     def parts(self, digest: bytes) -> list[Registration]:
         """Return the parts held of a frontier with this digest."""

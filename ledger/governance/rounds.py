@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ledger import codec, keys
+from ledger import codec
 from ledger.errors import RemoteError
 from ledger.governance.certificate import (
     ROUND_MAX,
@@ -105,7 +105,7 @@ def open_message(raw: bytes, context: EpochContext) -> Message:
         case _:
             raise _malformed("a seal message is a list of 12")
     signed = vote_bytes(context, *message.says)
-    if not keys.verify(context.voters[message.voter][1], signed, message.signature):
+    if not context.signed(message.voter, signed, message.signature):
         raise RemoteError("BAD_SIGNATURE", "the signature does not match the seal message")
     if message.seal is not None and message.polka is not None:
         polka = message.polka

@@ -3,15 +3,17 @@
 How it works
     `Evidence` is built in steps, in this order; a step that fails raises `Refused`, and the bundle is refused:
       mesh         the genesis has the pinned hash
-      entries      every entry is well formed, signed, of this mesh; one grant, and ends of no other
+      entries      every entry is well formed, signed, of this mesh, and of a kind that the selection may carry
+      epochs       each step of the chain is certified by the voters of the one before (epochs)
       keys         a device's key is certified by its member's root key, and shows possession
-      checkpoints  each is signed by the feed's own certified key
+      checkpoints  each is signed by the feed's own key, each cosignature by another proven device
       inclusion    each entry is a leaf under its checkpoint
-      state        each tick: maps, frontier and attestations bind one another; the second tick extends the first
+      state        each tick: maps, frontier and attestations bind one another; the ticks extend each other (frontiers)
+      transfers    receipts and acknowledgements fit the grants, and their opened accounts the digests (transfers)
       references   each item was used by one of these steps
     Every look-up marks the item it used. What was never marked serves nothing, and refuses the bundle.
-    A member is *rooted* when the genesis lists its root key, or a rooted member's certified device admitted its
-    signed application: nobody who was never let in can pose as a witness, whatever map it invents.
+    A member is *rooted* when the genesis lists its root key, it votes under an epoch of the chain, or a rooted member's
+    device admitted its signed application: nobody who was never let in can pose as a witness.
 
 What it does not do
     It does not say how many witnesses are enough, what time it is, or what the person consented to (verify).
@@ -21,44 +23,38 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
 from typing import Final
 
 from ledger import keys, merkle
 from ledger.checkpoint import Head, verify_head
-from ledger.consent.status import Party, State, carried_grant
+from ledger.consent.status import Party, carried_grant
 from ledger.entry import Entry
 from ledger.errors import RemoteError
-from ledger.governance.epoch import EVALUATOR_VERSION, Genesis
-from ledger.governance.members import possession_message
-from ledger.maps import state_root
-from ledger.replica import digest_of
-from proofs.bundle import Bundle, SignedCheckpoint, TickProof
+from ledger.governance.epoch import Genesis
+from ledger.governance.roster import possession_message
+from proofs.bundle import Bundle, Selection, SignedCheckpoint, Voter
+from proofs.epochs import Step, follow
 from proofs.policy import Witness
-from proofs.report import Reason
-from proofs.state import ConsentValue, MemberValue, Refused, check_presence, consent_value, member_value
+from proofs.reasons import Reason
+from proofs.state import Refused, TickEvidence
 
+GRANT: Final = "consent.grant"
+ENDINGS: Final = ("consent.withdraw", "consent.revoke")
+FINDINGS: Final = ("fork.proof", "seal.evidence", "probe.result")
+"""Entries that tell of a member's conduct."""
+_SERVING: Final = {"device.certify", "member.apply", "member.admit", "member.leave"}
 _SIGNATURE_CODES: Final = frozenset({"BAD_SIGNATURE", "WEAK_KEY", "WITHDRAW_NOT_YOURS"})
 
 
 @dataclass(frozen=True, slots=True)
-class TickEvidence:
-    """One tick, its maps checked. `witnesses`: who attested it; `rooted`: those among them that are rooted."""
+class Keyed:
+    """A device whose key is proven: its public key and whose it is."""
 
-    boundary: int
-    frontier: dict[bytes, Head]
-    digest: bytes
-    root: bytes
-    consent: ConsentValue
-    members: dict[bytes, MemberValue]
-    witnesses: frozenset[Witness]
-    rooted: frozenset[Witness]
-
-    def holds(self, head: Head) -> bool:
-        """Say whether this very head stands in the frontier."""
-        return self.frontier.get(head.feed) == head
+    public: bytes
+    party: Party
 
 
 class Evidence:
@@ -68,24 +64,33 @@ class Evidence:
         """Begin with a decoded bundle, nothing checked."""
         self.bundle = bundle
         self.entries: tuple[Entry, ...] = ()
+        self.grants: tuple[Entry, ...] = ()
         self.ticks: tuple[TickEvidence, ...] = ()
+        self.chain: tuple[Step, ...] = ()
+        self.ended: dict[int, bytes] = {}  # number of an ending -> id of its grant
+        self.shown: set[tuple[int, bytes]] = set()  # (tick, member) proofs that served
+        self._voters: dict[bytes, Voter] = {}  # by the id of the device's key
+        self._voting: set[Party] = set()
         self._certificates: dict[bytes, int] = {}
         self._admissions: dict[Party, list[tuple[int, int]]] = {}
-        self._used: set[int] = {0}
+        self._used: set[int] = set()
         self._seen_by_endings: set[Head] = set()
-        self._shown: set[tuple[int, bytes]] = set()
+        self._cosigners: dict[Head, tuple[tuple[Witness, bool], ...]] = {}
 
-    @property
-    def grant(self) -> Entry:
-        """The grant."""
-        return self.entries[0]
+    def use(self, at: int) -> Entry:
+        """Note that entry `at` serves a check, and return it."""
+        self._used.add(at)
+        return self.entries[at]
 
-    @property
-    def endings(self) -> list[Entry]:
-        """The withdrawals and revocations carried, each checked."""
-        return [entry for entry in self.entries if entry.kind in ("consent.withdraw", "consent.revoke")]
+    def endings(self, grant: bytes) -> list[int]:
+        """Return the numbers of the withdrawals and revocations of a grant that are carried, each checked."""
+        return [at for at, named in self.ended.items() if named == grant]
 
-    # mesh, entries, keys, checkpoints, inclusion
+    def checkpoint_of(self, at: int) -> SignedCheckpoint:
+        """Return the checkpoint that holds entry `at`."""
+        return self.bundle.checkpoints[self.bundle.entries[at].checkpoint]
+
+    # mesh, entries, epochs
 
     def check_mesh(self, pinned: bytes) -> None:
         """Read the genesis, which must have the pinned hash."""
@@ -95,35 +100,70 @@ class Evidence:
         try:
             self.genesis = Genesis.read(Entry.decode(raw))
         except RemoteError as error:
-            raise _refusal(error, "genesis") from None
+            raise refusal(error, "genesis") from None
         self._founders = {keys.thumbprint(root) for root, _ in self.genesis.founders}
 
     def check_entries(self) -> None:
-        """Decode every entry, the signature included."""
+        """Decode every entry, the signature included; grants come first."""
         entries = []
         for at, item in enumerate(self.bundle.entries):
             try:
                 entry = Entry.decode(item.raw)
             except RemoteError as error:
-                raise _refusal(error, f"entry {at}") from None
+                raise refusal(error, f"entry {at}") from None
             if entry.mesh_id != self.genesis.mesh_id:
                 raise Refused(Reason.WRONG_MESH, f"entry {at} was made for another mesh")
-            if (entry.kind == "consent.grant") != (at == 0):
-                raise Refused(Reason.MALFORMED, f"entry {at} is a {entry.kind}; the grant comes first, and is one")
             entries.append(entry)
         self.entries = tuple(entries)
+        self.grants = tuple(entry for entry in entries if entry.kind == GRANT)
+        self._check_order()
         for at, entry in enumerate(entries):
-            if entry.kind in ("consent.withdraw", "consent.revoke"):
+            if entry.kind in ENDINGS:
                 self._check_ending(at, entry)
+
+    def _check_order(self) -> None:
+        count, selection = len(self.grants), self.bundle.selection
+        if any(entry.kind != GRANT for entry in self.entries[:count]):
+            raise Refused(Reason.MALFORMED, "grants come before all other entries")
+        for listed in (self.entries[:count], self.entries[count:]):
+            if any(one.id >= other.id for one, other in pairwise(listed)):
+                raise Refused(Reason.MALFORMED, "grants, then the other entries, stand in the order of their ids")
+        if (selection is Selection.CONSENT and count != 1) or (selection is Selection.PERIOD and not count):
+            raise Refused(Reason.MALFORMED, f"a bundle of selection {selection.value} has not {count} grants")
+        for at, entry in enumerate(self.entries[count:], count):
+            finding = entry.kind in (*FINDINGS, "consent.acknowledge") and selection is Selection.CONDUCT
+            flow = entry.kind in ("transfer.receipt", "transfer.ack")
+            if not (finding or flow or entry.kind in ENDINGS or entry.kind in _SERVING):
+                raise Refused(Reason.UNREFERENCED_ITEM, f"entry {at}: no check asks for a {entry.kind}")
+        if any(grant >= count for grant, _ in self.bundle.disclosures):
+            raise Refused(Reason.MALFORMED, "disclosures open a grant")
 
     def _check_ending(self, at: int, entry: Entry) -> None:
         try:
             named = carried_grant(entry).id if entry.kind == "consent.withdraw" else entry.payload["grant"]
         except RemoteError as error:
-            raise _refusal(error, f"entry {at}") from None
-        if named != self.grant.id:
+            raise refusal(error, f"entry {at}") from None
+        if named not in {grant.id for grant in self.grants}:
             raise Refused(Reason.UNREFERENCED_ITEM, f"entry {at} ends another consent")
+        self.ended[at] = named
         self._seen_by_endings.update(entry.seen)
+
+    def check_epochs(self) -> None:
+        """Follow the chain of epochs; its voters' devices are proven by it."""
+        self.chain = follow(self.genesis, self.bundle.epochs, self._has_left)
+        for step in self.chain:
+            self._voting.update((voter.kid, voter.incarnation) for voter in step.voters)
+            self._voters.update({keys.thumbprint(voter.public): voter for voter in step.voters})
+
+    def _has_left(self, voter: Voter) -> bool:
+        device = keys.thumbprint(voter.public)
+        for at, entry in enumerate(self.entries):
+            if entry.kind == "member.leave" and entry.kid == device and entry.thing[1] == voter.kid:
+                self.use(at)
+                return True
+        return False
+
+    # keys, checkpoints, inclusion
 
     def check_keys(self) -> None:
         """Check every device certificate, and sort the admissions."""
@@ -150,28 +190,49 @@ class Evidence:
         try:
             keys.check_public_key(device)
         except RemoteError as error:
-            raise _refusal(error, f"entry {at}") from None
+            raise refusal(error, f"entry {at}") from None
         if entry.thing[1] != feed or not keys.verify(device, message, entry.payload["possession"]):
             raise Refused(Reason.BAD_SIGNATURE, f"entry {at} certifies a device key that did not agree to it")
         self._certificates[feed] = at  # a second one of the same device leaves the first without use
 
-    def certificate(self, feed: bytes) -> Entry:
-        """Return the certificate of a feed's device. Refuses when there is none."""
+    def find_key(self, feed: bytes) -> Keyed | None:
+        """Return the key of a feed's device, as an epoch's voters or a certificate prove it; None when none does."""
+        voter = self._voters.get(feed)
+        if voter is not None:
+            return Keyed(voter.public, (voter.kid, voter.incarnation))
         at = self._certificates.get(feed)
         if at is None:
-            raise Refused(Reason.BAD_SIGNATURE, f"no certificate proves the key of feed {feed.hex()[:16]}")
-        self._used.add(at)
-        return self.entries[at]
+            return None
+        entry = self.use(at)
+        return Keyed(entry.payload["device"], (entry.kid, entry.payload["incarnation"]))
+
+    def keyed(self, feed: bytes) -> Keyed:
+        """Return the key of a feed's device. Refuses when nothing proves it."""
+        found = self.find_key(feed)
+        if found is None:
+            raise Refused(Reason.BAD_SIGNATURE, f"nothing proves the key of feed {feed.hex()[:16]}")
+        return found
 
     def check_checkpoints(self) -> None:
-        """Check the owner's signature of every checkpoint."""
+        """Check the owner's signature of every checkpoint, and those of its cosigners."""
+        mesh_id = self.genesis.mesh_id
         for at, item in enumerate(self.bundle.checkpoints):
-            public = self.certificate(item.head.feed).payload["device"]
             head = item.head
-            if not verify_head(
-                public, self.genesis.mesh_id, head.feed, head.size, head.root, item.time, item.signature
-            ):
+            told = (mesh_id, head.feed, head.size, head.root)
+            if not verify_head(self.keyed(head.feed).public, *told, item.time, item.signature):
                 raise Refused(Reason.BAD_SIGNATURE, f"checkpoint {at} is not signed by its feed's key")
+            witnesses = []
+            for each in item.cosigned:
+                keyed = self.keyed(each.feed)
+                if each.feed == head.feed or not verify_head(keyed.public, *told, each.time, each.signature):
+                    raise Refused(Reason.BAD_SIGNATURE, f"checkpoint {at} has a cosignature that is none")
+                witness = Witness(keyed.public, keyed.party[0], each.time)
+                witnesses.append((witness, self.is_rooted(keyed.party)))
+            self._cosigners[head] = tuple(witnesses)
+
+    def cosigners(self, head: Head) -> tuple[tuple[Witness, bool], ...]:
+        """Return who cosigned a checkpoint, each with whether it is rooted."""
+        return self._cosigners.get(head, ())
 
     def check_inclusion(self) -> None:
         """Check every entry's path."""
@@ -181,81 +242,13 @@ class Evidence:
             if not merkle.verify_inclusion(leaf, item.index, head.size, item.path, head.root):
                 raise Refused(Reason.BAD_INCLUSION, f"entry {at} ({entry.kind}) is not under its checkpoint")
 
-    def checkpoint_of(self, at: int) -> SignedCheckpoint:
-        """Return the checkpoint that holds entry `at`."""
-        return self.bundle.checkpoints[self.bundle.entries[at].checkpoint]
-
-    # state
-
-    def check_state(self) -> None:
-        """Check every tick, that they follow each other, and that all they speak of is carried."""
-        ticks: list[TickEvidence] = []
-        for number, proof in enumerate(self.bundle.ticks):
-            ticks.append(self._tick(number, proof))
-        self.ticks = tuple(ticks)
-        for older, newer in pairwise(ticks):
-            check_extends(older, newer)
-        if not ticks[0].holds(self.checkpoint_of(0).head):
-            raise Refused(Reason.BAD_INCLUSION, "the grant is not under the frontier of the first tick")
-        self._check_owners()
-        self._check_endings()
-
-    def _tick(self, number: int, proof: TickProof) -> TickEvidence:
-        if proof.evaluator_version != self.genesis.evaluator_version or proof.evaluator_version > EVALUATOR_VERSION:
-            raise Refused(Reason.BAD_STATE_PROOF, f"tick {number} was evaluated by rules that are not the mesh's")
-        grant = self.grant
-        check_presence(grant.id, proof.consent, proof.consent_map[1], f"tick {number}: the consent")
-        members: dict[bytes, MemberValue] = {}
-        for kid, presence in proof.members:
-            check_presence(kid, presence, proof.member_map[1], f"tick {number}: member {kid.hex()[:16]}")
-            members[kid] = member_value(presence.value)
-        consent = consent_value(proof.consent.value, grant)
-        digest = digest_of(proof.frontier)
-        root = state_root(proof.member_map, proof.consent_map, proof.evaluator_version)
-        frontier = {head.feed: head for head in proof.frontier}
-        for checkpoint in self.bundle.checkpoints:
-            if frontier.get(checkpoint.head.feed) == checkpoint.head and checkpoint.time > proof.boundary:
-                raise Refused(Reason.BAD_STATE_PROOF, f"tick {number} counts a checkpoint that is dated after it")
-        tick = TickEvidence(proof.boundary, frontier, digest, root, consent, members, frozenset(), frozenset())
-        witnesses, rooted = set(), set()
-        for at in proof.attestations:
-            witness, party = self._attestation(number, at, tick)
-            witnesses.add(witness)
-            if self.is_rooted(party):
-                rooted.add(witness)
-        return replace(tick, witnesses=frozenset(witnesses), rooted=frozenset(rooted))
-
-    def _attestation(self, number: int, at: int, tick: TickEvidence) -> tuple[Witness, Party]:
-        """Return who attested the tick by entry `at`, and when: the time of the checkpoint that holds it."""
-        entry, item, checkpoint = self.entries[at], self.bundle.entries[at], self.checkpoint_of(at)
-        told = {"boundary": tick.boundary, "frontier": tick.digest, "state_root": tick.root}
-        if entry.kind != "state.attestation" or any(entry.payload[name] != value for name, value in told.items()):
-            raise Refused(Reason.BAD_STATE_PROOF, f"entry {at} does not attest tick {number}")
-        own = any(head.feed == entry.kid and head.size == item.index for head in entry.seen)
-        if checkpoint.head.feed != entry.kid or not own or entry.iat < tick.boundary:
-            raise Refused(Reason.BAD_STATE_PROOF, f"entry {at} does not attest from its place in its signer's feed")
-        certificate = self.certificate(entry.kid)
-        party = self._owner(number, entry.kid, tick.members)
-        if not tick.members[party[0]].is_member:
-            raise Refused(Reason.BAD_STATE_PROOF, f"entry {at} attests tick {number} for one who was not a member")
-        self._used.add(at)
-        return Witness(certificate.payload["device"], party[0], max(entry.iat, checkpoint.time)), party
-
-    def _owner(self, number: int, feed: bytes, members: dict[bytes, MemberValue]) -> Party:
-        """Return whose feed it is under tick `number`: certificate and member map must agree."""
-        certificate = self.certificate(feed)
-        party = (certificate.kid, certificate.payload["incarnation"])
-        member = members.get(party[0])
-        if member is None or member.incarnation != party[1] or feed not in member.feeds:
-            raise Refused(Reason.BAD_STATE_PROOF, f"tick {number} does not show whose feed {feed.hex()[:16]} is")
-        self._shown.add((number, party[0]))
-        return party
+    # roots
 
     def is_rooted(self, party: Party) -> bool:
-        """Say whether the genesis, or a chain of admissions from it, made the party a member; marks the chain."""
+        """Say whether genesis, epochs, or a chain of admissions from them made the party a member; marks the chain."""
         chain: set[int] = set()
         visited = {party}
-        while not (party[1] == 1 and party[0] in self._founders):
+        while not (party in self._voting or (party[1] == 1 and party[0] in self._founders)):
             step = next(iter(self._inviters(party)), None)
             if step is None or step[0] in visited:
                 return False
@@ -268,56 +261,16 @@ class Evidence:
     def _inviters(self, party: Party) -> Iterator[tuple[Party, set[int]]]:
         for admit_at, application_at in self._admissions.get(party, ()):
             admit, application = self.entries[admit_at], self.entries[application_at]
-            certified = self._certificates.get(admit.kid)
-            if certified is None or application.payload["expires"] < admit.iat:
+            if application.payload["expires"] < admit.iat:
                 continue
-            certificate = self.entries[certified]
-            inviter = (certificate.kid, certificate.payload["incarnation"])
-            if tuple(application.payload["inviter"]) == inviter:
-                yield inviter, {admit_at, application_at, certified}
-
-    def _check_owners(self) -> None:
-        """Every checkpoint's feed belongs to whom the state says: in each tick that counts it, else in any."""
-        for at, item in enumerate(self.bundle.checkpoints):
-            counting = [number for number, tick in enumerate(self.ticks) if tick.holds(item.head)]
-            if not counting:
-                kid = self.certificate(item.head.feed).kid
-                counting = [number for number, tick in enumerate(self.ticks) if kid in tick.members][-1:]
-            if not counting:
-                raise Refused(Reason.BAD_STATE_PROOF, f"no tick shows whose checkpoint {at} is")
-            for number in counting:
-                self._owner(number, item.head.feed, self.ticks[number].members)
-
-    def _check_endings(self) -> None:
-        """What ends the consent is carried, logged below a tick that says so, and named by it."""
-        for number, tick in enumerate(self.ticks):
-            ended = tick.consent.ended
-            kind = "consent.withdraw" if tick.consent.state is State.WITHDRAWN else "consent.revoke"
-            found = 0
-            for at, entry in enumerate(self.entries):
-                if not ended or entry.kind != kind or entry.id not in tick.consent.decided_by:
-                    continue
-                if not any(older.holds(self.checkpoint_of(at).head) for older in self.ticks[: number + 1]):
-                    raise Refused(Reason.BAD_INCLUSION, f"entry {at} is not under the frontier of tick {number}")
-                if kind == "consent.revoke":
-                    self._check_revoker(number, at, entry)
-                self._used.add(at)
-                found += 1
-            if ended and found < len(set(tick.consent.decided_by)):
-                raise Refused(Reason.BAD_STATE_PROOF, f"tick {number} names an end of the consent that is not carried")
-
-    def _check_revoker(self, number: int, at: int, entry: Entry) -> None:
-        for party in (self.grant.payload["holder"], self.grant.payload["recipient"]):
-            if len(party) == 2:
-                member = self.ticks[number].members.get(party[0])
-                if entry.kid == party[0] or (member is not None and entry.kid in member.feeds):
-                    return
-        raise Refused(Reason.BAD_STATE_PROOF, f"entry {at} revokes, but is signed by no party of the consent")
+            keyed = self.find_key(admit.kid)
+            if keyed is not None and tuple(application.payload["inviter"]) == keyed.party:
+                yield keyed.party, {admit_at, application_at}
 
     # references
 
     def check_references(self) -> None:
-        """Refuse what no step used: entries, checkpoints, member proofs."""
+        """Refuse what no step used: entries, checkpoints, member proofs, attachments."""
         for at, entry in enumerate(self.entries):
             if at not in self._used:
                 raise Refused(Reason.UNREFERENCED_ITEM, f"entry {at}: this {entry.kind} serves no check")
@@ -325,23 +278,21 @@ class Evidence:
         for at, item in enumerate(self.bundle.checkpoints):
             if at not in holding and item.head not in self._seen_by_endings:
                 raise Refused(Reason.UNREFERENCED_ITEM, f"checkpoint {at} holds no entry")
-        parties = {party[0] for party in (self.grant.payload["holder"], self.grant.payload["recipient"])}
         for number, tick in enumerate(self.ticks):
             for kid in tick.members:
-                if kid not in parties and (number, kid) not in self._shown:
+                if (number, kid) not in self.shown:
                     raise Refused(Reason.UNREFERENCED_ITEM, f"tick {number}: member {kid.hex()[:16]} serves no check")
+        named = {grant.payload["notice"]["sha256"] for grant in self.grants}
+        named.update(digest for grant in self.grants for digest in grant.payload.get("evidence", ()))
+        named.update(step.epoch.policy_digest for step in self.chain[-1:])
+        for attached in self.bundle.attachments:
+            if attached.sha256 not in named:
+                raise Refused(Reason.UNREFERENCED_ITEM, f"attachment {attached.sha256.hex()[:16]}: nothing names it")
+            if attached.content is not None and sha256(attached.content).digest() != attached.sha256:
+                raise Refused(Reason.DISCLOSURE_MISMATCH, f"attachment {attached.sha256.hex()[:16]} has another hash")
 
 
-def _refusal(error: RemoteError, item: str) -> Refused:
+def refusal(error: RemoteError, item: str) -> Refused:
+    """Return the refusal that a fault of an item leads to."""
     reason = Reason.BAD_SIGNATURE if error.code in _SIGNATURE_CODES else Reason.MALFORMED
     return Refused(reason, f"{item}: {error}")
-
-
-def check_extends(older: TickEvidence, newer: TickEvidence) -> None:
-    """Refuse a second tick whose feeds shrank or changed, or in which the consent's end is gone."""
-    for feed, head in older.frontier.items():
-        later = newer.frontier.get(feed)
-        if later is None or later.size < head.size or (later.size == head.size and later.root != head.root):
-            raise Refused(Reason.BAD_STATE_PROOF, f"the second tick takes back what feed {feed.hex()[:16]} held")
-    if older.consent.ended and not newer.consent.ended:
-        raise Refused(Reason.BAD_STATE_PROOF, "the second tick takes back the end of the consent")

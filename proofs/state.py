@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ledger import codec
+from ledger.checkpoint import Head
 from ledger.consent.status import State
 from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.maps import verify_value
 from proofs.bundle import Presence
-from proofs.report import Reason
+from proofs.policy import Witness
+from proofs.reasons import Reason
 
 
 class Refused(Exception):
@@ -51,6 +53,24 @@ class MemberValue:
     incarnation: int
     is_member: bool
     feeds: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TickEvidence:
+    """One tick, its maps checked. `consents`: by the grant's number. `rooted`: those of `witnesses` that are rooted."""
+
+    boundary: int
+    frontier: dict[bytes, Head]
+    digest: bytes
+    root: bytes
+    consents: dict[int, ConsentValue]
+    members: dict[bytes, MemberValue]
+    witnesses: frozenset[Witness]
+    rooted: frozenset[Witness]
+
+    def holds(self, head: Head) -> bool:
+        """Say whether this very head stands in the frontier."""
+        return self.frontier.get(head.feed) == head
 
 
 def check_presence(ident: bytes, presence: Presence, root: bytes, what: str) -> None:

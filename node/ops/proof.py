@@ -183,9 +183,9 @@ def proof_verify(local: Local, args: ProofVerifyArgs) -> Verdict:  # noqa: ARG00
 def proof_inspect(local: Local, args: InspectArgs) -> Inspected:  # noqa: ARG001 - a proof needs no surroundings
     """Show what is in a proof, without verifying anything."""
     from ledger.entry import Entry
-    from proofs.bundle import Bundle
+    from proofs import reading
 
-    bundle = Bundle.decode(args.proof)
+    bundle = reading.decode(args.proof)
     kinds = []
     for logged in bundle.entries:
         try:
@@ -193,7 +193,7 @@ def proof_inspect(local: Local, args: InspectArgs) -> Inspected:  # noqa: ARG001
         except RemoteError as error:
             kinds.append(f"not well formed ({error.code})")
     genesis = hashlib.sha256(bundle.genesis).hexdigest()
-    shown = tuple(name for _, _, name in bundle.disclosures or ())
+    shown = tuple(name for _, listed in bundle.disclosures for _, _, name in listed)
     digest = hashlib.sha256(args.proof).hexdigest()
     told = "Nothing of this was verified; `maille proof verify` does that."
     return Inspected(told, len(args.proof), digest, genesis, tuple(kinds), len(bundle.ticks), shown)

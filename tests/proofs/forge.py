@@ -12,7 +12,7 @@ from ledger.governance.members import possession_message
 from ledger.keys import SigningKey
 from ledger.maps import CONSENTS, MEMBERS, CommittedMap, state_root
 from ledger.replica import digest_of
-from proofs.bundle import Bundle, Logged, Presence, SignedCheckpoint, TickProof
+from proofs.bundle import Attestation, Bundle, Logged, Presence, SignedCheckpoint, TickProof
 from proofs.policy import MemberQuorum
 from proofs.report import Report
 from proofs.verify import verify
@@ -43,7 +43,7 @@ class Forge:
         self.consent: list[Any] = [1, self.grant.thing[1], self.grant.payload["valid_until"], [self.grant.id], []]
         self.told: dict[str, Any] = {}
         self.attested_at = BOUNDARY + 5
-        self.attested_from: int | None = None
+        self.attested_from: Head | None = None
         self.head_time = BOUNDARY - 5
         self.evaluator = 1
         self.more_heads: list[Head] = []
@@ -113,30 +113,34 @@ class Forge:
             "state_root": state_root(members.root(), consents.root(), self.evaluator),
             **self.told,
         }
-        at = len(ids) if self.attested_from is None else self.attested_from
-        attestation = self.entry(a, "state.attestation", ("tick", b"\x01"), payload, at=at, iat=self.attested_at)
+        seen = self.attested_from or Head(a.kid, len(ids), first.root)
+        attestation = self.entry(
+            a, "state.attestation", ("tick", BOUNDARY.to_bytes(8, "big")), payload, iat=self.attested_at, seen=seen
+        )
+        told = Entry.parse(attestation)
+        small = Attestation(a.kid, told.iat, told.cti, told.seen, told.signature)
         below = list(ids)
-        ids.extend(Entry.parse(raw).id for raw in (attestation, *self.late))
+        ids.extend(Entry.parse(raw).id for raw in self.late)
         second = Head(a.kid, len(ids), merkle.root_of([merkle.leaf_hash(ident) for ident in ids]))
-        signed = [
-            SignedCheckpoint(head, time, sign_head(a, self.mesh_id, head, time, a.kid))
-            for head, time in ((first, self.head_time), (second, BOUNDARY + 6))
-        ]
+        heads = [(first, self.head_time), (second, BOUNDARY + 6)] if self.late else [(first, self.head_time)]
+        signed = [SignedCheckpoint(head, time, sign_head(a, self.mesh_id, head, time, a.kid)) for head, time in heads]
         signed.extend(self.more_checkpoints)
         signed.sort(key=lambda item: (item.head.feed, item.head.size, item.head.root))
-        heads = [item.head for item in signed]
-        logged = [self._logged(raw, below, heads.index(first)) for raw in self.carried]
-        logged += [self._logged(raw, ids, heads.index(second)) for raw in (attestation, *self.late)]
-        entries = [logged[0], *sorted(logged[1:], key=lambda item: item.id)]
+        numbers = [item.head for item in signed]
+        logged = [self._logged(raw, below, numbers.index(first)) for raw in self.carried]
+        logged += [self._logged(raw, ids, numbers.index(second)) for raw in self.late]
+        grants = [item for item in logged if Entry.parse(item.raw).kind == "consent.grant"]
+        entries = [item for item in logged if item not in grants]
+        entries = [*sorted(grants, key=lambda item: item.id), *sorted(entries, key=lambda item: item.id)]
         tick = TickProof(
             BOUNDARY,
             frontier,
             members.root(),
             consents.root(),
             self.evaluator,
-            consent,
+            ((0, consent),),
             tuple(places),
-            (next(number for number, item in enumerate(entries) if item.raw == attestation),),
+            (small,),
         )
         names = sorted(self.disclosures.fields, key=lambda name: list(self.disclosures.fields).index(name))
         return Bundle(
@@ -144,7 +148,7 @@ class Forge:
             tuple(entries),
             tuple(signed),
             (tick,),
-            tuple((*self.disclosures.fields[name], name) for name in names),
+            ((0, tuple((*self.disclosures.fields[name], name) for name in names)),),
         )
 
     def _logged(self, raw: bytes, ids: list[bytes], checkpoint: int) -> Logged:

@@ -18,9 +18,9 @@ from ledger.entry import Entry
 from ledger.keys import SigningKey
 from ledger.replica import digest_of
 from proofs.bundle import HASHES_MAX, Bundle, SignedCheckpoint
-from proofs.evidence import TickEvidence, check_extends
+from proofs.frontiers import check_extends
 from proofs.report import Reason
-from proofs.state import ConsentValue, Refused
+from proofs.state import ConsentValue, Refused, TickEvidence
 from tests.proofs.forge import BOUNDARY, NOW, Forge
 from tests.proofs.mesh import Party
 
@@ -160,7 +160,7 @@ def attested_too_early(forge: Forge) -> None:
 
 
 def attested_from_elsewhere(forge: Forge) -> None:
-    forge.attested_from = 0
+    forge.attested_from = Head(forge.mesh.b.device.kid, 1, bytes(32))
 
 
 def attested_by_one_who_left(forge: Forge) -> None:
@@ -227,9 +227,9 @@ def stranger_among_the_members(forge: Forge) -> None:
         (decided_by_another, Reason.BAD_STATE_PROOF),
         (unknown_state, Reason.BAD_STATE_PROOF),
         (member_of_another_shape, Reason.BAD_STATE_PROOF),
-        (attested_as_another("boundary", BOUNDARY + 1), Reason.BAD_STATE_PROOF),
-        (attested_as_another("frontier", bytes(32)), Reason.BAD_STATE_PROOF),
-        (attested_as_another("state_root", bytes(32)), Reason.BAD_STATE_PROOF),
+        (attested_as_another("boundary", BOUNDARY + 1), Reason.BAD_SIGNATURE),
+        (attested_as_another("frontier", bytes(32)), Reason.BAD_SIGNATURE),
+        (attested_as_another("state_root", bytes(32)), Reason.BAD_SIGNATURE),
         (attested_too_early, Reason.BAD_STATE_PROOF),
         (attested_from_elsewhere, Reason.BAD_STATE_PROOF),
         (attested_by_one_who_left, Reason.BAD_STATE_PROOF),
@@ -266,11 +266,13 @@ def test_nobody_who_was_never_let_in_counts() -> None:
 @pytest.mark.parametrize(
     "bend",
     [
-        lambda made: replace(made, checkpoints=(made.checkpoints[0], made.checkpoints[1], extra_checkpoint(made))),
-        lambda made: replace(made, checkpoints=made.checkpoints[::-1]),
-        lambda made: replace(made, entries=(made.entries[0], *made.entries[:0:-1])),
-        lambda made: replace(made, disclosures=made.disclosures[::-1]),
-        lambda made: replace(made, disclosures=(*made.disclosures, made.disclosures[-1])),
+        lambda made: replace(made, checkpoints=(*made.checkpoints, extra_checkpoint(made))),
+        lambda made: replace(made, checkpoints=(extra_checkpoint(made), *made.checkpoints)),
+        lambda made: replace(made, entries=made.entries[::-1]),
+        lambda made: replace(made, disclosures=((0, made.disclosures[0][1][::-1]),)),
+        lambda made: replace(made, disclosures=((0, (*made.disclosures[0][1], made.disclosures[0][1][-1])),)),
+        lambda made: replace(made, disclosures=(*made.disclosures, *made.disclosures)),
+        lambda made: replace(made, disclosures=((1, made.disclosures[0][1]),)),
         lambda made: replace(made, ticks=(replace(made.ticks[0], members=made.ticks[0].members[::-1]),)),
         lambda made: replace(made, ticks=(made.ticks[0], made.ticks[0])),
     ],
@@ -312,8 +314,11 @@ def renumbered(value: Any, number: Callable[[int], int]) -> None:
     for tick in value[7]:
         tick[2] = [[number(feed), size, number(root)] for feed, size, root in tick[2]]
         tick[3][1], tick[4][1] = number(tick[3][1]), number(tick[4][1])
-        tick[6] = place(tick[6])
+        tick[6] = [[grant, place(held)] for grant, held in tick[6]]
         tick[7] = [[number(kid), place(held)] for kid, held in tick[7]]
+        for each in tick[8]:
+            each[0] = number(each[0])
+            each[3] = [[number(feed), size, number(root)] for feed, size, root in each[3]]
 
 
 def test_the_table_of_hashes_has_one_order() -> None:
@@ -339,7 +344,7 @@ def test_the_table_of_hashes_is_whole_and_bounded(more: bytes) -> None:
 def tick_of(sizes: dict[bytes, Head], state: State) -> TickEvidence:
     """Return a tick with a frontier and a state."""
     consent = ConsentValue(state, (bytes(32),))
-    return TickEvidence(BOUNDARY, sizes, bytes(32), bytes(32), consent, {}, frozenset(), frozenset())
+    return TickEvidence(BOUNDARY, sizes, bytes(32), bytes(32), {0: consent}, {}, frozenset(), frozenset())
 
 
 def test_a_second_tick_may_not_take_back() -> None:

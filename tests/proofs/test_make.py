@@ -12,7 +12,8 @@ from ledger import codec
 from ledger.checkpoint import Checkpoint, verify_cosignature
 from ledger.errors import LocalError
 from ledger.ticks import Ticker
-from proofs.bundle import BUNDLE_BYTES_MAX, Bundle
+from proofs import reading
+from proofs.bundle import BUNDLE_BYTES_MAX
 from proofs.make import make
 from proofs.past import view_at
 from proofs.verify import verify
@@ -89,14 +90,14 @@ def test_equal_contents_are_equal_bytes() -> None:
     grant = mesh.grant()
     mesh.tick(mesh.a, mesh.b)
     bundle = mesh.prove(grant)
-    assert Bundle.decode(bundle).encode() == bundle == mesh.prove(grant)
+    assert reading.decode(bundle).encode() == bundle == mesh.prove(grant)
 
 
 def test_the_checkpoints_are_c2sp_notes() -> None:
     mesh = Mesh()
     grant = mesh.grant()
     mesh.tick(mesh.a, mesh.b)
-    bundle = Bundle.decode(mesh.prove(grant))
+    bundle = reading.decode(mesh.prove(grant))
     publics = {party.device.kid: party.device.public for party in (mesh.a, mesh.b)}
     for item in bundle.checkpoints:
         note = Checkpoint.parse(item.note(mesh.genesis.mesh_id, publics[item.head.feed]))

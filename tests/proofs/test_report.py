@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from proofs.report import FORMAT, NOT_SHOWN, Check, Indication, Outcome, Reason, Report, utc
-from proofs.verify import verify
+from proofs.reasons import table
+from proofs.report import FORMAT, NOT_SHOWN, Check, Indication, Outcome, Reason, Report, not_shown, utc
+from proofs.verify import STEPS, verify
 from tests.proofs.test_verify import granted
 
 CODES = """
-ACTIVE WITHDRAWN_LATER MALFORMED WRONG_MESH BAD_SIGNATURE BAD_INCLUSION BAD_STATE_PROOF UNREFERENCED_ITEM
-DISCLOSURE_MISMATCH REVOKED EXPIRED NOT_ACTIVE NOT_MEMBER AGAINST_POLICY INSUFFICIENT_WITNESSES NO_POE TRY_LATER
-OUT_OF_BOUNDS CONCURRENT_WITHDRAWAL CONTENT_ERASED CONTENT_WITHHELD MEMBERSHIP_NOT_SHOWN TIME_IN_FUTURE
-UNSUPPORTED
+ACTIVE WITHDRAWN_LATER SHOWN MALFORMED WRONG_MESH BAD_SIGNATURE BAD_INCLUSION BAD_STATE_PROOF BAD_EPOCH
+UNREFERENCED_ITEM DISCLOSURE_MISMATCH TRANSFER_MISMATCH REVOKED EXPIRED NOT_ACTIVE NOT_MEMBER AGAINST_POLICY
+BEYOND_CONSENT WRONG_AUDIENCE INSUFFICIENT_WITNESSES EPOCH_NOT_PINNED NO_POE TRY_LATER OUT_OF_BOUNDS
+CONCURRENT_WITHDRAWAL CONTENT_ERASED CONTENT_WITHHELD NOT_ACKNOWLEDGED ACCOUNTS_DIFFER MEMBERSHIP_NOT_SHOWN
+NOT_PRESENTED TIME_IN_FUTURE UNSUPPORTED
 """
 
+TRUSTED = "genesis epoch policy at max_age_seconds audience time_stamps now"
 KEYS = "format trust bundle verdict reason message advice exit_code level claims checks not_shown"
 
 
@@ -31,8 +34,7 @@ def report(*reasons: Reason | None) -> Report:
 def test_the_codes_are_those_of_the_documentation() -> None:
     assert [reason.name for reason in Reason] == CODES.split()
     readme = (Path(__file__).resolve().parents[2] / "proofs" / "README.md").read_text()
-    rows = [f"| {r.name} | {r.indication.value} | {r.meaning} | {r.advice} |" for r in Reason]
-    assert "\n".join(rows) in readme
+    assert table() in readme
     assert all(reason.meaning.endswith(".") and reason.advice.endswith(".") for reason in Reason)
 
 
@@ -50,14 +52,15 @@ def test_json_has_a_stable_shape() -> None:
     assert list(value) == KEYS.split()
     assert value["format"] == FORMAT
     assert value["verdict"] == "TOTAL-PASSED"
-    assert list(value["trust"]) == ["genesis", "policy", "at", "max_age_seconds", "now"]
+    assert list(value["trust"]) == TRUSTED.split()
     assert {tuple(check) for check in value["checks"]} == {("id", "status", "what", "evidence", "time", "reason")}
     assert len({check["id"] for check in value["checks"]}) == len(value["checks"])
-    assert value["not_shown"] == list(NOT_SHOWN)
+    assert value["not_shown"] == not_shown("consent")
+    assert value["not_shown"][: len(NOT_SHOWN)] == list(NOT_SHOWN)
     refused = verify(b"", mesh.trust(), mesh.now).as_json()
     assert list(refused) == KEYS.split()
     assert refused["claims"] == {}
-    assert [check["status"] for check in refused["checks"]] == ["failed"] + ["not-looked"] * 7
+    assert [check["status"] for check in refused["checks"]] == ["failed"] + ["not-looked"] * (len(STEPS) - 1)
 
 
 def test_text_says_what_was_trusted_first_and_what_is_not_shown_last() -> None:

@@ -1,0 +1,281 @@
+"""The questions about one consent, a row each: who consented, to what, was it allowed, active at T, ended since?
+
+How it works
+    T: the time asked for, or now. Of the ticks, the newest not after T speaks for T, for at most `max_age`.
+    An end of the consent that this tick does not know yet is *later* if its lower bound lies above T (brackets).
+    The newest tick must be at most `max_age` old, or lie behind the consent's own end.
+    In a bundle of a period or a conduct there is no T: each transfer has its own, and the state is told as it was at
+    the newest tick.
+
+What it does not do
+    It looks at no transfer (flows), and asks nobody whether the ticks are attested well enough (verify).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+from ledger.consent import disclosure
+from ledger.consent.disclosure import Disclosures
+from ledger.consent.grant import plain
+from ledger.consent.record import FIELDS
+from ledger.consent.status import DECIDED_MAX, State
+from ledger.entry import Entry
+from ledger.errors import RemoteError
+from ledger.governance.rules import Rules
+from ledger.keys import did_key
+from ledger.kinds import DAY
+from proofs.brackets import Stamped, not_after, not_before
+from proofs.evidence import Evidence
+from proofs.reasons import Reason
+from proofs.report import Level, Recorder, utc
+from proofs.state import ConsentValue, TickEvidence
+from proofs.trust import Trust
+from proofs.values import in_a_line, party, plain_value
+
+CORE_FIELDS: Final = ("purpose", "pii_type")
+"""What must be disclosed for the content of a consent to be shown: what for, and which data."""
+
+GRANT: Final = "the person consented: her own key signed the grant"
+CONTENT: Final = "what, for what, how long: the disclosed values are those she signed"
+RULES: Final = "the mesh's policy allows such a consent"
+ACTIVE: Final = "the consent was active at the time asked for, as the witnesses knew it"
+STATUS: Final = "the consent has not ended since"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a consent ended: its state, and the bracket of the end (unix seconds; 0: nothing is known)."""
+
+    state: State
+    after: int
+    by: int
+
+
+@dataclass(slots=True)
+class ConsentAudit:
+    """The audit of grant `at`. `shown`: the disclosed values, once `content` was asked; `claims`: of this consent."""
+
+    note: Recorder
+    trust: Trust
+    now: int
+    evidence: Evidence
+    at: int
+    stamped: Stamped
+    claims: dict[str, Any]
+
+    @property
+    def grant(self) -> Entry:
+        """The grant."""
+        return self.evidence.grants[self.at]
+
+    def value(self, tick: TickEvidence) -> ConsentValue:
+        """Return what a tick says of the consent; it shows it from some tick on."""
+        return tick.consents[self.at]
+
+    @property
+    def ticks(self) -> list[TickEvidence]:
+        """The ticks that show the consent, oldest first; never none."""
+        return [tick for tick in self.evidence.ticks if self.at in tick.consents]
+
+    # What does not need the state
+
+    def claim(self) -> None:
+        """Say what the grant says in clear."""
+        grant, payload = self.grant, self.grant.payload
+        self.claims.update(
+            grant=grant.id.hex(),
+            record_id=grant.thing[1].hex(),
+            principal=did_key(grant.signer),
+            holder=party(payload["holder"]),
+            recipient=party(payload["recipient"]),
+            granted_at=grant.iat,
+            valid_until=payload["valid_until"],
+            notice_sha256=payload["notice"]["sha256"].hex(),
+        )
+
+    def signature(self) -> None:
+        """Say who consented, and at which assurance level. The seam for delegations: their kinds come with step 4."""
+        grant = self.grant
+        for name in ("delegation", "parent"):
+            if name in grant.payload:
+                words = f"level D: it names a {name}, which this version cannot follow"
+                self.note.failed("grant", GRANT, Reason.UNSUPPORTED, words)
+                self.claims["level"] = None
+                return
+        self.note.levels.append(Level.SELF)
+        self.claims["level"] = Level.SELF.value
+        self.note.passed("grant", GRANT, f"level S, entry {grant.id.hex()}", grant.iat)
+
+    def content(self) -> dict[str, Any]:
+        """Hold the disclosures to the grant; return the values shown."""
+        note, grant = self.note, self.grant
+        disclosed = dict(self.evidence.bundle.disclosures).get(self.at)
+        if disclosed is None:
+            note.erased("content", CONTENT, Reason.CONTENT_ERASED, "no disclosure is left in the bundle")
+            return {}
+        opened = Disclosures({name: (salt, shown) for salt, shown, name in disclosed})
+        try:
+            disclosure.check(opened, grant.payload["slots"])
+        except RemoteError as error:
+            note.failed("content", CONTENT, Reason.DISCLOSURE_MISMATCH, str(error))
+            return {}
+        values = {name: shown for _, shown, name in disclosed}
+        wrong = [name for name, shown in values.items() if not FIELDS[name].shape.ok(shown)]
+        forbidden = self.evidence.genesis.policy.forbidden_purposes
+        core = (*CORE_FIELDS, "purpose_category") if forbidden else CORE_FIELDS
+        missing = [name for name in core if name not in values]
+        if wrong:
+            note.failed("content", CONTENT, Reason.MALFORMED, f"out of shape: {', '.join(wrong)}")
+        elif missing:
+            note.skipped("content", CONTENT, f"withheld: {', '.join(missing)}", Reason.CONTENT_WITHHELD)
+        else:
+            note.passed("content", CONTENT, f"{len(values)} of {len(FIELDS)} fields are disclosed")
+        for name in FIELDS:
+            if name in values:
+                note.passed(f"content.{name}", "this value is the one she signed", in_a_line(values[name]))
+            else:
+                note.skipped(f"content.{name}", "this value is the one she signed", "withheld")
+        self.claims["disclosed"] = {name: plain_value(value) for name, value in values.items()}
+        self.claims["withheld"] = [name for name in FIELDS if name not in values]
+        return {} if wrong else values
+
+    # What the state says
+
+    def rules(self, shown: dict[str, Any], asked: int) -> None:
+        """Hold the grant to the policy of the mesh, at the time asked for."""
+        payload, policy = self.grant.payload, self.evidence.genesis.policy
+        names = {plain(shown[name]) for name in ("purpose", "purpose_category") if name in shown}
+        forbidden, rests = self._forbidden()
+        words = ""
+        if names & {plain(purpose) for purpose in forbidden}:
+            words = "its purpose is one the policy forbids"
+        elif payload["notice"]["dated"] > self.grant.iat:
+            dated = utc(payload["notice"]["dated"])
+            words = f"its notice is of {dated}, after the grant of {utc(self.grant.iat)}"
+        elif payload["valid_until"] > asked + policy.consent_days_max * DAY:
+            until, days = utc(payload["valid_until"]), policy.consent_days_max
+            words = f"it ends {until}, more than {days} days after {utc(asked)}"
+        if words:
+            self.note.failed("rules", RULES, Reason.AGAINST_POLICY, words)
+        else:
+            self.note.passed("rules", RULES, rests)
+
+    def _forbidden(self) -> tuple[tuple[str, ...], str]:
+        """Return the purposes that are forbidden, by the genesis and by the newest epoch's rules where they are there.
+
+        A purpose that the genesis forbade stays under test: what a later ballot allowed again is not shown here.
+        """
+        genesis = self.evidence.genesis
+        newest = self.evidence.chain[-1] if self.evidence.chain else None
+        if newest is None or newest.epoch.policy_digest == sha256(genesis.rules.encode()).digest():
+            return genesis.policy.forbidden_purposes, "the rules of the genesis"
+        for attached in self.evidence.bundle.attachments:
+            if attached.sha256 == newest.epoch.policy_digest and attached.content is not None:
+                try:
+                    return Rules.decode(attached.content).forbidden_purposes, f"the rules of epoch {newest.epoch.n}"
+                except RemoteError:
+                    break
+        told = f"the genesis alone: the rules of epoch {newest.epoch.n} are others, and not carried"
+        return genesis.policy.forbidden_purposes, told
+
+    def member(self, name: str, tick: TickEvidence) -> None:
+        """Ask whether the holder or the recipient was a member."""
+        note, what, named = self.note, f"the {name} was a member", self.grant.payload[name]
+        if len(named) != 2 or named[1] == 0:
+            who = "a tenant" if len(named) == 2 else "a class of recipients"
+            note.skipped(name, what, f"it is {who}", Reason.MEMBERSHIP_NOT_SHOWN)
+            return
+        member = tick.members.get(named[0])
+        if member is None:
+            words = f"tick {utc(tick.boundary)} carries no proof for {named[0].hex()}"
+            note.failed(name, what, Reason.MEMBERSHIP_NOT_SHOWN, words)
+        elif not member.is_member or member.incarnation != named[1]:
+            note.failed(name, what, Reason.NOT_MEMBER, f"{named[0].hex()} as of {utc(tick.boundary)}", tick.boundary)
+        else:
+            note.passed(name, what, f"{named[0].hex()}, incarnation {named[1]}", tick.boundary)
+
+    def active(self, tick: TickEvidence, shown: dict[str, Any], asked: int) -> None:
+        """Ask whether the consent was active at the time asked for."""
+        boundary, max_age, consent = tick.boundary, self.trust.max_age, self.value(tick)
+        begins, end = self.period(shown, asked)
+        age = f"the tick is of {utc(boundary)}, asked for {utc(asked)}, {asked - boundary} s later"
+
+        def failed(reason: Reason, words: str, time: int = boundary) -> None:
+            self.note.failed("active", ACTIVE, reason, words, time)
+
+        if consent.ended:
+            failed(Reason.REVOKED, f"{consent.state.name} as of {utc(boundary)}, asked for {utc(asked)}")
+        elif consent.state is State.INCOMPLETE:
+            failed(Reason.NOT_ACTIVE, f"signatures were still missing as of {utc(boundary)}, asked for {utc(asked)}")
+        elif asked >= end:
+            failed(Reason.EXPIRED, f"it ended {utc(end)}, asked for {utc(asked)}", end)
+        elif asked < begins:
+            failed(Reason.NOT_ACTIVE, f"it begins {utc(begins)}, asked for {utc(asked)}", begins)
+        elif asked - boundary > max_age:
+            reason = Reason.TRY_LATER if self.trust.at is None else Reason.OUT_OF_BOUNDS
+            failed(reason, f"{age}; allowed are {max_age} s")
+        else:
+            self.note.passed("active", ACTIVE, age, boundary)
+
+    def period(self, shown: dict[str, Any], asked: int) -> tuple[int, int]:
+        """Return when the consent begins and ends, as far as that is disclosed."""
+        begins, until = shown.get("access_period", (0, None))
+        return begins, min(self.grant.payload["valid_until"], until if until is not None else asked + 1)
+
+    def status(self, tick: TickEvidence, asked: int) -> None:
+        """Ask what has been since the time asked for, and how fresh that is."""
+        note, newest, until = self.note, self.ticks[-1], self.grant.payload["valid_until"]
+        boundary, consent = newest.boundary, self.value(newest)
+        self.claims["status"] = {"state": consent.state.name, "as_of": boundary}
+        if self.value(tick).ended:
+            note.skipped("status", STATUS, f"it had ended by {utc(tick.boundary)} already")
+        elif consent.ended:
+            self._ended_since(asked)
+        elif boundary >= until:
+            note.passed("status", STATUS, f"it ran to its own end, {utc(until)}, and was not withdrawn", boundary)
+        elif self.now - boundary > self.trust.max_age:
+            words = f"newest tick of {utc(boundary)}, now {utc(self.now)}, allowed are {self.trust.max_age} s"
+            note.failed("status", STATUS, Reason.TRY_LATER, words, boundary)
+        else:
+            note.passed("status", STATUS, f"{self.now - boundary} s ago it stood", boundary)
+
+    def told(self) -> None:
+        """Say what the newest tick says, where no time is asked for."""
+        newest = self.ticks[-1]
+        consent, ended = self.value(newest), self.ended()
+        self.claims["status"] = {"state": consent.state.name, "as_of": newest.boundary}
+        words = f"{consent.state.name} as of {utc(newest.boundary)}"
+        if ended is not None:
+            self.claims["ended"] = {"state": ended.state.name, "not_before": ended.after, "not_after": ended.by}
+            words += f"; it ended between {utc(ended.after)} and {utc(ended.by)}"
+        self.note.passed("status", "what the newest tick says of the consent", words, newest.boundary)
+
+    def ended(self) -> Ended | None:
+        """Return how the consent ended, as far as the newest tick knows; None while it stands."""
+        newest, evidence = self.ticks[-1], self.evidence
+        consent = self.value(newest)
+        if not consent.ended:
+            return None
+        named = [at for at in evidence.endings(self.grant.id) if evidence.entries[at].id in consent.decided_by]
+        complete = len(consent.decided_by) < DECIDED_MAX  # else there may be more, and earlier ones
+        after = min(not_before(evidence, evidence.entries[at]) for at in named) if complete else 0
+        bounds = (not_after(evidence, at, self.trust.policy, self.stamped) for at in named)
+        return Ended(consent.state, after, min((by for by in bounds if by is not None), default=newest.boundary))
+
+    def _ended_since(self, asked: int) -> None:
+        """Place the end of the consent before, at, or after the time asked for."""
+        ended = self.ended()
+        if ended is None:
+            return
+        self.claims["ended"] = {"state": ended.state.name, "not_before": ended.after, "not_after": ended.by}
+        words = f"{ended.state.name} between {utc(ended.after)} and {utc(ended.by)}, asked for {utc(asked)}"
+        if ended.after > asked:
+            self.note.passed_as = Reason.WITHDRAWN_LATER
+            self.note.passed("status", "the consent ended only after the time asked for", words, ended.after)
+        elif ended.by < asked - self.trust.max_age:
+            self.note.failed("status", STATUS, Reason.REVOKED, words, ended.by)
+        else:
+            self.note.failed("status", STATUS, Reason.CONCURRENT_WITHDRAWAL, words, ended.after)

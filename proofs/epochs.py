@@ -1,0 +1,97 @@
+"""The chain of certified epochs in a bundle: from the genesis, or an epoch that the auditor pinned, to later voters.
+
+How it works
+    Each step leads to an epoch and shows the voters that follow from it: they are the preimage of its `voters_digest`.
+    A step after the root is a certificate: the signatures of enough voters of the step before (governance.md §2).
+    Steps may be left out while the voters stay the same: then a quorum of the very voters that were shown last signed
+    a later epoch, and voters sign nothing but what follows the chain they hold. What lies between need not be shown.
+    A seal counts voters that left only where their own `member.leave` is carried, else one traitor could certify
+    alone that all others had gone.
+
+What it does not do
+    It folds nothing: whether an epoch is what the entries yield is what its voters vouch for. Who holds the old keys of
+    voters long gone can write another chain from there; a recent epoch, pinned, is the defence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from ledger import codec, keys
+from ledger.errors import LocalError, RemoteError
+from ledger.governance.certificate import Certificate, EpochContext, Seal, verify_certificate
+from ledger.governance.epoch import Epoch, Genesis
+from proofs.bundle import EpochProof, Voter
+from proofs.reasons import Reason
+from proofs.state import Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An epoch of the chain and the voters it leads to. `signers`: how many voters of the step before signed it."""
+
+    epoch: Epoch
+    reference: bytes
+    voters: tuple[Voter, ...]
+    signers: int
+
+
+def follow(genesis: Genesis, chain: tuple[EpochProof, ...], has_left: Callable[[Voter], bool]) -> tuple[Step, ...]:
+    """Follow a chain. `has_left`: whether a voter's own word that it left is carried. Raises Refused.
+
+    The first step of a chain that begins with a bare epoch is not checked against anything: its reference is the
+    auditor's to compare.
+    """
+    devices = {keys.thumbprint(root): device for root, device in genesis.founders}
+    context = EpochContext.of(genesis.mesh_id, genesis.mesh_id, 0, genesis.entry.iat, devices)
+    voters = tuple(Voter(kid, 1, device, "") for kid, device in context.voters)
+    steps: list[Step] = []
+    for at, proof in enumerate(chain):
+        try:
+            if proof.epoch is not None:
+                step = Step(_epoch(proof.epoch), sha256(proof.epoch).digest(), proof.voters, 0)
+            else:
+                step = _certified(proof, context, voters, has_left)
+            _check_voters(step)
+            context = _context(genesis, step)
+        except (RemoteError, LocalError) as error:
+            raise Refused(Reason.BAD_EPOCH, f"epoch step {at}: {error}") from None
+        voters = step.voters
+        steps.append(step)
+    return tuple(steps)
+
+
+def _epoch(raw: bytes) -> Epoch:
+    return Seal.decode(codec.encode([raw, [], [], []])).epoch
+
+
+def _certified(
+    proof: EpochProof, context: EpochContext, voters: tuple[Voter, ...], has_left: Callable[[Voter], bool]
+) -> Step:
+    certificate = Certificate.decode(proof.certificate or b"", context.size)
+    epoch = certificate.epoch
+    if epoch.n > context.n + 1:  # epochs with these very voters lie between
+        context = replace(context, reference=epoch.prev, n=epoch.n - 1)
+    verify_certificate(certificate, context)
+    for place in certificate.seal.left:
+        if not has_left(voters[place]):
+            raise RemoteError("CERTIFICATE_SEAL", "it counts a voter as gone whose own word is not carried")
+    return Step(epoch, epoch.reference(), proof.voters, len(certificate.commits))
+
+
+def _check_voters(step: Step) -> None:
+    """Hold the voters to the epoch's digest of them."""
+    listed = [[each.kid, each.incarnation, keys.thumbprint(each.public), each.college] for each in step.voters]
+    if sha256(codec.encode(listed)).digest() != step.epoch.voters_digest:
+        raise RemoteError("BAD_VOTERS", "these are not the voters of the epoch", field="voters")
+    for each in step.voters:
+        keys.check_public_key(each.public)
+
+
+def _context(genesis: Genesis, step: Step) -> EpochContext:
+    devices = {voter.kid: voter.public for voter in step.voters}
+    if len(devices) != len(step.voters):
+        raise RemoteError("BAD_VOTERS", "a member votes once", field="voters")
+    return EpochContext.of(genesis.mesh_id, step.reference, step.epoch.n, step.epoch.as_of, devices)

@@ -1,0 +1,174 @@
+"""Ticks under examination: maps, frontier and attestations bind one another, and each tick extends the one before.
+
+How it works
+    `check_state` reads every tick of a bundle into a `TickEvidence`. A place in a map is held to the map's root, the
+    roots and the frontier to what the attestations sign. Each grant lies below the first tick that shows it; what ends
+    a consent is carried, every entry that a state names, and lies below a tick that says so. The owner of each
+    checkpoint's feed is shown by every tick that counts it, else by some tick.
+
+What it does not do
+    It does not ask whose attestations count (policy).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+from ledger.checkpoint import Head
+from ledger.consent.status import Party, State
+from ledger.entry import Entry
+from ledger.errors import RemoteError
+from ledger.governance.epoch import EVALUATOR_VERSION
+from ledger.maps import state_root
+from ledger.replica import digest_of
+from proofs.attested import raw_of
+from proofs.bundle import Attestation, TickProof
+from proofs.evidence import Evidence, refusal
+from proofs.policy import Witness
+from proofs.reasons import Reason
+from proofs.state import MemberValue, Refused, TickEvidence, check_presence, consent_value, member_value
+
+
+def check_state(evidence: Evidence) -> None:
+    """Check every tick, that they follow each other, and that all they speak of is carried. Raises Refused."""
+    ticks = [_tick(evidence, number, proof) for number, proof in enumerate(evidence.bundle.ticks)]
+    evidence.ticks = tuple(ticks)
+    for older, newer in pairwise(ticks):
+        check_extends(older, newer)
+    for at, grant in enumerate(evidence.grants):
+        _check_grant(evidence, at, grant)
+    for number, tick in enumerate(ticks):
+        for at in tick.consents:
+            for party in parties_of(evidence.grants[at]):
+                evidence.shown.add((number, party[0]))
+    _check_owners(evidence)
+
+
+def parties_of(grant: Entry) -> list[Party]:
+    """Return the holder and the recipient that a grant names; a class of recipients is nobody."""
+    named = (grant.payload["holder"], grant.payload["recipient"])
+    return [(party[0], party[1]) for party in named if len(party) == 2]
+
+
+def _tick(evidence: Evidence, number: int, proof: TickProof) -> TickEvidence:
+    version = proof.evaluator_version
+    if version != evidence.genesis.evaluator_version or version > EVALUATOR_VERSION:
+        raise Refused(Reason.BAD_STATE_PROOF, f"tick {number} was evaluated by rules that are not the mesh's")
+    consents = {}
+    for at, presence in proof.consents:
+        if at >= len(evidence.grants):
+            raise Refused(Reason.MALFORMED, f"tick {number} proves a consent that is no grant")
+        check_presence(evidence.grants[at].id, presence, proof.consent_map[1], f"tick {number}: the consent")
+        consents[at] = consent_value(presence.value, evidence.grants[at])
+    members: dict[bytes, MemberValue] = {}
+    for kid, presence in proof.members:
+        check_presence(kid, presence, proof.member_map[1], f"tick {number}: member {kid.hex()[:16]}")
+        members[kid] = member_value(presence.value)
+    frontier = {head.feed: head for head in proof.frontier}
+    for checkpoint in evidence.bundle.checkpoints:
+        if frontier.get(checkpoint.head.feed) == checkpoint.head and checkpoint.time > proof.boundary:
+            raise Refused(Reason.BAD_STATE_PROOF, f"tick {number} counts a checkpoint that is dated after it")
+    digest = digest_of(proof.frontier)
+    root = state_root(proof.member_map, proof.consent_map, proof.evaluator_version)
+    tick = TickEvidence(proof.boundary, frontier, digest, root, consents, members, frozenset(), frozenset())
+    witnesses, rooted = set(), set()
+    for attestation in proof.attestations:
+        witness, party = _attested(evidence, number, attestation, tick)
+        witnesses.add(witness)
+        if evidence.is_rooted(party):
+            rooted.add(witness)
+    return replace(tick, witnesses=frozenset(witnesses), rooted=frozenset(rooted))
+
+
+def _attested(evidence: Evidence, number: int, item: Attestation, tick: TickEvidence) -> tuple[Witness, Party]:
+    """Return who attested the tick by this attestation, and when."""
+    what = f"tick {number}: the attestation of {item.feed.hex()[:16]}"
+    keyed = evidence.keyed(item.feed)
+    raw = raw_of(item, keyed.public, evidence.genesis.mesh_id, tick.boundary, tick.digest, tick.root)
+    try:
+        Entry.decode(raw)
+    except RemoteError as error:
+        raise refusal(error, what) from None
+    if item.iat < tick.boundary or all(head.feed != item.feed for head in item.seen):
+        raise Refused(Reason.BAD_STATE_PROOF, f"{what} is dated before the tick, or names no place in its own feed")
+    party = _owner(evidence, number, item.feed, tick.members)
+    if not tick.members[party[0]].is_member:
+        raise Refused(Reason.BAD_STATE_PROOF, f"{what} is by one who was not a member")
+    return Witness(keyed.public, party[0], item.iat), party
+
+
+def _owner(evidence: Evidence, number: int, feed: bytes, members: dict[bytes, MemberValue]) -> Party:
+    """Return whose feed it is under tick `number`: the proof of its key and the member map must agree."""
+    party = evidence.keyed(feed).party
+    member = members.get(party[0])
+    if member is None or member.incarnation != party[1] or feed not in member.feeds:
+        raise Refused(Reason.BAD_STATE_PROOF, f"tick {number} does not show whose feed {feed.hex()[:16]} is")
+    evidence.shown.add((number, party[0]))
+    return party
+
+
+def check_extends(older: TickEvidence, newer: TickEvidence) -> None:
+    """Refuse a tick whose feeds shrank or changed, or in which a consent's end is gone."""
+    for feed, head in older.frontier.items():
+        later = newer.frontier.get(feed)
+        if later is None or later.size < head.size or (later.size == head.size and later.root != head.root):
+            raise Refused(Reason.BAD_STATE_PROOF, f"a later tick takes back what feed {feed.hex()[:16]} held")
+    for at, consent in older.consents.items():
+        if consent.ended and at in newer.consents and not newer.consents[at].ended:
+            raise Refused(Reason.BAD_STATE_PROOF, "a later tick takes back the end of the consent")
+
+
+def _check_grant(evidence: Evidence, at: int, grant: Entry) -> None:
+    """Hold the ticks that show a grant to what is carried of it."""
+    evidence.use(at)
+    showing = [number for number, tick in enumerate(evidence.ticks) if at in tick.consents]
+    if not showing:
+        raise Refused(Reason.BAD_STATE_PROOF, f"no tick shows the consent of grant {at}")
+    if not _is_below(evidence, evidence.checkpoint_of(at).head, showing[0]):
+        raise Refused(Reason.BAD_INCLUSION, f"grant {at} is not under the frontier of the first tick that shows it")
+    if any(number not in showing for number in range(showing[0], len(evidence.ticks))):
+        raise Refused(Reason.BAD_STATE_PROOF, f"a later tick does not show the consent of grant {at}")
+    for number in showing:
+        consent = evidence.ticks[number].consents[at]
+        kind = "consent.withdraw" if consent.state is State.WITHDRAWN else "consent.revoke"
+        found = 0
+        for place in evidence.endings(grant.id) if consent.ended else ():
+            entry = evidence.entries[place]
+            if entry.kind != kind or entry.id not in consent.decided_by:
+                continue
+            if not _is_below(evidence, evidence.checkpoint_of(place).head, number):
+                raise Refused(Reason.BAD_INCLUSION, f"entry {place} is not under the frontier of tick {number}")
+            if kind == "consent.revoke":
+                _check_revoker(evidence, number, place, grant)
+            evidence.use(place)
+            found += 1
+        if consent.ended and found < len(set(consent.decided_by)):
+            raise Refused(Reason.BAD_STATE_PROOF, f"tick {number} names an end of the consent that is not carried")
+
+
+def _is_below(evidence: Evidence, head: Head, number: int) -> bool:
+    """Say whether a head is the one of some tick up to a number."""
+    return any(tick.holds(head) for tick in evidence.ticks[: number + 1])
+
+
+def _check_revoker(evidence: Evidence, number: int, at: int, grant: Entry) -> None:
+    kid = evidence.entries[at].kid
+    for party in parties_of(grant):
+        member = evidence.ticks[number].members.get(party[0])
+        if kid == party[0] or (member is not None and kid in member.feeds):
+            return
+    raise Refused(Reason.BAD_STATE_PROOF, f"entry {at} revokes, but is signed by no party of the consent")
+
+
+def _check_owners(evidence: Evidence) -> None:
+    """Every checkpoint's feed belongs to whom the state says: in each tick that counts it, else in any."""
+    for at, item in enumerate(evidence.bundle.checkpoints):
+        counting = [number for number, tick in enumerate(evidence.ticks) if tick.holds(item.head)]
+        if not counting:
+            kid = evidence.keyed(item.head.feed).party[0]
+            counting = [number for number, tick in enumerate(evidence.ticks) if kid in tick.members][-1:]
+        if not counting and evidence.ticks:
+            raise Refused(Reason.BAD_STATE_PROOF, f"no tick shows whose checkpoint {at} is")
+        for number in counting:
+            _owner(evidence, number, item.head.feed, evidence.ticks[number].members)

@@ -1,0 +1,115 @@
+"""Putting the epoch chain of a bundle together: from the genesis or a pinned epoch to the newest, by the fewest steps.
+
+How it works
+    A step is needed where the voters changed, and at the end; what lies between two such has the same voters, and a
+    verifier skips it (epochs). Certificates are looked up among the governance entries that are held.
+
+What it does not do
+    It chooses no root: the caller does. It verifies nothing beyond what this node followed itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from ledger import codec
+from ledger.errors import LocalError, RemoteError
+from ledger.governance.certificate import Certificate, Seal, verify_certificate
+from ledger.governance.state import Base
+from ledger.held import HeldView
+from ledger.replica import Replica
+from ledger.rows import Reader
+from proofs.bundle import EPOCHS_MAX, EpochProof, Voter
+
+STEPS_AUTO_MAX: Final = 16
+"""A chain from the genesis is put into a bundle unasked where it has at most so many steps."""
+
+
+class Steps:
+    """The chain that goes into one bundle. `leavers`: (root key id, device feed) whose member.leave must be carried."""
+
+    def __init__(self) -> None:
+        """Begin with no chain at all."""
+        self.proofs: tuple[EpochProof, ...] = ()
+        self.voters: dict[bytes, tuple[bytes, int]] = {}  # device feed -> party
+        self.leavers: list[tuple[bytes, bytes]] = []
+
+    @property
+    def parties(self) -> set[tuple[bytes, int]]:
+        """Those that vote under some step."""
+        return set(self.voters.values())
+
+
+def gather_steps(
+    replica: Replica, rows: Reader, root: bytes | None, *, wanted: Collection[bytes] = (), most: int = EPOCHS_MAX
+) -> Steps | None:
+    """Return the chain to the newest epoch. `root`: the epoch that the auditor pinned, None: the genesis.
+
+    `wanted`: epochs that must be steps themselves. None where it would have more than `most` steps.
+    Raises LocalError NO_EPOCH for a root that is not in the chain that this node follows.
+    """
+    chain, view = replica.chain, HeldView(replica, rows)
+    line = chain.line(chain.newest, view)
+    at = next((number for number, base in enumerate(line) if base.reference == (root or replica.mesh_id)), None)
+    if at is None:
+        raise LocalError("NO_EPOCH", "no such epoch is in the chain that this node follows", field="epoch")
+    line = line[at:]
+    needed = [n for n in range(1, len(line)) if _voters(line[n]) != _voters(line[n - 1]) or line[n].reference in wanted]
+    if len(line) > 1 and len(line) - 1 not in needed:
+        needed.append(len(line) - 1)
+    if len(needed) > most:
+        return None
+    steps, proofs = Steps(), []
+    if root is not None and root != replica.mesh_id:
+        proofs.append(EpochProof(_epoch(replica, line[0]), None, _voters(line[0])))
+        _enter(steps, line[0])
+    for number in needed:
+        base, before = line[number], line[number - 1]
+        certificate = _certificate(replica, base, before)
+        proofs.append(EpochProof(None, certificate.encode(before.context.size), _voters(base)))
+        for place in certificate.seal.left:
+            kid = before.context.voters[place][0]
+            steps.leavers += [(kid, feed) for party, feed in before.governing.items() if party[0] == kid]
+        _enter(steps, base)
+    steps.proofs = tuple(proofs)
+    return steps
+
+
+def _enter(steps: Steps, base: Base) -> None:
+    steps.voters.update({feed: party for party, feed in base.governing.items() if party in base.voters})
+
+
+def _voters(base: Base) -> tuple[Voter, ...]:
+    publics = dict(base.context.voters)
+    return tuple(Voter(kid, inc, publics[kid], college) for (kid, inc), college in sorted(base.voters.items()))
+
+
+def _certificate(replica: Replica, base: Base, before: Base) -> Certificate:
+    """Return a certificate of an epoch that this node holds."""
+    for sighting in replica.registrations.after(before.reference):
+        try:
+            certificate = Certificate.decode(sighting.registration.entry.payload["certificate"], before.context.size)
+            verify_certificate(certificate, before.context)
+        except RemoteError:
+            continue
+        if certificate.epoch.reference() == base.reference:
+            return certificate
+    raise _missing(base)
+
+
+def _epoch(replica: Replica, base: Base) -> bytes:
+    """Return the bytes of an epoch, from any certificate that holds it."""
+    for registration in replica.registrations:
+        entry = registration.entry
+        if entry.kind == "seal.certificate" and entry.thing[1] == base.reference:
+            match codec.decode(entry.payload["certificate"]):
+                case [int(), bytes(seal), *_]:
+                    epoch = Seal.decode(seal).epoch
+                    if epoch.reference() == base.reference:
+                        return epoch.encode()
+    raise _missing(base)
+
+
+def _missing(base: Base) -> LocalError:
+    return LocalError("NO_CERTIFICATE", f"the certificate of epoch {base.n} is not held here; sync, then try again")

@@ -250,6 +250,12 @@ class Admission:
             found.append(Request(entry.id, did_key(entry.signer), name, received, tuple(entries), device))
         return found
 
+    def waiting(self, turn: Turn) -> list[Request]:
+        """Return the applications that wait for us, without those whose applicants others have let in since."""
+        members = turn.core.replica.members
+        read = ((request, Entry.parse(request.entries[0])) for request in self.requests(turn.rows))
+        return [request for request, a in read if not members.is_member((a.kid, a.payload["incarnation"]))]
+
     def approve(self, turn: Turn, request_id: bytes) -> Request:
         """Admit a waiting applicant. Raises LocalError NO_SUCH_REQUEST; APPLICATION_WRONG when it has lapsed."""
         request = self._request(turn.rows, request_id)

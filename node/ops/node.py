@@ -132,7 +132,7 @@ def node_run(local: Local, args: Nothing) -> Stopped:  # noqa: ARG001 - an opera
 
 async def _mesh_state(node: Node, mesh: Mesh) -> MeshState:
     def look(turn: Turn) -> MeshState:
-        waiting = len(admission(mesh).requests(turn.rows))
+        waiting = len(admission(mesh).waiting(turn))
         peers = tuple(peer_rows(node, mesh, turn))
         stats = ledger_stats_of(turn, mesh)
         return MeshState(mesh_row(node, mesh.name), peers, roots(turn, mesh), stats, waiting, governed(turn))
@@ -140,7 +140,7 @@ async def _mesh_state(node: Node, mesh: Mesh) -> MeshState:
     return await mesh.engine.read(look)
 
 
-def _governance_problems(mesh: str, state: Governed) -> list[Problem]:
+def governance_problems(mesh: str, state: Governed) -> list[Problem]:
     """Return what is wrong with how a mesh is governed, the worst first."""
     found = []
     if state.branches:
@@ -185,7 +185,7 @@ def _problems(node: Node, own: OwnState, meshes: tuple[MeshState, ...]) -> list[
     ]
     for state in meshes:
         row = state.mesh
-        found += _governance_problems(row.name, state.governed)
+        found += governance_problems(row.name, state.governed)
         if row.state == "joining":
             told = f"This node is no member of {row.name!r} yet: its application waits, or the ledger is on its way."
             found.append(Problem("NOT_A_MEMBER", told, "Have the member that gave the ticket approve the request."))

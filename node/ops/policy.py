@@ -10,6 +10,7 @@ What it does not do
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -71,7 +72,14 @@ class ProposeArgs(Args, frozen=True):
     mesh: Annotated[str, said(WHICH)] = ""
 
 
-@operation("policy", "show", permission="read")
+def _drawn(shown: RulesShown) -> str:
+    from node.cli.render import lines
+
+    plain = [line for line in lines(shown) if not line.startswith("rules ")]
+    return "\n".join([*plain, "", json.dumps(shown.rules, indent=2, ensure_ascii=False)])
+
+
+@operation("policy", "show", permission="read", render=_drawn)
 async def policy_show(node: Node, args: PolicyArgs) -> RulesShown:
     """Show the rules of a mesh: who gets in, who decides, what is forbidden."""
     from node.governing import Scene

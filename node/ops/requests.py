@@ -72,7 +72,7 @@ async def requests_list(node: Node, args: RequestsArgs) -> Requests:
     """List the applications that wait for an answer."""
     mesh = node.mesh(args.mesh)
     door = admission(mesh)
-    return await mesh.engine.read(lambda turn: Requests(tuple(map(_row, door.requests(turn.rows)))))
+    return await mesh.engine.read(lambda turn: Requests(tuple(map(_row, door.waiting(turn)))))
 
 
 @operation("requests", "approve", permission="operate")

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,12 @@ from node.cli.render import lines
 from node.keyfile import KeyFile, Wrapping
 from node.keystore import device_name
 from node.operations import find
+from node.ops.epoch import Governed, SealingRow
+from node.ops.node import governance_problems
 from tests.node.nodes import LIGHT, do, make_home, running, until
 
 CHARTER = hashlib.sha256(b"a charter").hexdigest()
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
 NAMES = ("ada", "bob", "cyd", "dan")
 
 
@@ -228,6 +232,22 @@ async def test_an_authority_lets_in_and_revokes(tmp_path: Path) -> None:
         assert (await ask(ada, "member show", member="eve")).member.state == "revoked"
 
 
+async def test_a_ballot_lets_in_where_the_rules_say_so(tmp_path: Path) -> None:
+    text = json.dumps({"admission": {"any": [{"ballot": "1/2"}, {"sponsors": 2}]}})
+    async with founders(tmp_path, 1, rules=text) as (ada,), running(make_home(tmp_path / "eve", "eve")) as eve:
+        ticket = await do(ada, "invite create", open=True)
+        assert (await do(eve, "join", ticket=ticket.ticket)).answer == "PENDING"
+        made = await ask(ada, "proposal admit", application="eve")
+        assert (made.about, made.state) == ("eve", "open")
+        assert len((await ask(ada, "requests list")).requests) == 1
+        assert not (await ask(ada, "member sponsor", who="eve")).member
+        assert (await ask(ada, "vote cast", proposal=made.id, choice="yes")).proposal.state == "passed"
+        await until(lambda: members(eve) == ["ada", "eve"])
+        assert not (await ask(ada, "requests list")).requests
+        (row,) = [row for row in (await ask(eve, "member list")).members if row.name == "eve"]
+        assert made.id in row.decided_by
+
+
 async def test_a_device_is_replaced_and_an_old_one_retired(tmp_path: Path) -> None:
     home = make_home(tmp_path / "ada", "ada")
     async with running(make_home(tmp_path / "bob", "bob")) as bob:
@@ -311,3 +331,21 @@ async def test_a_node_that_was_set_back_repairs_its_fork(tmp_path: Path) -> None
             await until(lambda: all(node.mesh().core.replica.members.is_member(party) for node in (ada, bob)))
             await until(lambda: bob.mesh().core.device.kid in ada.mesh().core.member_peers)
             assert (await ask(bob, "member show", member="bob")).member.incarnation == 2
+
+
+def test_status_says_loudly_what_is_wrong() -> None:
+    sealing = SealingRow("NO_QUORUM", "2 of 4 voters were heard; 3 must agree.", 1, (), ("dan",), 3, NOW)
+    calm = Governed(
+        3, NOW, 4, voter=True, open=0, silent=(), expelled=(), provable=2, branches=(), halted="", sealing=None
+    )
+    assert governance_problems("coop", calm) == []
+    wrong = msgspec.structs.replace(
+        calm, silent=("dan",), expelled=("eve",), branches=("aa", "bb"), halted="upgrade it", sealing=sealing
+    )
+    found = governance_problems("coop", wrong)
+    assert [one.code for one in found] == [
+        *("GOVERNANCE_FORKED", "UPGRADE", "SILENT_VOTERS", "SEAL_NO_QUORUM", "SEAL_WEAKER"),
+    ]
+    assert all(one.message and one.fix for one in found)
+    disputed = msgspec.structs.replace(calm, halted="epoch 4 is certified, and this node's own fold gives another one")
+    assert [one.code for one in governance_problems("coop", disputed)] == ["GOVERNANCE_DISPUTED"]

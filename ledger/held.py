@@ -126,9 +126,10 @@ class Held:
 
     def _refold(self, rows: Reader) -> None:
         view = HeldView(self, rows)
-        self.members = self.chain.live(view)
+        before, self.members = self.members, self.chain.live(view)
         self._missing = view.missing
-        self._statuses.clear()
+        if self.members is not before:
+            self._statuses.clear()
         self._clamp(rows, self.members.forks)
 
     def _clamp(self, rows: Reader, feeds: Iterable[bytes]) -> None:

@@ -137,6 +137,11 @@ class Electorate:
     frontier: Mapping[bytes, int] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
     voices: Mapping[bytes, bytes] = field(default_factory=dict)
+    everyone: frozenset[bytes] = field(init=False, repr=False, compare=False)  # every voice
+
+    def __post_init__(self) -> None:
+        """Gather the voices: they are asked for with every ballot."""
+        object.__setattr__(self, "everyone", frozenset(map(self.voice, self.voters)))
 
     @classmethod
     def of(
@@ -157,8 +162,7 @@ class Electorate:
 
     def others(self, target: Party | None) -> frozenset[bytes]:
         """Return every voice but the target's."""
-        everyone = frozenset(map(self.voice, self.voters))
-        return everyone if target is None else everyone - {self.voice(target)}
+        return self.everyone if target is None else self.everyone - {self.voice(target)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,9 +268,11 @@ def poll(
 
 def _forks(votes: Iterable[Vote], facts: Facts) -> tuple[dict[bytes, Bound], dict[bytes, tuple[bytes, ...]]]:
     """Return every hold, none below what is sealed, and the votes that share their place with another."""
+    votes = list(votes)
     places: dict[tuple[bytes, int], list[bytes]] = defaultdict(list)
-    for vote in votes:
-        places[vote.feed, vote.index].append(vote.id)
+    if len({(vote.feed, vote.index) for vote in votes}) < len(votes):
+        for vote in votes:
+            places[vote.feed, vote.index].append(vote.id)
     holds = dict(facts.forks)
     twins: dict[bytes, tuple[bytes, ...]] = {}
     for (feed, index), ids in sorted(places.items()):

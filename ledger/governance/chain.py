@@ -33,6 +33,7 @@ from ledger.governance.certificate import Certificate, Seal
 from ledger.governance.certified import Certified, has_quorum
 from ledger.governance.epoch import Genesis
 from ledger.governance.members import Folded, advance, members_of
+from ledger.governance.onward import Onward
 from ledger.governance.register import Register, Sighting
 from ledger.governance.roster import Members, View, meet
 from ledger.governance.sealing import RIVALS_SECONDS, Terms, compose, frontier_digest
@@ -56,14 +57,35 @@ class Chain:
         self.past = genesis.mesh_id
         self.ignored: tuple[bytes, ...] = ()
         self.newest = self._first
+        self._onward: Onward | None = None  # the live fold, gone on with as long as the register only grows
+        self._looked = (0, 0)  # the register's disorder and length at that fold
 
     # Folding
 
     def live(self, view: View) -> Members:
         """Fold all that is held, and remember the newest epoch: new entries name it, and the next seal follows it."""
-        tips = self.tips(view)
-        self.newest = tips[0]
-        return self._over(tips, view)
+        onward, register = self._onward, self._register
+        if onward is not None and register.disorder == self._looked[0]:
+            fresh = register.since(self._looked[1])
+            is_sealing = register.after(onward.tip.reference) or any(r.entry.kind.startswith("seal.") for r in fresh)
+            tips = self.tips(view) if is_sealing else [onward.tip]
+            if (
+                len(tips) == 1
+                and tips[0] is onward.tip
+                and not self.disputed
+                and (members := onward.take(fresh, view)) is not None
+            ):
+                self._looked = (register.disorder, len(register))
+                return members
+        else:
+            tips = self.tips(view)
+        self.newest, self._onward = tips[0], None
+        if len(tips) > 1 or self.disputed:
+            return self._over(tips, view)
+        folded = self.open(tips[0], view)
+        self._onward = Onward(self._genesis, tips[0], folded, members_of(self._genesis, folded))
+        self._looked = (register.disorder, len(register))
+        return self._onward.members
 
     def fold(self, view: View) -> Members:
         """Return what the entries below a view's frontier mean."""
@@ -108,6 +130,7 @@ class Chain:
         self._line = [base for base in self._line if is_left(base)] or [self._first]
         self._composed = {key: base for key, base in self._composed.items() if is_left(base)}
         self._refuted.clear()
+        self._onward = None
 
     def _between(self, older: Base, newer: Base) -> list[Base]:
         """Return the epochs after `older` up to `newer`, as far as their tables are kept."""

@@ -11,7 +11,7 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from ledger.entry import Entry
@@ -92,18 +92,19 @@ def _rank(entry: Entry) -> tuple[int, bool, bytes]:
 
 def links(base: Base, is_member: IsMember) -> dict[tuple[Party, Party], str]:
     """Return the state of every edge between members: "up", "offered", "refused" or "severed"."""
-    found = {pair: _state(ends, base.stopped.get(pair)) for pair, ends in base.links.items()}
-    found.update({pair: _state({}, kind) for pair, kind in base.stopped.items() if pair not in found})
-    return {pair: state for pair, state in found.items() if all(map(is_member, pair))}
+    return {pair: state(base, pair) for pair in {**base.links, **base.stopped} if all(map(is_member, pair))}
 
 
-def _state(ends: Mapping[Party, tuple[tuple[int, int], str]], stopped: str | None) -> str:
-    kinds = {kind for _, kind in ends.values()} | ({stopped} if stopped else set())
+def state(base: Base, pair: tuple[Party, Party]) -> str:
+    """Return the state of an edge of which anything was said."""
+    kinds = {kind for _, kind in base.links.get(pair, {}).values()}
+    if pair in base.stopped:
+        kinds.add(base.stopped[pair])
     if "link.sever" in kinds:
         return "severed"
     if "link.refuse" in kinds:
         return "refused"
-    return "up" if len(ends) == 2 else "offered"
+    return "up" if len(base.links.get(pair, ())) == 2 else "offered"
 
 
 def tenants(base: Base, is_member: IsMember) -> dict[bytes, Tenancy]:

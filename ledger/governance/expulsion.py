@@ -131,15 +131,15 @@ class Resolution:
 
     def bounds(self, owners: Mapping[bytes, Party]) -> dict[bytes, Bound]:
         """Return the bound on every feed of every expelled party. `owners`: of all feeds, whenever certified."""
-        found = ((feed, self.bound(party, feed)) for feed, party in sorted(owners.items()))
+        out = sorted((feed, party) for feed, party in owners.items() if party in self.expelled)
+        found = ((feed, self.bound(party, feed)) for feed, party in out)
         return {feed: bound for feed, bound in found if bound is not None}
 
     def settle(self, owners: Mapping[bytes, Party]) -> dict[Party, Cut]:
         """Return the cuts as the next seal keeps them, and as `resolve` takes them back. `owners`: of all feeds."""
         sizes: dict[Party, dict[bytes, int]] = {party: dict(cut.sizes) for party, cut in self.expelled.items()}
-        for feed, party in sorted(owners.items()):
-            if party in sizes:
-                sizes[party][feed] = self.expelled[party].size(feed, self.floor)
+        for feed, party in sorted((feed, party) for feed, party in owners.items() if party in sizes):
+            sizes[party][feed] = self.expelled[party].size(feed, self.floor)
         return {party: Cut(sizes[party], cut.why, sealed=True) for party, cut in self.expelled.items()}
 
     def explain(self, ident: bytes) -> Explanation | None:

@@ -55,6 +55,7 @@ class Growth:
         silenced: Collection[Party],
     ) -> None:
         self.done: set[tuple[bytes, int]] = set()
+        self.capped = False  # an invitation came too late on its day, and so it matters which were looked at first
         self.verdicts: dict[bytes, Verdict] = {}  # by application
         self._genesis, self._base, self._by_feed, self._counts = genesis, base, by_feed, counts
         self._won, self._silenced = won, silenced
@@ -71,14 +72,23 @@ class Growth:
     def run(self) -> None:
         """Grow until nothing moves."""
         for root, device in sorted(self._genesis.founders):
-            self._found_by_genesis(root, keys.thumbprint(device))
-        self._queue.extend(feed for feed in self._base.active if feed in self._by_feed and feed not in self._queue)
-        for application_id in [*self._base.applications]:  # the rules or a ballot may have let them in
+            if (feed := keys.thumbprint(device)) in self._by_feed:
+                self._found_by_genesis(root, feed)
+        queued = set(self._queue)
+        self._queue.extend(feed for feed in self._base.active if feed in self._by_feed and feed not in queued)
+        waiting = [ident for ident, each in self._base.applications.items() if _applicant(each) not in self._base.found]
+        for application_id in waiting:  # the rules or a ballot may have let them in
             self._admit(application_id)
         while self._queue:
             self._read(self._queue.popleft())
         for predecessor in [feed for feed in self._borne if feed in self._base.active]:
             self._inherited(predecessor)
+        while self._queue:
+            self._read(self._queue.popleft())
+
+    def go_on(self) -> None:
+        """Read what a growth over these tables has not seen yet; for statements that only add (see `onward`)."""
+        self._queue.extend(feed for feed in self._by_feed if feed in self._base.active)
         while self._queue:
             self._read(self._queue.popleft())
 
@@ -142,6 +152,7 @@ class Growth:
         day = (party, as_of // DAY)
         taken = self._base.days.get(day, frozenset())
         if place not in taken and len(taken) >= self._base.rules.invitations_a_day:
+            self.capped = True
             self.done.add(place)
             return
         self._base.days[day] = taken | {place}
@@ -202,8 +213,7 @@ class Growth:
         base, application = self._base, self._base.applications.get(application_id)
         if application is None:
             return
-        payload = application.payload
-        party: Party = (application.kid, payload["incarnation"])
+        payload, party = application.payload, _applicant(application)
         if party in base.found:
             return
         verdict = self.verdicts[application_id] = admissible(base.rules.admission, self._evidence(application, party))
@@ -236,3 +246,7 @@ class Growth:
             base.as_of,
             self._voices,
         )
+
+
+def _applicant(application: Entry) -> Party:
+    return application.kid, application.payload["incarnation"]

@@ -72,6 +72,10 @@ __all__ = (
     "possession_message",
 )
 
+VOTING: Final = ("proposal", "vote", "vote.delegate", "vote.default")
+"""Kinds of which ballots are made, in the order in which they are read."""
+ABOUT: Final = tuple(kind for kind in KINDS if kind in edges.LINKS | edges.TENANTS)
+"""Kinds about links and tenants."""
 _SEALS: Final = frozenset({"seal.frontier", "seal.certificate", "genesis"})  # not the fold's: `chain` reads them
 
 
@@ -122,6 +126,31 @@ def _newest(ages: tuple[tuple[int, int], ...], size: int) -> int:
     return ages[place - 1][1] if place else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Statements that a fold looks at, by feed and index; `by_kind` and `by_feed` in that order."""
+
+    all: tuple[Registration, ...]
+    by_kind: Mapping[str, list[Registration]]
+    by_feed: Mapping[bytes, list[Registration]]
+
+    @classmethod
+    def of(cls, registrations: Iterable[Registration], evaluator: int) -> Inputs:
+        """Sort statements of the kinds that an evaluator knows (governance.md §2), each place once."""
+        unique = {(r.feed, r.index): r for r in registrations if _known(r.entry, evaluator)}
+        inputs = tuple(r for _, r in sorted(unique.items()))
+        by_kind: dict[str, list[Registration]] = defaultdict(list)
+        by_feed: dict[bytes, list[Registration]] = defaultdict(list)
+        for registration in inputs:
+            by_kind[registration.entry.kind].append(registration)
+            by_feed[registration.feed].append(registration)
+        return cls(inputs, by_kind, by_feed)
+
+    def of_kinds(self, kinds: Iterable[str]) -> list[Registration]:
+        """Return the statements of some kinds, kind by kind."""
+        return [r for kind in kinds for r in self.by_kind.get(kind, ())]
+
+
 def advance(
     genesis: Genesis, base: Base, fresh: Iterable[Registration], view: View, closing: Sealed | None = None
 ) -> Folded:
@@ -130,31 +159,33 @@ def advance(
     `closing`: the seal that is being made at this very frontier, when there is one.
     """
     work = base.copy()
-    unique = {(r.feed, r.index): r for r in (*base.pending, *fresh) if r.index < view.size(r.feed)}
-    inputs = [r for _, r in sorted(unique.items()) if _known(r.entry, base.evaluator)]
-    by_kind: dict[str, list[Registration]] = defaultdict(list)
-    by_feed: dict[bytes, list[Registration]] = defaultdict(list)
-    for registration in inputs:
-        by_kind[registration.entry.kind].append(registration)
-        by_feed[registration.feed].append(registration)
-    _note_ages(work, inputs)
-    done: set[tuple[bytes, int]] = set()
-    read = reaches.read(work.reaches, by_kind, work.floor, lambda entry: _convicted(work, entry))
-    done.update((r.feed, r.index) for r in read)
+    inputs = Inputs.of((r for r in (*base.pending, *fresh) if r.index < view.size(r.feed)), base.evaluator)
+    done = begin(work, inputs)
     counting = Counting(work, view)
-    statements = [r for kind in ("proposal", "vote", "vote.delegate", "vote.default") for r in by_kind[kind]]
-    done |= voting.take(work, statements, counting.held)
+    done |= voting.take(work, inputs.of_kinds(VOTING), counting.held)
     count = voting.count(work, closing)
     work.reaches.cuts = {f: b.size for f, b in count.resolution.bounds(work.reaches.owners).items()}
     _suspend(work, count)
-    growth = Growth(genesis, work, by_feed, counting.inside, _won(count), work.suspended)
+    growth = Growth(genesis, work, inputs.by_feed, counting.inside, _won(count), work.suspended)
     growth.run()
     done |= growth.done
-    about = [r for kind in KINDS if kind in edges.LINKS | edges.TENANTS for r in by_kind[kind]]
-    done |= edges.take(work, about, counting.active)
-    _take_in(work, by_kind)
-    work.pending = tuple(r for r in inputs if (r.feed, r.index) not in done and not _is_dead(work, r))
+    work.admitted |= work.found.keys() - work.admitted
+    end(work, inputs, counting, done)
     return Folded(work, count, growth, frozenset(done))
+
+
+def begin(work: Base, inputs: Inputs) -> set[tuple[bytes, int]]:
+    """Read what only restricts (M2); return the (feed, index) of what needs no second look."""
+    _note_ages(work, inputs.all)
+    read = reaches.read(work.reaches, inputs.by_kind, work.floor, lambda entry: _convicted(work, entry))
+    return {(r.feed, r.index) for r in read}
+
+
+def end(work: Base, inputs: Inputs, counting: Counting, done: set[tuple[bytes, int]]) -> None:
+    """Read what is said of links and tenants (M4), whose feeds are taken in, and what has to wait. Adds to `done`."""
+    done |= edges.take(work, inputs.of_kinds(ABOUT), counting.active)
+    _take_in(work, inputs.by_kind)
+    work.pending = tuple(r for r in inputs.all if (r.feed, r.index) not in done and not _is_dead(work, r))
 
 
 def _known(entry: Entry, evaluator: int) -> bool:
@@ -215,15 +246,18 @@ def _take_in(work: Base, by_kind: Mapping[str, list[Registration]]) -> None:
 
     The set only grows: else whoever learned late that an admission is void would never hold what others do.
     """
-    for kind in APPLICATIONS:
-        for r in by_kind[kind]:
-            work.applied[r.entry.id] = (r.entry.kid, r.entry.payload["incarnation"])
-    endorsed = {r.entry.payload["application"] for kind in ENDORSEMENTS for r in by_kind[kind]}
-    work.named = work.named | endorsed
-    if endorsed or any(by_kind[kind] for kind in APPLICATIONS):
-        work.admitted |= {work.applied[ident] for ident in work.named if ident in work.applied}
-    if not work.admitted.issuperset(work.found):
-        work.admitted |= work.found.keys()
+    applied = [r.entry for kind in APPLICATIONS for r in by_kind.get(kind, ())]
+    work.applied.update((entry.id, (entry.kid, entry.payload["incarnation"])) for entry in applied)
+    endorsed = {r.entry.payload["application"] for kind in ENDORSEMENTS for r in by_kind.get(kind, ())}
+    if endorsed:
+        work.named |= endorsed
+    news = {
+        ident
+        for ident in (*endorsed, *(entry.id for entry in applied))
+        if ident in work.named and ident in work.applied
+    }
+    if news:
+        work.admitted |= {work.applied[ident] for ident in news}
 
 
 def members_of(genesis: Genesis, folded: Folded, halted: str = "") -> Members:
@@ -236,13 +270,7 @@ def members_of(genesis: Genesis, folded: Folded, halted: str = "") -> Members:
         return member is not None and member.party == party and member.state in ("member", "suspended")
 
     listed = [*work.active, *(feed for feed in known.owners if feed not in work.active)]
-    devices = {
-        feed: Device(feed, known.publics[feed], known.owners[feed], known.reach(feed), known.writes(feed))
-        if feed in work.active
-        else Device(feed, known.publics[feed], known.owners[feed], 0, 0)
-        for feed in listed
-        if known.owners[feed][0] in members
-    }
+    devices = {feed: device_of(work, feed) for feed in listed if known.owners[feed][0] in members}
     taken_in = {*work.admitted, *((keys.thumbprint(root), 1) for root, _ in genesis.founders)}
     if work.evaluator > EVALUATOR_VERSION:
         halted = f"the mesh works by evaluator {work.evaluator}, this node knows {EVALUATOR_VERSION}: upgrade it"
@@ -268,13 +296,26 @@ def _members(folded: Folded) -> dict[bytes, Member]:
     feeds: dict[Party, list[bytes]] = defaultdict(list)
     for feed in sorted(work.active):
         feeds[work.reaches.owners[feed]].append(feed)
-    revoked = _revoked(work.rules.admission)
-    members: dict[bytes, Member] = {}
-    for party, found in sorted(work.found.items()):  # a higher incarnation replaces a lower one
-        state, why = state_of(folded, party, revoked.intersection(found.serials))
-        voter = party in work.voters
-        members[party[0]] = Member(party, found.root, found.name, state, voter, tuple(feeds[party]), (*found.why, *why))
-    return members
+    revoked = revoked_by(work.rules.admission)
+    return {  # a higher incarnation replaces a lower one
+        party[0]: member_of(folded, party, tuple(feeds[party]), revoked) for party in sorted(work.found)
+    }
+
+
+def member_of(folded: Folded, party: Party, feeds: tuple[bytes, ...], revoked: frozenset[bytes]) -> Member:
+    """Return a party that is in, as it stands. `feeds`: those of it that count, sorted."""
+    found = folded.base.found[party]
+    state, why = state_of(folded, party, revoked.intersection(found.serials))
+    voter = party in folded.base.voters
+    return Member(party, found.root, found.name, state, voter, feeds, (*found.why, *why))
+
+
+def device_of(work: Base, feed: bytes) -> Device:
+    """Return a certified device, as far as it counts."""
+    known, public, owner = work.reaches, work.reaches.publics[feed], work.reaches.owners[feed]
+    if feed not in work.active:
+        return Device(feed, public, owner, 0, 0)
+    return Device(feed, public, owner, known.reach(feed), known.writes(feed))
 
 
 def state_of(folded: Folded, party: Party, revoked: Iterable[bytes] = ()) -> tuple[str, tuple[bytes, ...]]:
@@ -292,12 +333,12 @@ def state_of(folded: Folded, party: Party, revoked: Iterable[bytes] = ()) -> tup
     return "member", ()
 
 
-def _revoked(predicate: Predicate) -> frozenset[bytes]:
+def revoked_by(predicate: Predicate) -> frozenset[bytes]:
     """Return every serial that a predicate says is revoked."""
     match predicate:
         case Authority(_, _, revoked):
             return frozenset(revoked)
         case AllOf(parts) | AnyOf(parts) | Threshold(_, parts):
-            return frozenset(serial for part in parts for serial in _revoked(part))
+            return frozenset(serial for part in parts for serial in revoked_by(part))
         case _:
             return frozenset()

@@ -59,11 +59,12 @@ class Reaches:
 
     def reach(self, feed: bytes) -> int:
         """Return how far a feed may count at most."""
-        return min(table.get(feed, UNBOUNDED) for table in (self.forks, self.ends, self.bounds, self.cuts))
+        return min(self.writes(feed), self.cuts.get(feed, UNBOUNDED))
 
     def writes(self, feed: bytes) -> int:
         """Return how far a feed's changes to documents may count at most: no cut binds them (governance.md §5)."""
-        return min(table.get(feed, UNBOUNDED) for table in (self.forks, self.ends, self.bounds))
+        fork, end = self.forks.get(feed, UNBOUNDED), self.ends.get(feed, UNBOUNDED)
+        return min(fork, end, self.bounds.get(feed, UNBOUNDED))
 
     def heirs_from(self, feed: bytes) -> int:
         """Return the largest final size a successor may claim: beyond a leave, fork or cut nothing is inherited."""

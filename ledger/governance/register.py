@@ -48,7 +48,8 @@ class Register:
         self._devices: set[tuple[bytes, bytes]] = set()  # (feed, root key that certified it)
         self._successors: dict[bytes, list[Registration]] = defaultdict(list)  # by the feed that they follow
         self._seen: dict[bytes, int] = {}  # by feed: how far an entry of another feed has seen it
-        self._count = 0
+        self._order: list[Registration] = []  # as they came
+        self.disorder = 0  # how often one came that is not the last of its feed, or some were forgotten
         for registration in registrations:
             self.add(registration)
 
@@ -58,8 +59,9 @@ class Register:
         place = bisect_left(feed, registration.index, key=_index)
         if place < len(feed) and feed[place].index == registration.index:
             return
+        self.disorder += place < len(feed)
         feed.insert(place, registration)
-        self._count += 1
+        self._order.append(registration)
         entry = registration.entry
         for head in entry.seen:
             if head.feed != registration.feed:
@@ -93,7 +95,11 @@ class Register:
 
     def __len__(self) -> int:
         """Return how many there are."""
-        return self._count
+        return len(self._order)
+
+    def since(self, count: int) -> list[Registration]:
+        """Return those that came after the first `count`."""
+        return self._order[count:]
 
     def beyond(
         self, frontier: Mapping[bytes, Head], sizes: Mapping[bytes, int] | None = None
@@ -117,12 +123,13 @@ class Register:
     def truncate(self, size: Callable[[bytes], int]) -> None:
         """Forget what lies at or beyond each feed's size: its leaves were never committed."""
         kept = [each for each in self if each.index < size(each.feed)]
-        if len(kept) < self._count:
+        if len(kept) < len(self):
             for table in (self._by_feed, self._certificates, self._parts, self._evidence, self._leaves, self._seen):
                 table.clear()
             self._contested.clear()
             self._devices.clear()
-            self._count = 0
+            self._order.clear()
+            self.disorder += 1
             for registration in kept:
                 self.add(registration)
 

@@ -12,7 +12,7 @@ What it does not do
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -164,22 +164,23 @@ def read_proposal(entry: Entry) -> Proposal | None:
     )
 
 
-def count(base: Base, closing: Sealed | None = None) -> Count:
-    """Hold the poll over all open ballots. `closing`: the seal that is being made, which closes what is due."""
-    electorates = {
-        proposal.epoch: base.history[proposal.epoch].electorate
-        for proposal in base.proposals.values()
-        if proposal.epoch in base.history
-    }
+def count(base: Base, closing: Sealed | None = None, acts: Collection[Act] = frozenset(Act)) -> Count:
+    """Hold the poll over all open ballots. `closing`: the seal that is being made, which closes what is due.
+
+    `acts`: only ballots on these. Those on expulsions do not look at others, nor at each other those that are none.
+    """
+    open_ = [each for each in base.proposals.values() if each.act in acts]
+    votes = [each for each in base.votes.values() if base.proposals[each.proposal].act in acts]
+    electorates = {each.epoch: base.history[each.epoch].electorate for each in open_ if each.epoch in base.history}
     parties = {party for electorate in electorates.values() for party in electorate.voters}
     facts = Facts(
         chains={party: chain for party in parties if (chain := _chain(base, party))},
         forks={feed: Bound(hold, ()) for feed, hold in base.reaches.forks.items()},
-        floor=base.floors() if base.proposals else {},
-        closed=closings(base.proposals.values(), [closing] if closing is not None else []),
+        floor=base.floors() if open_ else {},
+        closed=closings(open_, [closing] if closing is not None else []),
     )
-    proposals = [each for each in base.proposals.values() if _place(base, each) < _fork(base, each)]
-    ballot = poll(proposals, base.votes.values(), electorates, facts)
+    heard = [each for each in open_ if _place(base, each) < _fork(base, each)]
+    ballot = poll(heard, votes, electorates, facts)
     resolution = resolve(ballot, base.cuts)
     cuts = resolution.bounds(base.reaches.owners)
     standing = tuple(base.standing.values())

@@ -25,7 +25,6 @@ from ledger.replica import Replica
 from ledger.rows import Reader
 from ledger.ticks import Ticker
 
-
 SIGNS_OF_LIFE: Final = frozenset({"state.attestation", "seal.certificate", "seal.frontier"})
 """Kinds that nodes state though nothing happens."""
 LOOK_LEAVES: Final = 4_096

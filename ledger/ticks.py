@@ -288,7 +288,7 @@ class Ticker:
         return self.finish(rows)
 
     def forget(self, rows: Writer, feed: bytes, size: int) -> None:
-        """Forget the maps if they rest on leaves of a feed from `size` on, which were given up; a later tick makes anew."""
+        """Forget the maps if they rest on leaves of a feed from `size` on, which were given up; ticks make new ones."""
         ends = [self.tick.sizes if self.tick is not None else {}, self.moving.sizes if self.moving is not None else {}]
         if any(sizes.get(feed, 0) > size for sizes in ends):
             self._clear(rows)

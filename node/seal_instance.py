@@ -211,17 +211,17 @@ class Instance:
 
     # Seals
 
-    def is_due(self, now: int) -> bool:
+    def is_due(self, turn: Turn, now: int) -> bool:
         """Say whether we would seal now (unix seconds): something waits, and the last seal is old enough."""
         as_of, pace, ledger = self.context.as_of, self.pace, self._ledger
         if now >= as_of + pace.least_seconds and ledger.governance_waits():
             return True
-        return now >= as_of + pace.most_seconds and dict(ledger.heads_now()) != dict(ledger.sealed_frontier())
+        return now >= as_of + pace.most_seconds and ledger.anything_waits(turn.rows)
 
     def _candidate(self, turn: Turn) -> Candidate | None:
         """Return what we propose in this round, if there is anything."""
         as_of = max(turn.now, self.context.as_of + max(1, self.pace.least_seconds))
-        if self._wanted is None or as_of > turn.now + CLOCK_SECONDS_MAX or not self.is_due(as_of):
+        if self._wanted is None or as_of > turn.now + CLOCK_SECONDS_MAX or not self.is_due(turn, as_of):
             return None
         frontier = self.lists.fitting(self._ledger.heads_now(), self._wanted)
         silent = self._ledger.silent_voters(turn.rows, as_of)

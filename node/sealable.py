@@ -37,6 +37,10 @@ class Sealable(Protocol):
         """Say whether governance entries lie beyond the sealed frontier; those of seals never count."""
         ...
 
+    def anything_waits(self, rows: Reader) -> bool:
+        """Say whether anything lies beyond the sealed frontier but what nodes state when nothing happens."""
+        ...
+
     def sealed_frontier(self) -> Mapping[bytes, Head]:
         """Return the frontier of the newest epoch held, by feed."""
         ...
@@ -45,8 +49,8 @@ class Sealable(Protocol):
         """Return what a seal made now would cover: where every feed's checkpoint stands, at its hold if forked."""
         ...
 
-    def ungrounded(self, rows: Reader) -> Sequence[Entry]:
-        """Return the entries that made the newest epoch if no seal made now could cover them, else none."""
+    def ungrounded(self, rows: Reader) -> Entry | None:
+        """Return the certificate of our epoch if no seal made now could cover it, else None."""
         ...
 
     def next_seal(self, rows: Reader, frontier: Mapping[bytes, Head], as_of: int, silent: Sequence[int]) -> Seal | None:

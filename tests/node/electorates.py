@@ -123,10 +123,15 @@ class Electorate:
         """Return every feed's checkpoint."""
         return {feed: head for feed, head in self.replica.frontier().items() if head.size}
 
-    def ungrounded(self, rows: Reader) -> Sequence[Entry]:
+    def ungrounded(self, rows: Reader) -> Entry | None:
         """Return nothing: no feed is held at a fork here."""
         del rows
-        return ()
+        return None
+
+    def anything_waits(self, rows: Reader) -> bool:
+        """Say whether a feed has moved."""
+        del rows
+        return dict(self.heads_now()) != dict(self.sealed_frontier())
 
     def next_seal(self, rows: Reader, frontier: Mapping[bytes, Head], as_of: int, silent: Sequence[int]) -> Seal | None:
         """Return the seal of a frontier."""

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from functools import partial
 
 import pytest
 
+from gossip.messages import SEALS, Envelope
 from ledger.consent.status import State
 from ledger.errors import LocalError
+from ledger.governance.epoch import Policy
 from ledger.governance.members import Party
 from ledger.governance.roster import link_id
+from ledger.governance.sealing import RIVALS_SECONDS
 from ledger.keys import SigningKey
 from ledger.kinds import DAY
+from node.sealing import Sealer
 from simulations.links import Link, uniform
-from simulations.world import SECOND, World
+from simulations.world import SECOND, START_US, World
+from tests.conftest import PROFILE
 from tests.simulations.governing import application_of, leave, sponsor, succeed
 from tests.simulations.sealed import check, expel, mesh, parties, reach, sleep, standings, stir
 from tests.simulations.test_world import grant_at, states
@@ -240,3 +246,59 @@ def leaves(world: World, number: int) -> bool:
     with suppress(LocalError):
         world.act(number, leave)
     return not world.nodes[number].running.replica.members.is_member(world.nodes[number].who.party)
+
+
+# Over long times
+
+
+def live(world: World, days: int, statements: int, grants: int) -> list[tuple[int, int]]:
+    """Let a mesh live for some days; return (seals made, bytes of seal messages that arrived) of each."""
+    heard: Counter[int] = Counter()
+    world.on_deliver = lambda _, __, message: heard.update({Envelope.open(message).family: len(message)})
+    count, lived = len(world.nodes), []
+    for day in range(days):
+        n, before = standings(world)[0].n, heard[SEALS]
+        for number in range(statements):
+            stir(world, (day + number) % count)
+            world.run_for(700 * SECOND)
+        for number in range(grants):
+            grant_at(world, (day + number) % count, grants * day + number)
+            world.run_for(60 * SECOND)
+        world.run_for((day + 1) * DAY * SECOND - (world.now_us - START_US))
+        check(world)
+        lived.append((standings(world)[0].n - n, heard[SEALS] - before))
+    return lived
+
+
+def slow(monkeypatch: pytest.MonkeyPatch) -> World:
+    """Return a mesh of four with the pace of a real one, except that it compares frontiers rarely, for speed."""
+    monkeypatch.setattr("gossip.antientropy.EXCHANGE_MS", (600_000, 1_200_000))
+    world = World(16, policy=Policy(tick_seconds=3_600, heartbeat_seconds=600), dials=4)
+    world.found(4)
+    return world
+
+
+def test_an_idle_mesh_seals_what_it_began_with_and_then_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    lived = live(slow(monkeypatch), 4, 0, 0)
+    assert [seals for seals, _ in lived] == [1, 0, 0, 0]
+    assert [size for _, size in lived][1:] == [0, 0, 0]
+
+
+def test_a_mesh_with_consents_alone_seals_once_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [seals for seals, _ in live(slow(monkeypatch), 3, 0, 2)] == [1, 1, 1]
+
+
+def test_sealing_costs_the_same_however_long_a_mesh_has_lived(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixty days in the nightly profile, six else; two seals a day."""
+    world = slow(monkeypatch)
+    lived = live(world, 60 if PROFILE == "nightly" else 6, 2, 1)
+    assert {seals for seals, _ in lived[1:]} == {2}
+    least, most = (pick(size for _, size in lived[1:]) for pick in (min, max))
+    assert most < 3 * least
+    for node in world.nodes:
+        sealer = node.running.sealing
+        assert isinstance(sealer, Sealer)
+        with node.store.read() as rows:
+            kept = [key for key, _ in rows.scan("outbox", b"seal/", b"seal0")]
+        assert len(kept) <= 3  # what was decided last, and at most a record and a list of the open epoch
+        assert len(node.running.replica.chain.newest.history) <= RIVALS_SECONDS // DAY * 2 + 8

@@ -243,7 +243,25 @@ class SealMessage:
     envelope: Envelope
 
 
+@dataclass(frozen=True, slots=True)
+class WitnessMessage:
+    """A message of family 5 from a member, its body unread."""
+
+    peer: bytes
+    envelope: Envelope
+
+
 Effect: TypeAlias = (
-    Send | Ingest | Observe | ForkCandidate | TickAsked | Disconnect | SetTimer | Stranger | Data | SealMessage
+    Send
+    | Ingest
+    | Observe
+    | ForkCandidate
+    | TickAsked
+    | Disconnect
+    | SetTimer
+    | Stranger
+    | Data
+    | SealMessage
+    | WitnessMessage
 )
 """What the swarm asks for."""

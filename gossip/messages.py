@@ -4,8 +4,8 @@ How it works
     A message is a deterministic CBOR list [family, version, kind, body...]. The first three are small integers
     (below 24, one byte each), so a message can be routed and measured before anything in it is parsed:
     `Envelope.open` reads four bytes. Families: 0 the protocol itself (`Unsupported`), 1 gossip (gossip.vocabulary),
-    2 knock (gossip.knock), 3 data, 4 seals (gossip.seals). Only the owner of a family parses its bodies, with the
-    checks at the end of this module. gossip/README.md is the wire specification.
+    2 knock (gossip.knock), 3 data, 4 seals (gossip.seals), 5 cosignatures (gossip.witness). Only the owner of a family
+    parses its bodies, with the checks at the end of this module. gossip/README.md is the wire specification.
 
 What it does not do
     It knows no body but that of `Unsupported`, checks no signature, and routes nothing.
@@ -30,10 +30,19 @@ DATA: Final = 3
 """The family of transfers and disclosures."""
 SEALS: Final = 4
 """The family of the agreement on the next epoch."""
+WITNESS: Final = 5
+"""The family of cosignatures."""
 VERSION: Final = 1
-"""The version of families 0 to 2, and 4, that this code speaks."""
+"""The version of families 0 to 2, 4 and 5 that this code speaks."""
 
-FAMILY_BYTES_MAX: Final = {PROTOCOL: 256, GOSSIP: 1 << 20, KNOCK: 1 << 20, DATA: 16 << 20, SEALS: 1 << 16}
+FAMILY_BYTES_MAX: Final = {
+    PROTOCOL: 256,
+    GOSSIP: 1 << 20,
+    KNOCK: 1 << 20,
+    DATA: 16 << 20,
+    SEALS: 1 << 16,
+    WITNESS: 1 << 18,
+}
 """The largest message of each family, in bytes."""
 SMALL_MAX: Final = 23
 """The largest family, version or kind: they take one byte each."""

@@ -3,9 +3,9 @@
 How it works
     It opens envelopes, charges their senders, sorts messages to the machines (transfer, broadcast, antientropy,
     branches, boundaries) and hands on what is not gossip: family 2 as `Stranger`, family 3 as `Data`, family 4 as
-    `SealMessage`. A peer that is not a member can say family 2 and nothing else. Unknown families and kinds are
-    counted and ignored; an unknown version is answered once with what is spoken here; a malformed message ends the
-    channel.
+    `SealMessage`, family 5 as `WitnessMessage`. A peer that is not a member can say family 2 and nothing else.
+    Unknown families and kinds are counted and ignored; an unknown version is answered once with what is spoken here;
+    a malformed message ends the channel.
 
 What it does not do
     It does no I/O, keeps no ledger, verifies nothing and admits nobody. Liveness never changes membership: a peer
@@ -45,8 +45,9 @@ from gossip.events import (
     Stranger,
     TickAsked,
     TimerFired,
+    WitnessMessage,
 )
-from gossip.messages import DATA, GOSSIP, KNOCK, PROTOCOL, SEALS, VERSION, Envelope, Unsupported
+from gossip.messages import DATA, GOSSIP, KNOCK, PROTOCOL, SEALS, VERSION, WITNESS, Envelope, Unsupported
 from gossip.peers import Limits, Peer, Peers, RandomBytes
 from gossip.transfer import WANTS_TIMER, Transfer
 from gossip.vocabulary import (
@@ -93,9 +94,10 @@ __all__ = (
     "Swarm",
     "TickAsked",
     "TimerFired",
+    "WitnessMessage",
 )
 
-SPOKEN: Final = {GOSSIP: (VERSION,), KNOCK: (VERSION,), SEALS: (VERSION,)}
+SPOKEN: Final = {GOSSIP: (VERSION,), KNOCK: (VERSION,), SEALS: (VERSION,), WITNESS: (VERSION,)}
 """The versions of each family that are spoken here; those of family 3 are its owner's to say."""
 
 
@@ -237,6 +239,8 @@ class Swarm:
             return [Data(peer.kid, envelope)]
         if family == SEALS:
             return [SealMessage(peer.kid, envelope)]
+        if family == WITNESS:
+            return [WitnessMessage(peer.kid, envelope)]
         return self._gossip(peer, envelope, now_ms)
 
     def _gossip(self, peer: Peer, envelope: Envelope, now_ms: int) -> list[Effect]:

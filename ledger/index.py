@@ -26,6 +26,7 @@ from ledger.tables import (
     DOCUMENT_BYTES,
     DOCUMENT_KINDS,
     GOVERNANCE,
+    NAMED,
     PROBE,
     RECEIPT,
     SIGNER,
@@ -66,7 +67,9 @@ def index_rows(registration: Registration, place: bytes, consents: Sequence[byte
         key = TICK + entry.payload["boundary"].to_bytes(8, "big") + place
         found = [(key, entry.payload["frontier"] + entry.payload["state_root"])]
     elif kind == "transfer.receipt":
-        found = [(RECEIPT + grant + place, b"") for grant in {grant for _, grant, _, _ in entry.payload["receipts"]}]
+        receipts = entry.payload["receipts"]
+        found = [(RECEIPT + grant + place, b"") for grant in {grant for _, grant, _, _ in receipts}]
+        found += [(NAMED + frontier + place, b"") for frontier in {frontier for _, _, _, frontier in receipts} - {None}]
     elif kind in DOCUMENT_KINDS:
         found = [(DOCUMENT + entry.thing[1] + place, DOCUMENT_KINDS[kind])]
     elif kind == "probe.result":

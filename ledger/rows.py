@@ -25,7 +25,9 @@ IDS: Final = "ids"
 FEEDS: Final = "feeds"
 """Feeds and their logs."""
 HEADS: Final = "heads"
-"""Checkpoints and cosignatures."""
+"""Checkpoints, as their owners signed them."""
+COSIGNED: Final = "cosigned"
+"""Cosignatures of checkpoints by other members (ledger/witnessing.py)."""
 THINGS: Final = "things"
 """Folded state by name of the thing (a member, a device, a consent), and the entries of each."""
 MAPS: Final = "maps"
@@ -35,7 +37,7 @@ NODES: Final = "nodes"
 OUTBOX: Final = "outbox"
 """What must still be sent; it survives a restart."""
 
-TABLES: Final[tuple[str, ...]] = (META, ENTRIES, IDS, FEEDS, HEADS, THINGS, MAPS, NODES, OUTBOX)
+TABLES: Final[tuple[str, ...]] = (META, ENTRIES, IDS, FEEDS, HEADS, COSIGNED, THINGS, MAPS, NODES, OUTBOX)
 """The tables of a ledger store, opened up front."""
 
 MAX_KEY_BYTES: Final = 511

@@ -9,6 +9,7 @@ How it works
     | meta    | b"mesh"                                   | the genesis entry                                  |
     | meta    | b"tick"                                   | the newest tick the committed maps stand at        |
     | meta    | b"tick", boundary (8)                     | a tick remembered with its frontier                |
+    | meta    | b"kept tick", boundary (8)                | an older tick, since a transfer receipt names it   |
     | meta    | b"move", b"move progress"                 | a move of the committed maps that is under way     |
     | feeds   | feed (32)                                 | FeedRow: number, peaks, newest checkpoint          |
     | entries | number (4), index (8)                     | LeafRow: verdict, largest iat so far, id, body     |
@@ -22,9 +23,11 @@ How it works
     | things  | b"d", document (16), number, index        | DOCUMENT_KINDS: an entry about this document       |
     | things  | b"t", boundary (8), number, index         | frontier digest (32), state root (32)              |
     | things  | b"p", member (32), number, index          | empty: a probe's result about this member          |
+    | things  | b"f", frontier (32), number, index        | empty: a transfer receipt rests on this tick       |
     | nodes   | number (4), block (8)                     | root over 256 consecutive leaves                   |
     | maps    | map (1), bucket (2)                       | size (4), root (32)                                |
     | maps    | map (1), bucket (2), key (32)             | leaf hash (32), value                              |
+    | cosigned| (see ledger/witnessing.py)                | cosignatures by witnesses                          |
 
 What it does not do
     It reads and writes nothing: rows come from a store through `ledger.rows`.
@@ -46,6 +49,7 @@ RECEIPT: Final = b"r"
 TICK: Final = b"t"
 SIGNER: Final = b"k"
 PROBE: Final = b"p"
+NAMED: Final = b"f"
 DOCUMENT: Final = b"d"
 DOCUMENT_BYTES: Final = 16  # of a document's id
 
@@ -54,6 +58,7 @@ DOCUMENT_KINDS: Final = {"document.open": b"o", "document.change": b"c", "docume
 
 MESH_KEY: Final = b"mesh"
 TICK_KEY: Final = b"tick"
+KEPT_KEY: Final = b"kept tick"
 MOVE_KEY: Final = b"move"
 PROGRESS_KEY: Final = b"move progress"
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Final
 
-from ledger import checkpoint, keys
+from ledger import checkpoint, keys, witnessing
 from ledger.checkpoint import Head
 from ledger.entry import Entry
 from ledger.errors import MailleError, RemoteError
@@ -55,6 +55,7 @@ from ledger.tables import (
     read_positions,
 )
 from ledger.ticks import Tick, Ticker
+from ledger.witnessing import Cosigned
 
 FAULTS_MAX: Final = 20  # faults named; then the verification stops
 PROGRESS_LEAVES: Final = 1_000  # leaves between two calls of `progress`
@@ -79,6 +80,7 @@ class Report:
     feeds: int
     leaves: int
     checkpoints: int
+    cosignatures: int
     state_root: bytes | None
     faults: tuple[Fault, ...]
 
@@ -100,6 +102,7 @@ class _Feed:
     row: FeedRow
     heads: list[SignedHead]
     roots: dict[int, bytes] = field(default_factory=dict)
+    cosigned: list[Cosigned] = field(default_factory=list)
 
 
 def verify_ledger(rows: Reader, progress: Progress) -> Report:
@@ -107,7 +110,8 @@ def verify_ledger(rows: Reader, progress: Progress) -> Report:
     work = _Work(rows, progress)
     with suppress(_EnoughError):
         work.run()
-    return Report(work.feeds, work.leaves, work.checkpoints, work.state_root, tuple(work.faults))
+    counts = work.feeds, work.leaves, work.checkpoints, work.cosignatures
+    return Report(*counts, work.state_root, tuple(work.faults))
 
 
 class _Work:
@@ -115,7 +119,7 @@ class _Work:
 
     def __init__(self, rows: Reader, progress: Progress) -> None:
         self.rows, self.progress = rows, progress
-        self.feeds = self.leaves = self.checkpoints = 0
+        self.feeds = self.leaves = self.checkpoints = self.cosignatures = 0
         self.state_root: bytes | None = None
         self.faults: list[Fault] = []
         self._registrations: list[Registration] = []
@@ -165,6 +169,12 @@ class _Work:
                 self.fault("HEAD_ROW", "a kept checkpoint belongs to no feed, or cannot be read", key[:32])
                 continue
             owner.heads.append(read_head(key, value))
+        for line in witnessing.stored(self.rows):
+            owner = by_ident.get(line.head.feed) if isinstance(line, Cosigned) else None
+            if owner is None or not isinstance(line, Cosigned):
+                self.fault("COSIGNATURE", "a kept cosignature belongs to no feed, or cannot be read")
+            else:
+                owner.cosigned.append(line)
         feeds.sort(key=lambda feed: feed.row.number)
         if [feed.row.number for feed in feeds] != list(range(len(feeds))):
             self.fault("FEED_NUMBERS", "the feeds' local numbers do not count from 0")
@@ -173,7 +183,7 @@ class _Work:
     def _verify_feed(self, genesis: Genesis, feed: _Feed) -> None:
         number, builder, iat_max = feed.row.number, PeaksBuilder(), 0
         signed = [feed.row.signed] if feed.row.signed is not None else []
-        wanted = {head.size for head in (*feed.heads, *signed)}
+        wanted = {head.size for head in (*feed.heads, *signed)} | {line.head.size for line in feed.cosigned}
         feed.roots[0] = EMPTY_ROOT
         block: list[bytes] = []
         for key, data in self.rows.scan("entries", position(number, 0), position(number + 1, 0)):
@@ -277,6 +287,13 @@ class _Work:
                     public, genesis.mesh_id, feed.ident, head.size, head.root, head.time, head.signature
                 ):
                     self.fault("CHECKPOINT", "a kept checkpoint is not signed by its feed", feed.ident, head.size)
+            for line in feed.cosigned:
+                witness = found.get(line.device) or founding.get(line.device)
+                if feed.roots.get(line.head.size) != line.head.root:
+                    self.fault("COSIGNATURE", "a kept cosignature has another root", feed.ident, line.head.size)
+                elif witness is None or not witnessing.verifies(witness, genesis.mesh_id, line):
+                    self.fault("COSIGNATURE", "a kept cosignature is not its device's", feed.ident, line.head.size)
+                self.cosignatures += 1
 
     def _tick(self, feeds: dict[bytes, _Feed]) -> None:
         rows: Reader = self.rows if self.rows.get("meta", MOVE_KEY) is None else self._arrived()

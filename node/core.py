@@ -40,6 +40,7 @@ from node.events import Effect, Event, MembershipMoved, Noted, Verified, Verify
 from node.sealing import Sealer
 from node.sight import Sight
 from node.turn import Turn
+from node.witness import Witness
 
 __all__ = (
     "Core",
@@ -143,6 +144,7 @@ class Core:
         self.strangers: Stranger | None = None
         self.data: DataFamily | None = None
         self.sealing: SealFamily | None = Sealer(Epochs(replica, self.ticker))
+        self.witness = Witness(random_source)
         self.directory = Directory()
         self.peers: dict[bytes, bool] = {}  # whose channel is up -> whether it may gossip
         self.vouched: set[bytes] = set()  # devices named by our ticket: gossip begins with them before the ledger says

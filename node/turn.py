@@ -31,6 +31,7 @@ from ledger.ticks import TICK_WAIT_SECONDS, Tick, prune_heads
 from node import forks
 from node.directory import KIND_CARDS
 from node.events import Effect, Event, MembershipMoved, Noted, Verified, Verify
+from node.witness import TIMER as TIMER_WITNESS
 
 if TYPE_CHECKING:
     from node.core import Core
@@ -180,6 +181,7 @@ class Turn:
         if core.replica.members.is_member(core.party) and tick.boundary >= core.since:
             payload = {"boundary": tick.boundary, "frontier": tick.frontier, "state_root": tick.state_root}
             self.state("state.attestation", ("tick", tick.boundary.to_bytes(8, "big")), payload)
+        core.witness.arrived(self, tick)
         return tick
 
     def send(self, peer: bytes, data: bytes) -> None:
@@ -245,6 +247,8 @@ class Turn:
                 self._ticks_asked()
             case gossip.TimerFired(name) if name == TIMER_MOVE:
                 self._move_on()
+            case gossip.TimerFired(name) if name == TIMER_WITNESS:
+                self.core.witness.timer(self)
             case gossip.TimerFired(name) if name.startswith("data:"):
                 if data is not None:
                     data.timer(self, name)
@@ -256,6 +260,7 @@ class Turn:
             case gossip.PeerDown(peer):
                 member = self.core.peers.pop(peer, False)
                 self._tell(event)
+                self.core.witness.peer_down(peer)
                 if member and data is not None:
                     data.peer_down(self, peer)
                 if member and sealing is not None:
@@ -313,6 +318,8 @@ class Turn:
                 case gossip.SealMessage(peer, envelope):
                     if self.core.sealing is not None:
                         self.core.sealing.handle(self, peer, envelope)
+                case gossip.WitnessMessage(peer, envelope):
+                    self.core.witness.handle(self, peer, envelope)
                 case _:
                     self.effects.append(effect)
 

@@ -83,6 +83,7 @@ class Verified(Result, frozen=True):
     feeds: Annotated[int, said("Feeds read.")]
     leaves: Annotated[int, said("Leaves re-hashed and verified.")]
     checkpoints: Annotated[int, said("Checkpoints verified.")]
+    cosignatures: Annotated[int, said("Cosignatures of witnesses verified.")]
     state_root: Annotated[str, said("Of the committed state, rebuilt from nothing.")]
     faults: Annotated[tuple[Fault, ...], said("The first faults, if any.")]
 
@@ -148,7 +149,8 @@ def ledger_verify(local: Local, args: LedgerArgs) -> Verified:
         Fault(fault.code, fault.message, fault.feed.hex() if fault.feed else "", fault.index) for fault in report.faults
     )
     state_root = report.state_root.hex() if report.state_root else ""
-    return Verified(report.sound, name, report.feeds, report.leaves, report.checkpoints, state_root, faults)
+    counts = report.feeds, report.leaves, report.checkpoints, report.cosignatures
+    return Verified(report.sound, name, *counts, state_root, faults)
 
 
 def _progress(local: Local) -> Callable[[int, int], None]:

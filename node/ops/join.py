@@ -137,8 +137,12 @@ async def rejoin(node: Node, mesh: Mesh, ticket: Ticket, root: SigningKey, asked
     own = mesh.core.replica.members.members.get(root.kid)
     if root.kid != mesh.core.party[0]:
         raise LocalError("KEY_WRONG", "This is not the root key with which the mesh was joined.", field="root_key")
-    if own is not None and own.state == "member" and own.party[1] >= mesh.core.party[1] and not claim.fork:
-        raise LocalError("MESH_EXISTS", f"This node has the mesh already, as {mesh.name!r}.", field="ticket")
+    member = own is not None and own.state == "member" and own.party[1] >= mesh.core.party[1]
+    if member and not claim.fork and asked <= mesh.core.party[1]:
+        told = (
+            f"This node has the mesh already, as {mesh.name!r}. If it was expelled and has not heard of it, come back"
+        )
+        raise LocalError("MESH_EXISTS", f"{told} with --incarnation {mesh.core.party[1] + 1}.", field="ticket")
     if own is not None and own.party[1] >= mesh.core.party[1]:
         incarnation = max(asked, own.party[1] + 1)
         young = rejoining(mesh.name, incarnation)

@@ -189,6 +189,12 @@ async def test_a_member_is_expelled_and_out_everywhere(tmp_path: Path) -> None:
         await ask(ada, "node status")
         assert (await ask(bob, "explain", id=made.id)).verdict == "counts"
 
+        ticket = (await do(ada, "invite create", to=dan.root_key().did)).ticket
+        assert (await do(dan, "join", ticket=ticket, incarnation=2)).answer == "ADMITTED"
+        again = (dan.mesh().core.party[0], 2)
+        await until(lambda: all(node.mesh().core.replica.members.is_member(again) for node in nodes))
+        assert not (await ask(bob, "member show", member="dan")).member.voter
+
         assert (await ask(ada, "proposal suspend", member="cyd", reason="for now")).needs == "at least 1"
         assert (await ask(ada, "proposal charter", version=CHARTER)).about == f"charter {CHARTER[:12]}"
         assert (await ask(ada, "proposal evaluator", version=2)).about == "evaluator 2"

@@ -23,7 +23,7 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from ledger.checkpoint import Head
@@ -51,6 +51,7 @@ class Chain:
         self._first = first_base(genesis)
         self._line: list[Base] = [self._first]  # the chain followed last by the live view, its newest part
         self._composed: dict[tuple[bytes, bytes], Base] = {}  # (epoch before, seal's digest) -> tables
+        self._changes: dict[bytes, tuple[bytes, frozenset[bytes]]] = {}  # epoch -> frontier's digest, feeds it moves
         self._refuted: dict[tuple[bytes, bytes], Seal] = {}  # the same -> what the entries yield instead
         self._certified = Certified(register, self._first.context)
         self.disputed = ""
@@ -140,8 +141,7 @@ class Chain:
 
     def _contains(self, view: View, base: Base) -> bool:
         """Say whether a view holds all of an epoch: its frontier and its certificate."""
-        inside = all(view.size(feed) >= head.size for feed, head in base.frontier.items())
-        return inside and self._certified.holds(base.reference, view)
+        return self._is_inside(base, view) and self._certified.holds(base.reference, view)
 
     def _walk(self, base: Base, view: View) -> list[Base]:
         """Follow certificates from an epoch on; return the ends."""
@@ -233,8 +233,7 @@ class Chain:
         key = (base.reference, seal.digest())
         known = self._composed.get(key)
         if known is not None:
-            inside = all(view.size(feed) >= head.size for feed, head in known.frontier.items())
-            return known if inside and self.is_grounded(base, known.frontier, view) else None
+            return known if self._is_inside(known, view) and self.is_grounded(base, known.frontier, view) else None
         if key not in self._refuted:
             frontier = self._frontier(base, seal, view)
             if frontier is None:
@@ -245,17 +244,22 @@ class Chain:
             if composed is None:
                 return None
             if composed[0] == seal:
-                self._keep(key, base, composed[1])
+                self._keep(key, seal.epoch.frontier_digest, base, composed[1])
                 return composed[1]
             self._refuted[key] = composed[0]
         if has_quorum(certificates, self._refuted[key], base.context):
             self.disputed = f"epoch {seal.epoch.n} is certified, and this node's own fold gives another one"
         return None
 
-    def _keep(self, key: tuple[bytes, bytes], before: Base, after: Base) -> None:
+    def _keep(self, key: tuple[bytes, bytes], digest: bytes, before: Base, after: Base) -> None:
         if len(self._composed) >= BASES_MAX:
             self._composed.pop(next(iter(self._composed)))
         self._composed[key] = after
+        moved = (feed for feed, head in after.frontier.items() if before.frontier.get(feed) != head)
+        self._changes[after.reference] = (digest, frozenset(moved))
+        if len(self._changes) > 4 * BASES_MAX:
+            kept = {base.reference for base in (*self._line, *self._composed.values())}
+            self._changes = {reference: each for reference, each in self._changes.items() if reference in kept}
         self._certified.enter(after.context, before.context)
 
     def compose(self, base: Base, view: View, terms: Terms) -> tuple[Seal, Base] | None:
@@ -266,8 +270,8 @@ class Chain:
         return compose(self._genesis, base, self._register.beyond(base.frontier, sizes), view, terms)
 
     def is_grounded(self, base: Base, frontier: Mapping[bytes, Head], view: View) -> bool:
-        """Say whether a frontier holds the certificate of the epoch it is sealed under."""
-        return self._certified.holds(base.reference, view.below({f: head.size for f, head in frontier.items()}))
+        """Say whether a frontier holds the certificate of the epoch it is sealed under, and what that one sealed."""
+        return self._contains(view.below({feed: head.size for feed, head in frontier.items()}), base)
 
     def _frontier(self, base: Base, seal: Seal, view: View) -> dict[bytes, Head] | None:
         """Put a frontier together from its parts: what it changes of the one before.
@@ -275,6 +279,14 @@ class Chain:
         Each feed's parts are taken by themselves, the first that it wrote: nobody spoils another's.
         """
         digest = seal.epoch.frontier_digest
+        for changed in self._stated(digest, view):
+            frontier = {**base.frontier, **changed}
+            if frontier_digest(frontier.values()) == digest:
+                return frontier
+        return None
+
+    def _stated(self, digest: bytes, view: View) -> Iterator[dict[bytes, Head]]:
+        """Yield what feeds inside a view say that a frontier changes of the one before, where they say it whole."""
         by_signer: dict[tuple[bytes, int], dict[int, Registration]] = {}
         for part in sorted(self._register.parts(digest), key=lambda each: each.index):
             if part.index < view.size(part.feed):
@@ -282,11 +294,18 @@ class Chain:
                 by_signer.setdefault((part.feed, payload["parts"]), {}).setdefault(payload["part"], part)
         for (_, parts), held in by_signer.items():
             if len(held) == parts:
-                changed = (head for part in held.values() for head in part.entry.payload["heads"])
-                frontier = {**base.frontier, **{feed: Head(feed, size, root) for feed, size, root in changed}}
-                if frontier_digest(frontier.values()) == digest:
-                    return frontier
-        return None
+                heads = (head for part in held.values() for head in part.entry.payload["heads"])
+                yield {feed: Head(feed, size, root) for feed, size, root in heads}
+
+    def _is_inside(self, base: Base, view: View) -> bool:
+        """Say whether a view holds what lies below an epoch's frontier, and the parts that say what that is."""
+        if any(view.size(feed) < head.size for feed, head in base.frontier.items()):
+            return False
+        digest, changed = self._changes.get(base.reference, (b"", frozenset()))
+        return base.n == 0 or any(
+            changed <= listed.keys() and all(base.frontier.get(feed) == head for feed, head in listed.items())
+            for listed in self._stated(digest, view)
+        )
 
 
 def fold(genesis: Genesis, registrations: Iterable[Registration], view: View) -> Members:

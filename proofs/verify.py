@@ -144,6 +144,7 @@ class _Audit:
         self._claim(evidence)
         audit_presentation(note, self.trust, evidence, self.presenter)
         self._stamps(evidence)
+        self._attachments(evidence)
         sound = self._clock(evidence)
         sound = self._root(evidence) and sound
         sound = sound and self._witnesses(evidence)
@@ -244,6 +245,16 @@ class _Audit:
             else:
                 self.stamped[stamp.what, stamp.number] = time
                 self.note.passed(name, what, utc(time), time)
+
+    def _attachments(self, evidence: Evidence) -> None:
+        """Tell of each document whether it is there; its hash was checked with the references."""
+        what = "the document that is named is the one that is carried"
+        for number, each in enumerate(evidence.bundle.attachments, 1):
+            name, words = f"attachment.{number}", f"{each.media_type}, SHA-256 {each.sha256.hex()}"
+            if each.content is None:
+                self.note.skipped(name, what, f"withheld: {words}")
+            else:
+                self.note.passed(name, what, f"{len(each.content)} bytes, {words}")
 
     def _clock(self, evidence: Evidence) -> bool:
         bundle = evidence.bundle

@@ -10,16 +10,21 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
-from ledger.consent.disclosure import Disclosures, hide
-from ledger.consent.record import Actor, DataKind, Rights, Stages, Terms
+from ledger.consent.disclosure import Disclosures, hide, slot_digest
+from ledger.consent.record import Actor, DataKind, Rights, Stages
+from ledger.consent.record import Terms as ConsentTerms
 from ledger.entry import Entry, sign_entry
+from ledger.governance.certificate import Certificate, Step, vote_bytes
 from ledger.governance.epoch import Genesis, Policy, make_genesis
 from ledger.governance.members import possession_message
+from ledger.governance.sealing import Terms
+from ledger.held import HeldView
 from ledger.keys import SigningKey
 from ledger.kinds import DAY
 from ledger.replica import Replica
 from ledger.ticks import Tick, Ticker
-from proofs.make import make
+from proofs.bundle import Account
+from proofs.make import Extras, Moved, make
 from proofs.past import view_at
 from proofs.policy import MemberQuorum
 from proofs.policy import Policy as Quorum
@@ -83,7 +88,7 @@ class Mesh:
     def govern(self, key: SigningKey, kind: str, thing: tuple[str, bytes], payload: dict[str, Any]) -> Entry:
         """Sign a governance entry that names the signer's own position, or Aube's."""
         own = key.kid if key.kid in {party.device.kid for party in (self.a, self.b, self.c)} else self.a.device.kid
-        return self._sign(key, kind, thing, payload, own, self.replica.mesh_id)
+        return self._sign(key, kind, thing, payload, own, self.replica.chain.newest.reference)
 
     def certify(self, party: Party) -> Entry:
         """Certify a party's device with its root key."""
@@ -159,6 +164,75 @@ class Mesh:
         self.sign(by)
         return entry
 
+    # Epochs
+
+    def seal(self, *signers: Party) -> bytes:
+        """Seal what is signed, by these voters' devices; return the new epoch's reference."""
+        self.now += 10
+        with self.store.read() as rows:
+            view, chain = HeldView(self.replica, rows), self.replica.chain
+            before = chain.newest
+            heads = self.replica.frontier()
+            composed = chain.compose(before, view, Terms(heads, self.now, (), bytes(32)))
+        assert composed is not None, "no seal can have this frontier"
+        seal, after = composed
+        places = {kid: place for place, (kid, _) in enumerate(before.context.voters)}
+        said = vote_bytes(before.context, 0, Step.COMMIT, seal.digest(), -1)
+        commits = sorted((places[party.root.kid], party.device.sign(said)) for party in signers)
+        certificate = Certificate(seal, 0, tuple(commits))
+        changed = [[h.feed, h.size, h.root] for h in heads.values() if before.frontier.get(h.feed) != h]
+        listed = {"digest": seal.epoch.frontier_digest, "part": 0, "parts": 1, "heads": changed}
+        publisher = signers[0]
+        self.log(publisher, self.govern(publisher.device, "seal.frontier", ("epoch", before.reference), listed))
+        payload = {"certificate": certificate.encode(before.context.size)}
+        thing = ("epoch", after.reference)
+        self.log(publisher, self.govern(publisher.device, "seal.certificate", thing, payload))
+        self.sign(publisher)
+        assert self.replica.chain.newest.reference == after.reference, "the seal was not followed"
+        return after.reference
+
+    # Transfers
+
+    def move(
+        self, grant: Grant, frontier: bytes | None, /, *, began: int | None = None, acked: bool = True, **other: Any
+    ) -> Moved:
+        """State a transfer from Aube to Brume, at both ends unless told otherwise. `other`: of the receipt alone."""
+        transfer, salt = self.random.randbytes(16), self.random.randbytes(16)
+        start = self.now - 10 if began is None else began
+        told: dict[str, Any] = {
+            "salt": salt,
+            "transfer": transfer,
+            "grant": grant.entry.id,
+            "holder": (self.a.root.kid, 1),
+            "recipient": (self.b.root.kid, 1),
+            "frontier": frontier,
+            "entries": (grant.entry.id,),
+            "chain": self.random.randbytes(32),
+            "count": 48,
+            "gaps": 1,
+            "window": (self.now - 2 * DAY, self.now - DAY),
+            "began": start,
+            "ended": start,
+        }
+        sent = Account(**{**told, **other})
+        received = Account(**{**told, "salt": self.random.randbytes(16), "frontier": None})
+        digest = slot_digest(salt, sent.value(), "transfer.receipt")
+        receipt = self._state(self.a, "receipts", [[transfer, grant.entry.id, digest, frontier]])
+        ack = None
+        if acked:
+            digest = slot_digest(received.salt, received.value(), "transfer.ack")
+            ack = self._state(self.b, "acks", [[transfer, digest]])
+        return Moved(transfer, receipt.id, ack.id if ack is not None else None, sent, received if acked else None)
+
+    def _state(self, party: Party, name: str, rows: list[list[Any]]) -> Entry:
+        kind = {"receipts": "transfer.receipt", "acks": "transfer.ack"}[name]
+        others = [[self.random.randbytes(16), *row[1:]] for row in rows]  # a batch holds others' too
+        device, thing = party.device, ("transfers", party.device.kid)
+        entry = self._sign(device, kind, thing, {name: [*others, *rows]}, device.kid)
+        self.log(party, entry)
+        self.sign(party)
+        return entry
+
     # Ticks
 
     def tick(self, *attestors: Party) -> Tick:
@@ -187,30 +261,31 @@ class Mesh:
         fields: Iterable[str] | None = None,
         erased: bool = False,
         witnesses: int | None = None,
+        between: Iterable[int] = (),
+        **extra: Any,
     ) -> bytes:
-        """Make the bundle at the newest tick; with `first`, at that earlier boundary, the newest tick beside it."""
+        """Make the bundle at the newest tick; with `first`, at that earlier boundary, the newest tick beside it.
+
+        `between`: boundaries of more ticks to show; `extra`: of `make.Extras`.
+        """
         disclosures = None if erased else grant.disclosures
         rows = self.store.read()
         with rows:
             ticker = Ticker(self.replica)
             ticker.load(rows)
+            extras = Extras(witnesses, **extra)
+            fixed = (grant.entry.id, disclosures, fields)
             if first is None:
-                return make(rows, self.replica, ticker, grant.entry.id, disclosures, fields, witnesses=witnesses)
-            past, newest = view_at(rows, self.replica, first), view_at(rows, self.replica, ticker_boundary(ticker))
-            return make(
-                past.rows,
-                self.replica,
-                past.ticker,
-                grant.entry.id,
-                disclosures,
-                fields,
-                newer=newest,
-                witnesses=witnesses,
-            )
+                return make(rows, self.replica, ticker, *fixed, extras=extras)
+            past, newest = (view_at(rows, self.replica, at) for at in (first, ticker_boundary(ticker)))
+            more = [view_at(rows, self.replica, at) for at in between]
+            return make(past.rows, self.replica, past.ticker, *fixed, newer=newest, between=more, extras=extras)
 
-    def trust(self, *, at: int | None = None, policy: Quorum | None = None, max_age: int = MAX_AGE) -> Trust:
+    def trust(
+        self, *, at: int | None = None, policy: Quorum | None = None, max_age: int = MAX_AGE, **more: Any
+    ) -> Trust:
         """Return what an auditor of this mesh brings: two members by default."""
-        return Trust(self.genesis.mesh_id, policy or MemberQuorum(2), at, max_age)
+        return Trust(self.genesis.mesh_id, policy or MemberQuorum(2), at, max_age, **more)
 
 
 class Grant:
@@ -226,9 +301,9 @@ def ticker_boundary(ticker: Ticker) -> int:
     return ticker.tick.boundary
 
 
-def terms(now: int, access: tuple[int, int | None] | None = None) -> Terms:
+def terms(now: int, access: tuple[int, int | None] | None = None) -> ConsentTerms:
     """Return the terms of a plain consent to a load curve."""
-    return Terms(
+    return ConsentTerms(
         purpose="Advice on shifting consumption",
         purpose_category="dpv:ServiceProvision",
         legal_basis="consent",

@@ -52,10 +52,15 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the member answered: a code, and the genesis of the mesh."""
+    """What the member answered: a code, the genesis of the mesh, and the newest epoch that the member holds.
+
+    Whoever invites vouches for that epoch: a newcomer cannot tell by itself which of two old branches is alive
+    (governance.md §4, Rivals).
+    """
 
     code: str
     genesis: Genesis
+    epoch: bytes
 
 
 class Visit:
@@ -140,7 +145,7 @@ async def apply(
             genesis, welcome = _shown(await visit.ask(GenesisRequest()), ticket, now)
             if incarnation == 1 and root.public in {founder for founder, _ in genesis.founders}:
                 await visit.leave()
-                return Outcome(FOUNDER, genesis)
+                return Outcome(FOUNDER, genesis, welcome.epoch)
             _check_charter(claim or Claim(), welcome)
             entries = application(
                 root, identity.device, welcome, genesis, name, incarnation, now, random_bytes, claim=claim
@@ -149,7 +154,7 @@ async def apply(
             await visit.leave()
         finally:
             await visit.abandon()
-        return Outcome(answer.code, genesis)
+        return Outcome(answer.code, genesis, welcome.epoch)
     raise LocalError("UNREACHABLE", f"no answer within {ANSWER_SECONDS_MAX:.0f} s; is the inviter's node running?")
 
 

@@ -93,7 +93,15 @@ async def join(node: Node, args: JoinArgs) -> Joined:
     standing = Standing(root.kid.hex(), incarnation, ticket.mesh_id.hex(), ticket.device.hex(), ticket.addresses)
     make_mesh(node.home.mesh(name), standing, outcome.genesis, node.making(), None)
     await node.add_mesh(name)
+    await _pin(node, name, outcome)
     return _joined(name, outcome, root)
+
+
+async def _pin(node: Node, name: str, outcome: Outcome) -> None:
+    """Follow the branch that whoever invited us follows, should there ever be rivals."""
+    mesh = node.meshes[name]
+    if outcome.epoch != mesh.mesh_id:
+        await mesh.engine.act(lambda turn: turn.vouch(outcome.epoch))
 
 
 async def _accept(
@@ -124,6 +132,7 @@ async def _accept(
     founding = (root, device, node.config.name)
     make_mesh(node.home.mesh(name), standing, genesis, node.making(), founding)
     await node.add_mesh(name)
+    await _pin(node, name, outcome)
     return _joined(name, outcome, root)
 
 

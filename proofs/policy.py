@@ -15,13 +15,14 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, NoReturn, TypeAlias
 
-from ledger.checkpoint import origin, parse_vkey
+from ledger.checkpoint import origin, parse_vkey, vkey
 from ledger.errors import LocalError, RemoteError
 from ledger.keys import thumbprint
 
@@ -144,6 +145,34 @@ def parse_policy(text: str | bytes) -> LogPolicy:
     if reading.quorum is None:
         _bad("policy", "a policy needs exactly one quorum line")
     return LogPolicy(reading.logs, reading.witnesses, reading.groups, reading.quorum, sha256(data).digest())
+
+
+def policy_text(
+    mesh_id: bytes, members: Sequence[tuple[str, Sequence[bytes]]], k: int, *, logs: Sequence[bytes] = ()
+) -> str:
+    """Return a `tlog-policy` that any `k` of these members meet, which `parse_policy` reads.
+
+    `members`: a name for each (any text; it is made plain) and the Ed25519 keys of its devices. `logs`: keys of the
+    feeds whose checkpoints count, all when there are none. Raises LocalError BAD_POLICY.
+    """
+    if not 1 <= k <= len(members):
+        raise LocalError("BAD_POLICY", f"a quorum is 1 to {len(members)} of these members", field="quorum")
+    lines = [f"log {vkey(origin(mesh_id, thumbprint(public)), public)}" for public in logs]
+    groups = []
+    for at, (name, publics) in enumerate(members, 1):
+        plain = re.sub(r"[^0-9A-Za-z]+", "-", name).strip("-") or "member"
+        names = [f"{at}-{plain}"] if len(publics) == 1 else [f"{at}-{plain}-{device}" for device in range(len(publics))]
+        for device, public in zip(names, publics, strict=True):
+            lines.append(f"witness {device} {vkey(origin(mesh_id, thumbprint(public)), public)}")
+        if len(names) > 1:
+            lines.append(f"group {at}-{plain} any {' '.join(names)}")
+        groups.append(f"{at}-{plain}")
+    text = "\n".join([*lines, f"group members {k} {' '.join(groups)}", "quorum members", ""])
+    try:
+        parse_policy(text)
+    except RemoteError as error:
+        raise LocalError("BAD_POLICY", f"this mesh does not fit into a policy: {error.message}") from None
+    return text
 
 
 class _Reading:

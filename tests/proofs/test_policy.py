@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.checkpoint import origin, vkey
-from ledger.errors import RemoteError
+from ledger.errors import LocalError, RemoteError
 from ledger.keys import SigningKey
-from proofs.policy import MemberQuorum, Witness, earliest, parse_policy
+from proofs.policy import MemberQuorum, Witness, earliest, parse_policy, policy_text
 
 MESH = bytes(range(32))
 KEYS = [SigningKey.from_seed(bytes([number]) * 32) for number in range(1, 7)]
@@ -129,3 +129,28 @@ def test_members_count_once() -> None:
     assert not quorum.enough(twice, MESH)
     assert quorum.enough(twice | {Witness(KEYS[2].public, bytes(32), 9)}, MESH)
     assert earliest(quorum, twice | {Witness(KEYS[2].public, bytes(32), 9)}, MESH) == 9
+
+
+def test_a_policy_that_is_written_is_met_by_any_k_members_and_by_no_fewer() -> None:
+    members = [("Café de l'Ouest", [KEYS[0].public, KEYS[1].public]), ("", [KEYS[2].public]), ("x y", [KEYS[3].public])]
+    text = policy_text(MESH, members, 2)
+    policy = parse_policy(text)
+    assert policy.enough(witnesses(0, 2), MESH)
+    assert policy.enough(witnesses(1, 3), MESH)
+    assert not policy.enough(witnesses(0, 1), MESH), "two devices of one member are one"
+    assert policy.listed(origin(MESH, KEYS[5].kid), KEYS[5].public)
+    narrow = parse_policy(policy_text(MESH, members, 2, logs=[KEYS[0].public]))
+    assert narrow.listed(origin(MESH, KEYS[0].kid), KEYS[0].public)
+    assert not narrow.listed(origin(MESH, KEYS[5].kid), KEYS[5].public)
+
+
+@pytest.mark.parametrize("k", [0, 3])
+def test_no_policy_asks_for_more_members_than_there_are(k: int) -> None:
+    with pytest.raises(LocalError, match="BAD_POLICY"):
+        policy_text(MESH, [("a", [KEYS[0].public]), ("b", [KEYS[1].public])], k)
+
+
+def test_a_mesh_that_is_too_large_for_a_policy_is_said_to_be() -> None:
+    keys = [SigningKey.from_seed(number.to_bytes(32, "big")).public for number in range(1, 259)]
+    with pytest.raises(LocalError, match="does not fit"):
+        policy_text(MESH, [("m", [key]) for key in keys], 2)

@@ -151,6 +151,8 @@ class Core:
         self.since = 0  # when this node began, unix seconds; 0: it has not
         self.boundaries: list[int] = []  # ticks on demand that wait, unix seconds
         self.verifying: Counter[bytes] = Counter()  # feed -> runs that worker processes have
+        self.rescued: dict[bytes, int] = {}  # forked feed -> up to where what restricts consents was registered again
+        self.rescuing = False  # a look at what lies beyond forks is planned
         self.dropped: dict[bytes, tuple[Head, int]] = {}  # feed -> the sealed head that it was given up for, and when
         self.workers = workers
         self._random_source, self._gossip_bytes = random_source, gossip_bytes or random_bytes
@@ -182,6 +184,8 @@ class Core:
         self.ticker.load(rows)
         if self.sealing is not None:
             self.sealing.rolled_back()
+        self.rescued.clear()
+        self.rescuing = False
         again, self._told = self._told, False
         if again:
             self._begin_anew()

@@ -4,7 +4,8 @@ How it works
     The replica notices a contradiction (`ForkSeen`), or gossip has fetched the leaf hashes of another branch
     (`ForkCandidate`). Either way a payload is built and checked as everybody else will check it, and stated as a
     `fork.proof` in our own feed, unless a proof that holds the feed as low is known already. Where a contradiction
-    needs the other branch's leaves, gossip is told of the refusal and asks for them.
+    needs the other branch's leaves, gossip is told of the refusal and asks for them. A branch that a seal overrules is
+    given up, and what restricts consents beyond a fork is told again, for no fork may hide it.
 
 What it does not do
     It accuses nobody without both signatures, and never itself: a device that forked needs a successor.
@@ -13,17 +14,25 @@ What it does not do
 from __future__ import annotations
 
 from contextlib import suppress
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from gossip.events import ForkCandidate
 from ledger import branch, fork, tree, witnessing
+from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
-from ledger.kinds import KINDS, Signer
 from ledger.replica import ForkSeen, regression_payload
 
 if TYPE_CHECKING:
     from node.core import Turn
 
+RESTRICTING: Final = frozenset({"consent.refuse", "consent.revoke", "consent.withdraw"})
+"""Kinds that count wherever they are found, and must be found everywhere."""
+TIMER_RESCUE: Final = "rescue"
+RESCUE_MS: Final = 2_000
+"""How long each further node waits before it looks for them beyond a fork."""
+RESCUE_LEAVES: Final = 1_024
+"""Leaves beyond forks that one turn looks at."""
 AGAIN_SECONDS: Final = 60
 """A branch is given up no more often than this while the sealed one is not there."""
 
@@ -55,9 +64,10 @@ def candidate(turn: Turn, found: ForkCandidate) -> None:
 def settle(turn: Turn) -> None:
     """Give up branches that a seal has overruled; gossip brings the sealed ones (ledger.branch).
 
-    What persons have signed in them is registered in our feed, or it might be nowhere any more.
+    What is said of consents in them is registered in our feed, or it might be nowhere any more.
     """
     core = turn.core
+    _plan_rescue(turn)
     sealed = core.replica.announced(turn.rows)
     core.dropped = {feed: done for feed, done in core.dropped.items() if sealed.get(feed) == done[0]}
     for feed, (size, head) in branch.overruled(core.replica, turn.rows).items():
@@ -71,9 +81,56 @@ def settle(turn: Turn) -> None:
         witnessing.forget(turn.rows, feed, size)
         turn.note("BRANCH_DROPPED", feed=feed.hex(), size=size, sealed=head.size, leaves=len(entries))
         for entry in entries:
-            if entry.kind in KINDS and KINDS[entry.kind].signer is Signer.SUBJECT:
-                with suppress(LocalError, RemoteError):  # it would be void in our feed, or is dated ahead
-                    turn.register(entry)
+            if entry.kind.startswith("consent."):
+                _save(turn, entry)
+
+
+def _plan_rescue(turn: Turn) -> None:
+    """See to it that what restricts consents beyond a fork is registered again: others may hold the other branch.
+
+    One node after another looks, so that the first registers and the others find it done.
+    """
+    core, replica = turn.core, turn.core.replica
+    core.rescued = {feed: done for feed, done in core.rescued.items() if feed in replica.members.forks}
+    for feed, hold in replica.members.forks.items():
+        if replica.size(feed) <= max(hold, core.rescued.get(feed, 0)):
+            continue
+        devices = sorted((sha256(feed + kid).digest(), kid) for kid in replica.members.devices)
+        place = next((rank for rank, (_, kid) in enumerate(devices) if kid == core.device.kid), None)
+        if place is not None and not core.rescuing and core.device.kid not in replica.members.forks:
+            core.rescuing = True
+            turn.timer(TIMER_RESCUE, turn.now_ms + (1 + place) * RESCUE_MS)
+
+
+def rescue(turn: Turn) -> None:
+    """Register again what restricts consents beyond forks, where no other feed tells it (governance.md §4)."""
+    core, replica = turn.core, turn.core.replica
+    core.rescuing = False
+    room = RESCUE_LEAVES
+    for feed, hold in replica.members.forks.items():
+        start = max(hold, core.rescued.get(feed, 0))
+        stop = min(replica.size(feed), start + room)
+        for index in range(start, stop):
+            leaf = replica.leaf(turn.rows, feed, index)
+            entry = None if leaf.void else Entry.parse(leaf.raw)
+            if entry is not None and entry.kind in RESTRICTING and not _stands(turn, entry):
+                _save(turn, entry)
+        room -= max(0, stop - start)
+        core.rescued[feed] = max(stop, start)
+    _plan_rescue(turn)
+
+
+def _stands(turn: Turn, entry: Entry) -> bool:
+    """Say whether an entry is registered where no fork hides it."""
+    replica = turn.core.replica
+    places = ((replica.feed_of(number), index) for number, index in replica.places(turn.rows, entry.id))
+    return any(feed not in replica.members.forks or index < replica.members.forks[feed] for feed, index in places)
+
+
+def _save(turn: Turn, entry: Entry) -> None:
+    """Register an entry of a person or a tenant in our feed."""
+    with suppress(LocalError, RemoteError):  # it would be void in our feed, or is dated ahead
+        turn.register(entry)
 
 
 def _register(turn: Turn, hold: fork.Hold, payload: dict[str, Any]) -> None:

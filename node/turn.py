@@ -249,6 +249,8 @@ class Turn:
                 self._move_on()
             case gossip.TimerFired(name) if name == TIMER_WITNESS:
                 self.core.witness.timer(self)
+            case gossip.TimerFired(name) if name == forks.TIMER_RESCUE:
+                forks.rescue(self)
             case gossip.TimerFired(name) if name.startswith("data:"):
                 if data is not None:
                     data.timer(self, name)
@@ -362,7 +364,7 @@ class Turn:
         """End the turn: sign our feed if it grew or a heartbeat is due, tell gossip, and return the effects."""
         core = self.core
         replica, device = core.replica, core.device
-        if self._moved or core.dropped:
+        if self._moved or replica.members.forks:
             forks.settle(self)
         if self._fresh and core.data is not None:
             while self._fresh:

@@ -185,3 +185,37 @@ def test_an_expelled_node_that_forks_beyond_its_cut_keeps_nobody_from_sealing() 
     reach(world, n + 1, numbers=honest)
     stir(world, 2)
     reach(world, n + 2, numbers=honest)
+
+
+def test_a_withdrawal_hidden_beyond_a_fork_that_nothing_sealed_is_told_to_all() -> None:
+    """One node alone was shown the branch in which a person withdrew; it tells the others."""
+    world = mesh(16, 5)
+    reach(world, 1)
+    grant, forked = grant_at(world, 0, 5), world.nodes[4].kid
+    world.run_for(2 * SECOND)
+    old = copy_store(world.nodes[4].store)
+    world.partition([[3]])
+    grant_at(world, 4, 1)
+    world.run_for(2 * SECOND)
+    world.crash(4)
+    world.partition([[3, 4]])
+    world.restart(4, store=old)
+    withdrawal = world.act(4, lambda turn: person(world.seed, 5).withdraw(turn, grant))
+    world.run_for(2 * SECOND)
+    world.crash(4)
+    world.heal()
+    assert world.run_for(200 * SECOND, until=lambda: states_at(world, range(4), grant) == {State.WITHDRAWN})
+    assert all(forked in node.running.replica.members.forks for node in world.alive())
+    reach(world, standings(world)[0].n)
+    world.run_for(60 * SECOND)
+    places = sum(held_in(world, 0, withdrawal, node.number) for node in world.nodes[:4])
+    assert places == 1  # one node registered it, and the others saw that
+    assert len(set(world.ticks())) == 1
+
+
+def held_in(world: World, number: int, entry: Entry, other: int) -> bool:
+    """Say whether a node holds an entry in the feed of another."""
+    node = world.nodes[number]
+    replica = node.running.replica
+    with node.store.read() as rows:
+        return any(replica.feed_of(feed) == world.nodes[other].kid for feed, _ in replica.places(rows, entry.id))

@@ -58,7 +58,7 @@ class Whole:
 
     def below(self, sizes: Mapping[bytes, int]) -> Whole:
         """Return the view of a frontier."""
-        return Whole(self._world, sizes)
+        return Whole(self._world, {feed: min(size, self.size(feed)) for feed, size in sizes.items()})
 
 
 class Polity(World):
@@ -68,17 +68,21 @@ class Polity(World):
         super().__init__(label, policy=policy, founders=founders)
         self.as_of = self.now
 
+    def view(self, sizes: Mapping[bytes, int] | None = None) -> Whole:
+        """Return the view of all that is registered, or of what lies below these sizes."""
+        return Whole(self, sizes)
+
     def chain(self) -> Chain:
         """Return a chain over everything that is registered, from scratch."""
         return Chain(self.genesis, Register(self.registrations()))
 
     def tip(self) -> Base:
         """Return the newest epoch that all the entries certify."""
-        return self.chain().tips(Whole(self))[0]
+        return self.chain().tips(self.view())[0]
 
     def governed(self, sizes: Mapping[bytes, int] | None = None) -> Members:
         """Fold everything, or what lies below these sizes."""
-        return fold(self.genesis, self.registrations(), Whole(self, sizes))
+        return fold(self.genesis, self.registrations(), self.view(sizes))
 
     def others(self, scribe: Scribe) -> tuple[Head, ...]:
         """Return where the first seven feeds beside one stand."""
@@ -125,11 +129,11 @@ class Polity(World):
     ) -> tuple[Seal, Base, Base, dict[bytes, Head]]:
         """Return the seal that everybody here would agree on, the bases before and after it, and its frontier."""
         chain = self.chain()
-        before = chain.tips(Whole(self))[0]
+        before = chain.tips(self.view())[0]
         heads = dict(self.frontier() if frontier is None else frontier)
         self.as_of += hours * 3_600
         self.now = max(self.now, self.as_of)
-        composed = chain.compose(before, Whole(self), Terms(heads, self.as_of, tuple(silent), bytes(32)))
+        composed = chain.compose(before, self.view(), Terms(heads, self.as_of, tuple(silent), bytes(32)))
         assert composed is not None, "no seal can have this frontier"
         return composed[0], before, composed[1], heads
 

@@ -40,6 +40,7 @@ from ledger.tables import (
     read_positions,
 )
 
+PAST: Final = b"past"  # in "meta": the epoch that is left for no rival any more (governance.chain)
 PIN: Final = b"pin "  # in "meta": and the reference of an epoch that our operator vouches for
 STATUS_CACHE_MAX: Final = 120_000  # statuses kept in memory; about 400 bytes each
 HELD_CACHE_MAX: Final = 20_000  # heads known to be held; about 200 bytes each
@@ -104,6 +105,7 @@ class Held:
         self._statuses.clear()
         self._digest = None
         self.chain.pins = frozenset(key[len(PIN) :] for key, _ in rows.scan("meta", PIN, prefix_stop(PIN)))
+        self.chain.past = rows.get("meta", PAST) or self.mesh_id
         self.chain.truncate(self.size)
         self._register.truncate(self.size if not self._dropped else lambda _: 0)
         if not len(self._register):  # else a rolled-back transaction only took leaves from the ends of feeds
@@ -204,11 +206,7 @@ class Held:
         return device.public if device is not None else self.founding.get(feed)
 
     def feed_key(self, feed: bytes) -> bytes | None:
-        """Return the key that signs a feed which is taken in, or None.
-
-        Every feed is taken in whose party was ever admitted, though the admission be void by now: else whoever
-        learned late would never hold what others do.
-        """
+        """Return the key of a feed that is taken in, or None. Void admissions count, else late learners hold less."""
         return self.members.feeds.get(feed) or self.founding.get(feed)
 
     def leaf(self, rows: Reader, feed: bytes, index: int) -> LeafRow:
@@ -396,5 +394,4 @@ class Held:
 
 def digest_of(heads: Iterable[Head]) -> bytes:
     """Return SHA-256 over the deterministic CBOR of each [feed, size, root] of a frontier, sorted and joined."""
-    listed = sorted([head.feed, head.size, head.root] for head in heads)
-    return hashlib.sha256(b"".join(codec.encode(item) for item in listed)).digest()
+    return hashlib.sha256(b"".join(map(codec.encode, sorted([h.feed, h.size, h.root] for h in heads)))).digest()

@@ -29,7 +29,7 @@ from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
 from ledger.feed import AHEAD_SECONDS_MAX, RUN_LEAVES_MAX, Registration, Run, SignedHead
 from ledger.governance.epoch import Genesis
-from ledger.held import Held, HeldView, digest_of
+from ledger.held import PAST, Held, HeldView, digest_of
 from ledger.index import index_rows, named_consents
 from ledger.judge import SOUND, judge
 from ledger.kinds import is_governance, is_restrictive
@@ -283,7 +283,10 @@ class Replica(Held):
         tree.write_blocks(rows, number, stop, leaves)
         moved = governance or any(f == feed and start < size <= stop for f, size in self._missing)
         if moved:
+            past = self.chain.past
             self._refold(rows)
+            if self.chain.past != past:
+                rows.put("meta", PAST, self.chain.past)
         elif feed in self.members.forks and feed not in self._clamped:
             self._clamp(rows, [feed])
         return Accepted(feed, start, tuple(sound), moved)

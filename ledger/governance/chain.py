@@ -13,7 +13,7 @@ How it works
     (`roster.meet`), until people choose: `pins` are epochs that a node's operator or its invitation vouches for.
     What a chain followed alone for 30 days of governance time (`past`) it does not leave for a rival that parts before;
     `ignored` names such rivals. No time that a seal itself claims can choose between branches: whoever holds the old
-    keys of long gone voters writes any time. A node that keeps `past` over a restart hands it in as a pin.
+    keys of long gone voters writes any time. A node keeps `past` over a restart.
     All results are kept, so a ledger that grew by a few entries costs the fold of the open epoch alone. A view that
     ends earlier (a tick's) is folded over the newest epoch that lies inside it.
 

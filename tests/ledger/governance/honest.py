@@ -16,6 +16,7 @@ from typing import Any
 from ledger.checkpoint import Head
 from ledger.entry import Entry
 from ledger.feed import Registration, start_of
+from ledger.governance.epoch import Policy
 from ledger.governance.policy import Sponsors
 from ledger.governance.roster import Party
 from ledger.governance.rules import Rules, weak
@@ -33,10 +34,10 @@ CHARTER = octets("charter")
 class Cached(Polity):
     """A polity whose leaves are parsed once, and whose roots are computed once."""
 
-    def __init__(self, label: object = 0, *, founders: int = 4) -> None:
+    def __init__(self, label: object = 0, *, founders: int = 4, policy: Policy | None = None) -> None:
         self._read: dict[bytes, list[Registration]] = {}
         self._known: dict[bytes, tuple[PeaksBuilder, list[bytes]]] = {}
-        super().__init__(label, founders=founders)
+        super().__init__(label, founders=founders, policy=policy)
         self.epochs = [self.mesh_id]
         self.accepts: bytes | None = None  # the charter that applicants accept
 

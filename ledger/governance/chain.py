@@ -65,28 +65,24 @@ class Chain:
 
     def live(self, view: View) -> Members:
         """Fold all that is held, and remember the newest epoch: new entries name it, and the next seal follows it."""
-        onward, register = self._onward, self._register
-        if onward is not None and register.disorder == self._looked[0]:
-            fresh = register.since(self._looked[1])
-            is_sealing = register.after(onward.tip.reference) or any(r.entry.kind.startswith("seal.") for r in fresh)
-            tips = self.tips(view) if is_sealing else [onward.tip]
-            if (
-                len(tips) == 1
-                and tips[0] is onward.tip
-                and not self.disputed
-                and (members := onward.take(fresh, view)) is not None
-            ):
-                self._looked = (register.disorder, len(register))
-                return members
-        else:
-            tips = self.tips(view)
+        onward = self._onward if self._register.disorder == self._looked[0] else None
+        fresh = self._register.since(self._looked[1])
+        self._looked = (self._register.disorder, len(self._register))
+        tips = [onward.tip] if onward is not None and self._is_quiet(onward.tip) else self.tips(view)
         self.newest, self._onward = tips[0], None
         if len(tips) > 1 or self.disputed:
             return self._over(tips, view)
-        folded = self.open(tips[0], view)
-        self._onward = Onward(self._genesis, tips[0], folded, members_of(self._genesis, folded))
-        self._looked = (register.disorder, len(register))
-        return self._onward.members
+        members = onward.take(fresh, view) if onward is not None and onward.tip is tips[0] else None
+        if onward is None or members is None:
+            folded = self.open(tips[0], view)
+            members = members_of(self._genesis, folded)
+            onward = Onward(self._genesis, tips[0], folded, members)
+        self._onward = onward
+        return members
+
+    def _is_quiet(self, tip: Base) -> bool:
+        """Say whether no certificate is held, good or bad, that may follow an epoch or rival one of its past."""
+        return not self._register.after(tip.reference) and not any(self._register.contested())
 
     def fold(self, view: View) -> Members:
         """Return what the entries below a view's frontier mean."""

@@ -1,12 +1,14 @@
-"""Operations on proofs: make a file that proves one consent, and verify such a file anywhere, offline.
+"""Operations on proofs: make files that an outsider verifies anywhere, offline, and verify such files.
 
 How it works
-    `make` asks the running node for the grant, its disclosures and the evidence at the newest tick (proofs/make.py).
-    `verify` and `inspect` need no node, no network and no keys: the auditor brings the genesis hash and says how many
-    members' word is enough (proofs/verify.py).
+    `make` asks the running node for a grant, its disclosures, its transfers and the evidence at the newest tick;
+    `conduct` for what a member's own signatures show of it; `period` for the transfers of a time (proofs/make.py).
+    `verify`, `inspect` and `explain` need no node, no network and no keys: the auditor brings the genesis hash and
+    says how many members' word is enough (proofs/verify.py).
 
 Exit codes of `proof verify`
     0 the proof holds; 1 it does not; 3 it cannot be decided with what is there. For no other command does 3 mean this.
+    Of several files the worst counts: 1, then 3, then 0.
 
 What it does not do
     A proof shows what the ledger says of a consent, and nothing of what a recipient did with the data.
@@ -15,19 +17,31 @@ What it does not do
 from __future__ import annotations
 
 import hashlib
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ledger.errors import LocalError, RemoteError
-from node.exits import usage
-from node.naming import find_entry, seconds_of
+from node.exits import not_found, usage
+from node.naming import find_entry, find_member
 from node.operation import Args, Local, Result, local_operation, operation, said
 from node.ops.mesh import WHICH
+from node.ops.proof_verify import proof_verify
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from node.core import Turn
     from node.daemon import Node
+    from node.mesh import Mesh
+    from proofs.make import Chosen, Extras
+
+__all__ = ("proof_conduct", "proof_explain", "proof_inspect", "proof_make", "proof_period", "proof_verify")
+
+NEWEST = "newest"
+EPOCH = (
+    "The epoch that the auditor has pinned, which spares the chain before it: its reference, the beginning of it, or "
+    "newest."
+)
 
 
 class MakeArgs(Args, frozen=True):
@@ -42,49 +56,47 @@ class MakeArgs(Args, frozen=True):
         datetime | None, said("Show the state at the newest tick before this moment, and what has been since.")
     ] = None
     none: Annotated[bool, said("Disclose no field: the proof then shows that there is a consent, not to what.")] = False
+    transfers: Annotated[bool, said("Show what flowed under it: receipts, acknowledgements, our accounts.")] = False
+    epoch: Annotated[str, said(EPOCH)] = ""
+    notice: Annotated[bytes | None, said("The notice that the grant names, to go with it.", content=True)] = None
+    audience: Annotated[str, said("For whom it is made: it is signed for them, and is no use to others.")] = ""
+    nonce: Annotated[str, said("What the audience gave us to sign, in hexadecimal.")] = ""
+
+
+class ConductArgs(Args, frozen=True):
+    """Whose conduct."""
+
+    member: Annotated[str, said("The member: its name, its id or the beginning of it.", positional=True)]
+    mesh: Annotated[str, said(WHICH)] = ""
+    consent: Annotated[tuple[str, ...], said("A consent under which it sent or received: with its transfers.")] = ()
+    audience: Annotated[str, said("For whom it is made.")] = ""
+    nonce: Annotated[str, said("What the audience gave us to sign, in hexadecimal.")] = ""
+
+
+class PeriodArgs(Args, frozen=True):
+    """Which time."""
+
+    since: Annotated[datetime, said("From when on: 2026-11-01T00:00:00Z.")]
+    until: Annotated[datetime | None, said("Until when. Default: now.")] = None
+    mesh: Annotated[str, said(WHICH)] = ""
+    field: Annotated[tuple[str, ...], said("A field to disclose of each consent; without any, all known.")] = ()
+    epoch: Annotated[str, said(EPOCH)] = ""
+    audience: Annotated[str, said("For whom it is made.")] = ""
+    nonce: Annotated[str, said("What the audience gave us to sign, in hexadecimal.")] = ""
 
 
 class ProofMade(Result, frozen=True):
     """A proof."""
 
-    consent: Annotated[str, said("The grant's id.")]
+    consent: Annotated[str, said("The grant's id; empty where it is not about one consent.")]
     genesis: Annotated[str, said("The mesh's id, which the auditor must know from elsewhere.")]
     size: Annotated[int, said("The proof's size.")]
     sha256: Annotated[str, said("The proof's hash.")]
     disclosed: Annotated[tuple[str, ...], said("The fields it discloses.")]
     proof: Annotated[bytes, said("The file; base64 in JSON, empty when --to took it.", content=True)]
-
-
-class ProofVerifyArgs(Args, frozen=True):
-    """The proof, and what the auditor trusts."""
-
-    proof: Annotated[bytes, said("The proof.", positional=True, content=True)]
-    genesis: Annotated[str, said("The mesh's id, in hexadecimal, known from elsewhere.")]
-    members: Annotated[int, said("How many members' attestations are enough.")] = 1
-    policy: Annotated[bytes | None, said("A C2SP tlog-policy, instead of a number of members.", content=True)] = None
-    at: Annotated[datetime | None, said("The time asked for: 2026-11-30T12:00:00Z. Default: now.")] = None
-    max_age: Annotated[str, said("How old the newest tick may be: 1h, 7d.")] = "1d"
-
-
-class CheckRow(Result, frozen=True):
-    """One check of a verification."""
-
-    name: Annotated[str, said("Which check.")]
-    outcome: Annotated[str, said("passed, failed, not-looked or erased.")]
-    what: Annotated[str, said("What was checked.")]
-    evidence: Annotated[str, said("What was found.")] = ""
-
-
-class Verdict(Result, frozen=True):
-    """What a verification says."""
-
-    verdict: Annotated[str, said("TOTAL-PASSED, TOTAL-FAILED or INDETERMINATE.")]
-    reason: Annotated[str, said("Stable code of the reason.")]
-    message: Annotated[str, said("The reason in a sentence.")]
-    exit: Annotated[int, said("The exit code: 0, 1 or 3.")]
-    checks: Annotated[tuple[CheckRow, ...], said("Every check, in order.")]
-    report: Annotated[dict[str, Any], said("The whole report: trust, bundle, claims.")]
-    text: Annotated[str, said("The report for a person.")]
+    transfers: Annotated[int, said("The transfers it shows.")] = 0
+    consents: Annotated[int, said("The consents it shows.")] = 0
+    verify: Annotated[str, said("What the auditor runs.")] = ""
 
 
 class InspectArgs(Args, frozen=True):
@@ -103,6 +115,32 @@ class Inspected(Result, frozen=True):
     entries: Annotated[tuple[str, ...], said("The entries it carries, by kind.")]
     ticks: Annotated[int, said("The ticks it rests on.")]
     disclosed: Annotated[tuple[str, ...], said("The fields it discloses.")]
+    selection: Annotated[str, said("What it is about: consent, conduct or period.")] = ""
+    epochs: Annotated[int, said("The steps of its epoch chain.")] = 0
+    transfers: Annotated[int, said("The transfers it shows.")] = 0
+    audience: Annotated[str, said("For whom it says it is signed.")] = ""
+
+
+class ExplainArgs(Args, frozen=True):
+    """Which code."""
+
+    code: Annotated[str, said("The code of a reason, such as TRY_LATER. Default: all.", positional=True)] = ""
+
+
+class ReasonRow(Result, frozen=True):
+    """A reason that a verification may give."""
+
+    code: Annotated[str, said("Stable code.")]
+    verdict: Annotated[str, said("The verdict that it leads to.")]
+    exit: Annotated[int, said("The exit code.")]
+    meaning: Annotated[str, said("What it means.")]
+    advice: Annotated[str, said("What to do.")]
+
+
+class Reasons(Result, frozen=True):
+    """Reasons."""
+
+    reasons: Annotated[tuple[ReasonRow, ...], said("Each reason.")]
 
 
 @operation("proof", "make", permission="operate")
@@ -110,73 +148,147 @@ async def proof_make(node: Node, args: MakeArgs) -> ProofMade:
     """Make the proof of one consent at the newest tick (`maille tick run` makes a newer one).
 
     With --at it shows the consent as it stood then, and beside it what the newest tick says: a withdrawal since.
+    With --transfers it also shows what flowed under it, as far as receipts have been stated on the ledger.
     """
+    from node import proving
     from proofs.make import make
-    from proofs.past import View, view_at
+    from proofs.past import View
 
     mesh = node.mesh(args.mesh)
 
     def look(turn: Turn) -> ProofMade:
         grant_id = find_entry(turn.rows, args.consent, "consent")
-        held = mesh.flows.consents.get(turn.vault, grant_id)
-        disclosures = held.disclosures if held is not None and not args.none else None
-        fields = args.field or None
-        replica, newest = mesh.core.replica, View(turn.rows, mesh.core.ticker)
-        shown_at, newer = newest, None
+        chosen = _chosen(turn, mesh, grant_id, args.field, none=args.none)
+        newest, first = View(turn.rows, mesh.core.ticker), None
         if args.at is not None:
-            tick = newest.ticker.remembered(turn.rows, _seconds(args.at) or 0)
-            if tick is None:
+            first = newest.ticker.remembered(turn.rows, _seconds(args.at) or 0)
+            if first is None:
                 told = "no tick before that moment is remembered here; ask a member that has run for longer"
                 raise LocalError("NOT_FOUND", told, field="at")
-            if newest.ticker.tick is not None and tick.boundary < newest.ticker.tick.boundary:
-                shown_at, newer = view_at(turn.rows, replica, tick), newest
-        proof = make(shown_at.rows, replica, shown_at.ticker, grant_id, disclosures, fields, newer=newer)
-        shown = () if disclosures is None else tuple(fields or disclosures.fields)
-        digest = hashlib.sha256(proof).hexdigest()
-        return ProofMade(grant_id.hex(), mesh.mesh_id.hex(), len(proof), digest, shown, proof)
+        stated = [one for one in proving.accounts(turn, mesh.flows) if one.grant == grant_id] if args.transfers else []
+        ticks = proving.views(turn, newest, stated, first)
+        extras = _extras(turn, stated, args.epoch, args.notice)
+        head, *between = ticks
+        newer = between.pop() if between else None
+        fixed = (grant_id, chosen.disclosures, chosen.fields)
+        replica, at = mesh.core.replica, head.ticker
+        proof = make(head.rows, replica, at, *fixed, newer=newer, between=between, extras=extras)
+        return _made(turn, proof, args.audience, args.nonce, grant_id)
 
     return await mesh.engine.read(look)
 
 
-def _render(verdict: Verdict) -> str:
-    return verdict.text
+@operation("proof", "conduct", permission="operate")
+async def proof_conduct(node: Node, args: ConductArgs) -> ProofMade:
+    """Make the file that shows what a member did, for a regulator or a court.
+
+    It holds what the member's own signatures prove against it: forks of its feed, seals that it signed twice, probes
+    that it served without consent; and, for each --consent, the transfers that it made or received.
+    """
+    from node import proving
+    from proofs.make import make_conduct
+    from proofs.past import View
+
+    mesh = node.mesh(args.mesh)
+
+    def look(turn: Turn) -> ProofMade:
+        member = find_member(mesh.core.replica.members, args.member).party
+        grants = [find_entry(turn.rows, consent, "consent") for consent in args.consent]
+        stated = [one for one in proving.accounts(turn, mesh.flows) if one.grant in grants]
+        found = proving.findings(turn, member)
+        if not found and not grants:
+            raise not_found("Nothing that the ledger holds shows a fault of this member; name a --consent.", "member")
+        ticks = proving.views(turn, View(turn.rows, mesh.core.ticker), stated)
+        chosen = [_chosen(turn, mesh, grant, (), none=False) for grant in grants]
+        extras = _extras(turn, stated, "", None)
+        proof = make_conduct(turn.rows, mesh.core.replica, ticks, member, found, chosen, extras)
+        return _made(turn, proof, args.audience, args.nonce)
+
+    return await mesh.engine.read(look)
+
+
+@operation("proof", "period", permission="operate")
+async def proof_period(node: Node, args: PeriodArgs) -> ProofMade:
+    """Make the file that shows the transfers of a time, with the consents under which they were made.
+
+    It shows what this node sent or received and has stated on the ledger; the others' accounts stay closed.
+    """
+    from node import proving
+    from proofs.make import make_period
+    from proofs.past import View
+
+    mesh = node.mesh(args.mesh)
+
+    def look(turn: Turn) -> ProofMade:
+        since, until = _seconds(args.since) or 0, _seconds(args.until) if args.until else turn.now
+        stated = [one for one in proving.accounts(turn, mesh.flows) if since <= one.ended <= (until or turn.now)]
+        if not stated:
+            raise not_found("No transfer of that time has been stated on the ledger by this node.", "since")
+        grants = sorted({one.grant for one in stated})
+        chosen = [_chosen(turn, mesh, grant, args.field, none=False) for grant in grants]
+        ticks = proving.views(turn, View(turn.rows, mesh.core.ticker), stated)
+        extras = _extras(turn, stated, args.epoch, None)
+        proof = make_period(mesh.core.replica, ticks, chosen, (since, until or turn.now), extras)
+        return _made(turn, proof, args.audience, args.nonce)
+
+    return await mesh.engine.read(look)
+
+
+def _chosen(turn: Turn, mesh: Mesh, grant_id: bytes, fields: Sequence[str], *, none: bool) -> Chosen:
+    from proofs.make import Chosen
+
+    held = mesh.flows.consents.get(turn.vault, grant_id)
+    disclosures = held.disclosures if held is not None and not none else None
+    return Chosen(grant_id, disclosures, tuple(fields) or None)
+
+
+def _extras(turn: Turn, stated: Sequence[Any], epoch: str, notice: bytes | None) -> Extras:
+    from node import proving
+    from proofs.bundle import Attachment
+    from proofs.make import Extras
+
+    chain, pinned = turn.core.replica.chain, None
+    if epoch == NEWEST:
+        pinned = chain.newest.reference
+    elif epoch:
+        found = [reference for reference in chain.newest.known if reference.hex().startswith(epoch.lower())]
+        if len(found) != 1:
+            raise not_found(
+                f"No epoch, or more than one, is called {epoch!r}; `maille epoch list` shows them.", "epoch"
+            )
+        pinned = found[0]
+    attached = () if notice is None else (Attachment(hashlib.sha256(notice).digest(), "text/markdown", notice),)
+    moved = proving.moved(turn, stated)
+    return Extras(None, pinned, moved, lambda head: proving.cosigned(turn, head), attached)
+
+
+def _made(turn: Turn, proof: bytes, audience: str, nonce: str, grant: bytes = b"") -> ProofMade:
+    """Sign the bundle for its audience, if there is one, and tell what it is."""
+    from proofs import reading
+    from proofs.presentation import present
+
+    if audience:
+        try:
+            challenge = bytes.fromhex(nonce)
+        except ValueError:
+            raise usage("A nonce is given in hexadecimal.", "nonce") from None
+        proof = present(proof, turn.core.device, audience, challenge, turn.now)
+    elif nonce:
+        raise usage("A nonce goes with an audience.", "nonce")
+    bundle, genesis = reading.decode(proof), turn.core.replica.mesh_id.hex()
+    shown = tuple(sorted({name for _, listed in bundle.disclosures for _, _, name in listed}))
+    consents = sum(1 for _ in {at for tick in bundle.ticks for at, _ in tick.consents})
+    command = f"maille proof verify FILE --genesis {genesis}"
+    if bundle.epochs and bundle.epochs[0].epoch is not None:
+        command += f" --epoch {hashlib.sha256(bundle.epochs[0].epoch).hexdigest()}"
+    told = (genesis, len(proof), hashlib.sha256(proof).hexdigest(), shown, proof)
+    return ProofMade(grant.hex(), *told, len(bundle.transfers), consents, command)
 
 
 def _seconds(at: datetime | None) -> int | None:
     if at is None:
         return None
     return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
-
-
-@local_operation("proof", "verify", permission="read", exit_of=lambda verdict: verdict.exit, render=_render)
-def proof_verify(local: Local, args: ProofVerifyArgs) -> Verdict:  # noqa: ARG001 - a proof needs no surroundings
-    """Verify a proof offline. Exit code 0: it holds; 1: it does not; 3: it cannot be decided.
-
-    The mesh's id must come from elsewhere than the proof: from a member you trust, or a published page.
-    """
-    from proofs.policy import MemberQuorum, Policy, parse_policy
-    from proofs.verify import Trust, verify
-
-    try:
-        genesis = bytes.fromhex(args.genesis)
-    except ValueError:
-        raise usage("A genesis hash is 64 hexadecimal digits.", "genesis") from None
-    policy: Policy = parse_policy(args.policy) if args.policy is not None else MemberQuorum(args.members)
-    try:
-        trust = Trust(genesis, policy, _seconds(args.at), seconds_of(args.max_age, "max_age"))
-    except LocalError as error:
-        raise usage(error.message) from None
-    report = verify(args.proof, trust, int(time.time()))
-    checks = tuple(CheckRow(row.id, row.status.value, row.what, row.evidence) for row in report.checks)
-    return Verdict(
-        report.indication.value,
-        report.reason.name,
-        report.message,
-        report.exit_code,
-        checks,
-        report.as_json(),
-        report.as_text(),
-    )
 
 
 @local_operation("proof", "inspect", permission="read")
@@ -196,4 +308,29 @@ def proof_inspect(local: Local, args: InspectArgs) -> Inspected:  # noqa: ARG001
     shown = tuple(name for _, listed in bundle.disclosures for _, _, name in listed)
     digest = hashlib.sha256(args.proof).hexdigest()
     told = "Nothing of this was verified; `maille proof verify` does that."
-    return Inspected(told, len(args.proof), digest, genesis, tuple(kinds), len(bundle.ticks), shown)
+    more = (bundle.selection.value, len(bundle.epochs), len(bundle.transfers))
+    audience = bundle.presentation.audience if bundle.presentation is not None else ""
+    return Inspected(told, len(args.proof), digest, genesis, tuple(kinds), len(bundle.ticks), shown, *more, audience)
+
+
+def _explained(reasons: Reasons) -> str:
+    lines = []
+    for row in reasons.reasons:
+        lines += [f"{row.code}  {row.verdict}, exit {row.exit}", f"  {row.meaning}", f"  {row.advice}", ""]
+    return "\n".join(lines)
+
+
+@local_operation("proof", "explain", permission="read", render=_explained)
+def proof_explain(local: Local, args: ExplainArgs) -> Reasons:  # noqa: ARG001 - codes need no surroundings
+    """Explain the code of a reason: which verdict it leads to, what it means, what to do."""
+    from proofs.reasons import Reason
+
+    wanted = args.code.strip().upper()
+    found = [reason for reason in Reason if not wanted or reason.name == wanted]
+    if not found:
+        raise not_found(f"No reason is called {args.code}; `maille proof explain` shows all.", "code")
+    rows = [
+        ReasonRow(each.name, each.indication.value, each.indication.exit_code, each.meaning, each.advice)
+        for each in found
+    ]
+    return Reasons(tuple(rows))

@@ -173,13 +173,13 @@ class Gathering:
         self._keyed.add(feed)
         if feed in self.steps.voters:
             return
-        party = self.owner(feed)
+        party = self._party_of(feed)
         for registration in self.replica.registrations:
             entry = registration.entry
             if (
                 entry.kind == "device.certify"
                 and entry.thing[1] == feed
-                and (entry.kid, entry.payload["incarnation"]) == party
+                and party in (None, (entry.kid, entry.payload["incarnation"]))
                 and (self.log_below(entry.id) or (not self.ticks and self.log_anywhere(entry.id))) is not None
             ):
                 return
@@ -189,12 +189,15 @@ class Gathering:
         """Say whether the bundle proves the key of a feed's device."""
         return feed in self._keyed or feed in self.steps.voters
 
+    def _party_of(self, feed: bytes) -> Party | None:
+        known = [frontier.members for frontier in reversed(self.frontiers)] or [self.replica.members]
+        return next((members.devices[feed].party for members in known if feed in members.devices), None)
+
     def owner(self, feed: bytes) -> Party:
         """Return whose feed it is. Raises LocalError NO_CERTIFICATE."""
-        known = [frontier.members for frontier in reversed(self.frontiers)] or [self.replica.members]
-        for members in known:
-            if feed in members.devices:
-                return members.devices[feed].party
+        party = self._party_of(feed)
+        if party is not None:
+            return party
         raise LocalError("NO_CERTIFICATE", f"feed {feed.hex()[:16]} belongs to no member at these ticks; {TICK} again")
 
     def take_leavers(self) -> None:

@@ -67,9 +67,11 @@ class Reaches:
         return min(fork, end, self.bounds.get(feed, UNBOUNDED))
 
     def heirs_from(self, feed: bytes) -> int:
-        """Return the largest final size a successor may claim: beyond a leave, fork or cut nothing is inherited."""
-        limit = min(self.forks.get(feed, UNBOUNDED), self.cuts.get(feed, UNBOUNDED))
-        return min(limit, self.ends.get(feed, UNBOUNDED + 1) - 1)
+        """Return the largest final size a successor may claim: beyond a fork or cut nothing is inherited.
+
+        What a leaver's feed was has no heir at all, else its root key could go on as if nobody had left.
+        """
+        return -1 if feed in self.ends else min(self.forks.get(feed, UNBOUNDED), self.cuts.get(feed, UNBOUNDED))
 
     def certifies(self, certificate: Entry, other: bytes) -> bool:
         """Say whether the certificate's device and another are of the party that the certificate names."""
@@ -79,8 +81,8 @@ class Reaches:
     def chain(self, first: bytes) -> tuple[tuple[bytes, int], ...]:
         """Return a party's governing feeds from its first on, each with the size at which it stops to speak.
 
-        No heir speaks that claims more than its predecessor's leave or fork leaves; cuts are asked elsewhere, for they
-        rest on the votes that this says who may give.
+        A feed that said farewell has no heir, and none may claim more than its predecessor's fork leaves. Cuts are
+        asked elsewhere, for they rest on the votes that this says who may give.
         """
         chain: dict[bytes, int] = {}
         feed: bytes | None = first
@@ -88,7 +90,7 @@ class Reaches:
             end = self.ends.get(feed, UNBOUNDED)
             chain[feed] = min(self.bounds.get(feed, UNBOUNDED), end)
             claim, heir = min(self.heirs.get(feed, ()), default=(0, None))
-            feed = heir if claim <= self.forks.get(feed, UNBOUNDED) and claim < end else None
+            feed = heir if claim <= self.forks.get(feed, UNBOUNDED) and end == UNBOUNDED else None
         return tuple(chain.items())
 
 

@@ -125,7 +125,7 @@ class Ballots:
             end = self.ends.get(first, FAR)
             chain.append((first, min(end, self.bounds.get(first, FAR))))
             size, heir = min(self.heirs.get(first, set()), default=(0, None))
-            first = heir if size <= self.holds.get(first, FAR) and size < end else None
+            first = heir if size <= self.holds.get(first, FAR) and end == FAR else None
         return chain
 
     def _place(self, leaf: Leaf) -> tuple[int, int] | None:

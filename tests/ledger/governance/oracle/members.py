@@ -66,7 +66,7 @@ class Open(Ballots):
             claim = leaf.entry.payload.get("predecessor")
             if claim is not None and claim[0] in self.active and self.owner.get(claim[0]) == party:
                 cut = self.cuts.get(party, {}).get(claim[0], FAR)
-                if claim[1] <= min(self.holds.get(claim[0], FAR), cut) and claim[1] < self.ends.get(claim[0], FAR):
+                if claim[1] <= min(self.holds.get(claim[0], FAR), cut) and claim[0] not in self.ends:
                     self.active.add(feed)
 
     def _first(self, party: Party) -> bytes | None:

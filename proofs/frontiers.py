@@ -21,13 +21,12 @@ from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.governance.epoch import EVALUATOR_VERSION
 from ledger.maps import state_root
-from ledger.replica import digest_of
 from proofs.attested import raw_of
 from proofs.bundle import Attestation, TickProof
 from proofs.evidence import Evidence, refusal
 from proofs.policy import Witness
 from proofs.reasons import Reason
-from proofs.state import MemberValue, Refused, TickEvidence, check_presence, consent_value, member_value
+from proofs.state import MemberValue, Refused, TickEvidence, check_presence, consent_value, digest_of, member_value
 
 
 def check_state(evidence: Evidence) -> None:

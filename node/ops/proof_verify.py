@@ -140,8 +140,8 @@ def _files(named: tuple[str, ...]) -> list[tuple[str, bytes]]:
 
 
 def _trust(args: ProofVerifyArgs) -> Trust:
+    from node.stamping import judge_of
     from proofs.policy import MemberQuorum, Policy, parse_policy
-    from proofs.stamps import judge_of
     from proofs.trust import Card, Trust
 
     genesis, epoch = _hash(args.genesis, "genesis"), _hash(args.epoch, "epoch")

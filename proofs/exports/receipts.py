@@ -14,8 +14,8 @@ How it works
     exports it, for its own feed or as a witness of another's that it holds whole.
 
 What it does not do
-    It does not look whether the entry counts. A receipt is no statement of the ledger: it has no mesh id and is no
-    entry.
+    It does not look whether the entry counts. A receipt is no statement of the ledger: it has another alg, no mesh id,
+    and can be taken for no entry.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from ledger.checkpoint import Head, origin
 from ledger.errors import LocalError, RemoteError
 from ledger.keys import SigningKey, did_key
 
+ALG_EDDSA: Final = -8
+"""EdDSA as RFC 9053 has it. RFC 9864 deprecates it for -19, which the verifiers of receipts do not know yet."""
 LABEL_RECEIPTS: Final = 394
 LABEL_VDS: Final = 395
 LABEL_VDP: Final = 396
@@ -50,7 +52,7 @@ def cose_receipt(
         raise LocalError("BAD_RECEIPT", "the path does not lead from the entry to this head")
     protected = codec.encode(
         {
-            1: -19,
+            1: ALG_EDDSA,
             4: key.kid,
             15: {1: did_key(key.public), 2: origin(mesh_id, head.feed), 6: now},
             16: RECEIPT_TYP,

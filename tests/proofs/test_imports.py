@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_the_verifier_reaches_no_network_storage_or_clock() -> None:
     program = (
-        "import sys; before = set(sys.modules); import proofs.verify, proofs.report, proofs.policy;"
+        "import sys; before = set(sys.modules); import proofs.verify, proofs.presentation, proofs.stamps;"
         "print('\\n'.join(sorted({name.split('.')[0] for name in set(sys.modules) - before})))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

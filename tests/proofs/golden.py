@@ -1,0 +1,106 @@
+"""Golden bundles: proofs that were made once with version 1, and that every later verifier must judge the same.
+
+How it works
+    `made` makes one mesh and bundles of each selection from fixed seeds. Beside tests/golden/proofs stand the files as
+    they were made, and `verdicts.json` with what an auditor brings and what she is told. `python -m
+    tests.proofs.golden` writes the files that are missing, and only those: what is there is never written again.
+
+What it does not do
+    A later maker may give other bytes: the files are held to their verdicts, not to the maker.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from proofs.make import Chosen, Extras, make_conduct
+from proofs.presentation import present
+from proofs.trust import Card
+from proofs.verify import verify
+from tests.proofs.mesh import Mesh
+from tests.proofs.test_selections import forked, period, views
+
+FOLDER = Path(__file__).resolve().parents[1] / "golden" / "proofs"
+SUFFIX = ".mailleproof"
+
+
+@cache
+def made() -> Mapping[str, bytes]:
+    """Return the content of every golden file, by name."""
+    mesh = Mesh(20)
+    one, other = mesh.grant(), mesh.grant()
+    pinned = mesh.seal(mesh.a, mesh.b)
+    newest = mesh.seal(mesh.a, mesh.b, mesh.c)
+    first = mesh.tick(mesh.a, mesh.b, mesh.c)
+    mesh.now += 60
+    moved = [mesh.move(one, first.frontier), mesh.move(other, first.frontier)]
+    mesh.now += 10
+    second = mesh.tick(mesh.a, mesh.b)
+    mesh.now += 30
+    mesh.grant()
+    mesh.withdraw(other, mesh.c, seen=mesh.a)
+    mesh.now += 5
+    mesh.tick(mesh.a, mesh.b, mesh.c)
+    ticks = [first.boundary, second.boundary]
+    both: dict[str, Any] = {"first": ticks[0], "between": ticks[1:]}
+    bundles = {
+        "active": mesh.prove(one),
+        "pinned": mesh.prove(one, epoch=newest, witnesses=3, fields=["purpose", "pii_type", "points"]),
+        "chain": mesh.prove(one, epoch=pinned, first=ticks[0]),
+        "erased": mesh.prove(one, erased=True),
+        "withdrawn": mesh.prove(other, **both),
+        "transfers": mesh.prove(one, transfers=moved[:1], **both),
+        "transfers.withdrawn": mesh.prove(other, transfers=moved[1:], **both),
+        "presented": present(mesh.prove(one), mesh.a.device, "cnil.example", b"nonce", mesh.now),
+        "period": period(mesh, [one, other], moved, ticks),
+    }
+    finding = forked(mesh, mesh.c)
+    with mesh.store.read() as rows:
+        chosen, extras = [Chosen(other.entry.id, other.disclosures)], Extras(transfers=moved[1:])
+        party, shown = (mesh.c.root.kid, 1), views(mesh, rows, ticks)
+        bundles["conduct"] = make_conduct(rows, mesh.replica, shown, party, [finding.id], chosen, extras)
+    asked: dict[str, dict[str, Any]] = {
+        "withdrawn": {"at": ticks[0]},
+        "transfers": {"at": ticks[0]},
+        "transfers.withdrawn": {"at": ticks[0]},
+        "pinned": {"epoch": newest.hex()},
+        "chain": {"epoch": pinned.hex()},
+        "presented": {"audience": "cnil.example", "nonce": b"nonce".hex()},
+    }
+    card = Card(mesh.genesis.name, mesh.genesis.mesh_id, newest, 2, mesh.replica.chain.newest.as_of, "")
+    verdicts = {}
+    for name, data in bundles.items():
+        brought = {"at": None, "epoch": None, "audience": None, "nonce": None, **asked.get(name, {})}
+        report = verify(data, trust_of(mesh.genesis.mesh_id, brought, mesh), mesh.now)
+        told = {"now": mesh.now, "reason": report.reason.name, "checks": rows_of(report)}
+        verdicts[name] = {"genesis": mesh.genesis.mesh_id.hex(), **brought, **told}
+    return {
+        **{f"{name}{SUFFIX}": data for name, data in bundles.items()},
+        "card.json": card.encode().encode(),
+        "verdicts.json": (json.dumps(verdicts, indent=1) + "\n").encode(),
+    }
+
+
+def trust_of(genesis: bytes, brought: Mapping[str, Any], mesh: Mesh) -> Any:
+    """Return the trust of an auditor who brings this."""
+    epoch, nonce = (bytes.fromhex(brought[name]) if brought[name] else None for name in ("epoch", "nonce"))
+    trust = mesh.trust(at=brought["at"], epoch=epoch, audience=brought["audience"], nonce=nonce)
+    assert trust.genesis == genesis
+    return trust
+
+
+def rows_of(report: Any) -> list[list[str | None]]:
+    """Return the rows of a report that later verifiers must give alike: id, status, reason."""
+    return [[row.id, row.status.value, row.reason.name if row.reason else None] for row in report.checks]
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for file, content in made().items():
+        if not (FOLDER / file).exists():
+            (FOLDER / file).write_bytes(content)
+            print("written:", file)

@@ -145,8 +145,8 @@ class _Audit:
         audit_presentation(note, self.trust, evidence, self.presenter)
         self._stamps(evidence)
         self._attachments(evidence)
-        sound = self._clock(evidence)
-        sound = self._root(evidence) and sound
+        sound = self._root(evidence)
+        sound = self._clock(evidence) and sound
         sound = sound and self._witnesses(evidence)
         self._tell_findings()
         single = bundle.selection is Selection.CONSENT

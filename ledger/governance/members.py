@@ -212,15 +212,15 @@ def _note_ages(work: Base, inputs: Iterable[Registration]) -> None:
 
 
 def _convicted(work: Base, entry: Entry) -> bytes | None:
-    """Return the feed of the voter whom two seal messages convict."""
+    """Return the feed of the voter whom two seal messages convict; b"" for none, None where the epoch is unknown."""
     instant = work.history.get(entry.payload["epoch"])
     if instant is None:
-        return None
+        return b"" if entry.payload["epoch"] in work.known else None  # so long ago that nobody is asked any more
     voter = guilty(entry.payload["messages"], instant.context)
     if voter is None:
-        return None
+        return b""
     feed = keys.thumbprint(instant.context.voters[voter][1])
-    return feed if feed == entry.thing[1] else None
+    return feed if feed == entry.thing[1] else b""
 
 
 def _suspend(work: Base, count: Count) -> None:

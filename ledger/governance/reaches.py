@@ -95,7 +95,7 @@ class Reaches:
 
 
 Convicted = Callable[[Entry], bytes | None]
-"""Returns the feed of the voter that a `seal.evidence` convicts, or None where it shows nothing (yet)."""
+"""Returns the feed of the voter that a `seal.evidence` convicts, b"" where it shows nothing, None where not yet."""
 
 
 def _lower(table: dict[bytes, int], feed: bytes, size: int) -> None:
@@ -140,9 +140,10 @@ def read(
         yield registration
     for registration in by_kind.get("seal.evidence", []):
         guilty = convicted(registration.entry)
-        if guilty is not None:
+        if guilty:
             reaches.proofs[registration.entry.id] = guilty
             _lower(reaches.forks, guilty, floor(guilty))
+        if guilty is not None:  # else each fold would verify anew what shows nothing
             yield registration
     for registration in by_kind.get("device.retire", []):
         entry = registration.entry

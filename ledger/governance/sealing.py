@@ -32,10 +32,10 @@ from ledger.governance.growth import endorses
 from ledger.governance.members import Folded, advance
 from ledger.governance.policy import voice
 from ledger.governance.roster import UNBOUNDED, Party, View
-from ledger.governance.rules import Rules, endorsements_for_voter, new_voters_max, voices
+from ledger.governance.rules import BALLOT_DAYS_MAX, Rules, endorsements_for_voter, new_voters_max, voices
 from ledger.governance.state import Base, Instant, Result
 from ledger.governance.tally import Standing
-from ledger.kinds import DAY
+from ledger.kinds import DAY, KINDS
 
 SILENT_SECONDS: Final = 30 * DAY  # without a heartbeat, after which a seal may take a voter's vote
 ENCODED_MAX: Final = 16_384  # items of an epoch's lists that are kept encoded; about 200 bytes each
@@ -221,10 +221,23 @@ class _Composition:
             del work.proposals[ident], work.contents[ident]
         work.votes = {ident: vote for ident, vote in work.votes.items() if vote.proposal in work.proposals}
 
+    def _may_count(self, waiting: Registration) -> bool:
+        """Say whether a sealed statement that waits may count one day.
+
+        What a seal holds cannot name an epoch that comes after: its hash rests on the statement. So an epoch that is
+        unknown now is one of nowhere, or of another branch. And a vote on what was never proposed waits no longer
+        than a ballot can last.
+        """
+        kind, known = waiting.entry.kind, self._before.known.get(waiting.entry.epoch or b"")
+        if known is None:
+            return KINDS[kind].restrictive
+        return kind != "vote" or known[1] + BALLOT_DAYS_MAX * DAY > self._terms.as_of
+
     def _enter(self, epoch: Epoch) -> None:
         """Make the tables those of the new epoch."""
         work, before = self._folded.base, self._before
         work.n, work.reference, work.as_of = epoch.n, epoch.reference(), epoch.as_of
+        work.pending = tuple(each for each in work.pending if self._may_count(each))
         speaks = {each.feed for each in work.standing.values()}
         electorate = Electorate.of(
             work.reference,

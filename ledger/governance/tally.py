@@ -17,12 +17,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from ledger.errors import LocalError
 from ledger.governance.ballots import Act, Bound, Choice, Electorate, Judged, Poll, Proposal, Rule, Vote, under_cuts
 from ledger.governance.roster import Party
 from ledger.kinds import DAY
+
+DELEGATION_STEPS_MAX: Final = 16  # from a voter to who votes for it: a longer way leads nowhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,8 @@ def _carry(
     standing: Iterable[Standing],
 ) -> Iterable[Carried]:
     electorate, facts = ballot.electorate(proposal), ballot.facts
+    if not direct and proposal.id not in facts.closed:
+        return  # nobody is followed, and no default speaks yet
     bound = {*ballot.forks, *cuts}
     free = {voter for voter in electorate.voters if bound.isdisjoint(feed for feed, _ in facts.chains.get(voter, ()))}
     closing = facts.closed.get(proposal.id)
@@ -160,6 +164,8 @@ def _carry(
         passed, at = {voter}, voter
         choice: Choice | None = None
         while isinstance(step := before.get((at, Delegation)), Delegation) and step.to is not None:
+            if len(why) >= DELEGATION_STEPS_MAX:
+                break
             why.append(step.id)
             at = step.to
             if at in direct:

@@ -176,7 +176,7 @@ class CommittedMap:
     def _leaves(self, rows: Reader, bucket: int) -> Iterable[tuple[bytes, bytes]]:
         prefix = self._name + bucket.to_bytes(2, "big")
         after = self._name + (bucket + 1).to_bytes(2, "big")
-        return ((key, row) for key, row in rows.scan("maps", prefix, after) if len(key) == 35)
+        return rows.scan("maps", prefix + b"\x00", after)  # behind the bucket's own row
 
 
 def _bucket(key: bytes) -> int:

@@ -18,10 +18,13 @@ from tests.benchmarks.corpus import LATER, Shape, fill, runs
 from tests.benchmarks.measure import DIRECTORY_VARIABLE, ROOT
 
 TINY = {
+    "audit": ("--transfers", "600", "--consents", "20", "--rounds", "1"),
     "channel": ("--mebibytes", "2", "--rounds", "1", "--trips", "3"),
     "delta": ("--entries", "400", "--feeds", "20", "--missing", "10", "--spread", "5"),
     "gate": ("--consents", "30", "--decisions", "60", "--rounds", "1"),
     "ingest": ("--entries", "200", "--feeds", "2", "--signers", "10", "--batch", "50", "--rounds", "1"),
+    "maps": ("--consents", "300", "--new", "20", "--rounds", "2"),
+    "proof": ("--entries", "140", "--consents", "60", "--rounds", "2"),
     "latency": ("--nodes", "3", "--publications", "3", "--rounds", "1"),
     "startup": ("--entries", "100,200", "--feeds", "3", "--rounds", "1"),
     "sync": ("--entries", "300", "--feeds", "3", "--rounds", "1"),

@@ -15,8 +15,8 @@ from ledger.replica import digest_of
 from proofs.bundle import Attestation, Bundle, Logged, Presence, SignedCheckpoint, TickProof
 from proofs.policy import MemberQuorum
 from proofs.report import Report
-from proofs.verify import verify
 from storage.memory import MemoryStore
+from tests.proofs.both import verify
 from tests.proofs.mesh import Mesh, Party
 
 NOW = 1_800_000_500

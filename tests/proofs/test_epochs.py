@@ -12,7 +12,7 @@ from proofs import reading
 from proofs.bundle import Bundle
 from proofs.policy import MemberQuorum
 from proofs.reasons import Reason
-from proofs.verify import verify
+from tests.proofs.both import verify
 from tests.proofs.mesh import Grant, Mesh
 
 

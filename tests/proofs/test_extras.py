@@ -15,7 +15,7 @@ from proofs.policy import MemberQuorum
 from proofs.presentation import present
 from proofs.reasons import Reason
 from proofs.report import Outcome, Report
-from proofs.verify import verify
+from tests.proofs.both import verify
 from tests.proofs.mesh import Grant, Mesh, Party
 from tests.proofs.test_flows import Case
 

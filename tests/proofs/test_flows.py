@@ -14,7 +14,7 @@ from proofs.bundle import Bundle, TransferProof
 from proofs.make import Moved
 from proofs.reasons import Reason
 from proofs.report import Outcome, Report
-from proofs.verify import verify
+from tests.proofs.both import verify
 from tests.proofs.mesh import START, Grant, Mesh
 
 

@@ -11,7 +11,7 @@ import pytest
 from proofs.policy import MemberQuorum
 from proofs.reasons import Reason
 from proofs.trust import Card, Trust
-from proofs.verify import verify
+from tests.proofs.both import verify
 from tests.proofs.golden import FOLDER, SUFFIX, made, rows_of
 from tests.proofs.mesh import MAX_AGE
 

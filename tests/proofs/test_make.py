@@ -16,8 +16,8 @@ from proofs import reading
 from proofs.bundle import BUNDLE_BYTES_MAX
 from proofs.make import make
 from proofs.past import view_at
-from proofs.verify import verify
 from storage.memory import MemoryStore
+from tests.proofs.both import verify
 from tests.proofs.mesh import Mesh
 
 README = Path(__file__).resolve().parents[2] / "proofs" / "README.md"

@@ -20,7 +20,7 @@ from proofs.make import Chosen, Extras, Moved, make_conduct, make_period
 from proofs.past import View, view_at
 from proofs.reasons import Reason
 from proofs.report import not_shown
-from proofs.verify import verify
+from tests.proofs.both import verify
 from tests.proofs.mesh import START, Grant, Mesh, Party, ticker_boundary
 from tests.proofs.test_flows import Case
 

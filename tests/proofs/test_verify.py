@@ -15,7 +15,8 @@ from ledger.kinds import DAY
 from proofs import reading
 from proofs.policy import LogPolicy, MemberQuorum, parse_policy
 from proofs.report import Indication, Level, Outcome, Reason, Report
-from proofs.verify import Trust, verify
+from proofs.verify import Trust
+from tests.proofs.both import verify
 from tests.proofs.mesh import MAX_AGE, START, Mesh, Party
 
 

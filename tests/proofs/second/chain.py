@@ -1,0 +1,112 @@
+"""The epoch chain of README.md: certificates by the voters of the step before.
+
+How it works
+    `follow` begins with the founders (or a bare epoch) and takes one step after another. Every fault is BAD_EPOCH.
+
+What it does not do
+    It does not ask whether the root of the chain is the auditor's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+from tests.proofs.second import cbor, curve
+from tests.proofs.second.container import Step, Voter
+from tests.proofs.second.entries import Refused, need
+from tests.proofs.second.shapes import COUNT, HASH, NULL, WHEN, either, many, number
+
+_EPOCH: Final = {
+    "n": COUNT,
+    "prev": HASH,
+    "as_of": WHEN,
+    **dict.fromkeys(("members_digest", "voters_digest", "frontier_digest", "cuts_digest", "policy_digest"), HASH),
+    "state_root": HASH,
+    "charter": either(HASH, NULL),
+    "thresholds": many(number(0, 2**31), 0, 16),
+    "evaluator_version": COUNT,
+    "open_proposals": many(HASH, 0, 256),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """A step that was followed: its number, reference, time, rules, voters."""
+
+    n: int
+    reference: bytes
+    as_of: int
+    policy: bytes
+    voters: list[Voter]
+
+
+def follow(mesh: bytes, iat: int, founders: list[Any], steps: list[Step], left: Callable[[Voter], bool]) -> list[Epoch]:
+    """Follow a chain. `left`: whether a voter's own leave is carried. Raises Refused BAD_EPOCH."""
+    first = [Voter(curve.key_id(root), 1, device, "") for root, device in founders]
+    last = Epoch(0, mesh, iat, b"", sorted(first))
+    found: list[Epoch] = []
+    for step in steps:
+        fields, reference = _bare(step.epoch) if step.epoch is not None else _certified(mesh, step, last, left)
+        listed = [[each.kid, each.incarnation, curve.key_id(each.key), each.college] for each in step.voters]
+        _ensure(sha256(cbor.write(listed)).digest() == fields["voters_digest"], "the voters' digest")
+        _ensure(all(curve.is_sound_key(each.key) for each in step.voters), "a voter's key")
+        _ensure(len({each.kid for each in step.voters}) == len(step.voters), "a member votes once")
+        _ensure(len({each.key for each in step.voters}) == len(step.voters), "a key votes once")
+        last = Epoch(fields["n"], reference, fields["as_of"], fields["policy_digest"], step.voters)
+        found.append(last)
+    return found
+
+
+def _ensure(holds: object, words: str) -> None:
+    need(holds, "BAD_EPOCH", words)
+
+
+def _value(raw: bytes, most: int = 65_536) -> Any:
+    try:
+        return cbor.read(raw, most)
+    except cbor.BadBytes as fault:
+        raise Refused("BAD_EPOCH", str(fault)) from None
+
+
+def _bare(raw: bytes) -> tuple[dict[str, Any], bytes]:
+    fields = _value(raw)
+    _ensure(type(fields) is dict and fields.keys() == _EPOCH.keys(), "the fields of an epoch")
+    _ensure(all(shape(fields[name]) for name, shape in _EPOCH.items()), "a field of an epoch")
+    return fields, sha256(raw).digest()
+
+
+def _places(value: Any, voters: int) -> list[int]:
+    _ensure(type(value) is list and all(type(at) is int and 0 <= at < voters for at in value), "indexes of voters")
+    _ensure(value == sorted(set(value)), "indexes ascend")
+    return list(value)
+
+
+def _certified(mesh: bytes, step: Step, last: Epoch, left: Callable[[Voter], bool]) -> tuple[dict[str, Any], bytes]:
+    value, count = _value(step.certificate or b"", 56_000), len(last.voters)
+    kinds = [int, bytes, int, bytes, bytes]
+    _ensure(type(value) is list and [type(each) for each in value] == kinds and value[0] == 1, "a certificate")
+    _, raw, turn, bitmap, signatures = value
+    seal = _value(raw, 16_384)
+    _ensure(0 <= turn <= 2**31 and type(seal) is list and len(seal) == 4 and type(seal[0]) is bytes, "a seal")
+    fields, reference = _bare(seal[0])
+    gone, expelled, silent = (_places(listed, count) for listed in seal[1:])
+    _ensure(len({*gone, *expelled, *silent}) == len(gone) + len(expelled) + len(silent), "removed once")
+    n, staying = fields["n"], count - len(gone)
+    _ensure(n > last.n and fields["as_of"] > last.as_of, "number and time increase")
+    _ensure(n > last.n + 1 or fields["prev"] == last.reference, "it follows the step before")
+    _ensure(staying > 0 and len(expelled) <= (staying + 1) // 2 - 1, "too many are removed")
+    bits = int.from_bytes(bitmap, "little")
+    _ensure(len(bitmap) == (count + 7) // 8 and not bits >> count, "the bitmap")
+    signers = [at for at in range(count) if bits >> at & 1]
+    _ensure(len(signatures) == 64 * len(signers), "a signature for each signer")
+    _ensure(not {*signers} & {*gone, *expelled}, "only those that remain sign")
+    _ensure(len(signers) > max(2 * (staying - len(expelled)) // 3, staying // 2), "the quorum")
+    digest = sha256(b"maille/seal/value/v1\x00" + raw).digest()
+    said = b"maille/seal/vote/v1\x00" + cbor.write([1, mesh, fields["prev"], n - 1, turn, 2, digest, -1])
+    for nth, at in enumerate(signers):
+        _ensure(curve.verify(last.voters[at].key, said, signatures[64 * nth : 64 * nth + 64]), "a signature")
+    _ensure(all(left(last.voters[at]) for at in gone), "a voter's own word that it left")
+    return fields, reference

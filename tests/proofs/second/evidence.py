@@ -1,0 +1,365 @@
+"""The steps of README.md ("What is checked, in order") up to `state`: the bundle by itself, without an auditor.
+
+How it works
+    `Evidence` runs them in its constructor; the first that fails raises Refused with the code. What an item is used
+    for is noted, and what stays unused is refused at the end (`unused`).
+
+What it does not do
+    Transfers, findings and the presentation are in `flows`, the auditor's questions in `questions`.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+from tests.proofs.second import cbor, curve
+from tests.proofs.second.chain import Epoch, follow
+from tests.proofs.second.container import Attestation, Bundle, Checkpoint, Place, Voter
+from tests.proofs.second.container import Tick as Carried
+from tests.proofs.second.entries import Entry, Head, Refused, is_signed, leaf_hash, need, read_entry, root_of
+
+Party = tuple[bytes, int]
+_ENDS: Final = {3: "consent.withdraw", 4: "consent.revoke"}
+_SERVING: Final = {"device.certify", "member.apply", "member.admit", "member.leave", "transfer.receipt", "transfer.ack"}
+_OF_CONDUCT: Final = {"fork.proof", "seal.evidence", "probe.result", "consent.acknowledge"}
+
+
+class Witness(NamedTuple):
+    """Who vouched for something, and when."""
+
+    key: bytes
+    member: bytes
+    time: int
+    rooted: bool
+
+
+class Tick(NamedTuple):
+    """A tick that was checked. `grants`: number -> (state, ids that decide); `people`: key id -> (inc, in, feeds)."""
+
+    boundary: int
+    frontier: dict[bytes, Head]
+    digest: bytes
+    root: bytes
+    grants: dict[int, tuple[int, list[bytes]]]
+    people: dict[bytes, tuple[int, bool, list[bytes]]]
+    witnesses: set[Witness]
+
+    def holds(self, head: Head) -> bool:
+        """Say whether this very head is in the frontier."""
+        return self.frontier.get(head[0]) == head
+
+
+class Evidence:
+    """A bundle of which the first eight steps have passed."""
+
+    def __init__(self, bundle: Bundle, pinned: bytes) -> None:
+        self.bundle = bundle
+        self.used: set[int] = set()
+        self.people_used: set[tuple[int, bytes]] = set()
+        self.ticks: list[Tick] = []
+        self.cosigners: dict[Head, set[Witness]] = {}
+        need(sha256(bundle.genesis).digest() == pinned, "WRONG_MESH")
+        self.genesis = read_entry(bundle.genesis)
+        need(self.genesis.kind == "genesis", "MALFORMED")
+        self.mesh = pinned
+        self._entries()
+        listed = self.genesis.payload["founders"]
+        self.founders = {curve.key_id(root) for root, _ in listed}
+        self.chain: list[Epoch] = follow(pinned, self.genesis.iat, listed, bundle.epochs, self._left)
+        self._keys()
+        self._checkpoints()
+        for at, item in enumerate(bundle.entries):
+            under = bundle.checkpoints[item.under]
+            root = root_of(leaf_hash(self.entries[at].id), item.at, under.size, item.path)
+            need(root == under.root, "BAD_INCLUSION", f"entry {at}")
+        for at, tick in enumerate(bundle.ticks):
+            self.ticks.append(self._tick(at, tick))
+        self._ticks_extend()
+        for at in range(self.grants):
+            self._grant(at)
+        self._owners()
+
+    # Entries
+
+    def _entries(self) -> None:
+        self.entries: list[Entry] = []
+        for item in self.bundle.entries:
+            entry = read_entry(item.raw)
+            need(entry.mesh == self.mesh, "WRONG_MESH")
+            self.entries.append(entry)
+        kinds, selection = [entry.kind for entry in self.entries], self.bundle.selection
+        self.grants = kinds.count("consent.grant")
+        need(set(kinds[: self.grants]) <= {"consent.grant"}, "MALFORMED", "grants come first")
+        for listed in (self.entries[: self.grants], self.entries[self.grants :]):
+            need(all(one.id < other.id for one, other in pairwise(listed)), "MALFORMED", "entries ascend")
+        need(selection != "consent" or self.grants == 1, "MALFORMED", "a consent has one grant")
+        need(selection != "period" or self.grants, "MALFORMED", "a period has a grant")
+        serving = _SERVING | {*_ENDS.values()} | (_OF_CONDUCT if selection == "conduct" else set())
+        need(set(kinds[self.grants :]) <= serving, "UNREFERENCED_ITEM", "a kind that serves no check")
+        need(all(at < self.grants for at, _ in self.bundle.disclosed), "MALFORMED", "disclosures open a grant")
+        self.ends: dict[int, bytes] = {}
+        for at, entry in enumerate(self.entries):
+            if entry.kind in _ENDS.values():
+                self.ends[at] = self._ending(entry)
+
+    def _ending(self, entry: Entry) -> bytes:
+        named: bytes = entry.payload["grant"]
+        if entry.kind == "consent.withdraw":
+            grant = read_entry(named)
+            same = (grant.kind, grant.thing, grant.mesh) == ("consent.grant", entry.thing, entry.mesh)
+            need(same and entry.signer in (grant.signer, grant.payload["withdraw_key"]), "BAD_SIGNATURE")
+            named = grant.id
+        need(named in {grant.id for grant in self.entries[: self.grants]}, "UNREFERENCED_ITEM")
+        return named
+
+    def _left(self, voter: Voter) -> bool:
+        device = curve.key_id(voter.key)
+        for at, entry in enumerate(self.entries):
+            if (entry.kind, entry.kid, entry.thing[1]) == ("member.leave", device, voter.kid):
+                self.used.add(at)
+                return True
+        return False
+
+    # Keys
+
+    def _keys(self) -> None:
+        self._certificates: dict[bytes, int] = {}
+        self.voters: dict[bytes, tuple[bytes, Party]] = {}
+        for step in self.chain:
+            for each in step.voters:
+                self.voters[curve.key_id(each.key)] = (each.key, (each.kid, each.incarnation))
+        for at, entry in enumerate(self.entries):
+            if entry.kind != "device.certify":
+                continue
+            device, incarnation = entry.payload["device"], entry.payload["incarnation"]
+            said = b"maille-device-possession-v1" + self.mesh + entry.kid + incarnation.to_bytes(4, "big")
+            good = curve.is_sound_key(device) and curve.verify(device, said, entry.payload["possession"])
+            need(good and entry.thing[1] == curve.key_id(device), "BAD_SIGNATURE", "possession")
+            self._certificates[curve.key_id(device)] = at
+        self._admitted: dict[Party, list[tuple[int, int]]] = {}
+        ids = {entry.id: at for at, entry in enumerate(self.entries)}
+        for at, entry in enumerate(self.entries):
+            found = ids.get(entry.payload["application"]) if entry.kind == "member.admit" else None
+            if found is None or self.entries[found].kind != "member.apply":
+                continue
+            applied = self.entries[found]
+            party = (applied.kid, applied.payload["incarnation"])
+            if (entry.thing[1], entry.payload["incarnation"]) == party:
+                self._admitted.setdefault(party, []).append((at, found))
+
+    def key(self, feed: bytes) -> tuple[bytes, Party] | None:
+        """Return the proven key of a device and whose it is, if the bundle proves it."""
+        if feed in self.voters:
+            return self.voters[feed]
+        at = self._certificates.get(feed)
+        if at is None:
+            return None
+        self.used.add(at)
+        entry = self.entries[at]
+        return entry.payload["device"], (entry.kid, entry.payload["incarnation"])
+
+    def keyed(self, feed: bytes) -> tuple[bytes, Party]:
+        """Do the same; refuse where nothing proves it."""
+        found = self.key(feed)
+        if found is None:
+            raise Refused("BAD_SIGNATURE", "nothing proves a device's key")
+        return found
+
+    def is_rooted(self, party: Party) -> bool:
+        """Say whether a party descends from the genesis or the chain; what shows it has served."""
+        voting = {(each.kid, each.incarnation) for step in self.chain for each in step.voters}
+        met: set[Party] = {party}
+        served: set[int] = set()
+        while party not in voting and not (party[1] == 1 and party[0] in self.founders):
+            step = self._inviter(party)
+            if step is None or step[0] in met:
+                return False
+            party = step[0]
+            met.add(party)
+            served.update(step[1:])
+        self.used |= served
+        return True
+
+    def _inviter(self, party: Party) -> tuple[Party, int, int] | None:
+        for admit, apply in self._admitted.get(party, ()):
+            applied = self.entries[apply].payload
+            found = self.key(self.entries[admit].kid) if applied["expires"] >= self.entries[admit].iat else None
+            if found is not None and tuple(applied["inviter"]) == found[1]:
+                return found[1], admit, apply
+        return None
+
+    def _checkpoints(self) -> None:
+        for item in self.bundle.checkpoints:
+            good = is_signed(self.keyed(item.feed)[0], self.mesh, item.head, item.time, item.signature)
+            need(good, "BAD_SIGNATURE", "a checkpoint")
+            witnesses = set()
+            for each in item.others:
+                key, party = self.keyed(each.feed)
+                good = is_signed(key, self.mesh, item.head, each.time, each.signature)
+                need(good and each.feed != item.feed, "BAD_SIGNATURE", "a cosignature")
+                witnesses.add(Witness(key, party[0], each.time, self.is_rooted(party)))
+            self.cosigners[item.head] = witnesses
+
+    # Ticks
+
+    def _tick(self, number: int, tick: Carried) -> Tick:
+        need(tick.evaluator == self.genesis.payload["evaluator_version"] == 1, "BAD_STATE_PROOF", "evaluator")
+        grants, people = {}, {}
+        for at, place in tick.grants:
+            need(at < self.grants, "MALFORMED", "a tick shows a grant")
+            _in_map(self.entries[at].id, place, tick.consents[1])
+            grants[at] = _consent(place.value, self.entries[at])
+        for kid, place in tick.people:
+            _in_map(kid, place, tick.members[1])
+            people[kid] = _member(place.value)
+        frontier = {head[0]: head for head in tick.frontier}
+        for item in self.bundle.checkpoints:
+            late = frontier.get(item.feed) == item.head and item.time > tick.boundary
+            need(not late, "BAD_STATE_PROOF", "a checkpoint dated after the tick that counts it")
+        digest = sha256(b"".join(cbor.write(list(head)) for head in tick.frontier)).digest()
+        sizes = [size.to_bytes(8, "big") + root for size, root in (tick.members, tick.consents)]
+        root = sha256(b"".join(sizes) + tick.evaluator.to_bytes(4, "big")).digest()
+        made = Tick(tick.boundary, frontier, digest, root, grants, people, set())
+        for each in tick.attestations:
+            made.witnesses.add(self._attested(number, each, made))
+        return made
+
+    def _attested(self, number: int, item: Attestation, tick: Tick) -> Witness:
+        key, party = self.keyed(item.feed)
+        read_entry(self._attestation(item, key, tick))
+        own = any(head[0] == item.feed for head in item.seen)
+        need(own and item.iat >= tick.boundary, "BAD_STATE_PROOF", "an attestation's time and place")
+        self._owner(number, item.feed, tick)
+        need(tick.people[party[0]][1], "BAD_STATE_PROOF", "a witness that was no member")
+        return Witness(key, party[0], item.iat, self.is_rooted(party))
+
+    def _attestation(self, item: Attestation, key: bytes, tick: Tick) -> bytes:
+        boundary = tick.boundary.to_bytes(8, "big").hex()
+        claims = {1: curve.did(key), 2: f"urn:maille:tick:{boundary}", 6: item.iat, 7: item.cti}
+        seen: list[Any] = [list(head) for head in item.seen]
+        typ = "application/vnd.maille.state.attestation+cose"
+        header = {1: -19, 4: item.feed, 15: claims, 16: typ, -70000: seen, -70001: self.mesh}
+        payload = {"boundary": tick.boundary, "frontier": tick.digest, "state_root": tick.root}
+        return b"\xd2" + cbor.write([cbor.write(header), {}, cbor.write(payload), item.signature])
+
+    def _owner(self, number: int, feed: bytes, tick: Tick) -> None:
+        kid, incarnation = self.keyed(feed)[1]
+        person = tick.people.get(kid)
+        need(person and person[0] == incarnation and feed in person[2], "BAD_STATE_PROOF", "whose feed it is")
+        self.people_used.add((number, kid))
+
+    def _ticks_extend(self) -> None:
+        for older, newer in pairwise(self.ticks):
+            for feed, head in older.frontier.items():
+                later = newer.frontier.get(feed)
+                good = later is not None and (later == head or later[1] > head[1])
+                need(good, "BAD_STATE_PROOF", "a feed shrank or changed")
+            for at, (state, _) in older.grants.items():
+                undone = state in _ENDS and at in newer.grants and newer.grants[at][0] not in _ENDS
+                need(not undone, "BAD_STATE_PROOF", "an end is taken back")
+
+    def parties(self, at: int) -> list[Party]:
+        """Return the holder and the recipient of a grant, without a class of recipients."""
+        told = (self.entries[at].payload["holder"], self.entries[at].payload["recipient"])
+        return [(party[0], party[1]) for party in told if len(party) == 2]
+
+    def under(self, at: int) -> Checkpoint:
+        """Return the checkpoint above an entry."""
+        return self.bundle.checkpoints[self.bundle.entries[at].under]
+
+    def _below(self, at: int, number: int) -> bool:
+        return any(tick.holds(self.under(at).head) for tick in self.ticks[: number + 1])
+
+    def _grant(self, at: int) -> None:
+        self.used.add(at)
+        showing = [number for number, tick in enumerate(self.ticks) if at in tick.grants]
+        need(showing, "BAD_STATE_PROOF", "no tick shows a grant")
+        need(self._below(at, showing[0]), "BAD_INCLUSION", "a grant above its tick")
+        need(showing == list(range(showing[0], len(self.ticks))), "BAD_STATE_PROOF", "a later tick does not show it")
+        for number in showing:
+            state, decided = self.ticks[number].grants[at]
+            found = set()
+            for place, named in self.ends.items() if state in _ENDS else ():
+                entry = self.entries[place]
+                if named != self.entries[at].id or entry.kind != _ENDS[state] or entry.id not in decided:
+                    continue
+                need(self._below(place, number), "BAD_INCLUSION", "an end above its tick")
+                need(state == 3 or self._may_revoke(number, entry, at), "BAD_STATE_PROOF", "a stranger revokes")
+                self.used.add(place)
+                found.add(entry.id)
+            need(state not in _ENDS or found == set(decided), "BAD_STATE_PROOF", "an end that is not carried")
+
+    def _may_revoke(self, number: int, entry: Entry, at: int) -> bool:
+        for party in self.parties(at):
+            person = self.ticks[number].people.get(party[0])
+            if entry.kid == party[0] or (person is not None and entry.kid in person[2]):
+                return True
+        return False
+
+    def _owners(self) -> None:
+        for number, tick in enumerate(self.ticks):
+            for at in tick.grants:
+                self.people_used.update((number, party[0]) for party in self.parties(at))
+        for item in self.bundle.checkpoints:
+            counting = [number for number, tick in enumerate(self.ticks) if tick.holds(item.head)]
+            if not counting and self.ticks:
+                kid = self.keyed(item.feed)[1][0]
+                counting = [number for number, tick in enumerate(self.ticks) if kid in tick.people][-1:]
+                need(counting, "BAD_STATE_PROOF", "no tick shows whose checkpoint it is")
+            for number in counting:
+                self._owner(number, item.feed, self.ticks[number])
+
+    def unused(self) -> None:
+        """Refuse what served no check."""
+        bundle = self.bundle
+        need(self.used == set(range(len(self.entries))), "UNREFERENCED_ITEM", "an entry")
+        holding = {item.under for item in bundle.entries}
+        seen = {head for at in self.ends for head in self.entries[at].seen}
+        idle = [at for at, item in enumerate(bundle.checkpoints) if at not in holding and item.head not in seen]
+        need(not idle, "UNREFERENCED_ITEM", "a checkpoint")
+        shown = {(number, kid) for number, tick in enumerate(self.ticks) for kid in tick.people}
+        need(shown <= self.people_used, "UNREFERENCED_ITEM", "a member's proof")
+        payloads = [entry.payload for entry in self.entries[: self.grants]]
+        named = {payload["notice"]["sha256"] for payload in payloads}
+        named.update(digest for payload in payloads for digest in payload.get("evidence", ()))
+        named.update(step.policy for step in self.chain[-1:])
+        for digest, _, content in bundle.attachments:
+            need(digest in named, "UNREFERENCED_ITEM", "an attachment")
+            need(content is None or sha256(content).digest() == digest, "DISCLOSURE_MISMATCH", "an attachment")
+
+
+def _in_map(ident: bytes, place: Place, root: bytes) -> None:
+    key = sha256(ident).digest()
+    inner = root_of(leaf_hash(key + place.value), place.at, place.size, place.path)
+    need(inner, "BAD_STATE_PROOF", "a place in a bucket")
+    bucket = int.from_bytes(key[:2], "big") >> 4
+    above = root_of(leaf_hash(place.size.to_bytes(4, "big") + (inner or b"")), bucket, 4_096, place.top)
+    need(above == root, "BAD_STATE_PROOF", "a place in a map")
+
+
+def _consent(value: bytes, grant: Entry) -> tuple[int, list[bytes]]:
+    told = _of_map(value)
+    kinds = [type(each) for each in told] if type(told) is list else []
+    need(kinds == [int, bytes, int, list, list] and 0 < told[0] < 5, "BAD_STATE_PROOF", "a consent's value")
+    state, record, until, decided, _ = told
+    fits = record == grant.thing[1] and until == grant.payload["valid_until"]
+    fits = fits and decided != [] and all(type(each) is bytes for each in decided)
+    need(fits and (state > 2 or decided == [grant.id]), "BAD_STATE_PROOF", "a consent's value")
+    return state, decided
+
+
+def _member(value: bytes) -> tuple[int, bool, list[bytes]]:
+    told = _of_map(value)
+    kinds = [type(each) for each in told] if type(told) is list else []
+    need(kinds == [int, bool, bool, list], "BAD_STATE_PROOF", "a member's value")
+    need(all(type(each) is bytes for each in told[3]), "BAD_STATE_PROOF", "a member's value")
+    return told[0], told[1], told[3]
+
+
+def _of_map(value: bytes) -> Any:
+    try:
+        return cbor.read(value)
+    except cbor.BadBytes:
+        raise Refused("BAD_STATE_PROOF", "a value of a map") from None

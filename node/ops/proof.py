@@ -24,6 +24,7 @@ from ledger.errors import LocalError, RemoteError
 from node.exits import not_found, usage
 from node.naming import find_entry, find_member
 from node.operation import Args, Local, Result, local_operation, operation, said
+from node.ops.export import proof_export
 from node.ops.mesh import WHICH
 from node.ops.proof_verify import proof_verify
 
@@ -35,7 +36,15 @@ if TYPE_CHECKING:
     from node.mesh import Mesh
     from proofs.make import Chosen, Extras
 
-__all__ = ("proof_conduct", "proof_explain", "proof_inspect", "proof_make", "proof_period", "proof_verify")
+__all__ = (
+    "proof_conduct",
+    "proof_explain",
+    "proof_export",
+    "proof_inspect",
+    "proof_make",
+    "proof_period",
+    "proof_verify",
+)
 
 NEWEST = "newest"
 EPOCH = (

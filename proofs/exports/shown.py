@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import UUID
 
 from ledger.errors import LocalError
 
@@ -52,7 +51,8 @@ class Shown:
     @property
     def record(self) -> str:
         """The record's id: 128 random bits, written as a UUID."""
-        return str(UUID(hex=self.claims["record_id"]))
+        digits = self.claims["record_id"]
+        return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
     @property
     def notice(self) -> str:

@@ -18,6 +18,7 @@ from proofs.make import make
 from proofs.past import view_at
 from storage.memory import MemoryStore
 from tests.proofs.both import verify
+from tests.proofs.golden import FOLDER
 from tests.proofs.mesh import Mesh
 
 README = Path(__file__).resolve().parents[2] / "proofs" / "README.md"
@@ -121,6 +122,14 @@ def test_the_bytes_are_as_the_specification_says() -> None:
         assert isinstance(value, dict)
         with pytest.raises(pycddl.ValidationError):
             schema.validate_cbor(codec.encode({**value, 2: "other"}))
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.mailleproof")), ids=lambda path: path.stem)
+def test_golden_bundles_are_as_the_specification_says(path: Path) -> None:
+    match = re.search(r"```cddl\n(.*?)```", README.read_text(), re.DOTALL)
+    assert match is not None
+    pycddl.Schema(match[1]).validate_cbor(path.read_bytes())
+    assert reading.decode(path.read_bytes()).encode() == path.read_bytes()
 
 
 def test_a_second_store_makes_the_same_proof() -> None:

@@ -57,6 +57,35 @@ def full(seed: int = 1) -> tuple[bytes, Trust, int]:
     return bundle, trust, mesh.now
 
 
+@cache
+def whole(seed: int = 1) -> tuple[bytes, Trust, int]:
+    """A bundle with an epoch chain, three ticks, a transfer with both accounts, and a withdrawal after it."""
+    mesh = Mesh(seed)
+    grant = mesh.grant()
+    mesh.seal(mesh.a, mesh.b)
+    mesh.seal(mesh.a, mesh.b, mesh.c)
+    first = mesh.tick(mesh.a, mesh.c)
+    mesh.now += 60
+    moved = mesh.move(grant, first.frontier)
+    mesh.now += 10
+    second = mesh.tick(mesh.b, mesh.c)
+    mesh.now += 30
+    mesh.grant()
+    mesh.withdraw(grant, mesh.c, seen=mesh.a)
+    mesh.tick(mesh.b, mesh.c)
+    shown: dict[str, Any] = {
+        "first": first.boundary,
+        "between": [second.boundary],
+        "fields": ["purpose", "pii_type", "granularity"],
+    }
+    bundle = mesh.prove(grant, transfers=[moved], **shown)
+    trust = mesh.trust(at=first.boundary)
+    report = verify(bundle, trust, mesh.now)
+    assert report.reason is Reason.WITHDRAWN_LATER, report.as_text()
+    assert len(report.claims["epochs"]) == 2
+    return bundle, trust, mesh.now
+
+
 def check_lower(data: bytes, trust: Trust, now: int, what: object) -> Report:
     """Hold a tampered bundle to anything but a pass."""
     report = verify(data, trust, now)
@@ -129,7 +158,7 @@ def is_optional_disclosure(bundle: bytes, path: Path, how: str) -> bool:
 
 
 @pytest.mark.parametrize("how", ["removed", "duplicated", "swapped"])
-@pytest.mark.parametrize("make", [minimal, full])
+@pytest.mark.parametrize("make", [minimal, full, whole])
 def test_every_item_removed_duplicated_or_swapped(make: Any, how: str) -> None:
     bundle, trust, now = make()
     count = 0
@@ -146,7 +175,7 @@ def test_every_item_removed_duplicated_or_swapped(make: Any, how: str) -> None:
     assert count > 50
 
 
-@pytest.mark.parametrize("make", [minimal, full])
+@pytest.mark.parametrize("make", [minimal, full, whole])
 def test_every_item_replaced_by_that_of_another_mesh(make: Any) -> None:
     bundle, trust, now = make()
     other = codec.decode(make(2)[0], max_bytes=BUNDLE_BYTES_MAX)
@@ -163,28 +192,28 @@ def test_every_item_replaced_by_that_of_another_mesh(make: Any) -> None:
     assert count > 50
 
 
-@pytest.mark.parametrize("make", [minimal, full])
+@pytest.mark.parametrize("make", [minimal, full, whole])
 def test_every_entry_removed_with_its_references_mended(make: Any) -> None:
     bundle, trust, now = make()
-    whole = reading.decode(bundle)
-    for gone in range(1, len(whole.entries)):
-        kept = [at for at in range(len(whole.entries)) if at != gone]
-        entries = [whole.entries[at] for at in kept]
+    made = reading.decode(bundle)
+    for gone in range(1, len(made.entries)):
+        kept = [at for at in range(len(made.entries)) if at != gone]
+        entries = [made.entries[at] for at in kept]
         held = sorted({item.checkpoint for item in entries})
         mended = replace(
-            whole,
+            made,
             entries=tuple(replace(item, checkpoint=held.index(item.checkpoint)) for item in entries),
-            checkpoints=tuple(whole.checkpoints[at] for at in held),
+            checkpoints=tuple(made.checkpoints[at] for at in held),
         )
-        check_lower(mended.encode(), trust, now, whole.entries[gone].raw[:200])
+        check_lower(mended.encode(), trust, now, made.entries[gone].raw[:200])
 
 
 def test_the_second_tick_removed_shows_less() -> None:
     bundle, trust, now = full()
-    whole = reading.decode(bundle)
-    check_lower(replace(whole, ticks=whole.ticks[1:]).encode(), trust, now, "first tick")
-    check_lower(replace(whole, ticks=whole.ticks[:1]).encode(), trust, now, "second tick")
-    check_lower(replace(whole, ticks=whole.ticks[::-1]).encode(), trust, now, "ticks turned round")
+    made = reading.decode(bundle)
+    check_lower(replace(made, ticks=made.ticks[1:]).encode(), trust, now, "first tick")
+    check_lower(replace(made, ticks=made.ticks[:1]).encode(), trust, now, "second tick")
+    check_lower(replace(made, ticks=made.ticks[::-1]).encode(), trust, now, "ticks turned round")
 
 
 # Anything
@@ -213,7 +242,7 @@ SCALARS = st.one_of(
 @settings(max_examples=300)
 @given(st.data())
 def test_arbitrary_items_never_raise(data: st.DataObject) -> None:
-    bundle, trust, now = full()
+    bundle, trust, now = whole()
     value: Any = codec.decode(bundle, max_bytes=BUNDLE_BYTES_MAX)
     for _ in range(data.draw(st.integers(1, 3))):
         path = data.draw(st.sampled_from(list(places(value))))
@@ -235,9 +264,9 @@ def test_a_key_that_nobody_knows_is_refused(extra: dict[int, bytes]) -> None:
 
 def test_a_disclosure_made_up_is_named() -> None:
     bundle, trust, now = minimal()
-    whole = reading.decode(bundle)
-    ((grant, ((salt, _, name), other)),) = whole.disclosures
-    report = verify(replace(whole, disclosures=((grant, ((salt, "Marketing", name), other)),)).encode(), trust, now)
+    made = reading.decode(bundle)
+    ((grant, ((salt, _, name), other)),) = made.disclosures
+    report = verify(replace(made, disclosures=((grant, ((salt, "Marketing", name), other)),)).encode(), trust, now)
     assert report.reason is Reason.DISCLOSURE_MISMATCH
     assert "purpose" in report.message
     assert "disclosed" not in report.claims

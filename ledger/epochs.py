@@ -92,8 +92,11 @@ class Epochs:
     def next_seal(self, rows: Reader, frontier: Mapping[bytes, Head], as_of: int, silent: Sequence[int]) -> Seal | None:
         """Return the seal that our own fold yields at a frontier; None where it is not held whole, or cannot be one.
 
-        `as_of`: unix seconds. `silent`: voters, by index, that lose their vote.
+        `as_of`: unix seconds. `silent`: voters, by index, that lose their vote. None too while governance is forked or
+        halted: people choose first, and no branch grows by itself.
         """
+        if self._replica.members.branches or self._replica.members.halted:
+            return None
         base, view = self.newest(), HeldView(self._replica, rows)
         voters = sorted(base.voters)
         if any(not 0 <= place < len(voters) for place in silent):

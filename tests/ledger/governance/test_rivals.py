@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ledger.epochs import Epochs
 from ledger.governance.certificate import Step
 from ledger.governance.chain import Chain
 from ledger.governance.register import Register
@@ -11,8 +12,9 @@ from ledger.governance.roster import edge
 from ledger.governance.rounds import Message, sign_message
 from ledger.governance.sealing import Terms
 from ledger.kinds import DAY
+from ledger.ticks import Ticker
 from tests.ledger.governance.seal_cases import ROOTS, double, linked, offer, says
-from tests.worlds import octets
+from tests.worlds import Node, deliver_all, octets
 
 # Rivals
 
@@ -121,6 +123,22 @@ def test_while_governance_is_forked_only_what_every_branch_permits_holds_until_p
     chosen = says(world, other.reference)
     assert (chosen.epoch, chosen.branches) == (other.reference, ())
     assert edge(carol.party, dave.party) not in chosen.links
+
+
+def test_no_voter_seals_while_governance_is_forked() -> None:
+    world = linked()
+    alice, bob, carol, dave = world.members
+
+    def offers() -> bool:
+        node = Node(world.genesis)
+        deliver_all(node, world.scribes(), world.now)
+        epochs = Epochs(node.replica, Ticker(node.replica))
+        with node.store.read() as rows:
+            return epochs.next_seal(rows, epochs.heads_now(), world.now + 3_600, ()) is not None
+
+    assert offers()
+    double(world, [alice, bob, carol], [bob, carol, dave])
+    assert not offers()
 
 
 def test_a_rival_that_appears_after_the_next_seal_forks_governance_all_the_same() -> None:

@@ -39,6 +39,7 @@ from ledger.replica import Replica
 from ledger.rows import Reader, prefix_stop
 from ledger.tables import (
     BLOCK,
+    KEPT_KEY,
     LEAF_ELSEWHERE,
     LEAF_SOUND,
     LEAF_VOID,
@@ -55,7 +56,6 @@ from ledger.tables import (
     read_positions,
 )
 from ledger.ticks import Tick, Ticker
-from ledger.witnessing import Cosigned
 
 FAULTS_MAX: Final = 20  # faults named; then the verification stops
 PROGRESS_LEAVES: Final = 1_000  # leaves between two calls of `progress`
@@ -102,7 +102,7 @@ class _Feed:
     row: FeedRow
     heads: list[SignedHead]
     roots: dict[int, bytes] = field(default_factory=dict)
-    cosigned: list[Cosigned] = field(default_factory=list)
+    cosigned: list[witnessing.Cosigned] = field(default_factory=list)
 
 
 def verify_ledger(rows: Reader, progress: Progress) -> Report:
@@ -110,8 +110,7 @@ def verify_ledger(rows: Reader, progress: Progress) -> Report:
     work = _Work(rows, progress)
     with suppress(_EnoughError):
         work.run()
-    counts = work.feeds, work.leaves, work.checkpoints, work.cosignatures
-    return Report(*counts, work.state_root, tuple(work.faults))
+    return Report(work.feeds, work.leaves, work.checkpoints, work.cosignatures, work.state_root, tuple(work.faults))
 
 
 class _Work:
@@ -170,8 +169,8 @@ class _Work:
                 continue
             owner.heads.append(read_head(key, value))
         for line in witnessing.stored(self.rows):
-            owner = by_ident.get(line.head.feed) if isinstance(line, Cosigned) else None
-            if owner is None or not isinstance(line, Cosigned):
+            owner = by_ident.get(line.head.feed) if line is not None else None
+            if line is None or owner is None:
                 self.fault("COSIGNATURE", "a kept cosignature belongs to no feed, or cannot be read")
             else:
                 owner.cosigned.append(line)
@@ -312,8 +311,9 @@ class _Work:
             scratch = Overlay(self.rows, ("maps", "meta"))
             replica = Replica.load(self.rows)
             rebuilt = Ticker(replica).rebuild_at(scratch, tick)
-            for key, row in rows.scan("meta", TICK_KEY, prefix_stop(TICK_KEY)):
-                self._remembered(replica, tick, key, row)
+            for prefix in (TICK_KEY, KEPT_KEY):
+                for key, row in rows.scan("meta", prefix, prefix_stop(prefix)):
+                    self._remembered(replica, tick, prefix, key, row)
         except _EnoughError:
             raise
         except Exception as error:  # as above; the code alone, since messages may quote bytes
@@ -339,10 +339,10 @@ class _Work:
             self.fault("TICK_ROW", f"the move of the maps cannot be brought to its end: {_name(error)}")
         return draft
 
-    def _remembered(self, replica: Replica, newest: Tick, key: bytes, row: bytes) -> None:
+    def _remembered(self, replica: Replica, newest: Tick, prefix: bytes, key: bytes, row: bytes) -> None:
         """Check a tick that is kept: whose it says it is, and that its feeds signed the checkpoints it names."""
         tick = Tick.decode(row)
-        named = TICK_KEY + tick.boundary.to_bytes(8, "big")
+        named = prefix + tick.boundary.to_bytes(8, "big")
         if (
             key not in (TICK_KEY, named)
             or tick.encode() != row

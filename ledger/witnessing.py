@@ -136,6 +136,14 @@ def cosignatures(rows: Reader, feed: bytes, head: Head) -> list[tuple[bytes, int
     return [(key[-32:], *_LINE.unpack(value)) for key, value in rows.scan(COSIGNED, prefix, prefix_stop(prefix))]
 
 
+def cosigned_at(rows: Reader, feed: bytes, size: int) -> Iterator[Cosigned]:
+    """Yield the cosignatures held of a feed's head at a size; nothing is computed from the tree."""
+    prefix = b"c" + feed + size.to_bytes(8, "big")
+    for key, value in rows.scan(COSIGNED, prefix, prefix_stop(prefix)):
+        time, signature = _LINE.unpack(value)
+        yield Cosigned(key[-32:], time, Head(*_HEAD.unpack_from(key, 1)), signature)
+
+
 def newest(rows: Reader) -> Iterator[Newest]:
     """Yield the newest head of each feed that was to be cosigned, in order of feeds."""
     for key, value in rows.scan(COSIGNED, b"n", b"o"):
@@ -311,14 +319,14 @@ def forget(rows: Writer, feed: bytes, size: int) -> None:
 # Verifying what is stored
 
 
-def stored(rows: Reader) -> Iterator[Cosigned | bytes]:
-    """Yield every cosignature that is stored; the key of a row that cannot be read."""
+def stored(rows: Reader) -> Iterator[Cosigned | None]:
+    """Yield every cosignature that is stored; None for a row that cannot be read."""
     for key, value in rows.scan(COSIGNED, b"c", b"d"):
         if len(key) == _LINE_KEY_BYTES and len(value) == _LINE.size:
             time, signature = _LINE.unpack(value)
             yield Cosigned(key[-32:], time, Head(*_HEAD.unpack_from(key, 1)), signature)
         else:
-            yield key
+            yield None
 
 
 def lacking(held: Iterable[tuple[bytes, int, bytes]], witnesses: Sequence[bytes]) -> int:

@@ -71,6 +71,7 @@ class Witness:
         self._rng = rng
         self._ears: dict[bytes, _Ear] = {}
         self._fetches = 0  # questions left for this tick
+        self._shown: set[tuple[bytes, bytes]] = set()  # (peer, feed) whose face was shown since this tick
 
     def _ear(self, turn: Turn, peer: bytes) -> _Ear:
         ear = self._ears.get(peer)
@@ -96,6 +97,7 @@ class Witness:
         self._tell(turn, *witnessing.cosign(turn.rows, core.replica, tick, before, core.device, turn.now))
         witnessing.prune(turn.rows)
         self._fetches = FETCHES
+        self._shown.clear()
         turn.timer(TIMER, turn.now_ms + FETCH_MS)
 
     def _tell(self, turn: Turn, made: Sequence[Line], diverged: Sequence[bytes]) -> None:
@@ -173,20 +175,18 @@ class Witness:
     def _show(self, turn: Turn, peer: bytes, feed: bytes) -> None:
         """Show a peer our face of a feed of which it, or somebody it knows, has seen another."""
         ours = turn.core.replica.signed_head(feed)
-        turn.note("OTHER_FACE_COSIGNED", feed=feed.hex())
-        if ours is not None and feed not in turn.core.replica.members.forks:
+        if ours is not None and (peer, feed) not in self._shown:
+            self._shown.add((peer, feed))
+            turn.note("OTHER_FACE_COSIGNED", feed=feed.hex())
             turn.send(peer, encode_gossip(Heads(((feed, ours),))))
 
     def _answer(self, turn: Turn, peer: bytes, items: Sequence[tuple[bytes, int, int]]) -> None:
-        replica = turn.core.replica
-        witnesses, found = Witnesses(replica.members), list[Line]()
+        witnesses, found = Witnesses(turn.core.replica.members), list[Line]()
         for feed, size, bits in items:
-            head = replica.head_at(turn.rows, feed, size) if len(found) < ANSWER_LINES else None
-            if head is None:
-                continue
+            if len(found) >= ANSWER_LINES:
+                break
             wanted = {device for place, device in enumerate(witnesses.of(feed)) if bits >> place & 1}
-            held = witnessing.cosignatures(turn.rows, feed, head)
-            found += [Line(device, time, head, signature) for device, time, signature in held if device in wanted]
+            found += [line for line in witnessing.cosigned_at(turn.rows, feed, size) if line.device in wanted]
         found.sort(key=lambda line: (line.device, line.time))
         for data in _messages(found[:ANSWER_LINES]):
             turn.send(peer, data)

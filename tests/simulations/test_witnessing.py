@@ -1,4 +1,4 @@
-"""Members cosign each other's checkpoints: who, what, when; and whoever shows two faces is caught by it."""
+"""Members cosign each other's checkpoints: who, what, when, what is kept, and what peers may cost."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import pytest
 
 from gossip import events as gossip
-from gossip.vocabulary import Heads
-from gossip.vocabulary import encode as encode_gossip
 from gossip.witness import Cosigned, Lacking, encode
 from ledger import checkpoint, witnessing
 from ledger.checkpoint import Head
@@ -77,11 +75,6 @@ def others(world: World, number: int) -> set[bytes]:
     return {node.kid for node in world.nodes if node.number != number}
 
 
-def said(world: World, code: str) -> list[tuple[int, str]]:
-    """Return (node, feed) of what nodes noted under a code."""
-    return [(number, noted.fields["feed"]) for _, number, noted in world.notes if noted.code == code]
-
-
 def test_every_member_cosigns_every_other_at_a_tick() -> None:
     world = made(1, 5)
     for node in world.nodes:
@@ -147,70 +140,6 @@ def test_the_store_with_cosignatures_is_sound_and_each_changed_row_is_a_fault() 
             rows.put("cosigned", changed_key, changed)
         with twin.read() as rows:
             assert {fault.code for fault in verify_ledger(rows, lambda *_: None).faults} == {"COSIGNATURE"}
-
-
-def two_faces(seed: int) -> tuple[World, Head, Head]:
-    """Let node 3 of five show one face to nodes 0 and 1, and another to 2 and 4, each cosigned where it was seen.
-
-    Returns the newest head that was cosigned of either face.
-    """
-    world = made(seed, 5)
-    old = copy_store(world.nodes[3].store)
-    world.partition([[0, 1, 3]])
-    grant_at(world, 3, 1)
-    world.run_for(120 * SECOND)
-    first = newest(world.nodes[0], world.nodes[3].kid)
-    world.crash(3)
-    world.partition([[2, 3, 4]])
-    world.restart(3, store=old)
-    grant_at(world, 3, 2)
-    grant_at(world, 3, 3)
-    world.run_for(120 * SECOND)
-    return world, first, newest(world.nodes[2], world.nodes[3].kid)
-
-
-def test_two_faces_are_cosigned_by_nobody_twice_and_proven_by_all() -> None:
-    world, first, second = two_faces(6)
-    forked = world.nodes[3].kid
-    assert first.root != second.root
-    assert witnesses(world.nodes[0], forked, first) == {world.nodes[n].kid for n in (0, 1)}
-    assert witnesses(world.nodes[2], forked, second) == {world.nodes[n].kid for n in (2, 4)}
-    world.heal()
-    world.run_for(180 * SECOND)
-    honest = [node for node in world.nodes if node.kid != forked]
-    for node in honest:
-        replica = node.running.replica
-        assert forked in replica.members.forks
-        assert any(entry.thing[1] == forked for entry in node.entries("fork.proof"))
-        assert not replica.members.speaks(forked)
-    grant_at(world, 3, 4)
-    world.run_for(180 * SECOND)
-    for number, cosigned, rest in ((0, first, (2, 4)), (1, first, (2, 4)), (2, second, (0, 1)), (4, second, (0, 1))):
-        node = world.nodes[number]
-        assert newest(node, forked) == cosigned  # nothing of it is cosigned any more
-        assert not witnesses(node, forked, cosigned) & {world.nodes[other].kid for other in rest}
-
-
-def test_a_cosignature_of_another_face_uncovers_the_fork() -> None:
-    world, first, _ = two_faces(7)
-    forked, teller, hearer = world.nodes[3].kid, world.nodes[4], world.nodes[2]
-    with world.nodes[0].store.read() as rows:
-        device, time, signature = witnessing.cosignatures(rows, forked, first)[0]
-    told = encode(Cosigned((Line(device, time, first, signature),)))
-    heard: list[tuple[int, bytes]] = []
-    world.on_deliver = lambda source, target, data: heard.append((target, data)) if source == 2 else None
-    world.act(2, lambda turn: turn.handle(gossip.Message(teller.kid, told)))
-    assert said(world, "OTHER_FACE_COSIGNED") == [(2, forked.hex())]
-    with hearer.store.read() as rows:
-        assert witnessing.cosignatures(rows, forked, first) == []
-    ours = hearer.running.replica.signed_head(forked)
-    assert ours is not None
-    world.run_for(SECOND // 2)
-    assert (4, encode_gossip(Heads(((forked, ours),)))) in heard
-    world.crash(3)
-    world.heal()
-    world.run_for(60 * SECOND)
-    assert all(forked in node.running.replica.members.forks for node in world.alive())
 
 
 def test_a_smaller_or_diverging_head_is_never_cosigned() -> None:
@@ -376,6 +305,12 @@ def test_a_tick_that_a_receipt_names_is_kept_with_its_cosignatures(monkeypatch: 
         assert world.nodes[0].running.ticker.kept(rows, tick.boundary) == tick
         assert world.nodes[0].running.ticker.kept(rows, tick.boundary + 60) is None
         assert verify_ledger(rows, lambda *_: None).sound
+        key, row = next(rows.scan("meta", b"kept tick", b"kept ticl"))
+    twin = copy_store(world.nodes[0].store)
+    with twin.write() as changed:
+        changed.put("meta", key[:-1] + bytes((key[-1] ^ 1,)), row)
+    with twin.read() as rows:
+        assert {fault.code for fault in verify_ledger(rows, lambda *_: None).faults} == {"TICK_ROW"}
 
 
 def test_a_feed_has_as_many_witnesses_as_a_note_has_lines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,106 @@
+"""Proofs by their operations: transfers, audiences, cards, folders of proofs; between two whole nodes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.errors import LocalError
+from node import exits
+from node.cli.app import run
+from node.operations import find
+from proofs import reading
+from proofs.reasons import Reason
+from proofs.trust import Card
+from tests.node.nodes import do, make_home, running, until
+from tests.node.test_data_operations import CURVE, PERIOD, WHAT, pair
+from tests.shared import shared
+
+
+def verified(files: list[Path], **options: Any) -> Any:
+    """Verify files as the command does, in this process."""
+    row = find("proof", "verify")
+    assert row is not None
+    args = row.args(proof=tuple(map(str, files)), **options)
+    return row.handler(None, args)
+
+
+async def test_a_consent_with_its_transfers_is_proven_to_an_auditor(tmp_path: Path) -> None:
+    data = shared(CURVE).read_bytes()
+    async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
+        await pair(ada, bob)
+        await do(ada, "readings import", file=data)
+        (series,) = (await do(ada, "readings list")).series
+        await do(ada, "wallet create", name="anna")
+        args = {"recipient": "bob", "point": (series.point,), "granularity": series.granularity, **WHAT, **PERIOD}
+        made = await do(ada, "consent grant", wallet="anna", **args)
+        assert (await do(ada, "data send", consent=made.id)).state == "done"
+        assert (await do(ada, "data settle")).receipts == 1
+        assert (await do(bob, "data settle")).receipts == 1
+        await until(lambda: held(ada, bob))
+        await do(ada, "tick run")
+
+        proof = await do(ada, "proof make", consent=made.id, transfers=True, audience="cnil.example", nonce="0102")
+        assert (proof.transfers, proof.consents) == (1, 1)
+        bundle = reading.decode(proof.proof)
+        (transfer,) = bundle.transfers
+        assert transfer.ack is not None
+        assert transfer.receipt.account is not None
+        assert transfer.receipt.account.count == 17_866
+
+        card = await do(ada, "trust export")
+        assert Card.decode(card.card).fingerprint() == card.fingerprint
+        file = tmp_path / "consent.mailleproof"
+        file.write_bytes(proof.proof)
+        verdict = verified([file], genesis=card.genesis, audience="cnil.example", nonce="0102")
+        rows = {row.name: row.outcome for row in verdict.checks}
+        assert rows["transfer.1.ack"] == rows["transfer.1.window"] == rows["presentation"] == "passed"
+        assert rows["active"] == "passed"
+        assert verified([file], genesis=card.genesis, audience="court.example").reason == "WRONG_AUDIENCE"
+
+        day = datetime.now(UTC) - timedelta(days=1)
+        period = await do(bob, "proof period", since=day)
+        assert (period.transfers, period.consents) == (1, 1)
+        (tmp_path / "period.mailleproof").write_bytes(period.proof)
+        both = verified([tmp_path], genesis=card.genesis)
+        assert len(both.files) == 2
+        conduct = await do(bob, "proof conduct", member="ada", consent=(made.id,))
+        told = verified([written(tmp_path / "conduct", conduct.proof)], genesis=card.genesis)
+        assert told.report["bundle"]["selection"] == "conduct"
+        with pytest.raises(LocalError, match="Nothing that the ledger holds"):
+            await do(bob, "proof conduct", member="ada")
+        with pytest.raises(LocalError, match="hexadecimal"):
+            await do(ada, "proof make", consent=made.id, audience="cnil.example", nonce="none")
+
+
+def written(path: Path, data: bytes) -> Path:
+    """Write a file and return its path."""
+    path.write_bytes(data)
+    return path
+
+
+def held(here: Any, there: Any) -> bool:
+    """Say whether a node holds all that another one has stated."""
+    device = there.mesh().core.device.kid
+    return bool(here.mesh().core.replica.position(device) == there.mesh().core.replica.position(device))
+
+
+@pytest.mark.parametrize("code", ["try_later", "ACTIVE"])
+def test_a_code_is_explained(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["proof", "explain", code]) == exits.OK
+    told = capsys.readouterr().out
+    assert Reason[code.upper()].meaning in told
+    assert run(["proof", "explain", "NO_SUCH_CODE"]) == exits.NOT_FOUND
+
+
+def test_several_files_end_in_the_worst_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["proof", "verify", str(tmp_path), "--genesis", "00" * 32]) == exits.NOT_FOUND
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.mailleproof").write_bytes(b"no proof")
+    capsys.readouterr()
+    assert run(["proof", "verify", str(tmp_path), "--genesis", "00" * 32]) == exits.REFUSED
+    assert capsys.readouterr().out.count("TOTAL-FAILED") == 3  # a line each, and the report of the worst
+    assert run(["proof", "verify", str(tmp_path)]) == exits.USAGE

@@ -167,7 +167,9 @@ def test_every_item_removed_duplicated_or_swapped(make: Any, how: str) -> None:
         if data is None:
             continue
         count += 1
-        if is_optional_disclosure(bundle, path, how):
+        if how == "removed" and path == (9, 1):  # the newest epoch: no voter changed, so the rest is as recent
+            assert len(verify(data, trust, now).claims["epochs"]) == 1
+        elif is_optional_disclosure(bundle, path, how):
             before, after = verify(bundle, trust, now), verify(data, trust, now)
             assert after.claims["disclosed"].keys() < before.claims["disclosed"].keys()
         else:

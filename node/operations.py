@@ -39,6 +39,7 @@ NOUNS: Final = {
     "checkpoint": "Checkpoints of feeds, with the members that cosigned them.",
     "tick": "Have the mesh agree on one state now.",
     "proof": "Files that prove a consent, a conduct or a period to an outsider.",
+    "audit": "Audits: every transfer held against a consent, and the duties that are open.",
     "trust": "What an auditor must know from elsewhere: the card, and whose word is enough.",
     "device": "Devices: list, certify a successor, retire, recover after a restore.",
     "backup": "Backups: make, verify, restore.",

@@ -143,7 +143,7 @@ def _signature(operation: Operation, rows: Iterable[FieldRow]) -> inspect.Signat
     if operation.keys:
         shared.append(_option("passphrase_file_", Path | None, None, PASSPHRASE, name="--passphrase-file"))
     if content_field(operation.result) is not None:
-        shared.append(_option("to_", Path | None, None, TO, name="--to"))
+        shared.append(_option("to_", Path | None, None, TO, name=("--to", "--output")))
     return inspect.Signature([*own, *shared])
 
 

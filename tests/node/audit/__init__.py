@@ -1,0 +1,1 @@
+"""Tests of audits: rows by hand, whole meshes, pages and tables."""

@@ -1,0 +1,234 @@
+"""The report as a whole: every transfer once, whatever the order; the register; its JSON and its schema."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shlex
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.consent.reasons import Reason
+from ledger.errors import LocalError
+from node.audit import words
+from node.audit.findings import Report, Verdict, as_json, read_json, schema
+from node.audit.register import SEPARATOR
+from node.audit.rows import Question
+from node.operations import OPERATIONS
+from tests.node.audit import cases
+from tests.node.audit.cases import DAY, HOLDER, LATER, NOW, OTHER, RECIPIENT, TERMS
+
+NAMES = ("a", "b", "c", "d")
+GRANTS = (cases.GRANT, b"h" * 32, b"?" * 32)
+PARTIES = (HOLDER, RECIPIENT, OTHER)
+times = st.integers(NOW - 5 * DAY, NOW + 15 * DAY)
+names = st.sampled_from(NAMES)
+roles = st.sampled_from(["holder", "recipient"])
+grants = st.sampled_from(GRANTS)
+accounts = st.builds(
+    lambda name, role, at, grant, records: cases.account(name, role, at, grant=grant, records=records),
+    *(names, roles, times, grants, st.integers(1, 3)),
+)
+statements = st.builds(
+    lambda name, role, at, signer, grant: cases.statement(
+        name, role, at, signer=signer, grant=grant if role == "holder" else None, since=None
+    ),
+    *(names, roles, times, st.sampled_from(PARTIES), grants),
+)
+faults = st.builds(lambda name, at: cases.proven(name, at=at), names, times)
+consents = st.sampled_from(
+    [
+        cases.consent(),
+        cases.consent(terms=None),
+        cases.ended(cases.end()),
+        cases.ended(cases.end("revoked", NOW), cases.end()),
+        cases.consent(valid_until=NOW + DAY, terms=replace(TERMS, retention="P1D")),
+    ]
+)
+others = consents.map(lambda one: replace(one, id=GRANTS[1]))
+everything = st.fixed_dictionaries(
+    {
+        "consents": st.tuples(consents, others),
+        "accounts": st.lists(accounts, max_size=8, unique=True).map(tuple),
+        "statements": st.lists(statements, max_size=8, unique=True).map(tuple),
+        "proven": st.lists(faults, max_size=2, unique=True).map(tuple),
+        "adoptions": st.just((cases.adoption(), cases.adoption(dated=NOW + 2 * DAY))),
+    }
+)
+
+
+def transfers_of(rows: dict[str, Any]) -> set[str]:
+    """Return the transfers that rows name."""
+    return {row.transfer.hex() for kind in ("accounts", "statements", "proven") for row in rows[kind]}
+
+
+@given(everything, st.sampled_from([cases.WHOLE, replace(cases.WHOLE, purpose=TERMS.purpose)]))
+def test_every_transfer_stands_exactly_once(rows: dict[str, Any], question: Question) -> None:
+    found = cases.report(question, **rows)
+    listed = [one.transfer for part in (found.without_consent, found.undecided, found.consented) for one in part]
+    assert len(set(listed)) == len(listed) == found.counts.transfers
+    assert set(listed) <= transfers_of(rows)
+    assert len(listed) + found.counts.left_out <= len(transfers_of(rows))
+    if question is cases.WHOLE:
+        assert set(listed) == transfers_of(rows)
+    assert {one.verdict for one in found.without_consent} <= {Verdict.WITHOUT}
+    assert not {one.verdict for one in found.consented} & {Verdict.WITHOUT, Verdict.UNDECIDED}
+    counts = found.counts
+    assert counts.transfers == counts.without_consent + counts.undecided + counts.clear + counts.consented
+
+
+@given(everything, st.randoms(use_true_random=False))
+def test_the_order_of_the_rows_changes_nothing(rows: dict[str, Any], shuffler: random.Random) -> None:
+    mixed: dict[str, Any] = {name: tuple(shuffler.sample(found, len(found))) for name, found in rows.items()}
+    mixed["consents"] = tuple(
+        replace(one, ends=tuple(reversed(one.ends)), acknowledged=tuple(reversed(one.acknowledged)))
+        for one in mixed["consents"]
+    )
+    assert cases.report(**mixed) == cases.report(**rows)
+
+
+@given(everything)
+def test_the_json_reads_back_and_is_what_the_schema_says(rows: dict[str, Any]) -> None:
+    found = cases.report(**rows)
+    assert read_json(as_json(found)) == found
+
+
+def test_the_schema_names_every_field_and_is_kept() -> None:
+    """Readers rely on these names: one may be added, none goes away within a version."""
+    definitions = schema()["$defs"]
+    fields = {name: sorted(found["properties"]) for name, found in definitions.items() if "properties" in found}
+    assert set(fields) == {
+        *("Report", "Counts", "Access", "Who", "Overdue", "OldNotice", "Unacknowledged", "Activity"),
+    }
+    assert definitions["Verdict"]["enum"] == sorted(one.value for one in Verdict)
+    assert fields["Report"] == sorted(
+        (
+            *("version", "mesh", "made", "since", "until", "asked", "counts", "without_consent", "overdue", "notices"),
+            *("unacknowledged", "undecided", "consented", "register", "not_shown"),
+        )
+    )
+    assert fields["Access"] == sorted(
+        (
+            *("verdict", "code", "transfer", "consent", "holder", "recipient", "began", "ended", "seen", "records"),
+            *("gaps", "data_from", "data_until", "purpose", "points", "kind", "granularity", "notes", "statements"),
+            "proof",
+        )
+    )
+    for found in definitions.values():
+        assert found.get("required", []) == list(found.get("properties", {})), "every field is always written"
+
+
+def test_what_breaks_the_schema_is_refused() -> None:
+    whole = json.loads(as_json(cases.report(accounts=(cases.account(),))))
+    changes: tuple[dict[str, Any], ...] = ({"counts": None}, {"made": "yesterday"}, {"without_consent": [{}]})
+    for change in changes:
+        with pytest.raises(msgspec.ValidationError):
+            read_json(json.dumps(whole | change).encode())
+    del whole["register"]
+    with pytest.raises(msgspec.ValidationError):
+        read_json(json.dumps(whole).encode())
+
+
+def test_access_without_consent_stands_first() -> None:
+    names = list(json.loads(as_json(cases.report())))
+    parts = [name for name in names if isinstance(getattr(cases.report(), name), tuple) and name != "asked"]
+    assert parts[0] == "without_consent"
+
+
+def test_an_empty_period_is_refused() -> None:
+    with pytest.raises(LocalError) as caught:
+        cases.report(Question(NOW, NOW))
+    assert caught.value.code == "BAD_PERIOD"
+
+
+# The register
+
+
+def test_the_register_joins_consents_that_say_the_same() -> None:
+    points = ("prm:00000000000001", cases.POINT)
+    two = cases.consent(id=b"h" * 32, terms=replace(TERMS, points=points, principal_role="organisation"))
+    other = cases.consent(id=b"i" * 32, terms=replace(TERMS, retention="P2Y"))
+    found = cases.report(consents=(cases.consent(), two, other), accounts=(cases.account(),)).register
+    assert len(found) == 2
+    (line,) = [one for one in found if one.retention == "P1Y"]
+    assert (line.consents, line.in_force, line.points, line.transfers, line.records) == (2, 2, 3, 1, 960)
+    assert line.controllers == ("City of Lyon (dpo@lyon.example)",)
+    assert SEPARATOR.join(line.processors) == "Hosting Ltd → Backup Ltd"
+    assert line.subjects == ("contract_holder", "organisation")
+    assert (line.data, line.granularity) == ("electricity/consumption/load_curve", "PT30M")
+    assert (line.storage, line.jurisdiction, line.legal_basis) == ("in Lyon, encrypted", "FR", "consent")
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines", "force"),
+    [
+        ({"valid_until": NOW - 60 * DAY}, 1, 0),
+        ({"valid_until": NOW - 100 * DAY}, 0, 0),
+        ({"terms": None}, 0, 0),
+        ({"state": ""}, 0, 0),
+        ({"terms": replace(TERMS, access_period=(LATER + 1, None))}, 0, 0),
+    ],
+)
+def test_the_register_is_of_the_period(changes: dict[str, Any], lines: int, force: int) -> None:
+    found = cases.report(consents=(cases.consent(**changes),)).register
+    assert [one.in_force for one in found] == [force] * lines
+
+
+# Words and proofs
+
+
+def full() -> Report:
+    """Return a report with at least one line of every kind."""
+    gone = replace(cases.ended(cases.end()), acknowledged=(), terms=replace(TERMS, retention="P1D"))
+    document = replace(cases.NOTICE, document=b"d" * 16, heads=(b"1" * 32,))
+    second = cases.consent(id=GRANTS[1], notice=document)
+    accounts_ = (
+        cases.account(at=NOW + 5 * DAY),
+        cases.account("two", at=NOW + DAY - 60),
+        cases.account("three", grant=second.id),
+        cases.account("four", grant=GRANTS[2]),
+    )
+    rows: dict[str, Any] = {"accounts": accounts_, "statements": (cases.statement("five", grant=second.id),)}
+    rows |= {"proven": (cases.proven("six"),), "adoptions": (cases.adoption(),)}
+    return cases.report(consents=(gone, second), **rows)
+
+
+def lines(found: Report) -> list[Any]:
+    """Return every line of a report."""
+    return [
+        *(*found.without_consent, *found.overdue, *found.notices, *found.unacknowledged, *found.undecided),
+        *(*found.consented, *found.register),
+    ]
+
+
+def test_every_line_has_a_proof_that_the_command_line_knows() -> None:
+    found = full()
+    kinds = {type(line).__name__ for line in lines(found)}
+    assert kinds == {"Access", "Overdue", "OldNotice", "Unacknowledged", "Activity"}
+    for line in lines(found):
+        maille, noun, verb, *options = shlex.split(line.proof)
+        operation = next(one for one in OPERATIONS if (one.noun, one.verb) == (noun, verb))
+        known = {"--to", "--json", *(f"--{name.replace('_', '-')}" for name in operation.args.__struct_fields__)}
+        assert maille == "maille"
+        assert {option for option in options if option.startswith("--")} <= known
+
+
+def test_every_code_has_words_in_both_languages() -> None:
+    from pathlib import Path
+
+    folder = Path(words.__file__).parent
+    source = "\n".join((folder / name).read_text("utf-8") for name in ("judging.py", "matching.py", "duties.py"))
+    codes = set(re.findall(r'"([A-Z]{2,}(?:_[A-Z]+)*)"', source)) - {"BAD_PERIOD"}
+    assert {"WITHDRAWN", "NO_RECEIPT", "RETENTION_PASSED", "CLEAR_FIELDS"} <= codes
+    from ledger.consent.fault import Wrong
+    from node.audit.auditing import NOT_SHOWN
+
+    for code in codes | {wrong.value for wrong in Wrong} | set(NOT_SHOWN):
+        assert code in words.CODES or code in Reason.__members__, code
+        assert words.explained(code, "en") != words.explained(code, "fr") != code

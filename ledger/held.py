@@ -39,6 +39,7 @@ from ledger.tables import (
     read_position,
     read_positions,
 )
+from ledger.vouched import vouched
 
 PAST: Final = b"past"  # in "meta": the epoch that is left for no rival any more (governance.chain)
 PIN: Final = b"pin "  # in "meta": and the reference of an epoch that our operator vouches for
@@ -106,6 +107,7 @@ class Held:
         self._digest = None
         self.chain.pins = frozenset(key[len(PIN) :] for key, _ in rows.scan("meta", PIN, prefix_stop(PIN)))
         self.chain.past = rows.get("meta", PAST) or self.mesh_id
+        self.chain.trust(vouched(rows))
         self.chain.truncate(self.size)
         self._register.truncate(self.size if not self._dropped else lambda _: 0)
         if not len(self._register):  # else a rolled-back transaction only took leaves from the ends of feeds

@@ -48,6 +48,7 @@ from ledger.tables import (
     read_head,
     read_leaf,
 )
+from ledger.vouched import disown, vouch
 
 __all__ = (
     "RUN_LEAVES_MAX",
@@ -285,6 +286,7 @@ class Replica(Held):
         if moved:
             past = self.chain.past
             self._refold(rows)
+            vouch(rows, self.chain.verified())
             if self.chain.past != past:
                 rows.put("meta", PAST, self.chain.past)
         elif feed in self.members.forks and feed not in self._clamped:
@@ -320,6 +322,7 @@ class Replica(Held):
         iat_max = read_leaf(last).iat_max if last is not None else 0
         signed = branch.drop_heads(rows, feed, size)
         self._set_feed(rows, feed, FeedRow(row.number, tree.peaks_at(rows, row.number, size), iat_max, signed))
+        disown(rows, (entry.id for entry in dropped))
         self.forget(rows)
         return dropped
 

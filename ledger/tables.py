@@ -11,6 +11,7 @@ How it works
     | meta    | b"tick", boundary (8)                     | a tick remembered with its frontier                |
     | meta    | b"kept tick", boundary (8)                | an older tick, since a transfer receipt names it   |
     | meta    | b"move", b"move progress"                 | a move of the committed maps that is under way     |
+    | meta    | b"vouched ", entry id (32)                | empty: a certificate verified here (`vouched`)     |
     | feeds   | feed (32)                                 | FeedRow: number, peaks, newest checkpoint          |
     | entries | number (4), index (8)                     | LeafRow: verdict, largest iat so far, id, body     |
     | ids     | entry id (32)                             | one (number, index) after another, 12 bytes each   |
@@ -58,6 +59,7 @@ DOCUMENT_KINDS: Final = {"document.open": b"o", "document.change": b"c", "docume
 
 MESH_KEY: Final = b"mesh"
 TICK_KEY: Final = b"tick"
+VOUCHED_KEY: Final = b"vouched "
 KEPT_KEY: Final = b"kept tick"
 MOVE_KEY: Final = b"move"
 PROGRESS_KEY: Final = b"move progress"

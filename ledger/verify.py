@@ -26,9 +26,10 @@ from ledger.checkpoint import Head
 from ledger.entry import Entry
 from ledger.errors import MailleError, RemoteError
 from ledger.feed import Registration, SignedHead
-from ledger.governance.chain import fold
+from ledger.governance.chain import Chain, fold
 from ledger.governance.epoch import Genesis
 from ledger.governance.members import View
+from ledger.held import HeldView
 from ledger.index import index_rows, named_consents
 from ledger.judge import SOUND, judge
 from ledger.kinds import is_governance
@@ -56,6 +57,7 @@ from ledger.tables import (
     read_positions,
 )
 from ledger.ticks import Tick, Ticker
+from ledger.vouched import unfounded
 
 FAULTS_MAX: Final = 20  # faults named; then the verification stops
 PROGRESS_LEAVES: Final = 1_000  # leaves between two calls of `progress`
@@ -144,6 +146,7 @@ class _Work:
         self._checkpoints(genesis, feeds)
         self.progress(self.leaves, self._total)
         if not self.faults:
+            self._certificates(genesis)
             self._tick({feed.ident: feed for feed in feeds})
 
     def _genesis(self) -> Genesis | None:
@@ -293,6 +296,18 @@ class _Work:
                 elif witness is None or not witnessing.verifies(witness, genesis.mesh_id, line):
                     self.fault("COSIGNATURE", "a kept cosignature is not its device's", feed.ident, line.head.size)
                 self.cosignatures += 1
+
+    def _certificates(self, genesis: Genesis) -> None:
+        """Verify every certificate that a row calls verified."""
+        try:
+            replica = Replica.load(self.rows)
+            chain = Chain(genesis, replica.registrations)
+            for _ in unfounded(self.rows, chain, HeldView(replica, self.rows)):
+                self.fault("VOUCHED_ROW", "a row calls a certificate verified that is not held, or not as it should be")
+        except _EnoughError:
+            raise
+        except Exception as error:  # as above
+            self.fault("VOUCHED_ROW", f"the chain of epochs cannot be followed: {_name(error)}")
 
     def _tick(self, feeds: dict[bytes, _Feed]) -> None:
         rows: Reader = self.rows if self.rows.get("meta", MOVE_KEY) is None else self._arrived()

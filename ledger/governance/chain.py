@@ -61,6 +61,17 @@ class Chain:
         self._onward: Onward | None = None  # the live fold, gone on with as long as the register only grows
         self._looked = (0, 0)  # the register's disorder and length at that fold
 
+    # Verifying
+
+    def trust(self, idents: frozenset[bytes]) -> None:
+        """Take the signatures of these certificates' entries for verified: our own store says that they were."""
+        self._certified.trusted = idents
+
+    def verified(self) -> list[bytes]:
+        """Return the entries of certificates verified since the last call, those that were trusted left out."""
+        found, self._certified.fresh = self._certified.fresh, []
+        return found
+
     # Folding
 
     def live(self, view: View) -> Members:

@@ -216,6 +216,10 @@ class Certificate:
         """The epoch that is certified."""
         return self.seal.epoch
 
+    def message(self, context: EpochContext) -> bytes:
+        """Return what each commit signs."""
+        return vote_bytes(context, self.round, Step.COMMIT, self.seal.digest(), -1)
+
     def encode(self, voters: int) -> bytes:
         """Return the CBOR [version, seal, round, bitmap of signers, signatures]; `voters`: how many E_n has."""
         return codec.encode([VERSION, self.seal.encode(), self.round, *pack(self.commits, voters)])
@@ -236,14 +240,20 @@ def verify_certificate(certificate: Certificate, context: EpochContext) -> None:
 
     Raises RemoteError CERTIFICATE_SEAL, CERTIFICATE_SIGNERS (too few, or a removed voter's), BAD_SIGNATURE.
     """
+    if unsigned(certificate, context):
+        raise _bad_signature()
+
+
+def unsigned(certificate: Certificate, context: EpochContext) -> Signatures:
+    """Return the commits that none of the context's keys made: none, in a certificate that is sound.
+
+    Raises RemoteError as `verify_certificate` does for all that is no matter of signatures.
+    """
     if fault := certificate.seal.fault(context):
         raise RemoteError("CERTIFICATE_SEAL", f"the certified seal is not acceptable: {fault}")
-    check_signatures(
-        context,
-        certificate.seal,
-        vote_bytes(context, certificate.round, Step.COMMIT, certificate.seal.digest(), -1),
-        certificate.commits,
-    )
+    _check_signers(context, certificate.seal, certificate.commits)
+    message = certificate.message(context)
+    return tuple(each for each in certificate.commits if not context.signed(each[0], message, each[1]))
 
 
 def check_signatures(context: EpochContext, seal: Seal, message: bytes, signatures: Signatures) -> None:
@@ -251,6 +261,12 @@ def check_signatures(context: EpochContext, seal: Seal, message: bytes, signatur
 
     Raises RemoteError CERTIFICATE_SIGNERS or BAD_SIGNATURE.
     """
+    _check_signers(context, seal, signatures)
+    if not all(context.signed(place, message, signature) for place, signature in signatures):
+        raise _bad_signature()
+
+
+def _check_signers(context: EpochContext, seal: Seal, signatures: Signatures) -> None:
     signers = [place for place, _ in signatures]
     if signers != sorted(set(signers)) or not seal.remaining(context.size).issuperset(signers):
         raise RemoteError("CERTIFICATE_SIGNERS", "signers must be distinct voters that remain in the seal")
@@ -258,8 +274,10 @@ def check_signatures(context: EpochContext, seal: Seal, message: bytes, signatur
         raise RemoteError(
             "CERTIFICATE_SIGNERS", f"{len(signers)} voters signed, {seal.quorum(context.size)} are needed"
         )
-    if not all(context.signed(place, message, signature) for place, signature in signatures):
-        raise RemoteError("BAD_SIGNATURE", "a signature does not match the vote it is said to be")
+
+
+def _bad_signature() -> RemoteError:
+    return RemoteError("BAD_SIGNATURE", "a signature does not match the vote it is said to be")
 
 
 @dataclass(frozen=True, slots=True)

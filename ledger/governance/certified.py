@@ -17,12 +17,34 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
+from ledger import keys
 from ledger.entry import Entry
 from ledger.errors import RemoteError
-from ledger.governance.certificate import Certificate, EpochContext, Seal, joined, verify_certificate
+from ledger.governance.certificate import Certificate, EpochContext, Seal, Signatures, joined, unsigned
 from ledger.governance.register import Register, Sighting
 from ledger.governance.roster import View
 from ledger.governance.rounds import guilty
+
+
+class _Doubt:
+    """A certificate with commits that its voters' own devices did not make; each heir's key is tried on them once."""
+
+    def __init__(self, certificate: Certificate, commits: Signatures) -> None:
+        self.certificate, self._commits = certificate, commits
+        self._tried: dict[tuple[int, bytes], bool] = {}  # (voter, heir's key) -> whether it made the voter's commit
+
+    def is_cleared(self, context: EpochContext) -> bool:
+        """Say whether heirs, as the context has them, made every doubtful commit."""
+        return all(
+            any(self._made(context, place, public, signature) for public in context.keys_of(place)[1:])
+            for place, signature in self._commits
+        )
+
+    def _made(self, context: EpochContext, place: int, public: bytes, signature: bytes) -> bool:
+        key = (place, public)
+        if key not in self._tried:
+            self._tried[key] = keys.verify(public, self.certificate.message(context), signature)
+        return self._tried[key]
 
 
 class Certified:
@@ -33,6 +55,7 @@ class Certified:
         self._contexts = {genesis.reference: genesis}
         self._before: dict[bytes, bytes] = {}  # epoch -> the one before
         self._verified: dict[bytes, Certificate | None] = {}  # by entry: one a registered certificate at most
+        self._doubts: dict[bytes, _Doubt] = {}  # by entry: of those that are None above, and may yet be verified
         self._guilty: dict[bytes, int | None] = {}  # by entry, of evidence
         self.trusted: frozenset[bytes] = frozenset()  # entries whose signatures this node's own store saw verified
         self.fresh: list[bytes] = []  # entries verified since somebody took them from here
@@ -59,16 +82,27 @@ class Certified:
         entry, context = sighting.registration.entry, self._contexts.get(sighting.seal.epoch.prev)
         if context is None:
             return None
-        if view is not None and self._verified.get(entry.id, True) is None:
-            heirs = self._register.heirs(context, view.size)
-            return _verified(entry.payload["certificate"], heirs) if heirs.heirs else None
         if entry.id not in self._verified:
-            found = _verified(entry.payload["certificate"], context, is_checked=entry.id in self.trusted)
-            self._verified[entry.id] = found
-            if found is not None and entry.id not in self.trusted:
-                self.fresh.append(entry.id)
-            return self.verify(sighting, view)
-        return self._verified[entry.id]
+            self._verified[entry.id] = self._look(entry, context)
+        found, doubt = self._verified[entry.id], self._doubts.get(entry.id)
+        if found is not None or doubt is None or view is None:
+            return found
+        return doubt.certificate if doubt.is_cleared(self._register.heirs(context, view.size)) else None
+
+    def _look(self, entry: Entry, context: EpochContext) -> Certificate | None:
+        """Verify a certificate by the voters' own devices; what these did not sign, their heirs may have."""
+        is_trusted = entry.id in self.trusted
+        try:
+            certificate = Certificate.decode(entry.payload["certificate"], context.size)
+            doubtful = () if is_trusted else unsigned(certificate, context)
+        except RemoteError:
+            return None
+        if doubtful:
+            self._doubts[entry.id] = _Doubt(certificate, doubtful)
+            return None
+        if not is_trusted:
+            self.fresh.append(entry.id)
+        return certificate
 
     def after(self, reference: bytes, view: View, excused: Collection[bytes] = ()) -> dict[bytes, list[Certificate]]:
         """Return the certificates of what follows an epoch, by the digest of their seal, as far as a view reaches.
@@ -136,16 +170,6 @@ class Certified:
                     self._guilty[entry.id] = guilty(entry.payload["messages"], context)
                 found.add(self._guilty[entry.id])
         return {place for place in found if place is not None}
-
-
-def _verified(raw: bytes, context: EpochContext, *, is_checked: bool = False) -> Certificate | None:
-    try:
-        certificate = Certificate.decode(raw, context.size)
-        if not is_checked:
-            verify_certificate(certificate, context)
-    except RemoteError:
-        return None
-    return certificate
 
 
 def has_quorum(certificates: Iterable[Certificate], seal: Seal, context: EpochContext) -> bool:

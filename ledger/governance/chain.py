@@ -56,7 +56,7 @@ class Chain:
         self._certified = Certified(register, self._first.context)
         self.disputed = ""
         self.past = genesis.mesh_id
-        self.ignored: tuple[bytes, ...] = ()
+        self._tips: list[Base] = [self._first]  # found by the last look
         self.newest = self._first
         self._onward: Onward | None = None  # the live fold, gone on with as long as the register only grows
         self._looked = (0, 0)  # the register's disorder and length at that fold
@@ -113,18 +113,38 @@ class Chain:
     def tips(self, view: View) -> list[Base]:
         """Return the newest epochs inside a view: one, or one a branch where seals are rivals."""
         self.disputed = ""
-        tips = self._chosen(self._walk(self._start(view), view))
+        tips = self._tips = self._chosen(self._walk(self._start(view), view))
         if len(tips) == 1 and (tips[0].n >= self._line[-1].n or self._line[-1].reference not in tips[0].known):
+            self._pass(tips[0])
             line = [base for base in self._line if base.reference in tips[0].known]
             self._line = (line if tips[0] is line[-1] else [*line, *self._between(line[-1], tips[0])])[-BASES_MAX:]
-            old = [(n, r) for r, (n, as_of) in tips[0].known.items() if as_of <= tips[0].as_of - RIVALS_SECONDS]
-            self.past = max(old, default=(0, self.past))[1]
         return tips
 
+    def _pass(self, tip: Base) -> None:
+        """Note what lies 30 days behind a tip; a look at an old view takes nothing of the past back."""
+        old = [(n, r) for r, (n, as_of) in tip.known.items() if as_of <= tip.as_of - RIVALS_SECONDS]
+        n, reference = max(old, default=(0, self.past))
+        is_older = self.past not in tip.known and tip.reference in self._line[-1].known
+        if not is_older and n >= tip.known.get(self.past, (0, 0))[0]:
+            self.past = reference
+
+    @property
+    def ignored(self) -> tuple[bytes, ...]:
+        """The certified epochs that are held and followed in no branch, sorted."""
+        heard = (s for r in self._register.contested() if r in self._tips[0].known for s in self._register.after(r))
+        found = {each.seal.epoch.reference() for each in heard if self._certified.verify(each) is not None}
+        return tuple(sorted(ref for ref in found if not any(ref in tip.known for tip in self._tips)))
+
     def _start(self, view: View) -> Base:
-        """Return the newest epoch of the line that a view holds, and up to which no seal inside it has a rival."""
+        """Return the newest epoch of the line that a view holds, and up to which no seal inside it has a rival.
+
+        What parts before our past is not looked at, unless a pin may lie on it: we would not follow it, and a walk from
+        there at every look would let old keys freeze the living.
+        """
         known = self._line[-1].known
-        contested = (r for r in self._register.contested() if r in known and self._certified.is_contested(r, view))
+        least = known[self.past][0] if self.past in known and self.pins <= known.keys() else 0
+        heard = (r for r in self._register.contested() if r in known and known[r][0] >= least)
+        contested = (r for r in heard if self._certified.is_contested(r, view))
         first = min((known[r][0] for r in contested), default=self._line[-1].n)
         inside = (base for base in reversed(self._line) if base.n <= first and self._contains(view, base))
         return next(inside, self._first)
@@ -166,9 +186,7 @@ class Chain:
         if len(tips) == 1:
             return tips
         worth = [(len(self.pins.intersection(tip.known)), self.past in tip.known) for tip in tips]
-        chosen = [tip for tip, each in zip(tips, worth, strict=True) if each == max(worth)]
-        self.ignored = tuple(sorted(tip.reference for tip in tips if tip not in chosen))
-        return chosen
+        return [tip for tip, each in zip(tips, worth, strict=True) if each == max(worth)]
 
     # Looking back
 

@@ -177,7 +177,8 @@ def advance(
 def begin(work: Base, inputs: Inputs) -> set[tuple[bytes, int]]:
     """Read what only restricts (M2); return the (feed, index) of what needs no second look."""
     _note_ages(work, inputs.all)
-    read = reaches.read(work.reaches, inputs.by_kind, work.floor, lambda entry: _convicted(work, entry))
+    voices = {feed: party for party, feed in work.governing.items()}
+    read = reaches.read(work.reaches, inputs.by_kind, work.floor, lambda entry: _convicted(work, entry), voices)
     return {(r.feed, r.index) for r in read}
 
 

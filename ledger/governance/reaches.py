@@ -107,12 +107,19 @@ def read(
     by_kind: Mapping[str, list[Registration]],
     floor: Callable[[bytes], int],
     convicted: Convicted,
+    voices: Mapping[bytes, Party],
 ) -> Iterable[Registration]:
     """Lower every bound that these statements name; yield those that need not be looked at again.
 
-    `by_kind`: registrations of sound leaves, each kind in a fixed order. `floor`: sealed size of a feed.
+    `by_kind`: registrations of sound leaves, each kind in a fixed order. `floor`: sealed size of a feed. `voices`: the
+    feeds through which the epoch's voters speak: nobody else may claim one, or two voters would have one key.
     """
-    certificates = by_kind.get("device.certify", [])
+    certificates = [
+        each
+        for each in by_kind.get("device.certify", [])
+        if voices.get(each.entry.thing[1], (each.entry.kid, each.entry.payload["incarnation"]))
+        == (each.entry.kid, each.entry.payload["incarnation"])
+    ]
     for registration in certificates:
         entry = registration.entry
         party, feed = (entry.kid, entry.payload["incarnation"]), entry.thing[1]

@@ -24,7 +24,7 @@ from ledger.feed import Registration
 from ledger.governance.certificate import CERTIFICATE_BYTES_MAX, EpochContext, Seal
 from ledger.keys import thumbprint
 
-HEIRS_MAX: Final = 8  # devices that may follow one another in an epoch, and still seal
+HEIRS_MAX: Final = 8  # devices that may follow one another in an epoch, and still seal: so long is a line of heirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,18 +153,24 @@ class Register:
         )
 
     def heirs(self, context: EpochContext, size: Callable[[bytes], int]) -> EpochContext:
-        """Return the context with the successors of its voters' devices that are certified below the feeds' sizes."""
+        """Return the context with the successors of its voters' devices that are certified below the feeds' sizes.
+
+        A line of heirs is bounded, not their number: more certificates never take an heir away, and so no seal that it
+        signed.
+        """
         found: list[tuple[int, bytes]] = []
         if self._successors:
             for place, (kid, public) in enumerate(context.voters):
-                queue, known = [thumbprint(public)], set[bytes]()
-                while queue and len(known) < HEIRS_MAX:
-                    for each in self._successors.get(queue.pop(), ()):
-                        heir: bytes = each.entry.payload["device"]
-                        if each.entry.kid == kid and each.index < size(each.feed) and heir not in known:
-                            known.add(heir)
-                            queue.append(each.entry.thing[1])
-                found.extend((place, heir) for heir in sorted(known))
+                last, known = {thumbprint(public)}, dict[bytes, bytes]()
+                for _ in range(HEIRS_MAX):
+                    heirs = (each for feed in last for each in self._successors.get(feed, ()))
+                    held = (each.entry for each in heirs if each.entry.kid == kid and each.index < size(each.feed))
+                    fresh = {entry.thing[1]: entry.payload["device"] for entry in held}
+                    last = fresh.keys() - known.keys()
+                    known.update(fresh)
+                    if not last:
+                        break
+                found.extend((place, heir) for heir in sorted(known.values()))
         return replace(context, heirs=tuple(found))
 
     def parts(self, digest: bytes) -> list[Registration]:

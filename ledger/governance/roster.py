@@ -24,6 +24,7 @@ Party = tuple[bytes, int]  # (key id, incarnation); a tenant has incarnation 0
 UNBOUNDED: Final = 2**62  # the reach of a feed that nothing bounds
 
 _POSSESSION: Final = b"maille-device-possession-v1"
+_STATES: Final = ("member", "suspended", "revoked", "left", "expelled")  # of a member; later ones take more away
 
 
 class View(Protocol):
@@ -159,7 +160,7 @@ def meet(one: Members, other: Members) -> Members:
         beside = other.members.get(kid)
         if beside is None or beside.party != member.party:
             continue
-        state = member.state if beside.state in ("member", member.state) else beside.state
+        state = max(member.state, beside.state, key=_STATES.index)
         members[kid] = replace(member, state=state, voter=member.voter and beside.voter)
     links = {pair: state for pair, state in one.links.items() if other.links.get(pair) == state}
     tenants = {kid: held for kid, held in one.tenants.items() if other.tenants.get(kid) == held}

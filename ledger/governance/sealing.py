@@ -136,7 +136,7 @@ class _Composition:
         room = new_voters_max(len(before.voters))
         room -= sum(count for as_of, count in before.added if as_of > terms.as_of - DAY)
         candidates = self._candidates({ident for ident, _ in voters})
-        added = [party for _, party in candidates[: max(0, room)]]
+        added = [party for _, party in candidates[: max(0, min(room, VOTERS_MAX - len(voters)))]]
         voters.update({party: work.found[party].college for party in added})
         recent = tuple(each for each in before.added if each[0] > terms.as_of - DAY)
         work.added = (*recent, (terms.as_of, len(added))) if added else recent

@@ -13,8 +13,8 @@ How it works
     | the end was registered and the mesh's bound of staleness had passed              | WITHDRAWN, REVOKED       |
     | the terms forbid it: point, kind, step, period, stage, result only, not informed | OTHER_…, as the gate's   |
 
-    A transfer between the claimed moment of a withdrawal (wallets round it down to the hour) and that bound is
-    undecided (CONCURRENT_WITHDRAWAL), as it is for the verifier of a proof. Others' transfers are salted digests: when
+    A transfer between the moment that a withdrawal claims and that bound is undecided (CONCURRENT_WITHDRAWAL), as it
+    is for the verifier of a proof. Others' transfers are salted digests: when
     they were is known between two bounds, what passed is not, so the best said of them is CLEAR.
 
 What it does not do

@@ -79,8 +79,9 @@ class Statement:
 class End:
     """A withdrawal or a revocation of a consent.
 
-    `claimed`: the entry's own date, which wallets round down to the hour. `registered`: time of the first checkpoint
-    kept here that covers it: it existed by then. `told`: parties -> time by which their own feed says that they know.
+    `claimed`: the entry's own date (older withdrawals rounded it down to the hour). `registered`: time of the first
+    checkpoint kept here that covers it: it existed by then. `told`: parties -> time by which their own feed says that
+    they know.
     """
 
     entry: bytes

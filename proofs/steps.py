@@ -16,6 +16,7 @@ from typing import Final
 from ledger import codec
 from ledger.errors import LocalError, RemoteError
 from ledger.governance.certificate import Certificate, Seal, verify_certificate
+from ledger.governance.chain import BASES_MAX
 from ledger.governance.state import Base
 from ledger.held import HeldView
 from ledger.replica import Replica
@@ -50,7 +51,10 @@ def gather_steps(
     Raises LocalError NO_EPOCH for a root that is not in the chain that this node follows.
     """
     chain, view = replica.chain, HeldView(replica, rows)
-    line = chain.line(chain.newest, view)
+    first, _ = chain.newest.known.get(root or replica.mesh_id, (0, 0))
+    if most < EPOCHS_MAX and chain.newest.n - first > BASES_MAX:
+        return None  # unasked, the tables of old epochs are not derived anew
+    line = chain.line(chain.newest, view, first)
     at = next((number for number, base in enumerate(line) if base.reference == (root or replica.mesh_id)), None)
     if at is None:
         raise LocalError("NO_EPOCH", "no such epoch is in the chain that this node follows", field="epoch")

@@ -124,7 +124,7 @@ class ConsentAudit:
             return {}
         values = {name: shown for _, shown, name in disclosed}
         wrong = [name for name, shown in values.items() if not FIELDS[name].shape.ok(shown)]
-        forbidden = self.evidence.genesis.policy.forbidden_purposes
+        forbidden = self.evidence.genesis.rules.forbidden_purposes
         core = (*CORE_FIELDS, "purpose_category") if forbidden else CORE_FIELDS
         missing = [name for name in core if name not in values]
         if wrong:
@@ -171,7 +171,7 @@ class ConsentAudit:
         genesis = self.evidence.genesis
         newest = self.evidence.chain[-1] if self.evidence.chain else None
         if newest is None or newest.epoch.policy_digest == sha256(genesis.rules.encode()).digest():
-            return genesis.policy.forbidden_purposes, "the rules of the genesis"
+            return genesis.rules.forbidden_purposes, "the rules of the genesis"
         for attached in self.evidence.bundle.attachments:
             if attached.sha256 == newest.epoch.policy_digest and attached.content is not None:
                 try:
@@ -179,7 +179,7 @@ class ConsentAudit:
                 except RemoteError:
                     break
         told = f"the genesis alone: the rules of epoch {newest.epoch.n} are others, and not carried"
-        return genesis.policy.forbidden_purposes, told
+        return genesis.rules.forbidden_purposes, told
 
     def member(self, name: str, tick: TickEvidence) -> None:
         """Ask whether the holder or the recipient was a member."""

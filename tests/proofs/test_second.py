@@ -8,17 +8,23 @@ from __future__ import annotations
 import ast
 import json
 import random
+from functools import cache
 from pathlib import Path
 
+import pycddl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import codec, keys, merkle
+from ledger import codec, keys, kinds, merkle
 from ledger.consent.record import FIELDS, SLOTS
+from ledger.entry import Entry
 from ledger.errors import RemoteError
+from ledger.governance.certificate import _EPOCH_FIELDS
 from ledger.kinds import KINDS
+from proofs import reading
 from tests.proofs.second import cbor, curve, entries, shapes
+from tests.proofs.second.chain import _EPOCH as second_epoch
 from tests.shared import shared
 
 FOLDER = Path(__file__).resolve().parent / "second"
@@ -142,3 +148,54 @@ def test_it_knows_the_same_kinds_and_fields() -> None:
     for kind, (thing, _, governs, _) in shapes.KINDS.items():
         row = KINDS[kind]
         assert (thing, governs) == (row.thing, row.governance and kind != "genesis")
+
+
+ENTRIES = Path(__file__).resolve().parents[2] / "proofs" / "entries.cddl"
+
+
+def published() -> str:
+    """Return what proofs/entries.cddl must say: the payloads that a bundle may carry, the sealed fields, an epoch."""
+    wanted = {kind.replace(".", "-") for kind in shapes.KINDS} | {"recipient", "frontier-digest"}
+    payloads = [line for line in kinds.cddl().splitlines() if line.partition(" = ")[0] in wanted]
+    fields = [
+        f"slot-{slot}-{name.replace('_', '-')} = {unwrapped(FIELDS[name].shape.cddl)}" for name, slot in SLOTS.items()
+    ]
+    epoch = [f"{name}: {field.shape.cddl}" for name, field in _EPOCH_FIELDS.items()]
+    parts = [
+        "; Payloads of the entries that a bundle may carry (proofs/RULES.md tells what CDDL cannot), by kind.",
+        *payloads,
+        "; The disclosed values of schema 1: the n-th field is hidden in slot n. A point is prm: or pce: and 14",
+        "; digits, or water: or heat: and 1 to 32 of [0-9A-Za-z._-]. A duration is P and 1 to 5 digits (the first not",
+        "; 0) and one of YMWD, or PT and such digits and one of HMS.",
+        *fields,
+        "; An epoch, whose SHA-256 is its reference.",
+        "epoch = { " + ", ".join(epoch) + " }",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def unwrapped(cddl: str) -> str:
+    """Return a choice without the parentheses around it, at which a parser stumbles."""
+    return cddl[1:-1] if cddl.startswith("(") else cddl
+
+
+def test_the_published_schema_is_the_one_in_force() -> None:
+    assert ENTRIES.read_text() == published()
+    assert list(_EPOCH_FIELDS) == list(second_epoch)
+
+
+def test_golden_bundles_carry_what_is_published() -> None:
+    seen = set()
+    for path in sorted((ENTRIES.parents[1] / "tests" / "golden" / "proofs").glob("*.mailleproof")):
+        for item in reading.decode(path.read_bytes()).entries:
+            entry = Entry.parse(item.raw)
+            name = entry.kind.replace(".", "-")
+            schema(name).validate_cbor(codec.encode(dict(entry.payload)))
+            seen.add(entry.kind)
+    assert {"consent.grant", "consent.withdraw", "transfer.receipt", "transfer.ack", "fork.proof"} <= seen
+
+
+@cache
+def schema(name: str) -> pycddl.Schema:
+    """Return one rule of the published file as a schema."""
+    return pycddl.Schema(f"root = {name}\n{ENTRIES.read_text()}")

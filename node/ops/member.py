@@ -105,7 +105,8 @@ class AllowList(Result, frozen=True):
 
 def member_row(mesh: Mesh, member: Member) -> MemberRow:
     """Return the row of a member."""
-    connected = set(mesh.engine.connected) & set(member.feeds)
+    # A channel of the expelled is a stranger's: it may ask for admission, and is no connection to a member.
+    connected = {kid for kid in mesh.engine.connected if mesh.core.is_member_device(kid)} & set(member.feeds)
     founders = {root for root, _ in mesh.core.replica.genesis.founders}
     return MemberRow(
         member.name,

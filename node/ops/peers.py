@@ -11,7 +11,7 @@ What it does not do
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import trio
 
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from node.core import Turn
     from node.daemon import Node
     from node.mesh import Mesh
+
+_OUT: Final = {
+    "left": "It left the mesh; nobody talks to it any more.",
+    "expelled": "It was expelled; members have ended their channels to it.",
+}
 
 
 class PeersArgs(Args, frozen=True):
@@ -63,7 +68,7 @@ class Why(Result, frozen=True):
     """Why a member is connected or not, and what to do."""
 
     member: Annotated[str, said("Its name.")]
-    state: Annotated[str, said("connected, unreachable or left.")]
+    state: Annotated[str, said("connected, unreachable, or why it is out: left, expelled.")]
     reason: Annotated[str, said("In a sentence.")]
     advice: Annotated[str, said("What to do about it.")]
     peers: Annotated[tuple[PeerRow, ...], said("Its devices.")]
@@ -74,7 +79,7 @@ def peer_rows(node: Node, mesh: Mesh, turn: Turn) -> list[PeerRow]:
     members = mesh.core.replica.members
     rows = []
     for device in members.devices.values():
-        if device.party == mesh.core.party or not members.is_member(device.party):
+        if device.party == mesh.core.party or not mesh.core.is_member_device(device.feed):
             continue
         peering = node.net.peerings.get((mesh.mesh_id, device.feed))
         card = turn.core.directory.card(turn.rows, device.feed)
@@ -116,9 +121,8 @@ async def peers_why(node: Node, args: WhyArgs) -> Why:
     own = tuple(row for row in rows if row.device in {feed.hex() for feed in member.feeds})
     if member.party == mesh.core.party:
         return Why(member.name, "connected", "This is the node itself.", "Nothing.", own)
-    if member.state == "left":
-        advice = "If it should be in, invite it anew."
-        return Why(member.name, "left", "It left the mesh; nobody talks to it any more.", advice, own)
+    if member.state in _OUT:
+        return Why(member.name, member.state, _OUT[member.state], "If it should be in, invite it anew.", own)
     if any(row.state == "connected" for row in own):
         return Why(member.name, "connected", "A channel is up.", "Nothing.", own)
     reasons = "; ".join(row.why for row in own) or "none of its devices is known"

@@ -10,6 +10,7 @@ What it does not do
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,6 +81,30 @@ def all_documents(turn: Turn) -> Iterator[Document]:
     """Yield every document that was opened."""
     shelf = Shelf.of(turn.core.replica, turn.rows)
     return (Document(turn, shelf, one, shelf.history(one.ident)) for one in shelf.all())
+
+
+def find_version(turn: Turn, text: str, field: str = "charter") -> bytes:
+    """Return the version of a charter that `text` names: all its 64 digits, or the beginning of one adopted here.
+
+    A version that no document here has is taken as it is, if it is given whole: the document may be on its way.
+    Raises LocalError NOT_FOUND, NAME_UNCLEAR.
+    """
+    if re.fullmatch(r"[0-9a-f]{64}", text.lower()):
+        return bytes.fromhex(text)
+    known = {
+        adoption.version
+        for document in all_documents(turn)
+        for adoption in document.shelf.adoptions(document.history)
+        if not adoption.counts and adoption.version.hex().startswith(text.lower())
+    }
+    if len(text) < PREFIX_DIGITS_MIN or not known:
+        told = (
+            f"No adopted version begins with {text!r}; `maille document versions` shows them, `document adopt` adopts."
+        )
+        raise not_found(told, field)
+    if len(known) > 1:
+        raise LocalError("NAME_UNCLEAR", f"{len(known)} versions begin with {text}; give more.", field=field)
+    return known.pop()
 
 
 def find_document(turn: Turn, text: str, field: str = "document") -> Document:

@@ -107,8 +107,11 @@ class Scene:
         if not found:
             told = f"No application of {text!r} is in the ledger; `maille member list --applicants` shows them."
             raise not_found(told, "application")
+        if len({_party(entry) for entry in found}) == 1:  # one applicant that applied again: its newest word
+            return max(found, key=lambda entry: (entry.iat, entry.id))
         ids = ", ".join(entry.id.hex()[:SHORT_DIGITS] for entry in found)
-        raise LocalError("NAME_UNCLEAR", f"{text!r} has several applications: {ids}.", field="application")
+        told = f"{text!r} has several applications: {ids}. Name one by the beginning of its id."
+        raise LocalError("NAME_UNCLEAR", told, field="application")
 
 
 def _party(application: Entry) -> Party:

@@ -58,7 +58,9 @@ class ProposeArgs(Args, frozen=True):
         None
     )
     frame: Annotated[Frame, said(FRAME)] = ""
-    charter: Annotated[str, said("The version of the charter that members accept, 64 hexadecimal digits.")] = ""
+    charter: Annotated[str, said("The adopted version of the charter that members accept, or the beginning of it.")] = (
+        ""
+    )
     authority: Annotated[tuple[str, ...], said("The did:key of an authority whose credentials let in.")] = ()
     sponsors: Annotated[
         Annotated[int, Meta(ge=0, le=1_000)], said("How many members must endorse, instead of one's acceptance.")
@@ -100,13 +102,14 @@ async def policy_show(node: Node, args: PolicyArgs) -> RulesShown:
 @operation("policy", "propose", permission="operate")
 async def policy_propose(node: Node, args: ProposeArgs) -> ProposalRow:
     """Open a ballot on other rules. They are in force from the seal that closes it, if voters agree."""
+    from node.documents import find_version
     from node.governing import Scene, propose
 
     mesh = node.mesh(args.mesh)
 
     def say(turn: Turn) -> ProposalRow:
         scene = Scene(turn)
-        rules = _wanted(args, scene.tip.rules)
+        rules = _wanted(args, scene.tip.rules, find_version(turn, args.charter).hex() if args.charter else "")
         if rules == scene.tip.rules:
             raise usage("These are the rules in force; say what to change, with --frame, --file or another option.")
         entry = propose(scene, Act.POLICY, args.days, args.reason, rules=rules.encode())
@@ -115,7 +118,8 @@ async def policy_propose(node: Node, args: ProposeArgs) -> ProposalRow:
     return await mesh.engine.act(say)
 
 
-def _wanted(args: ProposeArgs, now: Rules) -> Rules:
+def _wanted(args: ProposeArgs, now: Rules, charter: str) -> Rules:
+    """Return the rules that a proposal asks for; `charter`: the version that it names, whole."""
     options = (args.frame, args.charter, args.authority, args.sponsors, args.revoke)
     if args.file is not None:
         if any(options) or args.invitations_a_day or args.ballot_days or args.forbid:
@@ -125,7 +129,7 @@ def _wanted(args: ProposeArgs, now: Rules) -> Rules:
     if args.frame:
         kept = ("invitations_a_day", "forbidden_purposes", "colleges", "affiliations", "shares", "ballot_days")
         settings = {name: getattr(now, name) for name in (*kept, "suspenders", "suspension_days")}
-        rules = framed(args.frame, args.charter, args.authority, args.sponsors, settings)
+        rules = framed(args.frame, charter, args.authority, args.sponsors, settings)
     elif args.charter or args.authority or args.sponsors:
         raise usage("Who gets in is set with a frame; give --frame too, or all rules with --file.", "frame")
     if args.revoke:

@@ -126,7 +126,7 @@ class AdmitArgs(Args, frozen=True):
 class CharterArgs(Args, frozen=True):
     """Which version."""
 
-    version: Annotated[str, said("The adopted version of the charter, 64 hexadecimal digits.", positional=True)]
+    version: Annotated[str, said("The adopted version of the charter, or the beginning of it.", positional=True)]
     reason: Annotated[Annotated[str, Meta(max_length=500)], said(REASON)] = ""
     days: Annotated[Annotated[int, Meta(ge=0, le=90)], said(DAYS)] = 0
     mesh: Annotated[str, said(WHICH)] = ""
@@ -353,11 +353,16 @@ async def proposal_admit(node: Node, args: AdmitArgs) -> ProposalRow:
 
 @operation("proposal", "charter", permission="operate")
 async def proposal_charter(node: Node, args: CharterArgs) -> ProposalRow:
-    """Propose an adopted version of the charter as that of the mesh."""
-    from node.rules_text import version_of
+    """Propose an adopted version of the charter as that of the mesh.
 
-    version = version_of(args.version, "version")
-    return await _propose(node, args, Act.CHARTER, lambda _: {"charter": version})
+    Which version applicants must accept is among the rules: `policy propose --frame --charter` changes that.
+    """
+    from node.documents import find_version
+
+    def fields(scene: Scene) -> dict[str, Any]:
+        return {"charter": find_version(scene.turn, args.version, "version")}
+
+    return await _propose(node, args, Act.CHARTER, fields)
 
 
 @operation("proposal", "evaluator", permission="operate")

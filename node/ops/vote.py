@@ -132,9 +132,12 @@ async def vote_default(node: Node, args: DefaultArgs) -> Instructed:
     mesh = node.mesh(args.mesh)
 
     def say(turn: Turn) -> Instructed:
-        check_voice(Scene(turn))
+        scene = Scene(turn)
+        check_voice(scene)
         entry = turn.state("vote.default", ("member", turn.core.party[0]), {"choice": args.choice or None})
         told = f"{args.choice} where this node says nothing" if args.choice else "nothing where this node says nothing"
+        if turn.core.party not in scene.tip.voters:
+            told += ", once it is a voter; it is none now"
         return Instructed(entry.id.hex(), told)
 
     return await mesh.engine.act(say)

@@ -98,7 +98,7 @@ def find_entry(rows: Reader, text: str, field: str = "id") -> bytes:
     """Return the id of the entry whose id begins with `text`. Raises LocalError NOT_FOUND, NAME_UNCLEAR, USAGE."""
     digits = text.lower()
     if not re.fullmatch(r"[0-9a-f]{4,64}", digits):
-        raise usage(f"{text!r} is no entry's id: 4 to 64 hexadecimal digits, as others commands show it.", field)
+        raise usage(f"{text!r} is no entry's id: 4 to 64 hexadecimal digits, as other commands show it.", field)
     prefix = bytes.fromhex(digits[: len(digits) // 2 * 2])
     found = [key for key, _ in rows.scan("ids", prefix, prefix_stop(prefix), limit=512) if key.hex().startswith(digits)]
     if len(found) == 1:

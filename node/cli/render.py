@@ -41,9 +41,11 @@ def lines(result: msgspec.Struct, indent: int = 0) -> list[str]:
     plain = {name: value for name, value in values.items() if _is_plain(value)}
     width = max((len(name) for name in plain), default=0)
     margin = " " * indent
-    found = [
-        f"{margin}{_title(name):<{width}}  {_text(value)}" for name, value in plain.items() if value not in ("", ())
-    ]
+    found = []
+    for name, value in plain.items():
+        if value not in ("", b"", ()):
+            between = "\n" + " " * (indent + width + 2) if _is_prose(value) else ", "
+            found.append(f"{margin}{_title(name):<{width}}  {_text(value, between)}")
     for name, value in values.items():
         if isinstance(value, msgspec.Struct):
             found += ["", f"{margin}{_title(name)}", *lines(value, indent + 2)]
@@ -87,6 +89,11 @@ def _is_plain(value: Any) -> bool:
     return not isinstance(value, msgspec.Struct)
 
 
+def _is_prose(value: Any) -> bool:
+    """Say whether these are sentences, which are shown one a line."""
+    return isinstance(value, list | tuple) and any(isinstance(item, str) and item.endswith(".") for item in value)
+
+
 def _short(text: str) -> str:
     """Return hashes as their first digits: enough to name a thing, and a table stays readable."""
     return re.sub(r"\b[0-9a-f]{64}\b", lambda found: found[0][:SHORT_DIGITS], text)
@@ -96,7 +103,7 @@ def _title(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, between: str = ", ") -> str:
     match value:
         case None:
             return ""
@@ -107,7 +114,7 @@ def _text(value: Any) -> str:
         case bytes():
             return f"{len(value)} bytes"
         case list() | tuple():
-            return ", ".join(_text(item) for item in value)
+            return between.join(_text(item) for item in value)
         case dict():
             return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
         case msgspec.Struct():

@@ -44,7 +44,7 @@ class DeviceRow(Result, frozen=True):
     state: Annotated[
         str, said("speaks; ended (retired, succeeded, left, cut or forked); waits (its member is not in).")
     ]
-    counts: Annotated[int, said("For how many of its entries the feed counts; -1: for all there will be.")]
+    counts: Annotated[int | None, said("For how many of its entries the feed counts; none: for all there will be.")]
     held: Annotated[int, said("How many of them are held here.")]
     sealed: Annotated[int, said("How many of them a seal covers.")]
     own: Annotated[bool, said("Whether it is this node's.")]
@@ -134,7 +134,7 @@ def device_row(mesh: Mesh, device: Device) -> DeviceRow:
         did_key(device.public),
         member_name(replica.members, device.party),
         "speaks" if speaks else "ended" if bounded else "waits",
-        device.reach if bounded else -1,
+        device.reach if bounded else None,
         replica.size(device.feed),
         replica.chain.newest.floor(device.feed),
         device.feed == mesh.core.device.kid,

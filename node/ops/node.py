@@ -185,7 +185,8 @@ def _problems(node: Node, own: OwnState, meshes: tuple[MeshState, ...]) -> list[
     ]
     for state in meshes:
         row = state.mesh
-        found += governance_problems(row.name, state.governed)
+        if row.state in ("member", "suspended"):  # whoever is out, or not in yet, hears no seals
+            found += governance_problems(row.name, state.governed)
         if row.state == "joining":
             told = f"This node is no member of {row.name!r} yet: its application waits, or the ledger is on its way."
             found.append(Problem("NOT_A_MEMBER", told, "Have the member that gave the ticket approve the request."))

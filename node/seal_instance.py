@@ -104,6 +104,13 @@ class Instance:
 
     # Opening
 
+    def inherit(self, context: EpochContext) -> None:
+        """Go on with further devices that may sign for their voters; what they or others said stands."""
+        self.context = context
+        self.talk.context = context
+        if self.machine is not None:
+            self.machine.inherit(context)
+
     def open(self, turn: Turn, own: int | None) -> None:
         """Begin, or begin again in another role; `own` is None for a voter that has left, or has another device.
 

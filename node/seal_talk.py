@@ -62,7 +62,7 @@ class Talk:
     """The talk about one epoch."""
 
     def __init__(self, context: EpochContext) -> None:
-        self._context = context
+        self.context = context
         self._ears: dict[bytes, _Ear] = {}
         self._heard: Recent[bytes, Said] = Recent(HEARD_MAX)
         self._voters: dict[int, Bucket] = {}
@@ -125,10 +125,10 @@ class Talk:
 
     def say_have(self, turn: Turn, held: Sequence[Said], round_: int, peers: Iterable[bytes], *, anew: bool) -> None:
         """Tell peers what we hold. `anew`: also those that were told a moment ago."""
-        rows = _rows(held, self._context.size)
+        rows = _rows(held, self.context.size)
         near = sorted(rows, key=lambda row: (abs(row[0] - round_), row[0], row[1].value))[:ROWS_MAX]
         listed = tuple((number, step.value, rows[number, step]) for number, step in near)
-        data = encode(Have(self._context.n, self._context.reference, round_, listed))
+        data = encode(Have(self.context.n, self.context.reference, round_, listed))
         for peer in peers:
             ear = self._ear(turn, peer)
             if anew or turn.now_ms - ear.told_ms >= HAVE_MS:
@@ -149,12 +149,12 @@ class Talk:
         sent: list[Said] = []
         size = 0
         for one in lacking[:ANSWER_MESSAGES]:
-            raw = one.encode(self._context)
+            raw = one.encode(self.context)
             size += len(raw)
             if sent and size > ANSWER_BYTES:
                 break
             sent.append(one)
-            turn.send(peer, encode(Word(self._context.n, raw)))
+            turn.send(peer, encode(Word(self.context.n, raw)))
         return sent
 
 

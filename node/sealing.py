@@ -176,7 +176,11 @@ class Sealer:
         self._touched = True
         context = self._ledger.epoch_context()
         instance = self._instance
-        if instance is None or instance.context != context:  # another epoch, or a voter's device has a successor
+        if instance is not None and instance.context.reference == context.reference:
+            if instance.context.heirs != context.heirs:  # what was heard stands: else any voter could end the talk
+                instance.inherit(context)
+                self.moved(turn)
+        else:
             pace = self._pace or Pace.of(turn.core.policy)
             instance = self._instance = Instance(self._ledger, context, turn, pace, self._timing)
             turn.timer(_LOOK, turn.now_ms)

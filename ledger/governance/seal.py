@@ -32,6 +32,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from ledger.errors import LocalError
@@ -158,6 +159,15 @@ class Sealing:
             pass
         effects, self._effects = self._effects, []
         return effects
+
+    def inherit(self, context: EpochContext) -> None:
+        """Go on with the same epoch and further devices that may sign for its voters (`EpochContext.heirs`).
+
+        Raises LocalError SEAL_STATE for another epoch, or before `Start`.
+        """
+        if self._context is None or replace(context, heirs=self._context.heirs) != self._context:
+            raise LocalError("SEAL_STATE", "an instance goes on with its own epoch alone")
+        self._context = context
 
     @property
     def _epoch(self) -> EpochContext:

@@ -31,7 +31,7 @@ from ledger.epochs import Epochs
 from ledger.errors import LocalError
 from ledger.governance.epoch import Policy
 from ledger.governance.members import Party
-from ledger.keys import SigningKey
+from ledger.keys import SigningKey, thumbprint
 from ledger.replica import Replica
 from ledger.rows import Reader, Writer
 from ledger.ticks import Ticker
@@ -228,7 +228,13 @@ class Core:
         device = members.devices.get(kid)
         if device is not None:
             return members.speaks(kid) or (kid in members.forks and members.belongs(device.party))
-        return kid in self.replica.founding or kid in self.vouched
+        return (kid in self.replica.founding and not self._is_expelled_founder(kid)) or kid in self.vouched
+
+    def _is_expelled_founder(self, kid: bytes) -> bool:
+        """Say whether a founder's first device is of one that was expelled before it ever accepted."""
+        founding, expelled = self.replica.founding[kid], self.replica.members.expelled
+        roots = (root for root, device in self.replica.genesis.founders if device == founding)
+        return any((thumbprint(root), 1) in expelled for root in roots)
 
     @property
     def member_peers(self) -> list[bytes]:

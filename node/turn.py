@@ -289,6 +289,10 @@ class Turn:
                 continue
             if member:
                 self.core.peers[peer] = False
+                if self.core.data is not None:
+                    self.core.data.peer_down(self, peer)
+                if self.core.sealing is not None:
+                    self.core.sealing.peer_down(peer)
                 told = "this device speaks for no member of the mesh any more"
                 self.effects.append(gossip.Disconnect(peer, "NOT_A_MEMBER", told))
             else:

@@ -173,9 +173,18 @@ def endings(held: Held, rows: Reader, grant: Entry, device: bytes) -> tuple[dict
             ends[fact.row.entry_id] = fact.row.kind
         about = fact.row.about or fact.row.entry_id
         for feed, index in fact.places:
-            if feed == device:
+            if feed == device and (fact.row.kind != "consent.revoke" or _is_plain(held, fact.row.kid, device)):
                 told[about] = min(index, told.get(about, index))
     return ends, told
+
+
+def _is_plain(held: Held, kid: bytes, device: bytes) -> bool:
+    """Say whether whoever registers a revocation by this signer knows whose word it is.
+
+    Whose device another one is may come to be said later: an honest holder, brought to register a stranger's word (as
+    nodes do beyond a fork), would be made to look guilty. What it acknowledges, it knows.
+    """
+    return kid == device or kid not in held.members.devices
 
 
 def _may_end(held: Held, grant: Entry, kind: str, kid: bytes) -> bool:

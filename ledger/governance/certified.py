@@ -135,10 +135,10 @@ class Certified:
         found = self.after(before, view).values()
         return any(each.epoch.reference() == reference for listed in found for each in listed[:1])
 
-    def entry(self, reference: bytes) -> Entry | None:
+    def entry(self, reference: bytes, view: View) -> Entry | None:
         """Return an entry that certifies an epoch which was followed."""
         for sighting in self._register.after(self._before.get(reference, b"")):
-            if sighting.seal.epoch.reference() == reference and self.verify(sighting) is not None:
+            if sighting.seal.epoch.reference() == reference and self.verify(sighting, view) is not None:
                 return sighting.registration.entry
         return None
 

@@ -223,7 +223,7 @@ class Chain:
         Sealing under that epoch needs it in another feed: a fork holds the one that it stands in below it.
         """
         grounded = not frontier or self.is_grounded(self.newest, frontier, view)
-        return None if grounded else self._certified.entry(self.newest.reference)
+        return None if grounded else self._certified.entry(self.newest.reference, view)
 
     def assess(self, sighting: Sighting, base: Base, view: View) -> str:
         """Return "" for a certificate that may be followed from an epoch, or the number of the rule that fails."""

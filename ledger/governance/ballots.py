@@ -296,7 +296,8 @@ def _judge(
     placed = [(vote.voter, facts.place(vote) or (-1, vote.index), vote.id, vote) for vote in votes]
     firsts: dict[Party, tuple[tuple[int, int], bytes]] = {}
     for voter, place, ident, vote in sorted(placed, key=lambda each: each[:3]):
-        if place[0] < 0 or voter not in electorate.voters or electorate.voice(voter) not in others:
+        is_target = proposal.target is not None and electorate.voice(voter) not in others
+        if place[0] < 0 or voter not in electorate.voters or is_target:
             yield Judged(vote, Rule.VOTER, (proposal.id,))
             continue
         first = firsts.setdefault(voter, (place, ident))

@@ -291,8 +291,8 @@ class Chain:
         """Return the seal that may follow an epoch on these terms, and the tables after it."""
         if not self.is_grounded(base, terms.frontier, view):
             return None
-        sizes = {feed: head.size for feed, head in terms.frontier.items()}
-        return compose(self._genesis, base, self._register.beyond(base.frontier, sizes), view, terms)
+        moved = {f: head.size for f, head in terms.frontier.items() if head is not base.frontier.get(f)}
+        return compose(self._genesis, base, self._register.beyond(base.frontier, moved), view, terms)
 
     def is_grounded(self, base: Base, frontier: Mapping[bytes, Head], view: View) -> bool:
         """Say whether a frontier holds the certificate of the epoch it is sealed under, and what that one sealed."""

@@ -105,13 +105,13 @@ class Register:
         self, frontier: Mapping[bytes, Head], sizes: Mapping[bytes, int] | None = None
     ) -> Iterator[Registration]:
         """Yield the registrations that do not lie below a frontier; `sizes`: those that lie below these sizes alone."""
-        for feed, registrations in self._by_feed.items():
-            head = frontier.get(feed)
+        for feed in self._by_feed if sizes is None else sizes:
+            head, registrations = frontier.get(feed), self._by_feed.get(feed)
             first = head.size if head is not None else 0
-            if registrations[-1].index < first or (sizes is not None and sizes.get(feed, 0) <= first):
+            if not registrations or registrations[-1].index < first:
                 continue
             start = bisect_left(registrations, first, key=_index)
-            stop = len(registrations) if sizes is None else bisect_left(registrations, sizes.get(feed, 0), key=_index)
+            stop = len(registrations) if sizes is None else bisect_left(registrations, sizes[feed], key=_index)
             yield from registrations[start:stop]
 
     def unseen(self) -> Iterator[bytes]:

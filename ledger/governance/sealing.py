@@ -66,7 +66,7 @@ def compose(
     sizes = {feed: head.size for feed, head in terms.frontier.items()}
     if terms.as_of <= base.as_of or any(sizes.get(feed, 0) < head.size for feed, head in base.frontier.items()):
         return None
-    moved = (head for feed, head in terms.frontier.items() if head != base.frontier.get(feed))  # the rest is sealed
+    moved = (head for feed, head in terms.frontier.items() if head is not base.frontier.get(feed))  # the rest is sealed
     if any(view.root(head.feed, head.size) != head.root for head in moved):
         return None
     closing = Sealed(b"", terms.as_of, sizes)

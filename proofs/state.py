@@ -94,9 +94,10 @@ def check_presence(ident: bytes, presence: Presence, root: bytes, what: str) -> 
 def consent_value(value: bytes, grant: Entry) -> ConsentValue:
     """Read what the consent map holds of the grant (status.Status.committed)."""
     match _decoded(value):
-        case [int(state), bytes(record_id), int(until), list(decided), list()] if state in list(State):
+        case [state, bytes(record_id), until, list(decided), list()] if type(state) is type(until) is int:
             named = tuple(item for item in decided if type(item) is bytes)
             fits = record_id == grant.thing[1] and until == grant.payload["valid_until"]
+            fits = fits and state in list(State)
             if fits and named and len(named) == len(decided) and (state > State.INCOMPLETE or named == (grant.id,)):
                 return ConsentValue(State(state), named)
     raise Refused(Reason.BAD_STATE_PROOF, "the state's value for the consent does not fit the grant")
@@ -105,8 +106,9 @@ def consent_value(value: bytes, grant: Entry) -> ConsentValue:
 def member_value(value: bytes) -> MemberValue:
     """Read what the member map holds of a member (ticks.committed_member)."""
     match _decoded(value):
-        case [int(incarnation), bool(is_member), bool(), list(feeds)] if all(type(feed) is bytes for feed in feeds):
-            return MemberValue(incarnation, is_member, tuple(feeds))
+        case [incarnation, bool(is_member), bool(), list(feeds)] if type(incarnation) is int:
+            if all(type(feed) is bytes for feed in feeds):
+                return MemberValue(incarnation, is_member, tuple(feeds))
     raise Refused(Reason.BAD_STATE_PROOF, "the state's value for a member is not [incarnation, member, voter, feeds]")
 
 

@@ -85,7 +85,7 @@ def _grant(mesh: Mesh, feed: Feed, number: int) -> tuple[Entry, Disclosures]:
         notice=NOTICE,
         request=None,
         head=feed.shown(),
-        closure_iat=0,
+        closure_iat=NOW,
         now=NOW,
         mesh_id=mesh.genesis.mesh_id,
         policy=Policy(),

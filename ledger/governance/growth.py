@@ -61,6 +61,7 @@ class Growth:
         self._won, self._silenced = won, silenced
         self._queue: deque[bytes] = deque()
         self._voices = voices(base.rules.affiliations)
+        self._asked: dict[bytes, list[bytes]] | None = None
         self._heirs: dict[bytes, set[bytes]] = defaultdict(set)
         self._borne: dict[bytes, list[Registration]] = defaultdict(list)  # by predecessor: in the heir's own feed
         for feed, registrations in by_feed.items():
@@ -123,6 +124,8 @@ class Growth:
                 self._certified(entry)
                 self._try(entry.thing[1])
             elif entry.kind in APPLICATIONS and self._is_sound(entry) and self._take(registration):
+                if self._asked is not None and entry.id not in self._base.applications:
+                    self._asked[entry.kid].append(entry.id)
                 self._base.applications[entry.id] = entry
                 self._admit(entry.id)
             elif entry.kind in ENDORSEMENTS and party not in self._silenced:
@@ -168,8 +171,16 @@ class Growth:
         credential = Credential(entry.id, entry.signer, entry.payload["serial"], (valid[0], valid[1]))
         if all(known.id != entry.id for known in self._base.credentials.get(kid, ())):
             self._base.credentials[kid] = (*self._base.credentials.get(kid, ()), credential)
-        for application in [each for each in self._base.applications.values() if each.kid == kid]:
-            self._admit(application.id)
+        for application in list(self._asked_by().get(kid, ())):
+            self._admit(application)
+
+    def _asked_by(self) -> dict[bytes, list[bytes]]:
+        """Return the applications by whose they are, gathered once."""
+        if self._asked is None:
+            self._asked = defaultdict(list)
+            for each in self._base.applications.values():
+                self._asked[each.kid].append(each.id)
+        return self._asked
 
     def _inherited(self, feed: bytes) -> None:
         """Take the certificates that heirs of this feed bear in their own, and try its heirs."""

@@ -24,7 +24,7 @@ What it does not do
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -76,6 +76,9 @@ VOTING: Final = ("proposal", "vote", "vote.delegate", "vote.default")
 """Kinds of which ballots are made, in the order in which they are read."""
 ABOUT: Final = tuple(kind for kind in KINDS if kind in edges.LINKS | edges.TENANTS)
 """Kinds about links and tenants."""
+REPEATED_MAX: Final = 16
+"""Certificates of one device, or credentials of one member, that one feed has looked at in an epoch."""
+_REPEATED: Final = frozenset({"device.certify", "member.credential"})
 _SEALS: Final = frozenset({"seal.frontier", "seal.certificate", "genesis"})  # not the fold's: `chain` reads them
 
 
@@ -138,7 +141,7 @@ class Inputs:
     def of(cls, registrations: Iterable[Registration], evaluator: int) -> Inputs:
         """Sort statements of the kinds that an evaluator knows (governance.md §2), each place once."""
         unique = {(r.feed, r.index): r for r in registrations if _known(r.entry, evaluator)}
-        inputs = tuple(r for _, r in sorted(unique.items()))
+        inputs = _bounded(r for _, r in sorted(unique.items()))
         by_kind: dict[str, list[Registration]] = defaultdict(list)
         by_feed: dict[bytes, list[Registration]] = defaultdict(list)
         for registration in inputs:
@@ -149,6 +152,20 @@ class Inputs:
     def of_kinds(self, kinds: Iterable[str]) -> list[Registration]:
         """Return the statements of some kinds, kind by kind."""
         return [r for kind in kinds for r in self.by_kind.get(kind, ())]
+
+
+def _bounded(ordered: Iterable[Registration]) -> tuple[Registration, ...]:
+    """Leave out what a feed says beyond `REPEATED_MAX` times, which would be held against all that was said before."""
+    said = Counter[tuple[bytes, str, bytes]]()
+    kept = []
+    for each in ordered:
+        if each.entry.kind in _REPEATED:
+            key = (each.feed, each.entry.kind, each.entry.thing[1])
+            said[key] += 1
+            if said[key] > REPEATED_MAX:
+                continue
+        kept.append(each)
+    return tuple(kept)
 
 
 def advance(

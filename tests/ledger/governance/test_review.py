@@ -13,12 +13,14 @@ from ledger.governance import chain as chains
 from ledger.governance import sealing
 from ledger.governance.certificate import VOTERS_MAX, Certificate, EpochContext, Step, vote_bytes
 from ledger.governance.chain import Chain
+from ledger.governance.members import REPEATED_MAX
 from ledger.governance.register import Register
-from ledger.governance.roster import Member, Members, meet
+from ledger.governance.roster import Member as Standing
+from ledger.governance.roster import Members, meet
 from ledger.governance.sealing import Terms
 from tests.ledger.governance.polity import Polity
 from tests.ledger.governance.seal_cases import ROOTS, linked
-from tests.worlds import Scribe, World, key, octets
+from tests.worlds import Member, Scribe, World, key, octets
 
 
 def silence(world: World, *numbers: int) -> None:
@@ -164,6 +166,26 @@ def test_each_further_heir_costs_one_verification_of_what_nobody_signed(monkeypa
     assert len(calls) <= 20 + 3
 
 
+# What one feed says over and over
+
+
+def test_what_a_feed_repeats_without_end_is_looked_at_so_many_times() -> None:
+    world = Polity("repeats", founders=2)
+    stranger = Member(key("stranger"), (key("stranger").kid, 1))
+    for number in range(3 * REPEATED_MAX):
+        for member in world.members:
+            payload = {"serial": bytes((number, 1)), "valid": [0, 2**40]}
+            thing = ("member", stranger.root.kid)
+            seen = (member.scribe.head(),)
+            credential = world.sign(key("authority"), "member.credential", thing, payload, seen=seen)
+            member.scribe.add(credential.raw, world.certificate(stranger, key("device")).raw)
+    base = world.chain().open(world.tip(), world.view()).base
+    assert len(base.credentials[stranger.root.kid]) == 2 * REPEATED_MAX
+    assert len(base.certificates[key("device").kid]) == 2 * REPEATED_MAX
+    assert base == Chain(world.genesis, Register(reversed(world.registrations()))).open(world.tip(), world.view()).base
+    world.seal()
+
+
 # Rivals of long ago
 
 
@@ -216,7 +238,7 @@ def test_a_look_at_an_old_view_does_not_forget_the_past() -> None:
 
 def standing(kid: bytes, state: str) -> Members:
     """Return a roster of one member."""
-    member = Member((kid, 1), key("root").public, "", state, True, (), ())
+    member = Standing((kid, 1), key("root").public, "", state, True, (), ())
     return Members(epoch=octets("epoch", state), members={kid: member})
 
 

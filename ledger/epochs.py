@@ -52,6 +52,15 @@ class Epochs:
         beyond = self._replica.registrations.beyond(self.newest().frontier)
         return any(not each.entry.kind.startswith("seal.") for each in beyond)
 
+    def lapses_at(self) -> int | None:
+        """Return when time alone next changes something (unix seconds): a ballot's deadline, a suspension's end.
+
+        Both are counted in governance time, which only a seal moves: where nothing else happens, one is made for them.
+        """
+        base = self.newest()
+        ends = [proposal.deadline for proposal in base.proposals.values()]
+        return min([*ends, *(until for until, _ in base.suspended.values())], default=None)
+
     def anything_waits(self, rows: Reader) -> bool:
         """Say whether anything lies beyond the sealed frontier but attestations and seals, which nodes state anyway.
 

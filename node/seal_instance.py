@@ -221,7 +221,8 @@ class Instance:
     def is_due(self, turn: Turn, now: int) -> bool:
         """Say whether we would seal now (unix seconds): something waits, and the last seal is old enough."""
         as_of, pace, ledger = self.context.as_of, self.pace, self._ledger
-        if now >= as_of + pace.least_seconds and ledger.governance_waits():
+        lapse = ledger.lapses_at()
+        if now >= as_of + pace.least_seconds and ((lapse is not None and lapse <= now) or ledger.governance_waits()):
             return True
         return now >= as_of + pace.most_seconds and ledger.anything_waits(turn.rows)
 

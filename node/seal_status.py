@@ -40,7 +40,7 @@ def status(ledger: Sealable, instance: Instance | None, pace: Pace, now: int, *,
     spoken = instance.spoken() if instance is not None else ()
     opened = instance is not None and instance.machine is not None
     code = _code(instance, len(spoken), needed) if instance is not None and opened else "PACE" if waits else "IDLE"
-    at = context.as_of + (pace.least_seconds if waits else pace.most_seconds)
+    at = pace.due_at(ledger, context.as_of)
     return SealingStatus(
         n=context.n,
         reference=context.reference,

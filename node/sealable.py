@@ -37,6 +37,10 @@ class Sealable(Protocol):
         """Say whether governance entries lie beyond the sealed frontier; those of seals never count."""
         ...
 
+    def lapses_at(self) -> int | None:
+        """Return when time alone next changes something (unix seconds): a ballot's deadline, a suspension's end."""
+        ...
+
     def anything_waits(self, rows: Reader) -> bool:
         """Say whether anything lies beyond the sealed frontier but what nodes state when nothing happens."""
         ...
@@ -89,6 +93,14 @@ class Pace:
     def of(cls, policy: Policy) -> Pace:
         """Return the pace that a policy sets."""
         return cls(policy.seal_seconds) if policy.seal_seconds is not None else cls()
+
+    def due_at(self, ledger: Sealable, as_of: int) -> int:
+        """Return when the successor of the epoch of `as_of` may be due (both unix seconds)."""
+        if ledger.governance_waits():
+            return as_of + self.least_seconds
+        lapse = ledger.lapses_at()
+        at = as_of + self.most_seconds
+        return at if lapse is None else min(at, max(lapse, as_of + self.least_seconds))
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,8 +239,7 @@ class Sealer:
     def _next_look(self, turn: Turn, instance: Instance) -> int:
         """Return when a seal may be due (unix seconds); where nothing had happened by then, a while later."""
         pace = instance.pace
-        wait = pace.least_seconds if self._ledger.governance_waits() else pace.most_seconds
-        at = instance.context.as_of + wait
+        at = pace.due_at(self._ledger, instance.context.as_of)
         return at if at > turn.now else turn.now + max(1, pace.least_seconds)
 
     def _open(self, turn: Turn, instance: Instance) -> None:

@@ -56,6 +56,7 @@ class Electorate:
         reference = hashlib.sha256(b"simple rules" + genesis.mesh_id).digest()
         first = EpochContext.of(genesis.mesh_id, reference, 0, genesis.entry.iat, voters)
         self.steps = [Step(first, {}, None)]
+        self.lapse: int | None = None
         self._read = 0
 
     def _newest(self) -> Step:
@@ -114,6 +115,10 @@ class Electorate:
             not r.entry.kind.startswith("seal.") and (r.feed not in frontier or r.index >= frontier[r.feed].size)
             for r in self.replica.registrations
         )
+
+    def lapses_at(self) -> int | None:
+        """Return what the test has set, until a seal has passed it."""
+        return self.lapse if self.lapse is not None and self.lapse > self._newest().context.as_of else None
 
     def sealed_frontier(self) -> Mapping[bytes, Head]:
         """Return the newest frontier."""

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ledger.epochs import Epochs
 from ledger.errors import MailleError
 from ledger.keys import did_key
 from node.cli.render import lines
@@ -199,6 +200,10 @@ async def test_a_member_is_expelled_and_out_everywhere(tmp_path: Path) -> None:
         assert (await ask(ada, "proposal charter", version=CHARTER)).about == f"charter {CHARTER[:12]}"
         assert (await ask(ada, "proposal evaluator", version=2)).about == "evaluator 2"
         assert await refused(ada, "proposal evaluator", version=1) == "USAGE"
+        await until(lambda: len(ada.mesh().core.replica.chain.newest.proposals) == 3)
+        waiting = (await ask(ada, "proposal list")).proposals
+        lapse = Epochs(ada.mesh().core.replica, ada.mesh().core.ticker).lapses_at()
+        assert lapse == min(row.deadline.timestamp() for row in waiting)
         assert (await ask(bob, "vote delegate", member="ada")).told == "ada is followed"
         assert (await ask(bob, "vote delegate", revoke=True)).entry
         assert await refused(bob, "vote delegate", member="bob") == "TARGET_SELF"

@@ -45,6 +45,20 @@ def test_a_voter_leaves_after_the_seal_it_voted_for() -> None:
     assert world.run_for(60 * SECOND, lambda: epochs(world)[::2] == [3, 3])
 
 
+def test_a_quiet_mesh_seals_once_where_time_alone_changes_something() -> None:
+    world = world_of(3)
+    lapse = electorate_of(world, 0).epoch_context().as_of + 100
+    for number in range(3):
+        electorate_of(world, number).lapse = lapse
+    assert world.run_for(LEAST + SECOND, lambda: sealed(world, 1))
+    assert not world.run_for(80 * SECOND, lambda: sealed(world, 2))
+    assert world.act(0, lambda turn: sealer_of(world, 0).status(turn)).next_at == lapse
+    assert world.run_for(15 * SECOND, lambda: sealed(world, 2))
+    assert electorate_of(world, 0).steps[2].context.as_of >= lapse
+    world.run_for(20 * LEAST)
+    assert epochs(world) == [2] * 3
+
+
 def refuses_leave(world: World, number: int) -> bool:
     """Say whether a node may not leave now."""
     try:

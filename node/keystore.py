@@ -166,6 +166,20 @@ class Keystore:
         secret = self._random(SECRET_BYTES) if seed is None else seed
         return SigningKey.from_seed(self._put(tenant_name(name), "tenant", secret))
 
+    def complete(self) -> None:
+        """Make a static key where a restore brought none; it is announced with the next card. Raises as `new_device`.
+
+        Raises LocalError KEY_MISSING without the vault's key: nothing else opens what the vault holds.
+        """
+        if not self.has(VAULT):
+            told = f"The vault's key is not in {self.directory}, and a backup has it only where it was sealed. Put the"
+            told += (
+                " file back there, or come back without the backup: `maille join` with --root-key and --incarnation."
+            )
+            raise LocalError("KEY_MISSING", told, field=VAULT)
+        if not self.has(STATIC):
+            self._put(STATIC, "static", self._random(SECRET_BYTES))
+
     def tenants(self) -> dict[str, SigningKey]:
         """Return the tenants' keys by the tenants' names. Raises as `secret`."""
         return {name.removeprefix(_TENANT): self.signing(name) for name in self.names() if name.startswith(_TENANT)}

@@ -243,6 +243,7 @@ async def device_recover(node: Node, args: RecoverArgs) -> Recovered:
     standing, root = read_standing(path), node.root_key(args.root_key, args.root_passphrase)
     if root.kid.hex() != standing.root:
         raise LocalError("KEY_WRONG", "This is not the root key with which the mesh was joined.", field="root_key")
+    node.keys.complete()
     young = device_name(f"recovering-{args.mesh}")
     device = node.keys.signing(young) if node.keys.has(young) else node.keys.new_device(f"recovering-{args.mesh}")
     store = DiskStore(path / "ledger", create=False)

@@ -153,7 +153,11 @@ def governance_problems(mesh: str, state: Governed) -> list[Problem]:
     if state.halted:
         upgrade = "upgrade" in state.halted
         told = f"This node PERMITS NOTHING in {mesh!r}: {state.halted}."
-        fix = "Install the release that knows it, then restart." if upgrade else "Upgrade, then: maille ledger verify"
+        fix = (
+            "Install the release that knows it, then restart."
+            if upgrade
+            else "maille ledger verify; if it finds faults, restore a backup, else upgrade."
+        )
         found.append(Problem("UPGRADE" if upgrade else "GOVERNANCE_DISPUTED", told, fix))
     if state.silent:
         told = (

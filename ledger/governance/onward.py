@@ -173,10 +173,10 @@ class Onward:
             revoked = revoked_by(work.rules.admission)
             new = {p[0]: member_of(self._folded, p, tuple(feeds[p]), revoked) for p in newcomers}
             members = replace(members, members=dict(sorted({**members.members, **new}.items())))
-        about = newcomers | admitted
+        about = {party[0] for party in newcomers | admitted}  # with the devices of their other incarnations
         touched = {*certified, *active}
         if about:
-            touched.update(feed for feed, owner in work.reaches.owners.items() if owner in about)
+            touched.update(feed for feed, owner in work.reaches.owners.items() if owner[0] in about)
         if touched:
             owned = {feed: work.reaches.owners[feed] for feed in sorted(touched)}
             devices = {feed: device_of(work, feed) for feed, owner in owned.items() if owner[0] in members.members}

@@ -155,7 +155,8 @@ class Core:
         self.rescuing = False  # a look at what lies beyond forks is planned
         self.dropped: dict[bytes, tuple[Head, int]] = {}  # feed -> the sealed head that it was given up for, and when
         self.workers = workers
-        self._random_source, self._gossip_bytes = random_source, gossip_bytes or random_bytes
+        self.rng = random_source
+        self._gossip_bytes = gossip_bytes or random_bytes
         self._policy = replica.genesis.policy
         self._rows: Reader | None = None
         self._told = False
@@ -165,7 +166,7 @@ class Core:
         return Swarm(
             own=self.device.kid,
             view=Sight(self.replica, self._open_rows),
-            rng=self._random_source,
+            rng=self.rng,
             random_bytes=self._gossip_bytes,
         )
 

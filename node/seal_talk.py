@@ -1,7 +1,7 @@
 """Who is told what of the agreement on the next epoch: flooding, what peers lack, and what one of them may cost.
 
 How it works
-    A voter's message goes to every member neighbour; each that had not heard it verifies it and passes it on, once.
+    A voter's message goes to some member neighbours; each that had not heard it verifies it and passes it on, once.
     What is lost is found by `Have`: now and then, and when a channel comes up, a node says which messages it holds,
     and is sent the others. A peer pays for what has to be verified, a voter for what is passed on in its name, so
     neither can make others send without end: an honest voter says three things a round.
@@ -42,6 +42,8 @@ FAULTS_MAX: Final = 8
 ANSWER_MESSAGES: Final = 512
 """Messages sent in one answer; the next Have brings the rest."""
 ANSWER_BYTES: Final = 256 << 10
+TOLD_MAX: Final = 8
+"""Neighbours that one message is passed on to: of a thousand nodes it misses one by chance, and `Have` repairs that."""
 HAVE_MS: Final = 1_000
 """A peer is told what we have no more often than this, unless it just came up."""
 HEARD_MAX: Final = 4_096
@@ -117,11 +119,13 @@ class Talk:
         self._heard.set(sha256(raw).digest(), replace(said, seal=None, polka=None))
 
     def tell(self, turn: Turn, message: Message, source: bytes | None = None) -> None:
-        """Send a message to every member neighbour but its source."""
+        """Send a message to member neighbours but its source: to all, or to TOLD_MAX drawn anew each time."""
         data = encode(message)
-        for peer in turn.core.member_peers:
-            if peer != source:
-                turn.send(peer, data)
+        peers = [peer for peer in turn.core.member_peers if peer != source]
+        if len(peers) > TOLD_MAX:
+            peers = turn.core.rng.sample(peers, TOLD_MAX)
+        for peer in peers:
+            turn.send(peer, data)
 
     def say_have(self, turn: Turn, held: Sequence[Said], round_: int, peers: Iterable[bytes], *, anew: bool) -> None:
         """Tell peers what we hold. `anew`: also those that were told a moment ago."""

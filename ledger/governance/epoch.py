@@ -23,6 +23,7 @@ from ledger.errors import RemoteError
 from ledger.governance.rules import Rules
 from ledger.keys import SigningKey
 
+FOUNDERS_MAX: Final = 512  # each is a voter of the first epoch (certificate.VOTERS_MAX)
 EVALUATOR_VERSION: Final = 1  # the rules this code folds by; changed by ballot alone (governance.md §2)
 
 
@@ -82,6 +83,8 @@ class Genesis:
             raise RemoteError("NOT_A_GENESIS", "the signer of a genesis must be among its founders", field="founders")
         if len({root for root, _ in founders}) != len(founders) or len({d for _, d in founders}) != len(founders):
             raise RemoteError("NOT_A_GENESIS", "a founder or a device is listed twice", field="founders")
+        if len(founders) > FOUNDERS_MAX:
+            raise RemoteError("NOT_A_GENESIS", f"a mesh has at most {FOUNDERS_MAX} founders", field="founders")
         policy = Policy.read(payload["policy"])
         return cls(entry, payload["name"], founders, policy, payload["evaluator_version"], _first_rules(policy))
 

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from ledger import keys
+from ledger.errors import RemoteError
 from ledger.governance import chain as chains
 from ledger.governance import sealing
 from ledger.governance.certificate import VOTERS_MAX, Certificate, EpochContext, Step, vote_bytes
 from ledger.governance.chain import Chain
+from ledger.governance.epoch import FOUNDERS_MAX, Policy, make_genesis
 from ledger.governance.members import REPEATED_MAX
 from ledger.governance.register import Register
 from ledger.governance.roster import Member as Standing
@@ -84,6 +86,13 @@ def test_one_more_endorsed_member_than_there_may_be_voters_stops_no_seal(monkeyp
     world.seal(hours=25, by=world.members[:4])
     assert world.tip().n == 2
     assert guest.party not in world.tip().voters
+
+
+def test_a_genesis_with_more_founders_than_there_may_be_voters_is_refused() -> None:
+    assert FOUNDERS_MAX == VOTERS_MAX
+    pairs = [(key("root", n).public, key("device", n).public) for n in range(FOUNDERS_MAX + 1)]
+    with pytest.raises(RemoteError, match="founders"):
+        make_genesis(key("root", 0), "crowd", pairs, Policy(), now=1_800_000_000, random16=bytes(16))
 
 
 # Heirs

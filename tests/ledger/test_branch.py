@@ -70,15 +70,20 @@ def test_what_is_given_up_leaves_nothing_behind(seed: int) -> None:
     fill(whole, world, bob, alice, size, len(bob.raws))
     fill(never, world, bob, alice, size, size)
     before = dump(whole), memory(whole)
-    with pytest.raises(Undone), whole.store.write() as rows:
-        whole.replica.drop(rows, bob.feed, size)
-        raise Undone
+
+    def drop_and_fail() -> None:
+        with whole.store.write() as rows:
+            whole.replica.drop(rows, bob.feed, size)
+            raise Undone
+
+    with pytest.raises(Undone):
+        drop_and_fail()
     with whole.store.read() as reading:
         whole.replica.reload(reading)
     assert (dump(whole), memory(whole)) == before
     with whole.store.write() as rows:
         dropped = whole.replica.drop(rows, bob.feed, size)
-    assert {entry.id for entry in dropped} <= {entry for entry in map(_ident, bob.raws[size:])}
+    assert {entry.id for entry in dropped} <= set(map(_ident, bob.raws[size:]))
     assert sorted(dump(whole)) == sorted(dump(never))
     assert memory(whole) == memory(never)
     assert statuses(whole, world) == statuses(never, world)

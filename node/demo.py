@@ -278,7 +278,9 @@ class Demo:
 
     def _verify(self, proof: bytes) -> dict[str, str]:
         verify = operation_of("proof", "verify")
-        args = verify.args(proof=proof, genesis=self._mesh_id, members=2, at=self._active_at)
+        file = self.holder.path.parent / "consent.mailleproof"
+        file.write_bytes(proof)
+        args = verify.args(proof=(str(file),), genesis=self._mesh_id, members=2, at=self._active_at)
         report = verify.handler(None, args)
         return {"verdict": report.verdict, "reason": report.reason}
 

@@ -18,8 +18,9 @@ from typing import Any
 from ledger.consent.status import Fact
 from ledger.entry import Entry
 from ledger.feed import Registration
-from ledger.kinds import KINDS, Signer
+from ledger.kinds import KINDS
 from ledger.rows import Reader, prefix_stop
+from ledger.schema import Signer
 from ledger.tables import (
     CONSENT,
     DOCUMENT,

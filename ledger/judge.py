@@ -27,7 +27,8 @@ from ledger.consent.status import carried_grant
 from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.governance.members import possession_message
-from ledger.kinds import KINDS, Signer, is_restrictive
+from ledger.kinds import KINDS, is_restrictive
+from ledger.schema import Signer
 
 SOUND: Final = ""  # the verdict of a leaf that is not void
 

@@ -12,21 +12,35 @@ What it does not do
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import Enum
 from typing import Any, Final
 
+from ledger.consent.kinds import CONSENT_KINDS
 from ledger.errors import RemoteError
+from ledger.schema import (
+    CHOICE,
+    COLLEGE,
+    DAY,
+    DEFAULT_CHOICE,
+    DELEGATE,
+    HASH,
+    HEAD,
+    INCARNATION_MAX,
+    KEY,
+    MEMBER,
+    NAMED_CHOICES,
+    REASON,
+    SIGNED_HEAD,
+    TIME,
+    Kind,
+    Signer,
+)
 from ledger.shapes import (
     Field,
-    Shape,
     cddl_of,
     check_fields,
     constant,
-    either,
     integer,
     list_of,
-    multiple_of,
     octets,
     octets_upto,
     one_of,
@@ -35,68 +49,12 @@ from ledger.shapes import (
     tuple_of,
 )
 
-DAY: Final = 86_400  # seconds
-INCARNATION_MAX: Final = 2**31
-TIME_MAX: Final = 2**40  # seconds
-SLOT_COUNT: Final = 24  # sealed fields of a consent (consent.record.FIELDS says which slot is whose)
-GRANT_BYTES_MAX: Final = 8_192  # of a grant's entry, so that a withdrawal can always carry it whole
 FRAMES: Final = ("none", "weak", "strong")
 ACTS: Final = ("admit", "charter", "evaluator", "expel", "policy", "suspend")
 DOCUMENT_TYPES: Final = ("agreement", "card", "charter", "glossary", "notice", "terms")
 FRONTIER_PARTS_MAX: Final = 64  # entries that carry one frontier
 FRONTIER_HEADS_MAX: Final = 700  # heads in one of them: fits an entry
-
-
-class Signer(Enum):
-    """Whose key signs a kind."""
-
-    ROOT = "a member's root key"
-    DEVICE = "a member's device key"
-    SUBJECT = "a person's per-consent key, or the key that can only withdraw"
-    DEVICE_OR_TENANT = "a member's device key, or a tenant's key"
-    AUTHORITY = "the key of an authority that the policy lists"
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One row of the table: kind of thing it is about, who signs, payload fields, and how it is treated.
-
-    `governance`: it may name an epoch and takes part in the membership fold. `restrictive`: it only takes
-    rights away, so it counts however late it comes (ledger.md §6). `since`: the evaluator version that knows it:
-    under an older one it has no effect (governance.md §2).
-    """
-
-    thing: str
-    signer: Signer
-    fields: dict[str, Field]
-    governance: bool = False
-    restrictive: bool = False
-    since: int = 1
-
-
-HASH: Final = octets(32)
-KEY: Final = octets(32)
-TIME: Final = integer(0, TIME_MAX)
-HEAD: Final = tuple_of(HASH, integer(0, 2**48), HASH)
-MEMBER: Final = tuple_of(HASH, integer(1, INCARNATION_MAX))
-PARTY: Final = tuple_of(HASH, integer(0, INCARNATION_MAX))
-CLASS: Final = tuple_of(text(100))  # a class of recipients with a rule, by name
-NULL: Final = Shape(lambda v: v is None, "null", "null")
-CHOICE: Final = one_of("yes", "no", "abstain")
-_CHOICES: Final = {  # rules of their own: validators stumble on choices inside arrays and maps
-    "recipient": either(PARTY, CLASS),
-    "frontier-digest": either(HASH, NULL),  # null: no tick was there yet
-    "delegate": either(MEMBER, NULL),  # null: the delegation is revoked
-    "default-choice": either(CHOICE, NULL),
-}
-DELEGATE: Final = replace(_CHOICES["delegate"], cddl="delegate")
-DEFAULT_CHOICE: Final = replace(_CHOICES["default-choice"], cddl="default-choice")
-RECIPIENT: Final = replace(_CHOICES["recipient"], cddl="recipient")
-FRONTIER: Final = replace(_CHOICES["frontier-digest"], cddl="frontier-digest")
-REASON: Final = Field(text(500), optional=True)
-SIGNED_HEAD: Final = tuple_of(integer(0, 2**48), HASH, TIME, octets(64))  # size, root, time, signature
 LEAF_PROOF: Final = tuple_of(HASH, list_of(HASH, 0, 48))  # leaf hash, inclusion path
-COLLEGE: Final = Field(text(100), optional=True)  # whose electorate's settings give a weight (governance.rules)
 
 POLICY: Final = record(
     {
@@ -112,14 +70,6 @@ POLICY: Final = record(
         "rules": Field(octets_upto(49_152), optional=True),  # governance.rules: what a ballot may change later
     }
 )
-NOTICE: Final = record(
-    {
-        "sha256": Field(HASH),
-        "dated": Field(TIME),
-        "document": Field(octets(16), optional=True),
-        "heads": Field(list_of(HASH, 1, 16), optional=True),
-    }
-)
 TERMS: Final = record(
     {
         "green_button": Field(constant(value=True, cddl="true")),  # R30: participation is not negotiable
@@ -128,15 +78,6 @@ TERMS: Final = record(
         "requests_a_minute": Field(integer(0, 10**6), optional=True),
     }
 )
-CONSENT_TERMS: Final[dict[str, Field]] = {
-    "schema": Field(integer(1, 1)),
-    "holder": Field(PARTY),
-    "recipient": Field(RECIPIENT),
-    "valid_until": Field(multiple_of(DAY, TIME_MAX)),
-    "notice": Field(NOTICE),
-    "slots": Field(octets(32 * SLOT_COUNT)),
-    "evidence": Field(list_of(HASH, 1, 16), optional=True),
-}
 LINK: Final[dict[str, Field]] = {"from": Field(MEMBER), "to": Field(MEMBER)}
 APPLICATION: Final[dict[str, Field]] = {
     "incarnation": Field(integer(1, INCARNATION_MAX)),
@@ -151,15 +92,6 @@ ENDORSEMENT: Final[dict[str, Field]] = {
     "application": Field(HASH),
     "incarnation": Field(integer(1, INCARNATION_MAX)),
 }
-REVOCATION_REASONS: Final = (
-    "subject_request",  # an identified person without her keys asked (consent.md §5)
-    "purpose_ended",
-    "contract_ended",
-    "moved_out",
-    "source_refused",
-    "error",
-    "legal_duty",
-)
 
 KINDS: Final[dict[str, Kind]] = {
     "genesis": Kind(
@@ -306,43 +238,7 @@ KINDS: Final[dict[str, Kind]] = {
             "evidence": Field(octets_upto(16_384), optional=True),  # what the member signed
         },
     ),
-    "consent.request": Kind("consent", Signer.DEVICE_OR_TENANT, {**CONSENT_TERMS, "expires": Field(TIME)}),
-    "consent.grant": Kind(
-        "consent",
-        Signer.SUBJECT,
-        {
-            **CONSENT_TERMS,
-            "withdraw_key": Field(KEY),
-            "request": Field(HASH, optional=True),
-            "supersedes": Field(HASH, optional=True),
-            "delegation": Field(HASH, optional=True),
-            "parent": Field(HASH, optional=True),
-            "required_parties": Field(list_of(KEY, 1, 8), optional=True),
-        },
-    ),
-    "consent.refuse": Kind("consent", Signer.SUBJECT, {"request": Field(HASH), "reason": REASON}, restrictive=True),
-    "consent.acknowledge": Kind(
-        "consent", Signer.DEVICE_OR_TENANT, {"grant": Field(HASH), "entry": Field(HASH)}
-    ),  # `entry`: the grant or the withdrawal that was seen
-    "consent.withdraw": Kind(
-        "consent", Signer.SUBJECT, {"grant": Field(octets_upto(GRANT_BYTES_MAX))}, restrictive=True
-    ),  # carries its grant whole: it can be judged anywhere
-    "consent.revoke": Kind(
-        "consent",
-        Signer.DEVICE_OR_TENANT,
-        {"grant": Field(HASH), "reason_code": Field(one_of(*REVOCATION_REASONS)), "reason": REASON},
-        restrictive=True,
-    ),
-    "transfer.receipt": Kind(
-        "transfers",
-        Signer.DEVICE_OR_TENANT,
-        {"receipts": Field(list_of(tuple_of(octets(16), HASH, HASH, FRONTIER), 1, 256))},
-    ),  # each [transfer id, grant, salted digest of the full receipt, frontier digest of the tick it rests on]
-    "transfer.ack": Kind(
-        "transfers",
-        Signer.DEVICE_OR_TENANT,
-        {"acks": Field(list_of(tuple_of(octets(16), HASH), 1, 512))},
-    ),  # each [transfer id, salted digest of the full acknowledgement]
+    **CONSENT_KINDS,
     "state.attestation": Kind(
         "tick",
         Signer.DEVICE,
@@ -365,7 +261,7 @@ def is_restrictive(kind: str) -> bool:
 
 THING_BYTES: Final = {
     **{"mesh": 16, "member": 32, "device": 32, "link": 32, "tenant": 32, "feed": 32, "consent": 16},
-    **{"document": 16},
+    **{"document": 16, "delegation": 16, "group": 32, "allocation": 16, "rights": 16, "identity": 32, "fact": 16},
 }
 """Length of the id of each kind of thing; the others are free (1 to 64 bytes)."""
 
@@ -391,5 +287,5 @@ def check(kind: str, thing: tuple[str, bytes], payload: Any, has_epoch: bool) ->
 def cddl() -> str:
     """Return the CDDL of every payload, one rule a kind: "consent.grant" is the rule `consent-grant`."""
     rules = [f"{kind.replace('.', '-')} = {cddl_of(row.fields)}" for kind, row in KINDS.items()]
-    choices = [f"{name} = {shape.cddl.removeprefix('(').removesuffix(')')}" for name, shape in _CHOICES.items()]
+    choices = [f"{name} = {shape.cddl.removeprefix('(').removesuffix(')')}" for name, shape in NAMED_CHOICES.items()]
     return "\n".join([*rules, *choices]) + "\n"

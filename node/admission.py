@@ -31,8 +31,8 @@ from ledger.governance.policy import Charter, requires
 from ledger.governance.rules import Rules
 from ledger.held import HeldView
 from ledger.keys import check_public_key, did_key, thumbprint, verify
-from ledger.kinds import DAY
 from ledger.rows import Reader, prefix_stop
+from ledger.schema import DAY
 from node.rules_text import leaves
 from node.tickets import SECRET_BYTES, Ticket
 

@@ -25,7 +25,7 @@ from ledger.governance.scene import Scene as Branch
 from ledger.governance.state import Base
 from ledger.governance.voting import OPEN_A_VOTER_MAX, Count, read_proposal, refusal
 from ledger.held import HeldView
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from node.exits import not_found, usage
 from node.naming import PREFIX_DIGITS_MIN, SHORT_DIGITS
 

@@ -28,7 +28,7 @@ from ledger.consent.gate import Decision, Flow, Scope
 from ledger.consent.granularity import parse_duration
 from ledger.consent.reasons import Reason
 from ledger.errors import LocalError, MailleError, RemoteError
-from ledger.kinds import TIME_MAX
+from ledger.schema import TIME_MAX
 from node.config import Home
 from node.daemon import Node, run
 from node.exits import exit_of

@@ -13,11 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ledger.consent.grant import Notice, grant_payload
+from ledger.consent.kinds import SLOT_COUNT
 from ledger.consent.wallet import RECORD_ID_BYTES, Wallet, make_withdrawal, subject_iat
 from ledger.entry import Entry, sign_entry
 from ledger.governance.members import Party
 from ledger.keys import SigningKey
-from ledger.kinds import DAY, SLOT_COUNT
+from ledger.schema import DAY
 from node.core import RandomBytes, Turn
 from simulations.randomness import Seed
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from ledger import merkle
 from ledger.checkpoint import Head, sign_head
+from ledger.consent.kinds import SLOT_COUNT
 from ledger.entry import Entry, sign_entry
 from ledger.errors import RemoteError
 from ledger.feed import Registration, Run, SignedHead
@@ -26,9 +27,10 @@ from ledger.governance.chain import fold
 from ledger.governance.epoch import Genesis, Policy, make_genesis
 from ledger.governance.members import Members, Party, link_id, possession_message
 from ledger.keys import SigningKey
-from ledger.kinds import DAY, KINDS, SLOT_COUNT
+from ledger.kinds import KINDS
 from ledger.merkle import PeaksBuilder, leaf_hash
 from ledger.replica import Replica
+from ledger.schema import DAY
 from storage.memory import MemoryStore
 
 NOW = 1_800_000_000

@@ -32,7 +32,7 @@ from ledger.errors import LocalError, RemoteError
 from ledger.feed import SignedHead
 from ledger.governance.roster import Party
 from ledger.keys import SigningKey, thumbprint, verify
-from ledger.kinds import HASH, KEY, NULL, PARTY, SIGNED_HEAD, TIME
+from ledger.schema import HASH, KEY, NULL, PARTY, SIGNED_HEAD, TIME
 from ledger.shapes import either, integer, octets, one_of, text, tuple_of
 
 EVIDENCE_BYTES_MAX: Final = 16_384

@@ -65,7 +65,7 @@ from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.governance.epoch import Policy
 from ledger.governance.members import Members
-from ledger.kinds import DAY
+from ledger.schema import DAY
 
 AHEAD_MAX: Final = 120  # seconds: a checkpoint dated further ahead of our clock counts for nothing
 

@@ -22,7 +22,7 @@ from ledger.consent.granularity import covers, parse_duration
 from ledger.consent.record import SCHEMA, SERIES_KINDS, OnwardSharing, Terms, Window
 from ledger.consent.status import Party
 from ledger.errors import LocalError
-from ledger.kinds import DAY
+from ledger.schema import DAY
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from ledger.consent.granularity import DURATION, Unit, parse_duration
+from ledger.consent.kinds import RIGHTS, SLOT_COUNT
 from ledger.errors import LocalError, RemoteError
-from ledger.kinds import PARTY, SLOT_COUNT
+from ledger.schema import PARTY
 from ledger.shapes import (
     Field,
     Shape,
@@ -157,7 +158,6 @@ class Stages:
     transmit: bool
 
 
-RIGHTS: Final = ("access", "rectification", "objection", "erasure", "portability")
 STAGES: Final = ("local", "upload", "transmit")
 
 

@@ -40,7 +40,7 @@ from ledger.entry import Entry, sign_entry
 from ledger.errors import LocalError, RemoteError
 from ledger.governance.epoch import Policy
 from ledger.keys import SigningKey, derive_seed
-from ledger.kinds import DAY
+from ledger.schema import DAY
 
 HOUR: Final = 3_600  # seconds
 RECORD_ID_BYTES: Final = 16

@@ -29,7 +29,7 @@ from ledger.checkpoint import Head
 from ledger.governance.policy import voice
 from ledger.governance.roster import Party
 from ledger.governance.rules import Rules, voices
-from ledger.kinds import DAY
+from ledger.schema import DAY
 
 CUT_FEEDS_MAX: Final = 64  # feeds that one proposal may name
 

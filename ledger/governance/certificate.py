@@ -39,7 +39,7 @@ from typing import Any, Final
 from ledger import codec, keys
 from ledger.errors import LocalError, RemoteError
 from ledger.governance.epoch import Epoch
-from ledger.kinds import HASH, TIME
+from ledger.schema import HASH, TIME
 from ledger.shapes import Field, Shape, check_fields, either, integer, list_of
 
 VERSION: Final = 1  # of seal messages and certificates

@@ -33,7 +33,8 @@ from ledger.governance.register import Sighting
 from ledger.governance.roster import UNBOUNDED, Party, edge, link_id
 from ledger.governance.scene import Ledger, Scene
 from ledger.governance.state import Base
-from ledger.kinds import DAY, KINDS, is_governance
+from ledger.kinds import KINDS, is_governance
+from ledger.schema import DAY
 from ledger.verdict import Account, counts, superseded, void, waits
 
 __all__ = ("Ledger", "explain")

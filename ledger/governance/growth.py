@@ -25,7 +25,7 @@ from ledger.governance.policy import Credential, Endorsement, Evidence, Outcome,
 from ledger.governance.roster import Party
 from ledger.governance.rules import voices
 from ledger.governance.state import Base, Found
-from ledger.kinds import DAY
+from ledger.schema import DAY
 
 Counts = Callable[[Registration], bool]
 """Whether a permissive statement counts now: inside its feed's reach, its epoch known, what it has seen held."""

@@ -22,7 +22,7 @@ from typing import Any, Final, NoReturn, TypeAlias, assert_never
 from ledger import codec
 from ledger.errors import LocalError, RemoteError
 from ledger.governance.roster import Party
-from ledger.kinds import HASH, KEY, TIME, TIME_MAX
+from ledger.schema import HASH, KEY, TIME, TIME_MAX
 from ledger.shapes import Shape, integer, list_of, octets_upto, tuple_of
 
 PREDICATE_DEPTH_MAX: Final = 5  # a lone leaf has depth 1

@@ -38,7 +38,8 @@ from ledger.governance.policy import (
     refuse,
     requires,
 )
-from ledger.kinds import FRAMES, HASH, TIME_MAX
+from ledger.kinds import FRAMES
+from ledger.schema import HASH, TIME_MAX
 from ledger.shapes import Field, Shape, check_fields, integer, list_of, one_of, text, tuple_of
 
 RULES_BYTES_MAX: Final = 49_152  # fits a proposal's entry

@@ -35,7 +35,8 @@ from ledger.governance.roster import UNBOUNDED, Party, View
 from ledger.governance.rules import BALLOT_DAYS_MAX, Rules, endorsements_for_voter, new_voters_max, voices
 from ledger.governance.state import Base, Instant, Result
 from ledger.governance.tally import Standing
-from ledger.kinds import DAY, KINDS
+from ledger.kinds import KINDS
+from ledger.schema import DAY
 
 SILENT_SECONDS: Final = 30 * DAY  # without a heartbeat, after which a seal may take a voter's vote
 ENCODED_MAX: Final = 16_384  # items of an epoch's lists that are kept encoded; about 200 bytes each

@@ -22,7 +22,7 @@ from typing import Final, TypeAlias
 from ledger.errors import LocalError
 from ledger.governance.ballots import Act, Bound, Choice, Electorate, Judged, Poll, Proposal, Rule, Vote, under_cuts
 from ledger.governance.roster import Party
-from ledger.kinds import DAY
+from ledger.schema import DAY
 
 DELEGATION_STEPS_MAX: Final = 16  # from a voter to who votes for it: a longer way leads nowhere
 

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from ledger.consent.granularity import Unit, parse_duration
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from node.audit.findings import OldNotice, Overdue, Unacknowledged, moment
 from node.audit.matching import Names, proof_at
 from node.audit.rows import Account, Adoption, Consent, End, Rows

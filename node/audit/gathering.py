@@ -29,8 +29,8 @@ from ledger.errors import RemoteError
 from ledger.feed import AHEAD_SECONDS_MAX
 from ledger.governance.members import Party
 from ledger.index import document_places, documents, facts_of
-from ledger.kinds import DAY
 from ledger.rows import prefix_stop
+from ledger.schema import DAY
 from ledger.tables import (
     CONSENT,
     LEAF_ELSEWHERE,

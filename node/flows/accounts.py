@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Final
 from ledger.consent.disclosure import SALT_BYTES
 from ledger.consent.gate import Decision
 from ledger.governance.members import Party
-from ledger.kinds import DAY
 from ledger.rows import prefix_stop
+from ledger.schema import DAY
 from ledger.tables import TICK, read_position
 from node.tenants import Tenants, Voice, state
 from node.vaults import Blind

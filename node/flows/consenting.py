@@ -25,8 +25,8 @@ from ledger.entry import Entry
 from ledger.errors import LocalError
 from ledger.governance.members import Party
 from ledger.keys import SigningKey
-from ledger.kinds import DAY
 from ledger.rows import prefix_stop
+from ledger.schema import DAY
 from ledger.tables import CONSENT, FactRow
 from node.flows.disclosing import Disclosing, parties_of
 from node.flows.registering import Registering

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from ledger.consent.record import Actor, DataKind, OnwardSharing, Rights, Stages, Terms, Window
 from ledger.errors import LocalError
-from ledger.kinds import DAY
+from ledger.schema import DAY
 
 FILE_BYTES_MAX: Final = 1 << 18
 PAST_DAYS: Final = 1_096

@@ -33,8 +33,8 @@ from ledger.consent.record import DataKind
 from ledger.consent.status import State
 from ledger.errors import LocalError, RemoteError
 from ledger.governance.members import Party
-from ledger.kinds import DAY
 from ledger.rows import prefix_stop
+from ledger.schema import DAY
 from ledger.tables import CONSENT
 from node.adapters import senml
 from node.flows.answers import UNSIGNED, kinds_in, refused, served

@@ -21,7 +21,7 @@ from ledger.consent.gate import Decision
 from ledger.consent.grant import RecipientClass, read_party, read_recipient
 from ledger.consent.reasons import Reason
 from ledger.errors import LocalError, RemoteError
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from node.adapters import senml
 from node.flows.accounts import Accounts
 from node.flows.answers import kinds_in, served

@@ -27,7 +27,7 @@ from ledger.consent.reasons import Reason
 from ledger.consent.record import Window
 from ledger.errors import LocalError, RemoteError
 from ledger.governance.members import Party
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from node.adapters import senml
 from node.flows.accounts import Accounts
 from node.flows.answers import sign_refusal, sign_served

@@ -36,7 +36,7 @@ from ledger.consent.record import DataKind
 from ledger.errors import RemoteError
 from ledger.governance.members import Party
 from ledger.keys import SIGNATURE_BYTES
-from ledger.kinds import INCARNATION_MAX, TIME_MAX
+from ledger.schema import INCARNATION_MAX, TIME_MAX
 from node.adapters.senml import MAX_CBOR_BYTES
 from node.vaults.transfers import TRANSFER_BYTES, Wanted
 

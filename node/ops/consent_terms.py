@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from node.exits import usage
 from node.naming import find_party, member_name
 from node.operation import Args, said

@@ -20,7 +20,7 @@ from msgspec import Meta
 from ledger.entry import Entry, sign_entry
 from ledger.errors import LocalError
 from ledger.keys import SigningKey
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from node.exits import not_found, usage
 from node.naming import DID_KEY, find_member, moment, root_kid
 from node.operation import Args, Result, operation, said

@@ -17,7 +17,7 @@ from random import Random
 from ledger.checkpoint import Head
 from ledger.governance.ballots import Act, Bound, Choice, Proposal, Sealed, Vote
 from ledger.governance.expulsion import Cut, Resolution
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from tests.attacks.scene import NOON, Scene, digest, feed, party
 
 STEP = 8

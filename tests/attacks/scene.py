@@ -18,7 +18,7 @@ from ledger.governance.ballots import Act, Bound, Choice, Electorate, Facts, Pol
 from ledger.governance.expulsion import Cut, Resolution, resolve
 from ledger.governance.roster import UNBOUNDED, Party
 from ledger.governance.rules import Rules
-from ledger.kinds import DAY
+from ledger.schema import DAY
 
 NOON = 1_700_000_000
 START = 10

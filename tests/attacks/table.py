@@ -17,7 +17,7 @@ from itertools import permutations
 
 from ledger.governance.ballots import Choice, Rule, Sealed
 from ledger.governance.rules import endorsements_for_voter, new_voters_max
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from tests.attacks.scene import NOON, SEALED, START, Scene, feed, party
 from tests.attacks.textbook import Op, Textbook, seniority, strong_removal
 

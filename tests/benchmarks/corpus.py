@@ -28,6 +28,7 @@ import msgspec
 
 from ledger import checkpoint, kinds
 from ledger.checkpoint import Head
+from ledger.consent.kinds import SLOT_COUNT
 from ledger.entry import Entry, sign_entry
 from ledger.feed import Run, SignedHead
 from ledger.governance.epoch import Genesis, Policy, make_genesis
@@ -177,7 +178,7 @@ class Consents:
             "recipient": list(mesh.parties[self.at % len(mesh.parties)]),
             "valid_until": (BEGUN // 86_400 + 365) * 86_400,
             "notice": {"sha256": rng.randbytes(32), "dated": BEGUN},
-            "slots": rng.randbytes(32 * kinds.SLOT_COUNT),
+            "slots": rng.randbytes(32 * SLOT_COUNT),
             "withdraw_key": withdraws.public,
         }
         thing = ("consent", rng.randbytes(16))

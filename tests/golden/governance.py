@@ -18,7 +18,7 @@ from ledger.governance.certificate import Certificate, EpochContext, Seal, Step,
 from ledger.governance.epoch import Epoch
 from ledger.governance.rounds import Message, sign_message
 from ledger.governance.rules import Rules
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from tests.worlds import NOW, World, key, octets
 
 Sign = Callable[..., Entry]

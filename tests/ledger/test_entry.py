@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import codec, kinds
+from ledger import codec
 from ledger.checkpoint import Head
+from ledger.consent.kinds import GRANT_BYTES_MAX
 from ledger.entry import Entry, kind_of_typ, parse_subject, sign_entry, typ_of_kind
 from ledger.errors import LocalError, RemoteError
 from ledger.header import Header, read_header, read_thoroughly
@@ -219,7 +220,7 @@ def test_a_grant_is_never_too_large_to_be_withdrawn() -> None:
         payload = {**grant_payload((bytes(32), 1), (bytes(32), 1), SIGNER.public), "padding": bytes(padding)}
         return leave(kind="consent.grant", thing=("consent", bytes(16)), payload=payload, epoch=None)
 
-    room = kinds.GRANT_BYTES_MAX - len(grant(1_000).raw) + 1_000
+    room = GRANT_BYTES_MAX - len(grant(1_000).raw) + 1_000
     largest = grant(room)
     payload = {"grant": largest.raw}
     assert leave(kind="consent.withdraw", thing=largest.thing, payload=payload, epoch=None).known

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ledger.checkpoint import Head
 from ledger.feed import Registration
 from ledger.index import document_places, documents, facts_of, index_rows, named_consents
-from ledger.kinds import KINDS, Signer
+from ledger.kinds import KINDS
+from ledger.schema import Signer
 from ledger.tables import (
     CONSENT,
     DOCUMENT,

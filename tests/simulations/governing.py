@@ -18,7 +18,7 @@ from ledger.checkpoint import Head
 from ledger.entry import Entry
 from ledger.governance.members import Party
 from ledger.keys import SigningKey
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from node.core import Core, Turn
 from node.mesh import certify
 from node.sealing import Sealer

@@ -10,8 +10,8 @@ import pytest
 from ledger.consent.status import State
 from ledger.entry import Entry, sign_entry
 from ledger.keys import SigningKey
-from ledger.kinds import DAY
 from ledger.replica import decode
+from ledger.schema import DAY
 from node.core import Turn
 from node.events import Verified
 from node.mesh import certify

@@ -16,7 +16,7 @@ from ledger.governance.members import Party
 from ledger.governance.roster import link_id
 from ledger.governance.sealing import RIVALS_SECONDS
 from ledger.keys import SigningKey
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from node.sealing import Sealer
 from simulations.links import Link, uniform
 from simulations.world import SECOND, START_US, World

@@ -17,7 +17,7 @@ from ledger.entry import Entry, sign_entry
 from ledger.governance.epoch import Policy
 from ledger.governance.members import Member, Members, Tenancy
 from ledger.keys import SigningKey
-from ledger.kinds import DAY
+from ledger.schema import DAY
 
 NOW = 1_760_001_800  # in the middle of an hour
 MESH = b"m" * 32

@@ -24,9 +24,9 @@ from ledger.consent.disclosure import (
     sealed_for,
     slot_digest,
 )
+from ledger.consent.kinds import SLOT_COUNT
 from ledger.consent.record import FREE_SLOTS, SLOTS
 from ledger.errors import LocalError, RemoteError
-from ledger.kinds import SLOT_COUNT
 from tests.ledger.consent.cases import TERMS, but, device, grant, resigned, seeded
 
 GRANT, DISCLOSED = grant()

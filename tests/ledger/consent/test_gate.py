@@ -29,7 +29,7 @@ from ledger.consent.status import State
 from ledger.entry import Entry
 from ledger.governance.epoch import Policy
 from ledger.governance.members import Members
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from tests.ledger.consent.cases import (
     DAILY,
     HOLDER,

@@ -25,7 +25,7 @@ from ledger.consent.record import Stages, Terms
 from ledger.consent.status import State
 from ledger.governance.epoch import Policy
 from ledger.governance.members import Members
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from tests.ledger.consent.cases import (
     HOLDER,
     LOAD_CURVE,

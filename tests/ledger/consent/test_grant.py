@@ -26,7 +26,8 @@ from ledger.consent.grant import (
 )
 from ledger.consent.record import Actor, DataKind, OnwardSharing, Rights, Stages, Terms
 from ledger.errors import LocalError
-from ledger.kinds import DAY, KINDS
+from ledger.kinds import KINDS
+from ledger.schema import DAY
 from ledger.shapes import check_fields
 from tests.ledger.consent.cases import (
     DAILY,

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import codec
+from ledger.consent.kinds import SLOT_COUNT
 from ledger.consent.record import FIELDS, FREE_SLOTS, SLOTS, Actor, DataKind, OnwardSharing, Rights, Terms
 from ledger.errors import LocalError, RemoteError
-from ledger.kinds import DAY, SLOT_COUNT
+from ledger.schema import DAY
 from tests.ledger.consent.cases import DAILY, NOW, POINT, TERMS, but
 
 SOMEONE = Actor("Someone", "recipient")

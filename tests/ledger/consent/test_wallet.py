@@ -17,7 +17,7 @@ from ledger.consent.status import carried_grant
 from ledger.consent.wallet import OpenRequest, OwnConsent, Wallet, make_refusal, make_withdrawal, subject_iat
 from ledger.entry import Entry, sign_entry
 from ledger.errors import LocalError, RemoteError
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from tests.ledger.consent.cases import (
     HEAD,
     HOLDER,

@@ -23,8 +23,9 @@ from ledger.governance.register import Register
 from ledger.governance.sealing import Terms
 from ledger.governance.state import Base
 from ledger.keys import SigningKey
-from ledger.kinds import DAY, FRONTIER_HEADS_MAX
+from ledger.kinds import FRONTIER_HEADS_MAX
 from ledger.merkle import EMPTY_ROOT, root_of
+from ledger.schema import DAY
 from tests.worlds import Member, Scribe, World
 
 

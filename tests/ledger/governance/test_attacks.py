@@ -12,7 +12,7 @@ import pytest
 
 from ledger.governance.chain import fold
 from ledger.governance.sealing import Terms
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from tests.ledger.fold_cases import prove_fork
 from tests.ledger.governance.honest import Cached
 from tests.ledger.governance.test_cases import ousted, out

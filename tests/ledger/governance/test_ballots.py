@@ -21,7 +21,7 @@ from ledger.governance.ballots import (
     under_cuts,
 )
 from ledger.governance.rules import Rules
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from tests.attacks.scene import NOON, SEALED, START, Scene, digest, feed, party
 
 Why = tuple[bytes, ...]

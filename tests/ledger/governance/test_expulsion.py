@@ -16,7 +16,7 @@ from ledger.governance.ballots import Sealed as Seal
 from ledger.governance.expulsion import Cut, Outcome, Resolution, resolve, threshold
 from ledger.governance.roster import UNBOUNDED
 from ledger.governance.tally import Delegation
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from tests.attacks.crowd import STEP, betrayed, cast, crowd, propose, revenge
 from tests.attacks.oracle import Oracle
 from tests.attacks.scene import NOON, SEALED, START, Scene, digest, feed, party

@@ -8,7 +8,7 @@ from ledger.entry import Entry
 from ledger.governance.epoch import Policy
 from ledger.governance.policy import AllOf, AnyOf, Authority, Ballot, Bilateral, Charter, Predicate, Sponsors, Threshold
 from ledger.governance.rules import Rules, strong, weak
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from tests.ledger.governance.honest import Cached
 from tests.ledger.governance.polity import Polity
 from tests.worlds import LATER, NOW, Member, Scribe, key, octets

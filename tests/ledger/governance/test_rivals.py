@@ -11,7 +11,7 @@ from ledger.governance.register import Register
 from ledger.governance.roster import edge
 from ledger.governance.rounds import Message, sign_message
 from ledger.governance.sealing import Terms
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from ledger.ticks import Ticker
 from tests.ledger.governance.seal_cases import ROOTS, double, linked, offer, says
 from tests.worlds import Node, deliver_all, octets

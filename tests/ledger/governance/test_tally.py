@@ -14,7 +14,7 @@ from ledger.governance.ballots import Act, Bound, Choice, Proposal, Rule, Sealed
 from ledger.governance.roster import Party
 from ledger.governance.rules import College, Rules
 from ledger.governance.tally import Default, Delegation, Standing, Tally, suspended_until, suspension_threshold, tally
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from tests.attacks.scene import NOON, SEALED, START, Scene, digest, feed, party
 
 NO_CUTS: Mapping[bytes, Bound] = {}

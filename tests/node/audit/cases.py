@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ledger.governance.members import Party
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from node.audit.auditing import audit
 from node.audit.findings import Access, Report
 from node.audit.rows import Account, Adoption, Consent, End, Frame, Proven, Question, Rows, Series, Statement

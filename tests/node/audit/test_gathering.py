@@ -9,7 +9,7 @@ import pytest
 
 from ledger.entry import Entry
 from ledger.errors import RemoteError
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from node.audit import gathering
 from node.audit.auditing import audit
 from node.audit.findings import Report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from node.vaults.receipts import HOLDER, RECIPIENT, Receipt
 from node.vaults.transfers import Tally, chained
 from tests.node.flows.world import LONG, SHORT, World, terms

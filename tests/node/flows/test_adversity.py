@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.entry import Entry
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from node.adapters import household, senml
 from node.readings import Series
 from node.vaults.receipts import HOLDER, RECIPIENT

@@ -10,7 +10,7 @@ from ledger.consent.slip import parse_slip
 from ledger.consent.status import State
 from ledger.entry import Entry
 from ledger.errors import LocalError
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from node.core import Turn
 from node.flows import wire
 from node.flows.consenting import Offer, notice_of

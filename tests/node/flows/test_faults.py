@@ -13,7 +13,7 @@ from ledger import codec
 from ledger.consent.answer import After, NoGrant, open_evidence
 from ledger.consent.fault import Fault, Wrong, check_fault
 from ledger.errors import LocalError, RemoteError
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from node.flows import wire
 from tests.node.flows.probes import caught, deliver, evidence_of, examined, known, scene, served, signed_pack
 from tests.node.flows.world import SHORT, World, terms

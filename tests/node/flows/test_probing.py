@@ -12,7 +12,7 @@ from gossip import events as gossip
 from ledger.consent.answer import EVIDENCE_BYTES_MAX
 from ledger.consent.fault import results
 from ledger.errors import LocalError
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from node.core import Turn
 from node.flows import wire
 from node.flows.answers import sign_refusal

@@ -12,7 +12,7 @@ from ledger.entry import Entry
 from ledger.errors import LocalError
 from ledger.governance.members import Party
 from ledger.keys import SigningKey
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from node.core import Turn
 from node.flows.consenting import Offer, notice_of
 from node.tenants import Voice, state

@@ -10,7 +10,7 @@ from ledger.consent.status import State
 from ledger.errors import LocalError
 from ledger.governance.epoch import Policy
 from ledger.governance.members import link_id
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from node.adapters import enedis_csv, household, senml
 from node.flows.sending import NO_READINGS
 from node.readings import Series

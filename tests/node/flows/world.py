@@ -28,8 +28,8 @@ from ledger.errors import MailleError
 from ledger.governance.epoch import Policy, make_genesis
 from ledger.governance.members import Party, link_id
 from ledger.keys import SigningKey
-from ledger.kinds import DAY
 from ledger.replica import Replica
+from ledger.schema import DAY
 from node.adapters import household
 from node.core import Core, Noted, Turn
 from node.flows import wire

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ledger.consent.status import Fact
 from ledger.entry import Entry
@@ -39,8 +39,14 @@ from ledger.tables import (
 )
 
 
+_ABOUT: Final = ("consent.acknowledge", "erasure.ack")
+
+
 def named_consents(entry: Entry) -> list[bytes]:
-    """Return the ids of the grants and requests that an entry names (a grant names itself)."""
+    """Return the ids of the grants, requests and facts that an entry names (a grant names itself).
+
+    A request for a right is named by itself and by its answers, and names its grant.
+    """
     payload: Any = entry.payload
     match entry.kind:
         case "consent.grant" | "consent.request":
@@ -49,8 +55,18 @@ def named_consents(entry: Entry) -> list[bytes]:
             return [hashlib.sha256(payload["grant"]).digest()]
         case "consent.refuse":
             return [payload["request"]]
-        case "consent.acknowledge" | "consent.revoke":
+        case "consent.acknowledge" | "consent.revoke" | "erasure.state" | "erasure.ack":
             return [payload["grant"]]
+        case "rights.request":
+            return [payload["grant"], entry.id]
+        case "rights.answer":
+            return [payload["request"]]
+        case "fact.attest":
+            return [entry.id]
+        case "fact.revoke":
+            return [payload["fact"]]
+        case "identity.attest":
+            return [entry.thing[1]]  # the kid of the key that is linked
         case _:
             return []
 
@@ -61,7 +77,7 @@ def index_rows(registration: Registration, place: bytes, consents: Sequence[byte
     kind, feed = entry.kind, registration.feed
     found: list[tuple[bytes, bytes]] = []
     if consents:
-        about = entry.payload["entry"] if kind == "consent.acknowledge" else b""
+        about = entry.payload["entry"] if kind in _ABOUT else b""
         fact = fact_row(kind, entry.id, entry.kid, about)
         found = [(CONSENT + consent + place, fact) for consent in consents]
     elif kind == "state.attestation":

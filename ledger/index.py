@@ -38,7 +38,6 @@ from ledger.tables import (
     read_position,
 )
 
-
 _ABOUT: Final = ("consent.acknowledge", "erasure.ack")
 
 

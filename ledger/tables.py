@@ -190,7 +190,26 @@ FACT_KINDS: Final = (
     "consent.withdraw",
     "consent.revoke",
     "consent.request",
+    "consent.remind",
+    "consent.sign",
+    "consent.amend",
+    "consent.rekey",
+    "consent.evidence",
+    "delegation.give",
+    "delegation.revoke",
+    "group.open",
+    "group.call",
+    "group.vote",
+    "group.refuse",
+    "rights.request",
+    "rights.answer",
+    "fact.attest",
+    "fact.revoke",
+    "identity.attest",
+    "erasure.state",
+    "erasure.ack",
 )
+"""Numbers are places in this list: they stand in stores and never change."""
 
 _FACT_NUMBERS: Final = {kind: bytes((number,)) for number, kind in enumerate(FACT_KINDS)}
 

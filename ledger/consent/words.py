@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
 from ledger.consent.granularity import Unit, parse_duration
-from ledger.consent.record import DATE_MAX, RIGHTS, Actor, Terms, Window
+from ledger.consent.kinds import RIGHTS
+from ledger.consent.record import DATE_MAX, Actor, Terms, Window
 
 POINTS_SHOWN_MAX: Final = 5
 _DAY: Final = 86_400

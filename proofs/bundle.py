@@ -166,11 +166,14 @@ class EpochProof:
     """A step of the epoch chain with the voters it leads to.
 
     Either `epoch` (the bytes of an epoch that the auditor pinned, the first step alone) or `certificate` is there.
+    `heirs`: (index of a voter of the step before, number of the `device.certify` entry) where a successor of the
+    voter's device signed in its stead; ascending.
     """
 
     epoch: bytes | None
     certificate: bytes | None
     voters: tuple[Voter, ...]
+    heirs: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +354,7 @@ def _tick(tick: TickProof, number: dict[bytes, int]) -> dict[int, Any]:
 
 def _epoch(step: EpochProof, number: dict[bytes, int]) -> list[Any]:
     voters = [[number[voter.kid], voter.incarnation, voter.public, voter.college] for voter in step.voters]
-    return [step.epoch, step.certificate, voters]
+    return [step.epoch, step.certificate, voters, *([[list(heir) for heir in step.heirs]] if step.heirs else [])]
 
 
 def _statement(each: Statement | None) -> list[Any] | None:

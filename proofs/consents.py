@@ -26,7 +26,7 @@ from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.governance.rules import Rules
 from ledger.keys import did_key
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from proofs.brackets import Stamped, not_after, not_before
 from proofs.evidence import Evidence
 from proofs.reasons import Reason

@@ -6,7 +6,9 @@ How it works
     Steps may be left out while the voters stay the same: then a quorum of the very voters that were shown last signed
     a later epoch, and voters sign nothing but what follows the chain they hold. What lies between need not be shown.
     A seal counts voters that left only where their own `member.leave` is carried, else one traitor could certify
-    alone that all others had gone.
+    alone that all others had gone. A voter that lost its device goes on with a successor that its root key certified
+    (`EpochContext.heirs`): a step names the certificates of those that signed for a voter, and the line of certificates
+    from the voter's device to theirs is carried. How entries show both is `Words`' to say (evidence).
 
 What it does not do
     It folds nothing: whether an epoch is what the entries yield is what its voters vouch for. Who holds the old keys of
@@ -15,13 +17,13 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import Protocol
 
 from ledger import codec, keys
 from ledger.errors import LocalError, RemoteError
-from ledger.governance.certificate import Certificate, EpochContext, Seal, verify_certificate
+from ledger.governance.certificate import Certificate, EpochContext, Seal, unsigned
 from ledger.governance.epoch import Epoch, Genesis
 from proofs.bundle import EpochProof, Voter
 from proofs.reasons import Reason
@@ -38,8 +40,18 @@ class Step:
     signers: int
 
 
-def follow(genesis: Genesis, chain: tuple[EpochProof, ...], has_left: Callable[[Voter], bool]) -> tuple[Step, ...]:
-    """Follow a chain. `has_left`: whether a voter's own word that it left is carried. Raises Refused.
+class Words(Protocol):
+    """What the entries of a bundle say of voters."""
+
+    def has_left(self, voter: Voter) -> bool:
+        """Say whether a voter's own word that it left is carried."""
+
+    def heir(self, voter: Voter, at: int) -> bytes:
+        """Return the key of the device that entry `at` certifies as a successor of a voter's. Raises RemoteError."""
+
+
+def follow(genesis: Genesis, chain: tuple[EpochProof, ...], words: Words) -> tuple[Step, ...]:
+    """Follow a chain. Raises Refused.
 
     The first step of a chain that begins with a bare epoch is not checked against anything: its reference is the
     auditor's to compare.
@@ -53,7 +65,7 @@ def follow(genesis: Genesis, chain: tuple[EpochProof, ...], has_left: Callable[[
             if proof.epoch is not None:
                 step = Step(_epoch(proof.epoch), sha256(proof.epoch).digest(), proof.voters, 0)
             else:
-                step = _certified(proof, context, voters, has_left)
+                step = _certified(proof, context, voters, words)
             _check_voters(step)
             context = _context(genesis, step)
         except (RemoteError, LocalError) as error:
@@ -67,18 +79,28 @@ def _epoch(raw: bytes) -> Epoch:
     return Seal.decode(codec.encode([raw, [], [], []])).epoch
 
 
-def _certified(
-    proof: EpochProof, context: EpochContext, voters: tuple[Voter, ...], has_left: Callable[[Voter], bool]
-) -> Step:
+def _certified(proof: EpochProof, context: EpochContext, voters: tuple[Voter, ...], words: Words) -> Step:
     certificate = Certificate.decode(proof.certificate or b"", context.size)
     epoch = certificate.epoch
     if epoch.n > context.n + 1:  # epochs with these very voters lie between
         context = replace(context, reference=epoch.prev, n=epoch.n - 1)
-    verify_certificate(certificate, context)
+    _check_heirs(proof, certificate, context, voters, words)
     for place in certificate.seal.left:
-        if not has_left(voters[place]):
+        if not words.has_left(voters[place]):
             raise RemoteError("CERTIFICATE_SEAL", "it counts a voter as gone whose own word is not carried")
     return Step(epoch, epoch.reference(), proof.voters, len(certificate.commits))
+
+
+def _check_heirs(
+    proof: EpochProof, certificate: Certificate, context: EpochContext, voters: tuple[Voter, ...], words: Words
+) -> None:
+    """Hold what the voters' own devices did not sign to the heirs that are named: to all of them, and no others."""
+    foreign, message = dict(unsigned(certificate, context)), certificate.message(context)
+    if foreign.keys() != {place for place, _ in proof.heirs}:
+        raise RemoteError("BAD_SIGNATURE", "a signature does not match the vote it is said to be", field="certificate")
+    for place, at in proof.heirs:
+        if not keys.verify(words.heir(voters[place], at), message, foreign[place]):
+            raise RemoteError("BAD_SIGNATURE", "the successor of a voter's device did not sign", field="heirs")
 
 
 def _check_voters(step: Step) -> None:

@@ -34,6 +34,7 @@ from ledger.consent.status import Party, carried_grant
 from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.governance.epoch import Genesis
+from ledger.governance.register import HEIRS_MAX
 from ledger.governance.roster import possession_message
 from proofs.bundle import Bundle, Selection, SignedCheckpoint, Voter
 from proofs.epochs import Step, follow
@@ -120,6 +121,8 @@ class Evidence:
         for at, entry in enumerate(entries):
             if entry.kind in ENDINGS:
                 self._check_ending(at, entry)
+            elif entry.kind == "device.certify":
+                self._certificates[entry.thing[1]] = at  # a second one of the same device leaves the first without use
 
     def _check_order(self) -> None:
         count, selection = len(self.grants), self.bundle.selection
@@ -150,18 +153,47 @@ class Evidence:
 
     def check_epochs(self) -> None:
         """Follow the chain of epochs; its voters' devices are proven by it."""
-        self.chain = follow(self.genesis, self.bundle.epochs, self._has_left)
+        self.chain = follow(self.genesis, self.bundle.epochs, self)
         for step in self.chain:
             self._voting.update((voter.kid, voter.incarnation) for voter in step.voters)
             self._voters.update({keys.thumbprint(voter.public): voter for voter in step.voters})
 
-    def _has_left(self, voter: Voter) -> bool:
+    def has_left(self, voter: Voter) -> bool:
+        """Say whether a voter's own device, or one that its root key certified, says that it left."""
         device = keys.thumbprint(voter.public)
         for at, entry in enumerate(self.entries):
-            if entry.kind == "member.leave" and entry.kid == device and entry.thing[1] == voter.kid:
-                self.use(at)
-                return True
+            if entry.kind != "member.leave" or entry.thing[1] != voter.kid:
+                continue
+            if entry.kid != device:
+                certificate = self._certificates.get(entry.kid)
+                if certificate is None or self.entries[certificate].kid != voter.kid:
+                    continue
+                self.use(certificate)
+            self.use(at)
+            return True
         return False
+
+    def heir(self, voter: Voter, at: int) -> bytes:
+        """Return the key of the device that entry `at` certifies as a successor of a voter's device.
+
+        The line of certificates between the two serves by it. Raises RemoteError BAD_HEIR.
+        """
+        first, line = keys.thumbprint(voter.public), [at]
+        for _ in range(HEIRS_MAX):
+            entry = self.entries[line[-1]]
+            if entry.kind != "device.certify" or entry.kid != voter.kid or "predecessor" not in entry.payload:
+                break
+            before = entry.payload["predecessor"][0]
+            if before == first:
+                self._used.update(line)
+                public: bytes = self.entries[at].payload["device"]
+                return public
+            if before not in self._certificates:
+                break
+            line.append(self._certificates[before])
+        raise RemoteError(
+            "BAD_HEIR", "no line of certificates leads from the voter's device to this one", field="heirs"
+        )
 
     # keys, checkpoints, inclusion
 
@@ -193,7 +225,6 @@ class Evidence:
             raise refusal(error, f"entry {at}") from None
         if entry.thing[1] != feed or not keys.verify(device, message, entry.payload["possession"]):
             raise Refused(Reason.BAD_SIGNATURE, f"entry {at} certifies a device key that did not agree to it")
-        self._certificates[feed] = at  # a second one of the same device leaves the first without use
 
     def find_key(self, feed: bytes) -> Keyed | None:
         """Return the key of a feed's device, as an epoch's voters or a certificate prove it; None when none does."""

@@ -11,7 +11,7 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -200,14 +200,27 @@ class Gathering:
             return party
         raise LocalError("NO_CERTIFICATE", f"feed {feed.hex()[:16]} belongs to no member at these ticks; {TICK} again")
 
-    def take_leavers(self) -> None:
-        """Take in the words of the voters whom a seal of the chain counts as gone."""
-        for kid, feed in self.steps.leavers:
-            for registration in self.replica.registrations:
-                entry = registration.entry
-                if entry.kind == "member.leave" and entry.kid == feed and entry.thing[1] == kid:
-                    self.log_below(entry.id) or self.log_anywhere(entry.id)
-                    break
+    def take_words(self) -> None:
+        """Take in what the epoch chain rests on: words of voters that left, certificates of devices that succeeded."""
+        for entry in self.steps.lines.values():
+            self._keyed.add(entry.thing[1])
+            self._carry(entry)
+        certified = {(entry.kid, entry.thing[1]): entry for entry in self._governance("device.certify")}
+        for kid, device in self.steps.leavers:
+            words = [entry for entry in self._governance("member.leave") if entry.thing[1] == kid]
+            for entry in sorted(words, key=lambda entry: (entry.kid != device, entry.id))[:1]:
+                self._carry(entry)
+                if entry.kid != device and entry.kid not in self._keyed:
+                    self._keyed.add(entry.kid)
+                    self._carry(certified[kid, entry.kid])
+
+    def _carry(self, entry: Entry) -> None:
+        if self.log_below(entry.id) is None and self.log_anywhere(entry.id) is None:
+            told = f"entry {entry.id.hex()[:16]}, on which the epoch chain rests, is under no checkpoint"
+            raise LocalError("NO_CERTIFICATE", f"{told}; {TICK} again")
+
+    def _governance(self, kind: str) -> Iterator[Entry]:
+        return (each.entry for each in self.replica.registrations if each.entry.kind == kind)
 
     # Items of the bundle
 

@@ -13,8 +13,8 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from ledger.checkpoint import Head
 from ledger.consent.answer import open_evidence
@@ -34,6 +34,7 @@ from proofs.bundle import (
     Attachment,
     Bundle,
     Disclosure,
+    EpochProof,
     Selection,
     SignedCheckpoint,
     Statement,
@@ -158,6 +159,7 @@ class _Making:
         most = {} if extras.epoch is not None or epochs else {"most": STEPS_AUTO_MAX}
         steps = gather_steps(replica, rows, extras.epoch, wanted=epochs, **most) or Steps()
         self._gathering = Gathering(rows, replica, views, steps)
+        self._gathering.take_words()
         self._grants: list[Entry] = []
 
     def take_findings(self, findings: Sequence[bytes]) -> None:
@@ -185,7 +187,6 @@ class _Making:
         for number in range(len(gathering.ticks)):
             gathering.attest(number, quorum if extras.witnesses is None else extras.witnesses, parties)
         self._endings()
-        gathering.take_leavers()
         transfers = [each for each in extras.transfers if self._take(each)]
         gathering.close_over_keys()
         heads = sorted(gathering.checkpoints, key=lambda head: (head.feed, head.size, head.root))
@@ -199,7 +200,7 @@ class _Making:
             tuple(self._tick(number, checkpoints) for number in range(len(gathering.ticks))),
             tuple((ids.index(grant), shown) for grant, shown in sorted(chosen.items()) if shown),
             self._selection,
-            gathering.steps.proofs,
+            tuple(self._epochs(ids)),
             tuple(sorted((self._transfer(each, ids) for each in transfers), key=_place)),
             attachments=tuple(sorted(extras.attachments, key=lambda each: each.sha256)),
             about=self._about,
@@ -208,6 +209,12 @@ class _Making:
         if len(data) > BUNDLE_BYTES_MAX:
             raise LocalError("PROOF_TOO_LARGE", f"a bundle has at most {BUNDLE_BYTES_MAX} bytes; disclose fewer fields")
         return data
+
+    def _epochs(self, ids: list[bytes]) -> Iterator[EpochProof]:
+        """Yield the steps of the chain, each with the numbers of the certificates by which successors signed."""
+        steps = self._gathering.steps
+        for proof, heirs in zip(steps.proofs, steps.heirs, strict=True):
+            yield replace(proof, heirs=tuple((place, ids.index(entry_id)) for place, entry_id in heirs))
 
     # What it is about
 

@@ -229,14 +229,23 @@ class _Reading:
 
     def _epoch(self, value: Any) -> EpochProof:
         match value:
-            case [bytes() | None as epoch, bytes() | None as certificate, voters] if (epoch is None) != (
+            case [bytes() | None as epoch, bytes() | None as certificate, voters, *rest] if (epoch is None) != (
                 certificate is None
-            ):
+            ) and len(rest) <= (certificate is not None):
                 listed = _list("voters", voters, 1, 512, self._voter)
                 _ascending("voters", [(voter.kid, voter.incarnation) for voter in listed])
-                return EpochProof(epoch, certificate, listed)
+                heirs = _list("heirs", rest[0], 1, 512, self._heir) if rest else ()
+                _ascending("heirs", [place for place, _ in heirs])
+                return EpochProof(epoch, certificate, listed, heirs)
             case _:
-                return _bad("epochs", "a step is [epoch, null, voters] or [null, certificate, voters]")
+                return _bad("epochs", "a step is [epoch, null, voters] or [null, certificate, voters], and heirs")
+
+    def _heir(self, value: Any) -> tuple[int, int]:
+        match value:
+            case [place, entry]:
+                return _uint("heirs", place, 511), self._entry(entry)
+            case _:
+                return _bad("heirs", "an heir is [index of a voter, number of its device's certificate]")
 
     def _voter(self, value: Any) -> Voter:
         match value:

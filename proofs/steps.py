@@ -2,7 +2,8 @@
 
 How it works
     A step is needed where the voters changed, and at the end; what lies between two such has the same voters, and a
-    verifier skips it (epochs). Certificates are looked up among the governance entries that are held.
+    verifier skips it (epochs). Certificates are looked up among the governance entries that are held. Where a successor
+    of a voter's device signed, the certificates that lead to it go into the bundle too; where a voter left, its word.
 
 What it does not do
     It chooses no root: the caller does. It verifies nothing beyond what this node followed itself.
@@ -10,15 +11,18 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from ledger import codec
+from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
-from ledger.governance.certificate import Certificate, Seal, verify_certificate
+from ledger.governance.certificate import Certificate, EpochContext, Seal, unsigned, verify_certificate
 from ledger.governance.chain import BASES_MAX
+from ledger.governance.register import HEIRS_MAX
 from ledger.governance.state import Base
 from ledger.held import HeldView
+from ledger.keys import thumbprint, verify
 from ledger.replica import Replica
 from ledger.rows import Reader
 from proofs.bundle import EPOCHS_MAX, EpochProof, Voter
@@ -28,13 +32,19 @@ STEPS_AUTO_MAX: Final = 16
 
 
 class Steps:
-    """The chain that goes into one bundle. `leavers`: (root key id, device feed) whose member.leave must be carried."""
+    """The chain that goes into one bundle. `leavers`: (root key id, voting device) of those who left.
+
+    `heirs`: for each of `proofs`, (index of a voter, id of the certificate of the device that signed for it); `lines`:
+    all certificates that lead there, by id.
+    """
 
     def __init__(self) -> None:
         """Begin with no chain at all."""
         self.proofs: tuple[EpochProof, ...] = ()
         self.voters: dict[bytes, tuple[bytes, int]] = {}  # device feed -> party
         self.leavers: list[tuple[bytes, bytes]] = []
+        self.heirs: list[tuple[tuple[int, bytes], ...]] = []
+        self.lines: dict[bytes, Entry] = {}
 
     @property
     def parties(self) -> set[tuple[bytes, int]]:
@@ -67,14 +77,15 @@ def gather_steps(
     steps, proofs = Steps(), []
     if root is not None and root != replica.mesh_id:
         proofs.append(EpochProof(_epoch(replica, line[0]), None, _voters(line[0])))
+        steps.heirs.append(())
         _enter(steps, line[0])
     for number in needed:
         base, before = line[number], line[number - 1]
         certificate = _certificate(replica, base, before)
         proofs.append(EpochProof(None, certificate.encode(before.context.size), _voters(base)))
-        for place in certificate.seal.left:
-            kid = before.context.voters[place][0]
-            steps.leavers += [(kid, feed) for party, feed in before.governing.items() if party[0] == kid]
+        steps.heirs.append(tuple(_heirs(replica, steps, certificate, before.context)))
+        gone = (before.context.voters[place] for place in certificate.seal.left)
+        steps.leavers += [(kid, thumbprint(public)) for kid, public in gone]
         _enter(steps, base)
     steps.proofs = tuple(proofs)
     return steps
@@ -91,15 +102,47 @@ def _voters(base: Base) -> tuple[Voter, ...]:
 
 def _certificate(replica: Replica, base: Base, before: Base) -> Certificate:
     """Return a certificate of an epoch that this node holds."""
+    context = replica.registrations.heirs(before.context, replica.size)
     for sighting in replica.registrations.after(before.reference):
         try:
-            certificate = Certificate.decode(sighting.registration.entry.payload["certificate"], before.context.size)
-            verify_certificate(certificate, before.context)
+            certificate = Certificate.decode(sighting.registration.entry.payload["certificate"], context.size)
+            verify_certificate(certificate, context)
         except RemoteError:
             continue
         if certificate.epoch.reference() == base.reference:
             return certificate
     raise _missing(base)
+
+
+def _heirs(
+    replica: Replica, steps: Steps, certificate: Certificate, context: EpochContext
+) -> Iterator[tuple[int, bytes]]:
+    """Yield who signed in whose stead, and note the certificates that lead there."""
+    message = certificate.message(context)
+    for place, signature in unsigned(certificate, context):
+        kid, public = context.voters[place]
+        line = next(
+            line for line in _lines(replica, kid, public) if verify(line[-1].payload["device"], message, signature)
+        )
+        steps.lines.update({entry.id: entry for entry in line})
+        yield place, line[-1].id
+
+
+def _lines(replica: Replica, kid: bytes, public: bytes) -> Iterator[tuple[Entry, ...]]:
+    """Yield the lines of certificates from a voter's device to each of its successors, the shortest first."""
+    held = [
+        each.entry for each in replica.registrations if each.entry.kind == "device.certify" and each.entry.kid == kid
+    ]
+    known, last = {thumbprint(public)}, [(thumbprint(public), tuple[Entry, ...]())]
+    for _ in range(HEIRS_MAX):
+        following = []
+        for feed, line in last:
+            for entry in held:
+                if entry.payload.get("predecessor", [b""])[0] == feed and entry.thing[1] not in known:
+                    known.add(entry.thing[1])
+                    following.append((entry.thing[1], (*line, entry)))
+        yield from (line for _, line in following)
+        last = following
 
 
 def _epoch(replica: Replica, base: Base) -> bytes:

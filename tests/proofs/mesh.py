@@ -20,8 +20,8 @@ from ledger.governance.members import possession_message
 from ledger.governance.sealing import Terms
 from ledger.held import HeldView
 from ledger.keys import SigningKey
-from ledger.kinds import DAY
 from ledger.replica import Replica
+from ledger.schema import DAY
 from ledger.ticks import Tick, Ticker
 from proofs.bundle import Account
 from proofs.make import Extras, Moved, make
@@ -90,11 +90,21 @@ class Mesh:
         own = key.kid if key.kid in {party.device.kid for party in (self.a, self.b, self.c)} else self.a.device.kid
         return self._sign(key, kind, thing, payload, own, self.replica.chain.newest.reference)
 
-    def certify(self, party: Party) -> Entry:
-        """Certify a party's device with its root key."""
+    def certify(self, party: Party, predecessor: bytes | None = None) -> Entry:
+        """Certify a party's device with its root key. `predecessor`: the feed that it succeeds."""
         message = possession_message(self.replica.mesh_id, party.root.kid, 1)
-        payload = {"device": party.device.public, "incarnation": 1, "possession": party.device.sign(message)}
+        payload: dict[str, Any] = {"device": party.device.public, "incarnation": 1}
+        payload["possession"] = party.device.sign(message)
+        if predecessor is not None:
+            last = self.replica.position(predecessor)
+            payload["predecessor"] = [last.feed, last.size, last.root]
         return self.govern(party.root, "device.certify", ("device", party.device.kid), payload)
+
+    def succeed(self, party: Party, registrar: Party) -> None:
+        """Give a party another device, successor of the one that it lost; the certificate stands in another's feed."""
+        lost, party.device = party.device, SigningKey.from_seed(self.random.randbytes(32))
+        self.log(registrar, self.certify(party, lost.kid))
+        self.sign(registrar)
 
     def _sign(
         self,

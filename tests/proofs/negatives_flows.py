@@ -18,7 +18,7 @@ from ledger import codec
 from ledger.checkpoint import Head, sign_head
 from ledger.consent.disclosure import slot_digest
 from ledger.errors import RemoteError
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from proofs import reading
 from proofs.bundle import Attachment, Bundle, Selection, SignedCheckpoint, Stamp
 from proofs.policy import MemberQuorum

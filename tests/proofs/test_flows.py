@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from proofs import reading
 from proofs.bundle import Bundle, TransferProof
 from proofs.make import Moved

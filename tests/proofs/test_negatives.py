@@ -12,12 +12,13 @@ from typing import Any, Final
 
 import pytest
 
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from proofs.bundle import Bundle, EpochProof
 from proofs.policy import MemberQuorum
 from proofs.reasons import Reason as R
 from tests.proofs import negatives as n
 from tests.proofs import negatives_flows as f
+from tests.proofs import negatives_members as members
 from tests.proofs.both import verify
 from tests.proofs.mesh import START
 from tests.proofs.negatives import FORGED, Negative
@@ -278,7 +279,7 @@ TABLE: Final[tuple[tuple[str, str, R, Any], ...]] = (
 )
 
 
-CATALOGUE: Final = [*(Negative(*line) for line in TABLE), *FORGED]
+CATALOGUE: Final = [*(Negative(*line) for line in (*TABLE, *members.ROWS)), *FORGED]
 
 
 @pytest.mark.parametrize("case", CATALOGUE, ids=lambda case: case.name)

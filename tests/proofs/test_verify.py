@@ -11,7 +11,7 @@ import pytest
 from ledger.checkpoint import origin, vkey
 from ledger.errors import LocalError
 from ledger.keys import SigningKey
-from ledger.kinds import DAY
+from ledger.schema import DAY
 from proofs import reading
 from proofs.policy import LogPolicy, MemberQuorum, parse_policy
 from proofs.report import Indication, Level, Outcome, Reason, Report

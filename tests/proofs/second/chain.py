@@ -4,15 +4,14 @@ How it works
     `follow` begins with the founders (or a bare epoch) and takes one step after another. Every fault is BAD_EPOCH.
 
 What it does not do
-    It does not ask whether the root of the chain is the auditor's.
+    It does not ask whether the root of the chain is the auditor's. What entries say of voters, `Words` tell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from tests.proofs.second import cbor, curve
 from tests.proofs.second.container import Step, Voter
@@ -43,13 +42,23 @@ class Epoch:
     voters: list[Voter]
 
 
-def follow(mesh: bytes, iat: int, founders: list[Any], steps: list[Step], left: Callable[[Voter], bool]) -> list[Epoch]:
-    """Follow a chain. `left`: whether a voter's own leave is carried. Raises Refused BAD_EPOCH."""
+class Words(Protocol):
+    """What entries say of voters."""
+
+    def left(self, voter: Voter) -> bool:
+        """Say whether a voter's own leave is carried."""
+
+    def heir(self, voter: Voter, at: int) -> bytes:
+        """Return the key of the successor that entry `at` certifies. Raises Refused."""
+
+
+def follow(mesh: bytes, iat: int, founders: list[Any], steps: list[Step], words: Words) -> list[Epoch]:
+    """Follow a chain. Raises Refused BAD_EPOCH."""
     first = [Voter(curve.key_id(root), 1, device, "") for root, device in founders]
     last = Epoch(0, mesh, iat, b"", sorted(first))
     found: list[Epoch] = []
     for step in steps:
-        fields, reference = _bare(step.epoch) if step.epoch is not None else _certified(mesh, step, last, left)
+        fields, reference = _bare(step.epoch) if step.epoch is not None else _certified(mesh, step, last, words)
         listed = [[each.kid, each.incarnation, curve.key_id(each.key), each.college] for each in step.voters]
         _ensure(sha256(cbor.write(listed)).digest() == fields["voters_digest"], "the voters' digest")
         _ensure(all(curve.is_sound_key(each.key) for each in step.voters), "a voter's key")
@@ -84,7 +93,7 @@ def _places(value: Any, voters: int) -> list[int]:
     return list(value)
 
 
-def _certified(mesh: bytes, step: Step, last: Epoch, left: Callable[[Voter], bool]) -> tuple[dict[str, Any], bytes]:
+def _certified(mesh: bytes, step: Step, last: Epoch, words: Words) -> tuple[dict[str, Any], bytes]:
     value, count = _value(step.certificate or b"", 56_000), len(last.voters)
     kinds = [int, bytes, int, bytes, bytes]
     _ensure(type(value) is list and [type(each) for each in value] == kinds and value[0] == 1, "a certificate")
@@ -106,7 +115,10 @@ def _certified(mesh: bytes, step: Step, last: Epoch, left: Callable[[Voter], boo
     _ensure(len(signers) > max(2 * (staying - len(expelled)) // 3, staying // 2), "the quorum")
     digest = sha256(b"maille/seal/value/v1\x00" + raw).digest()
     said = b"maille/seal/vote/v1\x00" + cbor.write([1, mesh, fields["prev"], n - 1, turn, 2, digest, -1])
+    heirs = dict(step.heirs)
+    _ensure(heirs.keys() <= {*signers}, "an heir of one who did not sign")
     for nth, at in enumerate(signers):
-        _ensure(curve.verify(last.voters[at].key, said, signatures[64 * nth : 64 * nth + 64]), "a signature")
-    _ensure(all(left(last.voters[at]) for at in gone), "a voter's own word that it left")
+        key = words.heir(last.voters[at], heirs[at]) if at in heirs else last.voters[at].key
+        _ensure(curve.verify(key, said, signatures[64 * nth : 64 * nth + 64]), "a signature")
+    _ensure(all(words.left(last.voters[at]) for at in gone), "a voter's own word that it left")
     return fields, reference

@@ -104,6 +104,7 @@ class Step(NamedTuple):
     epoch: bytes | None
     certificate: bytes | None
     voters: list[Voter]
+    heirs: list[tuple[int, int]]
 
 
 class Statement(NamedTuple):
@@ -252,13 +253,20 @@ class _Table:
 
         return read
 
-    def epoch(self, value: Any) -> Step:
+    def epoch(self, entries: int) -> Item:
         voter = _row(Voter, self.hash, _uint(_32), _octets(32), _text(0))
         voters = _list(voter, 1, 512, lambda each: (each.kid, each.incarnation))
+        heirs = _list(_row(_pair, _uint(511), _uint(entries - 1)), 1, 512, lambda each: each[0])
         raw = _optional(_octets(0, 1 << 20))
-        step: Step = _row(Step, raw, raw, voters)(value)
-        _ensure((step.epoch is None) != (step.certificate is None), "an epoch or a certificate")
-        return step
+
+        def read(value: Any) -> Step:
+            _ensure(type(value) is list and len(value) in (3, 4), "a step")
+            step = Step(raw(value[0]), raw(value[1]), voters(value[2]), heirs(value[3]) if len(value) > 3 else [])
+            _ensure((step.epoch is None) != (step.certificate is None), "an epoch or a certificate")
+            _ensure(not step.heirs or step.epoch is None, "nobody signed a bare epoch")
+            return step
+
+        return read
 
 
 def read_bundle(data: bytes) -> Bundle:
@@ -285,7 +293,7 @@ def read_bundle(data: bytes) -> Bundle:
         return read
 
     disclosed = part(8, _row(_pair, entry, shown), 256, lambda each: each[0])
-    epochs = part(9, table.epoch, 256)
+    epochs = part(9, table.epoch(len(entries)), 256)
     _ensure(all(step.epoch is None for step in epochs[1:]), "a bare epoch comes first")
     by_receipt: Callable[[Any], Any] = lambda each: (each[0].entry, each[0].position)  # noqa: E731
     transfers = part(10, _row(_pair, statement, _optional(statement)), 512, by_receipt)

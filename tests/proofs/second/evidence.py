@@ -67,7 +67,7 @@ class Evidence:
         self._entries()
         listed = self.genesis.payload["founders"]
         self.founders = {curve.key_id(root) for root, _ in listed}
-        self.chain: list[Epoch] = follow(pinned, self.genesis.iat, listed, bundle.epochs, self._left)
+        self.chain: list[Epoch] = follow(pinned, self.genesis.iat, listed, bundle.epochs, self)
         self._keys()
         self._checkpoints()
         for at, item in enumerate(bundle.entries):
@@ -103,6 +103,7 @@ class Evidence:
         for at, entry in enumerate(self.entries):
             if entry.kind in _ENDS.values():
                 self.ends[at] = self._ending(entry)
+        self._certificates = {e.thing[1]: at for at, e in enumerate(self.entries) if e.kind == "device.certify"}
 
     def _ending(self, entry: Entry) -> bytes:
         named: bytes = entry.payload["grant"]
@@ -114,30 +115,47 @@ class Evidence:
         need(named in {grant.id for grant in self.entries[: self.grants]}, "UNREFERENCED_ITEM")
         return named
 
-    def _left(self, voter: Voter) -> bool:
-        device = curve.key_id(voter.key)
+    def left(self, voter: Voter) -> bool:
+        """Say whether a voter's device, or another that its root key certified, says that it leaves."""
         for at, entry in enumerate(self.entries):
-            if (entry.kind, entry.kid, entry.thing[1]) == ("member.leave", device, voter.kid):
+            if (entry.kind, entry.thing[1]) != ("member.leave", voter.kid):
+                continue
+            other = self._certificates.get(entry.kid)
+            if entry.kid == curve.key_id(voter.key):
                 self.used.add(at)
                 return True
+            if other is not None and self.entries[other].kid == voter.kid:
+                self.used |= {at, other}
+                return True
         return False
+
+    def heir(self, voter: Voter, at: int) -> bytes:
+        """Return the key that an entry certifies at the end of a line of at most eight successors."""
+        line, feed = [at], b""
+        while feed != curve.key_id(voter.key):
+            entry = self.entries[line[-1]]
+            good = entry.kind == "device.certify" and entry.kid == voter.kid and "predecessor" in entry.payload
+            need(good and len(line) <= 8, "BAD_EPOCH", "no line of successors")
+            feed = entry.payload["predecessor"][0]
+            line.append(self._certificates.get(feed, at))
+        self.used.update(line[:-1])
+        key: bytes = self.entries[at].payload["device"]
+        return key
 
     # Keys
 
     def _keys(self) -> None:
-        self._certificates: dict[bytes, int] = {}
         self.voters: dict[bytes, tuple[bytes, Party]] = {}
         for step in self.chain:
             for each in step.voters:
                 self.voters[curve.key_id(each.key)] = (each.key, (each.kid, each.incarnation))
-        for at, entry in enumerate(self.entries):
+        for entry in self.entries:
             if entry.kind != "device.certify":
                 continue
             device, incarnation = entry.payload["device"], entry.payload["incarnation"]
             said = b"maille-device-possession-v1" + self.mesh + entry.kid + incarnation.to_bytes(4, "big")
             good = curve.is_sound_key(device) and curve.verify(device, said, entry.payload["possession"])
             need(good and entry.thing[1] == curve.key_id(device), "BAD_SIGNATURE", "possession")
-            self._certificates[curve.key_id(device)] = at
         self._admitted: dict[Party, list[tuple[int, int]]] = {}
         ids = {entry.id: at for at, entry in enumerate(self.entries)}
         for at, entry in enumerate(self.entries):

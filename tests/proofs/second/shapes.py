@@ -115,6 +115,9 @@ _GRANT: Final = form(
     delegation_=HASH,
     parent_=HASH,
     required_parties_=many(HASH, 1, 8),
+    required_quorum_=number(1, 8),
+    call_=HASH,
+    transcribed_=word(True),
 )
 _APPLY: Final = form(
     incarnation=COUNT,

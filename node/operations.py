@@ -32,6 +32,7 @@ NOUNS: Final = {
     "consent": "Consents: ask, give, refuse, look, withdraw.",
     "readings": "One's own readings: import, list, export.",
     "data": "Data that move: send, request, receipts, refusals.",
+    "erasure": "Deleting what was received: what is due, do it, what was done.",
     "probe": "Probes: ask a member with and without consent, see what it answers.",
     "document": "Documents that members write together: charters, notices, agreements.",
     "entry": "Single entries of the ledger.",

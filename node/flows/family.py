@@ -22,6 +22,7 @@ from node.flows.accounts import TIMER, Accounts
 from node.flows.consenting import Consenting
 from node.flows.disclosing import Disclosing, ended_grant
 from node.flows.door import Door, parties_at
+from node.flows.erasing import Erasing
 from node.flows.probing import TIMER as PROBES
 from node.flows.probing import TIMER_NEXT as PROBE_NEXT
 from node.flows.probing import Probing
@@ -33,6 +34,7 @@ from node.tenants import Tenants
 from node.vaults import Blind
 from node.vaults.consents import ConsentRows
 from node.vaults.deliveries import DeliveryRows
+from node.vaults.erasures import ErasureRows
 from node.vaults.receipts import ReceiptRows
 from node.vaults.series import SeriesRows
 from node.vaults.transfers import IncomingRows, OutgoingRows
@@ -83,6 +85,8 @@ class Flows:
         self.probing = Probing(self.door, self.consents, self.receiving, chooser, probes_a_day)
         self.disclosing = Disclosing(self.door, self.consents, deliveries, self.tenants)
         self.registering = Registering(deliveries, chooser)
+        self.erasures = ErasureRows()
+        self.erasing = Erasing(self.erasures, self.incoming, self.disclosing, self.tenants)
         self._pause_ms = RETRY_FIRST_MS
         self.acts = Consenting(self.wallets, self.consents, self.disclosing, self.registering)
 
@@ -140,6 +144,7 @@ class Flows:
     def entries(self, turn: Turn, entries: Sequence[Entry]) -> None:
         """Look anew at what rests on consents that began or ended."""
         self.disclosing.entries(turn, entries)
+        self.erasing.entries(turn, entries)
         for entry in entries:
             if entry.kind == "consent.grant":
                 self.sending.review(turn, entry.id)

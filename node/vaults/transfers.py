@@ -335,3 +335,11 @@ class IncomingRows:
         """Yield the packs of a transfer, in order."""
         prefix = _DATA + transfer
         return (pack for _, pack in vault.scan(INCOMING, prefix, prefix_stop(prefix)))
+
+    def drop_packs(self, vault: Writer, transfer: bytes, limit: int) -> int:
+        """Destroy up to `limit` packs of a transfer; return how many there were."""
+        prefix = _DATA + transfer
+        keys = [key for key, _ in vault.scan(INCOMING, prefix, prefix_stop(prefix), limit=limit)]
+        for key in keys:
+            vault.delete(INCOMING, key)
+        return len(keys)

@@ -14,7 +14,6 @@ What it does not do
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, Final
 
 from ledger.consent import disclosure
@@ -24,7 +23,6 @@ from ledger.consent.record import FIELDS
 from ledger.consent.status import DECIDED_MAX, State
 from ledger.entry import Entry
 from ledger.errors import RemoteError
-from ledger.governance.rules import Rules
 from ledger.keys import did_key
 from ledger.schema import DAY
 from proofs.brackets import Stamped, not_after, not_before
@@ -148,9 +146,9 @@ class ConsentAudit:
         """Hold the grant to the policy of the mesh, at the time asked for."""
         payload, policy = self.grant.payload, self.evidence.genesis.policy
         names = {plain(shown[name]) for name in ("purpose", "purpose_category") if name in shown}
-        forbidden, rests = self._forbidden()
+        known = self.evidence.rules  # what the genesis forbade stays so where the newest epoch's rules are not known
         words = ""
-        if names & {plain(purpose) for purpose in forbidden}:
+        if names & {plain(purpose) for purpose in known.rules.forbidden_purposes}:
             words = "its purpose is one the policy forbids"
         elif payload["notice"]["dated"] > self.grant.iat:
             dated = utc(payload["notice"]["dated"])
@@ -161,25 +159,7 @@ class ConsentAudit:
         if words:
             self.note.failed("rules", RULES, Reason.AGAINST_POLICY, words)
         else:
-            self.note.passed("rules", RULES, rests)
-
-    def _forbidden(self) -> tuple[tuple[str, ...], str]:
-        """Return the purposes that are forbidden, by the genesis and by the newest epoch's rules where they are there.
-
-        A purpose that the genesis forbade stays under test: what a later ballot allowed again is not shown here.
-        """
-        genesis = self.evidence.genesis
-        newest = self.evidence.chain[-1] if self.evidence.chain else None
-        if newest is None or newest.epoch.policy_digest == sha256(genesis.rules.encode()).digest():
-            return genesis.rules.forbidden_purposes, "the rules of the genesis"
-        for attached in self.evidence.bundle.attachments:
-            if attached.sha256 == newest.epoch.policy_digest and attached.content is not None:
-                try:
-                    return Rules.decode(attached.content).forbidden_purposes, f"the rules of epoch {newest.epoch.n}"
-                except RemoteError:
-                    break
-        told = f"the genesis alone: the rules of epoch {newest.epoch.n} are others, and not carried"
-        return genesis.rules.forbidden_purposes, told
+            self.note.passed("rules", RULES, known.words())
 
     def member(self, name: str, tick: TickEvidence) -> None:
         """Ask whether the holder or the recipient was a member."""

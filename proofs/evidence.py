@@ -40,6 +40,7 @@ from proofs.bundle import Bundle, Selection, SignedCheckpoint, Voter
 from proofs.epochs import Step, follow
 from proofs.policy import Witness
 from proofs.reasons import Reason
+from proofs.rules import known_rules
 from proofs.state import Refused, TickEvidence
 
 GRANT: Final = "consent.grant"
@@ -154,6 +155,7 @@ class Evidence:
     def check_epochs(self) -> None:
         """Follow the chain of epochs; its voters' devices are proven by it."""
         self.chain = follow(self.genesis, self.bundle.epochs, self)
+        self.rules = known_rules(self.genesis, self.chain, self.bundle.attachments)
         for step in self.chain:
             self._voting.update((voter.kid, voter.incarnation) for voter in step.voters)
             self._voters.update({keys.thumbprint(voter.public): voter for voter in step.voters})
@@ -257,9 +259,12 @@ class Evidence:
                 keyed = self.keyed(each.feed)
                 if each.feed == head.feed or not verify_head(keyed.public, *told, each.time, each.signature):
                     raise Refused(Reason.BAD_SIGNATURE, f"checkpoint {at} has a cosignature that is none")
-                witness = Witness(keyed.public, keyed.party[0], each.time)
-                witnesses.append((witness, self.is_rooted(keyed.party)))
+                witnesses.append((self.witness(keyed, each.time), self.is_rooted(keyed.party)))
             self._cosigners[head] = tuple(witnesses)
+
+    def witness(self, keyed: Keyed, time: int) -> Witness:
+        """Return a device that vouched at a time as a witness."""
+        return Witness(keyed.public, keyed.party[0], time, self.rules.voice(keyed.party[0]))
 
     def cosigners(self, head: Head) -> tuple[tuple[Witness, bool], ...]:
         """Return who cosigned a checkpoint, each with whether it is rooted."""

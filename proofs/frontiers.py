@@ -94,7 +94,7 @@ def _attested(evidence: Evidence, number: int, item: Attestation, tick: TickEvid
     party = _owner(evidence, number, item.feed, tick.members)
     if not tick.members[party[0]].is_member:
         raise Refused(Reason.BAD_STATE_PROOF, f"{what} is by one who was not a member")
-    return Witness(keyed.public, party[0], item.iat), party
+    return evidence.witness(keyed, item.iat), party
 
 
 def _owner(evidence: Evidence, number: int, feed: bytes, members: dict[bytes, MemberValue]) -> Party:

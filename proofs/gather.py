@@ -21,6 +21,7 @@ from ledger.entry import Entry
 from ledger.errors import LocalError
 from ledger.feed import SignedHead
 from ledger.governance.roster import Members, Party
+from ledger.governance.rules import voices
 from ledger.keys import thumbprint
 from ledger.maps import CommittedMap
 from ledger.moves import Frontier
@@ -129,7 +130,10 @@ class Gathering:
             missing = f"{len(found)} of {wanted} members attested the tick of {tick.boundary}"
             raise LocalError("NOT_ATTESTED", f"{missing}; {TICK} on other members' nodes too, wait a minute, retry")
         # Voters need no certificate, founders no admission, and parties are proven anyway: the smallest bundle.
-        for kid in sorted(found, key=lambda kid: (found[kid][0], kid not in known, kid))[:wanted]:
+        best = sorted(found, key=lambda kid: (found[kid][0], kid not in known, kid))
+        groups = voices((self.steps.rules or self.replica.genesis.rules).affiliations)
+        first = {groups.get(kid, kid): kid for kid in reversed(best)}  # affiliates count once: others go before them
+        for kid in sorted(best, key=lambda kid: kid not in first.values())[:wanted]:
             _, chain, small = found[kid]
             self.witnesses[number][kid] = small
             self.certify(small.feed)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 
 from ledger.checkpoint import Head
 from ledger.consent.answer import open_evidence
@@ -202,7 +203,7 @@ class _Making:
             self._selection,
             tuple(self._epochs(ids)),
             tuple(sorted((self._transfer(each, ids) for each in transfers), key=_place)),
-            attachments=tuple(sorted(extras.attachments, key=lambda each: each.sha256)),
+            attachments=self._attached(),
             about=self._about,
         )
         data = made.encode()
@@ -215,6 +216,15 @@ class _Making:
         steps = self._gathering.steps
         for proof, heirs in zip(steps.proofs, steps.heirs, strict=True):
             yield replace(proof, heirs=tuple((place, ids.index(entry_id)) for place, entry_id in heirs))
+
+    def _attached(self) -> tuple[Attachment, ...]:
+        """Return the documents: those asked for, and the rules of the newest epoch where they are not the genesis'."""
+        listed = {each.sha256: each for each in self._extras.attachments}
+        if self._gathering.steps.rules is not None:
+            content = self._gathering.steps.rules.encode()
+            rules = Attachment(sha256(content).digest(), "application/cbor", content)
+            listed.setdefault(rules.sha256, rules)
+        return tuple(listed[digest] for digest in sorted(listed))
 
     # What it is about
 

@@ -39,11 +39,15 @@ NONE: Final = b"none"
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """One attestation that was checked: the device's Ed25519 key, the member's root key id, and the time (seconds)."""
+    """One attestation that was checked: the device's Ed25519 key, the member's root key id, and the time (seconds).
+
+    `voice`: who speaks for the member where it is affiliated; empty: itself.
+    """
 
     public: bytes
     member: bytes
     time: int
+    voice: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +104,11 @@ class MemberQuorum:
 
     def words(self) -> str:
         """Return what was used, in a sentence for a report."""
-        return f"any {self.k} member(s) that the bundle proves under the pinned genesis"
+        return f"any {self.k} member(s) that the bundle proves under the pinned genesis, affiliates counted once"
 
     def enough(self, witnesses: AbstractSet[Witness], mesh_id: bytes) -> bool:  # noqa: ARG002 - one shape for both
-        """Say whether these are k different members; two devices of one member are one."""
-        return len({witness.member for witness in witnesses}) >= self.k
+        """Say whether these are k different members; devices of one member, and affiliated members, are one."""
+        return len({witness.voice or witness.member for witness in witnesses}) >= self.k
 
     def listed(self, name: str, public: bytes) -> bool:  # noqa: ARG002 - one shape for both
         """Accept any feed: the attested frontier says which there are."""

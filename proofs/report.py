@@ -11,7 +11,7 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -60,10 +60,13 @@ _NOT_SHOWN_OF: Final = {
 }
 
 
-def not_shown(selection: str | None) -> list[str]:
-    """Return what a bundle of this selection cannot show. `selection`: its value; None for a file that is no bundle."""
-    own = next((words for each, words in _NOT_SHOWN_OF.items() if each.value == selection), ())
-    return [*NOT_SHOWN, *own]
+def not_shown(selection: str | None, own: Sequence[str] = ()) -> list[str]:
+    """Return what a bundle of this selection cannot show. `selection`: its value; None for a file that is no bundle.
+
+    `own`: what this very bundle does not show.
+    """
+    of_all = next((words for each, words in _NOT_SHOWN_OF.items() if each.value == selection), ())
+    return [*NOT_SHOWN, *of_all, *own]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +97,17 @@ class Check:
 
 @dataclass(slots=True)
 class Recorder:
-    """The rows of a verification while it goes on, and what they bear out. `prefix`: before every id that is noted."""
+    """The rows of a verification while it goes on, and what they bear out. `prefix`: before every id that is noted.
+
+    `unshown`: what this bundle does not show, beside what none can.
+    """
 
     rows: list[Check] = field(default_factory=list)
     passed_as: Reason = Reason.ACTIVE
     levels: list[Level] = field(default_factory=list)
     claims: dict[str, Any] = field(default_factory=dict)
     prefix: str = ""
+    unshown: list[str] = field(default_factory=list)
 
     def passed(self, name: str, what: str, evidence: str = "", time: int | None = None) -> None:
         """Note a check that passed."""
@@ -124,7 +131,7 @@ class Report:
     """The answer. `trust`: the inputs, echoed; `claims`: what the checks bear out, empty for a refused bundle.
 
     `passed_as` names the reason of a TOTAL-PASSED. `level`: of the one consent; None where there are several, each with
-    its own in `claims`. `claims` holds personal data: never log it.
+    its own in `claims`. `claims` holds personal data: never log it. `unshown`: what this very bundle does not show.
     """
 
     trust: Mapping[str, Any]
@@ -133,6 +140,7 @@ class Report:
     passed_as: Reason = Reason.ACTIVE
     level: Level | None = None
     claims: Mapping[str, Any] = field(default_factory=dict)
+    unshown: tuple[str, ...] = ()
 
     def _headline(self) -> tuple[Reason, str]:
         for wanted in (Indication.FAILED, Indication.INDETERMINATE):
@@ -175,7 +183,7 @@ class Report:
             "level": self.level.value if self.level else None,
             "claims": dict(self.claims),
             "checks": [check.as_json() for check in self.checks],
-            "not_shown": not_shown(self.bundle.get("selection")),
+            "not_shown": not_shown(self.bundle.get("selection"), self.unshown),
         }
 
     def as_text(self) -> str:
@@ -192,7 +200,7 @@ class Report:
             lines.append(f"  {check.status.value:<10} {check.id}: {check.what}{at}")
             if check.evidence:
                 lines.append(f"             {check.evidence}")
-        told = not_shown(self.bundle.get("selection"))
+        told = not_shown(self.bundle.get("selection"), self.unshown)
         lines += ["", "Not shown by this proof:", *(f"  - {words}" for words in told)]
         return "\n".join(lines) + "\n"
 

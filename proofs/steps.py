@@ -20,6 +20,7 @@ from ledger.errors import LocalError, RemoteError
 from ledger.governance.certificate import Certificate, EpochContext, Seal, unsigned, verify_certificate
 from ledger.governance.chain import BASES_MAX
 from ledger.governance.register import HEIRS_MAX
+from ledger.governance.rules import Rules
 from ledger.governance.state import Base
 from ledger.held import HeldView
 from ledger.keys import thumbprint, verify
@@ -35,7 +36,7 @@ class Steps:
     """The chain that goes into one bundle. `leavers`: (root key id, voting device) of those who left.
 
     `heirs`: for each of `proofs`, (index of a voter, id of the certificate of the device that signed for it); `lines`:
-    all certificates that lead there, by id.
+    all certificates that lead there, by id. `rules`: of the newest epoch, where they are others than the genesis'.
     """
 
     def __init__(self) -> None:
@@ -45,6 +46,7 @@ class Steps:
         self.leavers: list[tuple[bytes, bytes]] = []
         self.heirs: list[tuple[tuple[int, bytes], ...]] = []
         self.lines: dict[bytes, Entry] = {}
+        self.rules: Rules | None = None
 
     @property
     def parties(self) -> set[tuple[bytes, int]]:
@@ -88,6 +90,8 @@ def gather_steps(
         steps.leavers += [(kid, thumbprint(public)) for kid, public in gone]
         _enter(steps, base)
     steps.proofs = tuple(proofs)
+    if proofs and line[-1].rules != replica.genesis.rules:
+        steps.rules = line[-1].rules
     return steps
 
 

@@ -15,6 +15,7 @@ What it does not do
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
@@ -30,7 +31,7 @@ from proofs.consents import ACTIVE, STATUS, ConsentAudit
 from proofs.evidence import Evidence
 from proofs.flows import audit_transfer
 from proofs.frontiers import check_state
-from proofs.policy import LogPolicy, earliest
+from proofs.policy import LogPolicy, MemberQuorum, Witness, earliest
 from proofs.presentation import audit_presentation, check_presentation
 from proofs.reasons import Indication, Reason
 from proofs.report import Check, Outcome, Recorder, Report, utc
@@ -69,7 +70,8 @@ def verify(bundle: bytes, trust: Trust, now: int) -> Report:
         audit.judge(evidence)
     note = audit.note
     level = note.levels[0] if len(note.levels) == 1 else None
-    return Report(trust.echo(now), audit.facts, tuple(note.rows), note.passed_as, level, note.claims)
+    told = (note.passed_as, level, note.claims, tuple(note.unshown))
+    return Report(trust.echo(now), audit.facts, tuple(note.rows), *told)
 
 
 @dataclass(slots=True)
@@ -309,10 +311,12 @@ class _Audit:
             what = "someone you trust attested the state"
             note.failed("witnesses.1", what, Reason.NO_POE, "the policy asks for no witness, so nothing vouches for it")
             return False
+        if isinstance(policy, MemberQuorum):
+            note.unshown.append(evidence.rules.unshown())
         for number, tick in enumerate(evidence.ticks, 1):
             counting = counted(policy, tick)
             what = f"your quorum attested the tick of {utc(tick.boundary)}"
-            told = f"{len(counting)} witness(es) of {len({w.member for w in counting})} member(s); {policy.words()}"
+            told = f"{len(counting)} witness(es) of {_members(counting)}; {policy.words()}"
             time = earliest(policy, counting, mesh_id)
             if time is None:
                 note.failed(f"witnesses.{number}", what, Reason.INSUFFICIENT_WITNESSES, told)
@@ -327,6 +331,13 @@ class _Audit:
         for number, finding in enumerate(self.findings, 1):
             what = f"what the member's own signatures show ({finding['kind']})"
             self.note.passed(f"finding.{number}", what, finding["words"], finding["time"])
+
+
+def _members(counting: AbstractSet[Witness]) -> str:
+    """Return how many members these witnesses are, and how many of them are affiliated."""
+    members, voices = {each.member for each in counting}, {each.voice or each.member for each in counting}
+    affiliated = f", {len(members) - len(voices)} of them affiliated to another" if len(voices) < len(members) else ""
+    return f"{len(members)} member(s){affiliated}"
 
 
 def _stamped_hash(evidence: Evidence, what: int, number: int) -> bytes:

@@ -17,6 +17,7 @@ from ledger.entry import Entry, sign_entry
 from ledger.governance.certificate import Certificate, Step, vote_bytes
 from ledger.governance.epoch import Genesis, Policy, make_genesis
 from ledger.governance.members import possession_message
+from ledger.governance.rules import Rules
 from ledger.governance.sealing import Terms
 from ledger.held import HeldView
 from ledger.keys import SigningKey
@@ -173,6 +174,29 @@ class Mesh:
         self.log(by, entry)
         self.sign(by)
         return entry
+
+    def resolve(self, rules: Rules, *voters: Party) -> None:
+        """Let voters agree on other rules; the next seal puts them in force."""
+        payload = {"act": "policy", "deadline": self.now + 7 * DAY, "rules": rules.encode()}
+        thing = ("ballot", self.random.randbytes(16))
+        proposal = self.govern(voters[0].device, "proposal", thing, payload)
+        self.log(voters[0], proposal)
+        self.sign(voters[0])
+        for voter in voters:
+            feeds = {voters[0].device.kid, voter.device.kid}
+            vote = sign_entry(
+                voter.device,
+                "vote",
+                ("ballot", proposal.id),
+                {"choice": "yes"},
+                iat=self.now,
+                cti=self.random.randbytes(16),
+                seen=[self.replica.position(feed) for feed in sorted(feeds)],
+                mesh_id=self.replica.mesh_id,
+                epoch=self.replica.chain.newest.reference,
+            )
+            self.log(voter, vote)
+            self.sign(voter)
 
     # Epochs
 

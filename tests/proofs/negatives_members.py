@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from ledger import codec, tree
 from ledger.entry import Entry
+from ledger.governance.rules import Rules
 from ledger.keys import SigningKey
 from proofs import reading
 from proofs.bundle import Bundle, EpochProof, Logged
@@ -28,6 +29,7 @@ from tests.proofs.negatives import Made, step_of
 
 OURS: Final = "ledger.md §7"
 TUF: Final = "tuf-conformance"
+C2SP: Final = "C2SP: tlog-policy"
 
 
 # Successors
@@ -197,6 +199,46 @@ def left_by_a_stranger() -> Made:
     return with_entry(mesh, replace(made, entries=kept), said).encode(), mesh.trust(), mesh.now
 
 
+# Affiliates
+
+
+def pairs(seed: int, *numbers: int) -> Rules:
+    """Return rules under which some of the parties of a mesh with this seed are one group."""
+    rng = random.Random(seed)
+    kids = [Party(name, rng).root.kid for name in ("Aube", "Brume", "Cime")]
+    return Rules(affiliations=(tuple(kids[number] for number in numbers),))
+
+
+def affiliated(*, dissolved: bool = False, two: bool = False) -> tuple[Mesh, Grant]:
+    """Aube and Brume are affiliated by the genesis; all attest, or these `two`. `dissolved`: by a ballot since."""
+    mesh = Mesh(34, rules=pairs(34, 0, 1).encode())
+    grant = mesh.grant()
+    if dissolved:
+        mesh.resolve(Rules(), mesh.a, mesh.b)
+        mesh.seal(mesh.a, mesh.b)
+    mesh.now += 5
+    mesh.tick(mesh.a, mesh.b, *([] if two else [mesh.c]))
+    return mesh, grant
+
+
+def allied(*, two: bool = False) -> tuple[Mesh, Grant]:
+    """Aube and Brume are affiliated by a ballot, and sealed; all three attest, or these `two`."""
+    mesh = Mesh(35)
+    grant = mesh.grant()
+    mesh.seal(mesh.a, mesh.b)
+    mesh.resolve(pairs(35, 0, 1), mesh.a, mesh.b)
+    mesh.seal(mesh.a, mesh.b, mesh.c)
+    mesh.now += 5
+    mesh.tick(mesh.a, mesh.b, *([] if two else [mesh.c]))
+    return mesh, grant
+
+
+def of_affiliates(*, by_ballot: bool) -> Made:
+    """Two affiliated members attest, where any two members are asked for."""
+    mesh, grant = allied(two=True) if by_ballot else affiliated(two=True)
+    return mesh.prove(grant), mesh.trust(), mesh.now
+
+
 ROWS: Final = (
     ("a successor that is not named", OURS, R.BAD_EPOCH, partial(of_heirs, nobody_named)),
     ("a successor of one who signed itself", OURS, R.BAD_EPOCH, partial(of_heirs, one_too_many)),
@@ -206,6 +248,8 @@ ROWS: Final = (
     ("a gap in the line of successors", TUF + ": root chain", R.BAD_EPOCH, partial(of_heirs, gap_in_the_line)),
     ("a device that succeeds nobody", TUF + ": unauthorised key", R.BAD_EPOCH, another_device),
     ("a leave by a stranger's device", OURS, R.BAD_EPOCH, left_by_a_stranger),
+    ("affiliates of the genesis", C2SP, R.INSUFFICIENT_WITNESSES, partial(of_affiliates, by_ballot=False)),
+    ("affiliates by a ballot", C2SP, R.INSUFFICIENT_WITNESSES, partial(of_affiliates, by_ballot=True)),
     ("a successor named twice", TUF + ": duplicate keys", R.MALFORMED, partial(of_heirs, heirs_twice)),
     ("a bare epoch with successors", OURS, R.MALFORMED, partial(of_heirs, bare_with_heirs)),
 )

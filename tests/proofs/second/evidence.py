@@ -27,10 +27,10 @@ _OF_CONDUCT: Final = {"fork.proof", "seal.evidence", "probe.result", "consent.ac
 
 
 class Witness(NamedTuple):
-    """Who vouched for something, and when."""
+    """Who vouched for something, and when. `voice`: the one that counts for a member and its affiliates."""
 
     key: bytes
-    member: bytes
+    voice: bytes
     time: int
     rooted: bool
 
@@ -68,6 +68,7 @@ class Evidence:
         listed = self.genesis.payload["founders"]
         self.founders = {curve.key_id(root) for root, _ in listed}
         self.chain: list[Epoch] = follow(pinned, self.genesis.iat, listed, bundle.epochs, self)
+        self._rules()
         self._keys()
         self._checkpoints()
         for at, item in enumerate(bundle.entries):
@@ -141,6 +142,18 @@ class Evidence:
         self.used.update(line[:-1])
         key: bytes = self.entries[at].payload["device"]
         return key
+
+    def _rules(self) -> None:
+        """Find the rules that are known: purposes that are forbidden, and who is affiliated to whom."""
+        policy = self.genesis.payload["policy"]
+        own = policy.get("rules")
+        known = cbor.read(own) if own is not None else {"forbidden_purposes": policy.get("forbidden_purposes", [])}
+        for digest, _, content in self.bundle.attachments:
+            newest = self.chain[-1].policy if self.chain else None
+            if digest == newest and content is not None and sha256(content).digest() == digest:
+                known = _form(content, known)
+        self.forbidden: list[str] = known["forbidden_purposes"]
+        self.voices = {kid: min(group) for group in known.get("affiliations", []) for kid in group}
 
     # Keys
 
@@ -217,7 +230,7 @@ class Evidence:
                 key, party = self.keyed(each.feed)
                 good = is_signed(key, self.mesh, item.head, each.time, each.signature)
                 need(good and each.feed != item.feed, "BAD_SIGNATURE", "a cosignature")
-                witnesses.add(Witness(key, party[0], each.time, self.is_rooted(party)))
+                witnesses.add(Witness(key, self.voices.get(party[0], party[0]), each.time, self.is_rooted(party)))
             self.cosigners[item.head] = witnesses
 
     # Ticks
@@ -251,7 +264,7 @@ class Evidence:
         need(own and item.iat >= tick.boundary, "BAD_STATE_PROOF", "an attestation's time and place")
         self._owner(number, item.feed, tick)
         need(tick.people[party[0]][1], "BAD_STATE_PROOF", "a witness that was no member")
-        return Witness(key, party[0], item.iat, self.is_rooted(party))
+        return Witness(key, self.voices.get(party[0], party[0]), item.iat, self.is_rooted(party))
 
     def _attestation(self, item: Attestation, key: bytes, tick: Tick) -> bytes:
         boundary = tick.boundary.to_bytes(8, "big").hex()
@@ -346,6 +359,16 @@ class Evidence:
         for digest, _, content in bundle.attachments:
             need(digest in named, "UNREFERENCED_ITEM", "an attachment")
             need(content is None or sha256(content).digest() == digest, "DISCLOSURE_MISMATCH", "an attachment")
+
+
+def _form(content: bytes, otherwise: dict[str, Any]) -> dict[str, Any]:
+    """Read rules that an epoch names; those that are none count for nothing."""
+    try:
+        form = cbor.read(content)
+    except cbor.BadBytes:
+        return otherwise
+    named = type(form) is dict and {"forbidden_purposes", "affiliations"} <= form.keys()
+    return form if named else otherwise
 
 
 def _in_map(ident: bytes, place: Place, root: bytes) -> None:

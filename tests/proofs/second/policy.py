@@ -55,7 +55,7 @@ class Quorum:
         return not self.logs or self.logs.get(f"maille/{mesh.hex()}/{feed.hex()}") == public
 
     def met(self, mesh: bytes, witnesses: Iterable[Any]) -> int | None:
-        """Return the first time by which witnesses (key, member, time, rooted) meet it."""
+        """Return the first time by which witnesses (key, voice, time, rooted) meet it."""
         known = list(witnesses)
         for time in sorted({each.time for each in known}):
             if self._enough(mesh, [each for each in known if each.time <= time]):
@@ -64,7 +64,7 @@ class Quorum:
 
     def _enough(self, mesh: bytes, witnesses: list[Any]) -> bool:
         if self.members:
-            return len({each.member for each in witnesses if each.rooted}) >= self.members
+            return len({each.voice for each in witnesses if each.rooted}) >= self.members
         keys = {each.key for each in witnesses}
         met = {
             name

@@ -183,13 +183,8 @@ class Auditor:
 
     def _rules(self, at: int, shown: dict[str, Any], asked: int) -> None:
         entry, policy = self.evidence.entries[at], self.evidence.genesis.payload["policy"]
-        forbidden = self.forbidden
-        digest = self.evidence.chain[-1].policy if self.evidence.chain else None
-        for known, _, content in self.evidence.bundle.attachments:
-            if known == digest and content is not None:
-                forbidden = cbor.read(content)["forbidden_purposes"]
         names = {_plain(shown[name]) for name in ("purpose", "purpose_category") if name in shown}
-        bad = bool(names & {_plain(each) for each in forbidden})
+        bad = bool(names & {_plain(each) for each in self.evidence.forbidden})
         bad = bad or entry.payload["notice"]["dated"] > entry.iat
         bad = bad or entry.payload["valid_until"] > asked + policy["consent_days_max"] * DAY
         self.row("rules", "AGAINST_POLICY" if bad else None)

@@ -168,6 +168,42 @@ def in_words(terms: Terms, parties: Parties, lang: str = "en") -> list[str]:
     return [sentence.removesuffix(".") if sentence.endswith("..") else sentence for sentence in sentences]
 
 
+def kind_in_words(kind: DataKind, lang: str = "en") -> tuple[str, str]:
+    """Return a kind of data as two short texts: what it is, and of which energy."""
+    fr = lang == "fr"
+    return _KIND[kind.kind][fr], f"{_ENERGY[kind.energy][fr]}, {_DIRECTION[kind.direction][fr]}"
+
+
+def role_in_words(role: str, lang: str = "en") -> str:
+    """Return the role of an actor, such as "processor"."""
+    return _ROLE[role][lang == "fr"]
+
+
+def principal_in_words(role: str, lang: str = "en") -> str:
+    """Return the role in which the person decides, such as "contract_holder"."""
+    return _PRINCIPAL[role][lang == "fr"]
+
+
+def basis_in_words(basis: str, lang: str = "en") -> str:
+    """Return a legal basis."""
+    return _BASIS[basis][lang == "fr"]
+
+
+def duration_in_words(text: str, lang: str = "en") -> str:
+    """Return an ISO 8601 duration. Raises as parse_duration."""
+    return _duration(text, lang == "fr")
+
+
+def moment_in_words(time: int, lang: str = "en") -> str:
+    """Return unix seconds as a day, with the time of day (UTC) unless it is midnight."""
+    return _moment(time, lang == "fr")
+
+
+def window_in_words(window: Window, lang: str = "en") -> str:
+    """Return [start, stop) in unix seconds as "from ... to ..."."""
+    return _window(window, lang == "fr")
+
+
 def _said(words: str, fr: bool) -> str:
     return words.strip() or ("(non précisé)" if fr else "(not said)")
 

@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 from ledger.consent.granularity import Unit, parse_duration
 from ledger.consent.kinds import RIGHTS
-from ledger.consent.record import DATE_MAX, Actor, Terms, Window
+from ledger.consent.record import DATE_MAX, Actor, DataKind, Terms, Window
 
 POINTS_SHOWN_MAX: Final = 5
 _DAY: Final = 86_400

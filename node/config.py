@@ -34,6 +34,7 @@ from msgspec import Meta
 
 from ledger.errors import LocalError
 from node.exits import not_found
+from node.pages.settings import Pages
 
 LISTEN: Final = "127.0.0.1:8470"
 """Where a new node listens unless it is told otherwise: reachable from this machine alone."""
@@ -51,7 +52,8 @@ Address = Annotated[str, Meta(pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The settings. `listen`: where to accept peers. `advertise`: where others reach us; empty: as we listen.
 
-    `probes_a_day`: conformance probes of others that the node makes by itself, on average; 0: none.
+    `probes_a_day`: conformance probes of others that the node makes by itself, on average; 0: none. `pages`: for the
+    people whom the node hosts; None: it serves none.
     """
 
     name: Annotated[str, Meta(min_length=1, max_length=100)]
@@ -61,6 +63,19 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     workers: Annotated[int, Meta(ge=0, le=64)] | None = None
     probes_a_day: Annotated[int, Meta(ge=0, le=48)] = 0
+    pages: Pages | None = None
+
+
+PAGES_SAMPLE: Final = """
+# Pages for the people whose wallets this node keeps (node/pages/settings.py says all): invite them by
+# `maille pages invite`. They need a certificate, or a proxy that ends TLS.
+# [pages]
+# listen = "0.0.0.0:443"
+# url = "https://consents.example.org"
+# certificate = "tls/fullchain.pem"
+# key = "tls/privkey.pem"
+# languages = ["fr", "en"]
+"""
 
 
 def data_directory(given: Path | None = None) -> Path:
@@ -208,7 +223,7 @@ def read_config(raw: bytes, name: str) -> Config:
     text = raw.decode(errors="replace")
     try:
         raw.decode()
-        return msgspec.convert(tomllib.loads(text), Config)
+        config = msgspec.convert(tomllib.loads(text), Config)
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise LocalError("CONFIG_INVALID", "This line is not UTF-8 text.", field=f"{name}, line {line}") from None
@@ -220,6 +235,9 @@ def read_config(raw: bytes, name: str) -> Config:
     except msgspec.ValidationError as error:
         where = f"{name}{_line_of(str(error), text)}"
         raise LocalError("CONFIG_INVALID", f"{error}.", field=where) from None
+    if config.pages is not None:
+        config.pages.check()
+    return config
 
 
 def _line_of(told: str, text: str) -> str:
@@ -256,7 +274,24 @@ log_level = {_string(config.log_level)}
 
 # How many times a day, on average, to ask some member for data without consent, to see that it refuses.
 probes_a_day = {config.probes_a_day}
-"""
+{PAGES_SAMPLE if config.pages is None else pages_toml(config.pages)}"""
+
+
+def pages_toml(pages: Pages) -> str:
+    """Return the table [pages] as TOML; what has its default is left out."""
+    plain = {**msgspec.structs.asdict(pages), "oidc": None}
+    tables = [("pages", plain), *([("pages.oidc", msgspec.structs.asdict(pages.oidc))] if pages.oidc else [])]
+    lines: list[str] = []
+    for name, values in tables:
+        lines += ["", f"[{name}]"]
+        for key, value in values.items():
+            if isinstance(value, bool):
+                lines.append(f"{key} = {str(value).lower()}")
+            elif isinstance(value, tuple):
+                lines.append(f"{key} = {_strings(value)}")
+            elif value is not None:
+                lines.append(f"{key} = {_string(value)}")
+    return "\n".join(lines) + "\n"
 
 
 def _string(value: str) -> str:

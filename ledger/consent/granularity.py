@@ -6,14 +6,16 @@ How it works
     where it holds for every calendar.
 
 What it does not do
-    It takes no durations of several parts ("P1DT12H"), no fractions and no zero: no meter knows them. It does
-    no calendar arithmetic.
+    It takes no durations of several parts ("P1DT12H"), no fractions and no zero: no meter knows them. `later` counts
+    by the calendar in UTC; local time zones are nobody's business here.
 """
 
 from __future__ import annotations
 
+import calendar
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
 from typing import Final
@@ -82,3 +84,23 @@ DURATION: Final = Shape(
     is_duration, "a duration of one part, such as P1D or PT30M", f"tstr .size (3..{DURATION_LENGTH_MAX})"
 )
 """The shape of a duration in CBOR."""
+
+
+_YEAR_MAX: Final = 9_999
+
+
+def later(start: int, duration: str) -> int:
+    """Return unix seconds a duration after `start`; a month later is the same day of the month, or its last.
+
+    Raises RemoteError BAD_DURATION.
+    """
+    found = parse_duration(duration)
+    if found.unit is Unit.DAY:
+        return start + found.count * _DAY
+    if found.unit is Unit.SECOND:
+        return start + found.count
+    at = datetime.fromtimestamp(start, UTC)
+    years, month = divmod(at.month - 1 + found.count, 12)
+    year = min(at.year + years, _YEAR_MAX)
+    day = min(at.day, calendar.monthrange(year, month + 1)[1])
+    return int(at.replace(year=year, month=month + 1, day=day).timestamp())

@@ -15,13 +15,11 @@ What it does not do
 
 from __future__ import annotations
 
-import calendar
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Final
 
-from ledger.consent.granularity import Unit, parse_duration
+from ledger.consent.granularity import later
 from ledger.schema import DAY
 from node.audit.findings import OldNotice, Overdue, Unacknowledged, moment
 from node.audit.matching import Names, proof_at
@@ -32,24 +30,6 @@ RETENTION_UNKNOWN: Final = "RETENTION_UNKNOWN"
 AFTER_GRANT: Final = "NOTICE_AFTER_GRANT"
 SUPERSEDED: Final = "NOTICE_SUPERSEDED"
 TOO_OLD: Final = "NOTICE_TOO_OLD"
-_YEAR_MAX: Final = 9_999
-
-
-def later(start: int, duration: str) -> int:
-    """Return unix seconds after an ISO 8601 duration, by the calendar in UTC: a month later is the same day of month,
-
-    or the last one where that month is shorter. Raises RemoteError BAD_DURATION.
-    """
-    found = parse_duration(duration)
-    if found.unit is Unit.DAY:
-        return start + found.count * DAY
-    if found.unit is Unit.SECOND:
-        return start + found.count
-    at = datetime.fromtimestamp(start, UTC)
-    years, month = divmod(at.month - 1 + found.count, 12)
-    year = min(at.year + years, _YEAR_MAX)
-    day = min(at.day, calendar.monthrange(year, month + 1)[1])
-    return int(at.replace(year=year, month=month + 1, day=day).timestamp())
 
 
 def end_of(consent: Consent) -> int:

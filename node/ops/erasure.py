@@ -50,7 +50,7 @@ class ErasureRow(Result, frozen=True):
 
     consent: Annotated[str, said("The consent's id.")]
     party: Annotated[str, said("Who destroyed it.")]
-    at: Annotated[datetime, said("When.")]
+    at: Annotated[datetime, said("When the last of it was destroyed.")]
     transfers: Annotated[int, said("Of how many transfers.")]
     packs: Annotated[int, said("In how many packs.")]
     records: Annotated[int, said("How many records they held, gaps included.")]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.consent.granularity import DURATION, Unit, covers, parse_duration
+from ledger.consent.granularity import DURATION, Unit, covers, later, parse_duration
 from ledger.errors import RemoteError
 
 DURATIONS = st.builds(
@@ -83,3 +83,22 @@ def _after(start: datetime, text: str) -> datetime:
         months = start.year * 12 + start.month - 1 + duration.count
         return datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC) + timedelta(days=start.day - 1)
     return start + timedelta(**{f"{duration.unit.value}s": duration.count})
+
+
+@pytest.mark.parametrize(
+    ("start", "duration", "stop"),
+    [
+        ((2026, 1, 31), "P1M", (2026, 2, 28)),
+        ((2024, 1, 31), "P1M", (2024, 2, 29)),
+        ((2026, 12, 31), "P2M", (2027, 2, 28)),
+        ((2024, 2, 29), "P1Y", (2025, 2, 28)),
+        ((2026, 1, 1), "P2W", (2026, 1, 15)),
+        ((2026, 1, 1), "PT24H", (2026, 1, 2)),
+    ],
+)
+def test_later_counts_by_the_calendar(start: tuple[int, int, int], duration: str, stop: tuple[int, int, int]) -> None:
+    assert later(_unix(start), duration) == _unix(stop)
+
+
+def _unix(day: tuple[int, int, int]) -> int:
+    return int(datetime(*day, tzinfo=UTC).timestamp())

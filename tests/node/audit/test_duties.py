@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from ledger.consent.grant import Notice
-from node.audit.duties import later
 from tests.node.audit import cases
 from tests.node.audit.cases import DAY, HOLDER, LATER, NOTICE, NOW, RECIPIENT, TERMS
 
@@ -54,27 +52,6 @@ def test_what_is_overdue_is_counted() -> None:
     (one,) = found.overdue
     assert (one.transfers, one.records) == (2, 1_920), "data from before the period are still here"
     assert found.counts.transfers == 1
-
-
-@pytest.mark.parametrize(
-    ("start", "duration", "stop"),
-    [
-        ((2026, 1, 31), "P1M", (2026, 2, 28)),
-        ((2024, 1, 31), "P1M", (2024, 2, 29)),
-        ((2026, 12, 31), "P2M", (2027, 2, 28)),
-        ((2024, 2, 29), "P1Y", (2025, 2, 28)),
-        ((2026, 1, 1), "P2W", (2026, 1, 15)),
-        ((2026, 1, 1), "PT24H", (2026, 1, 2)),
-    ],
-)
-def test_a_retention_ends_by_the_calendar(
-    start: tuple[int, int, int], duration: str, stop: tuple[int, int, int]
-) -> None:
-    assert later(_unix(start), duration) == _unix(stop)
-
-
-def _unix(day: tuple[int, int, int]) -> int:
-    return int(datetime(*day, tzinfo=UTC).timestamp())
 
 
 def notices(notice: Notice, *versions: Any, **consent: Any) -> list[str]:

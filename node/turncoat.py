@@ -84,7 +84,6 @@ def _all_of(key: SeriesKey | None) -> Scope:
         transmit=True,
         computation=False,
         informed=True,
-        chained=False,
         home=(),
     )
 

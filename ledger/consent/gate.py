@@ -2,30 +2,74 @@
 
 How it works
     `permit` holds a flow against what the fold knows (`Context`) and against the consents that may cover it
-    (`Candidate`, compiled once by `prepare`). The first check that fails gives the reason:
+    (`Candidate`, compiled once, see scope and resting). The first check that fails gives the reason:
 
-    | about the flow            | no when                                                      | reason               |
-    |---------------------------|--------------------------------------------------------------|----------------------|
-    | request                   | window empty or negative, granularity not a duration         | BAD_FLOW             |
-    | door                      | not the consent door                                         | DOOR_CLOSED          |
-    | holder, recipient         | not a member now, nor hosted by one                          | NOT_MEMBER_…         |
-    | link                      | not up between the nodes of both (one node needs none)       | NO_LINK              |
-    | candidates                | there is none                                                | NO_CONSENT           |
-    | about each consent        |                                                              |                      |
-    | holder, recipient         | another; a class of recipients                               | OTHER_…, CLASS_…     |
-    | point, kind, purpose      | not equal: a daily total never opens the load curve          | OTHER_…              |
-    | content                   | breaks schema 1, or is not the signed one                    | BAD_TERMS            |
-    | content                   | not all disclosed here                                       | DISCLOSURE_MISSING   |
-    | prior information         | any item missing                                             | NOT_INFORMED         |
-    | delegation, parent        | the grant rests on another entry                             | CHAINED              |
-    | purpose                   | forbidden by the policy, by name or category                 | FORBIDDEN_PURPOSE    |
-    | computation               | named: only its result may go                                | COMPUTATION_ONLY     |
-    | stages                    | transmission switched off                                    | STAGE_OFF            |
-    | granularity               | finer than granted                                           | OTHER_GRANULARITY    |
-    | window                    | not wholly within the granted data                           | OTHER_PERIOD         |
-    | status on the ledger      | none, incomplete, withdrawn, revoked                         | UNREGISTERED, …      |
-    | time                      | past the end, before the beginning, end beyond the maximum   | EXPIRED, NOT_YET, …  |
-    | freshness                 | the measure that this consent asks for is not met            | STALE                |
+    | about the flow | no when                                                         | reason                    |
+    |----------------|-----------------------------------------------------------------|---------------------------|
+    | request        | window empty or negative, granularity not a duration            | BAD_FLOW                  |
+    | door           | not the consent door, and nothing checked for another           | DOOR_CLOSED               |
+    | other doors    | the place is a person's point of measurement                    | PERSONAL_POINT            |
+    | other doors    | what was checked is not this, or was checked for another door   | OTHER_RELEASE             |
+    | holder         | not a member now, nor hosted by one                             | NOT_MEMBER_HOLDER         |
+    | recipient      | not a member now, nor hosted by one                             | NOT_MEMBER_RECIPIENT      |
+    | link           | not up between the nodes of both (one node, open data: no need) | NO_LINK                   |
+    | other doors    | the check did not pass                                          | RELEASE_REFUSED           |
+    | token          | past its end                                                    | TOKEN_EXPIRED             |
+    | token          | allows less: point, window, step, or a computation's result     | TOKEN_NARROWER            |
+    | candidates     | there is none                                                   | NO_CONSENT                |
+    | about each consent | | |
+    | token          | made under another consent                                      | OTHER_TOKEN               |
+    | holder         | another                                                         | OTHER_HOLDER              |
+    | recipient      | another                                                         | OTHER_RECIPIENT           |
+    | recipient      | a class by a name without a rule                                | CLASS_RECIPIENT           |
+    | recipient      | not of the class                                                | NOT_IN_CLASS              |
+    | point          | not among the granted                                           | OTHER_POINT               |
+    | kind of data   | another: a daily total never opens the load curve               | OTHER_KIND                |
+    | purpose        | another                                                         | OTHER_PURPOSE             |
+    | content        | breaks schema 1, or is not the signed one                       | BAD_TERMS                 |
+    | content        | not all disclosed here, of the grant or of an amendment         | DISCLOSURE_MISSING        |
+    | prior info     | any item missing                                                | NOT_INFORMED              |
+    | chain          | rests on an entry that is not known here                        | CHAINED                   |
+    | delegation     | its bounds are not disclosed here                               | DELEGATION_HIDDEN         |
+    | delegation     | signed by another key than the delegate's                       | DELEGATION_NOT_YOURS      |
+    | delegation     | grant or link beyond its bounds, its end or its depth           | DELEGATION_WIDER          |
+    | parent         | its content is not disclosed here                               | PARENT_HIDDEN             |
+    | parent         | its recipient is not the holder of the child                    | PARENT_OTHER              |
+    | parent         | forbids this sharing: mode, depth, list, aggregate, contract    | SHARING_FORBIDDEN         |
+    | parent         | the child is wider in some field                                | PARENT_WIDER              |
+    | purpose        | forbidden by the policy, by name or category                    | FORBIDDEN_PURPOSE         |
+    | computation    | named: only its result may go                                   | COMPUTATION_ONLY          |
+    | stages         | transmission switched off                                       | STAGE_OFF                 |
+    | granularity    | finer than granted                                              | OTHER_GRANULARITY         |
+    | window         | not wholly within the granted data                              | OTHER_PERIOD              |
+    | register       | it knows the point, and not those who signed                    | NOT_ENTITLED              |
+    | register       | window not wholly within their tenure                           | MOVED_OUT                 |
+    | status         | the ledger says nothing                                         | UNREGISTERED              |
+    | status         | lacks a required signature                                      | INCOMPLETE                |
+    | status         | withdrawn                                                       | WITHDRAWN                 |
+    | status         | revoked                                                         | REVOKED                   |
+    | time           | past the end                                                    | EXPIRED                   |
+    | time           | before the beginning                                            | NOT_YET                   |
+    | time           | ends beyond the policy's maximum                                | TOO_LONG                  |
+    | evidence       | needed, checked and not good                                    | EVIDENCE_REJECTED         |
+    | evidence       | needed, and not checked good (nodes may be set to accept this)  | EVIDENCE_PENDING          |
+    | delegation     | the ledger says nothing                                         | DELEGATION_UNREGISTERED   |
+    | delegation     | revoked                                                         | DELEGATION_REVOKED        |
+    | delegation     | a guardian's or carer's, and its evidence not checked good      | DELEGATION_UNPROVEN       |
+    | delegation     | past its end                                                    | DELEGATION_EXPIRED        |
+    | parent         | the ledger says nothing                                         | PARENT_UNREGISTERED       |
+    | parent         | withdrawn, revoked or incomplete                                | PARENT_ENDED              |
+    | parent         | past its end                                                    | PARENT_EXPIRED            |
+    | call           | the ledger says nothing                                         | CALL_UNREGISTERED         |
+    | call           | not closed                                                      | CALL_OPEN                 |
+    | call           | quorum, majority or critical mass not reached                   | CALL_NOT_PASSED           |
+    | call           | the person refused for herself                                  | CALL_REFUSED              |
+    | freshness      | the measure that this consent, or a release, asks for: not met  | STALE                     |
+    | otherwise      |                                                                 | ALLOWED                   |
+
+    Two doors and a path. CONSENT: as above. AGGREGATE and OPEN: a `Release` that was checked elsewhere goes out; no
+    consent is asked for. An aggregate needs both members, the link, and freshness by the quorum; open data, which is
+    anybody's, both members alone. Links of a chain are looked at from the grant upwards; the first that fails, tells.
 
     A flow is allowed if one consent allows it. Otherwise the reason is that of the consent that came nearest:
     the one that failed last in this order; among equals the one granted last, then the greater id. A consent
@@ -34,195 +78,45 @@ How it works
 
 What it does not do
     It reads no store and no clock. It grants nothing in part: a window that is granted in part is refused, and
-    the decision names the part that would pass. Aggregates, classes of recipients, delegated and onward grants
-    and computations have their reasons here and no way through.
+    the decision names the part that would pass. It checks no aggregate (aggregate) and no token's seal (token).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from collections.abc import Sequence
 from typing import Final
 
-from ledger.consent import disclosure
-from ledger.consent.disclosure import Disclosures
-from ledger.consent.grant import (
-    Notice,
-    Recipient,
-    RecipientClass,
-    forbidden_names,
-    missing_information,
-    purpose_names,
-    read_party,
-    read_recipient,
-)
+from ledger.consent.flow import LABELS, Context, Decision, Door, Entitled, Flow, Release
+from ledger.consent.freshness import AHEAD_MAX, Freshness, freshness
+from ledger.consent.grant import RecipientClass, forbidden_names
 from ledger.consent.granularity import Duration, covers, parse_duration
-from ledger.consent.reasons import Reason, sentence
-from ledger.consent.record import DataKind, Terms, Window
-from ledger.consent.status import Party, State, Status
-from ledger.entry import Entry
+from ledger.consent.reasons import Reason
+from ledger.consent.record import POINT_SCHEMES
+from ledger.consent.resting import prepare
+from ledger.consent.scope import Candidate, Link, Proof, Rest, Scope
+from ledger.consent.status import Party, State
+from ledger.consent.token import Limits
 from ledger.errors import RemoteError
-from ledger.governance.epoch import Policy
 from ledger.governance.members import Members
 from ledger.schema import DAY
 
-AHEAD_MAX: Final = 120  # seconds: a checkpoint dated further ahead of our clock counts for nothing
-
-
-class Door(Enum):
-    """Which way data may leave. Only `CONSENT` opens here; checked aggregates are denied as DOOR_CLOSED."""
-
-    CONSENT = "consent"
-    AGGREGATE = "aggregate"
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """Data that would move: from whom, to whom, of which point and kind, how fine, over which window, what for."""
-
-    holder: Party
-    recipient: Party
-    point: str
-    pii_type: DataKind
-    granularity: str | None
-    window: Window
-    purpose: str
-    door: Door = Door.CONSENT
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What is known now: the fold's members, links and tenants; the policy; and how fresh it all is.
-
-    `fresh(home)`: whether `freshness` is met, by the quorum for (), else by the home feeds named.
-    """
-
-    members: Members
-    policy: Policy
-    fresh: Callable[[tuple[bytes, ...]], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """The terms of one consent, compiled: what `permit` compares a flow with. Windows that touch are joined."""
-
-    points: frozenset[str]
-    pii_type: DataKind | None
-    purpose: str
-    purpose_names: frozenset[str]
-    granularity_text: str | None
-    granularity: Duration | None
-    windows: tuple[Window, ...]
-    begins: int
-    ends: int
-    transmit: bool
-    computation: bool
-    informed: bool
-    chained: bool
-    home: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A consent that may cover a flow: its clear fields, what the ledger says of it, and its content.
-
-    `grant`: entry id. `status`: None while the ledger says nothing of it. `content`: or the reason why it is not
-    to be had.
-    """
-
-    grant: bytes
-    holder: Party
-    recipient: Recipient
-    valid_until: int
-    granted_at: int
-    status: Status | None
-    content: Scope | Reason
-
-    def in_status(self, status: Status | None) -> Candidate:
-        """Return the same consent after the fold has moved: the content need not be compiled again."""
-        return replace(self, status=status)
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What the gate says. `consent`: id of the grant it rests on, or of the nearest one; `entries`: of its state.
-
-    `window`, `granularity`: what is permitted; when refused for one of them, what this consent would permit.
-    """
-
-    reason: Reason
-    consent: bytes | None = None
-    entries: tuple[bytes, ...] = ()
-    window: Window | None = None
-    granularity: str | None = None
-
-    @property
-    def allowed(self) -> bool:
-        """Whether the flow may happen."""
-        return self.reason is Reason.ALLOWED
-
-    def sentence(self, lang: str = "en") -> str:
-        """Return the reason in plain words, in "en" or "fr"."""
-        return sentence(self.reason, lang)
-
-
-def prepare(grant: Entry, status: Status | None, disclosures: Disclosures | None) -> Candidate:
-    """Compile a consent for the gate. `grant`: the verified entry; `status`: what the fold says of it.
-
-    It never raises for what the disclosures hold: their faults become the reason why the gate will deny.
-    """
-    payload = grant.payload
-    return Candidate(
-        grant.id,
-        read_party(payload["holder"]),
-        read_recipient(payload["recipient"]),
-        payload["valid_until"],
-        grant.iat,
-        status,
-        _content(grant, disclosures),
-    )
-
-
-def _content(grant: Entry, disclosures: Disclosures | None) -> Scope | Reason:
-    if disclosures is None:
-        return Reason.DISCLOSURE_MISSING
-    try:
-        disclosure.check(disclosures, grant.payload["slots"])
-        terms = disclosures.terms()
-    except RemoteError as error:
-        return Reason.DISCLOSURE_MISSING if error.code == "DISCLOSURE_MISSING" else Reason.BAD_TERMS
-    valid_until = grant.payload["valid_until"]
-    notice = Notice.read(grant.payload["notice"])
-    missing = missing_information(terms, valid_until=valid_until, notice=notice, granted_at=grant.iat)
-    chained = "delegation" in grant.payload or "parent" in grant.payload
-    return _compile(terms, valid_until, informed=not missing, chained=chained)
-
-
-def _compile(terms: Terms, valid_until: int, *, informed: bool, chained: bool) -> Scope:
-    windows: list[Window] = []
-    for start, stop in terms.data_period:
-        if windows and windows[-1][1] == start:
-            windows[-1] = (windows[-1][0], stop)
-        else:
-            windows.append((start, stop))
-    begins, until = terms.access_period
-    return Scope(
-        points=frozenset(terms.points),
-        pii_type=terms.pii_type,
-        purpose=terms.purpose,
-        purpose_names=purpose_names(terms),
-        granularity_text=terms.granularity,
-        granularity=None if terms.granularity is None else parse_duration(terms.granularity),
-        windows=tuple(windows),
-        begins=begins,
-        ends=valid_until if until is None else min(valid_until, until),
-        transmit=terms.stages.transmit,
-        computation=terms.computation is not None,
-        informed=informed,
-        chained=chained,
-        home=terms.freshness,
-    )
+__all__ = (
+    "AHEAD_MAX",
+    "LABELS",
+    "Candidate",
+    "Context",
+    "Decision",
+    "Door",
+    "Entitled",
+    "Flow",
+    "Freshness",
+    "Release",
+    "Scope",
+    "freshness",
+    "in_class",
+    "permit",
+    "prepare",
+)
 
 
 def permit(flow: Flow, context: Context, candidates: Sequence[Candidate], now: int) -> Decision:
@@ -230,9 +124,13 @@ def permit(flow: Flow, context: Context, candidates: Sequence[Candidate], now: i
 
     The table in this module's docstring is the rule. It never raises for what a flow or a consent holds.
     """
-    refused, asked = _judge_flow(flow, context)
+    refused, asked = _judge_flow(flow, context, now)
     if refused is not None:
         return Decision(refused)
+    if flow.door is not Door.CONSENT:
+        if flow.door is Door.AGGREGATE and not context.fresh(()):
+            return Decision(Reason.STALE)
+        return Decision(Reason.ALLOWED, None, (), flow.window, flow.granularity, LABELS[flow.door])
     nearest: tuple[tuple[int, int, bytes], Reason, Candidate] | None = None
     allowing: Candidate | None = None
     for candidate in candidates:
@@ -258,7 +156,7 @@ def _newer(one: Candidate, other: Candidate) -> bool:
     return (one.granted_at, one.grant) > (other.granted_at, other.grant)
 
 
-def _judge_flow(flow: Flow, context: Context) -> tuple[Reason | None, Duration | None]:
+def _judge_flow(flow: Flow, context: Context, now: int) -> tuple[Reason | None, Duration | None]:
     """Return why the flow is refused whatever was consented, if it is; and the granularity it asks for."""
     start, stop = flow.window
     if not 0 <= start < stop:
@@ -267,8 +165,9 @@ def _judge_flow(flow: Flow, context: Context) -> tuple[Reason | None, Duration |
         asked = None if flow.granularity is None else parse_duration(flow.granularity)
     except RemoteError:
         return Reason.BAD_FLOW, None
-    if flow.door is not Door.CONSENT:
-        return Reason.DOOR_CLOSED, asked
+    release = flow.release
+    if flow.door is not Door.CONSENT and (fault := _release_fault(flow, release)) is not None:
+        return fault, asked
     members = context.members
     sender = _node_of(flow.holder, members)
     if sender is None:
@@ -276,7 +175,44 @@ def _judge_flow(flow: Flow, context: Context) -> tuple[Reason | None, Duration |
     receiver = _node_of(flow.recipient, members)
     if receiver is None:
         return Reason.NOT_MEMBER_RECIPIENT, asked
-    return (None if members.link_up(sender, receiver) else Reason.NO_LINK), asked
+    if flow.door is not Door.OPEN and not members.link_up(sender, receiver):
+        return Reason.NO_LINK, asked
+    if flow.door is not Door.CONSENT:
+        return (None if release is not None and release.passed else Reason.RELEASE_REFUSED), asked
+    return (None if flow.limits is None else _limited(flow, asked, flow.limits, now)), asked
+
+
+def _release_fault(flow: Flow, release: Release | None) -> Reason | None:
+    """Return why what was checked does not open this door to this flow, or None."""
+    if release is None:
+        return Reason.DOOR_CLOSED
+    if release.points or flow.point.partition(":")[0] in POINT_SCHEMES:
+        return Reason.PERSONAL_POINT
+    anybody = release.recipient is None and flow.door is Door.OPEN
+    same = (release.door, release.holder, release.place, release.pii_type, release.granularity, release.window) == (
+        flow.door,
+        flow.holder,
+        flow.point,
+        flow.pii_type,
+        flow.granularity,
+        flow.window,
+    )
+    return None if same and (anybody or release.recipient == flow.recipient) else Reason.OTHER_RELEASE
+
+
+def _limited(flow: Flow, asked: Duration | None, limits: Limits, now: int) -> Reason | None:
+    """Return why the token that was shown does not allow the flow, or None. The consent must allow it as well."""
+    if now >= limits.expires:
+        return Reason.TOKEN_EXPIRED
+    start, stop = flow.window
+    finest = limits.granularity
+    allowed = (
+        (limits.points is None or flow.point in limits.points)
+        and (limits.windows is None or any(begin <= start and stop <= end for begin, end in limits.windows))
+        and (finest is None or (asked is not None and covers(finest, asked)))
+        and limits.aggregation is None
+    )
+    return None if allowed else Reason.TOKEN_NARROWER
 
 
 def _node_of(party: Party, members: Members) -> Party | None:
@@ -290,11 +226,16 @@ def _node_of(party: Party, members: Members) -> Party | None:
 
 
 def _judge(flow: Flow, asked: Duration | None, context: Context, candidate: Candidate, now: int) -> Reason:
+    if flow.limits is not None and flow.limits.grant != candidate.grant:
+        return Reason.OTHER_TOKEN
     if candidate.holder != flow.holder:
         return Reason.OTHER_HOLDER
     if candidate.recipient != flow.recipient:
-        named = isinstance(candidate.recipient, RecipientClass)
-        return Reason.CLASS_RECIPIENT if named else Reason.OTHER_RECIPIENT
+        if not isinstance(candidate.recipient, RecipientClass):
+            return Reason.OTHER_RECIPIENT
+        inside = in_class(candidate.recipient.name, flow.recipient, context)
+        if not inside:
+            return Reason.CLASS_RECIPIENT if inside is None else Reason.NOT_IN_CLASS
     scope = candidate.content
     if isinstance(scope, Reason):
         return scope
@@ -306,10 +247,45 @@ def _judge(flow: Flow, asked: Duration | None, context: Context, candidate: Cand
         return Reason.OTHER_PURPOSE
     if not scope.informed or scope.pii_type is None:
         return Reason.NOT_INFORMED
-    if scope.chained:
-        return Reason.CHAINED
-    policy = context.policy
-    if policy.forbidden_purposes and not forbidden_names(policy.forbidden_purposes).isdisjoint(scope.purpose_names):
+    links = candidate.links
+    if isinstance(links, Reason):
+        return links
+    return (
+        _judge_terms(flow, asked, context, candidate, scope)
+        or _judge_state(candidate, scope.begins, scope.ends, context, now)
+        or _judge_links(links, now)
+        or (Reason.ALLOWED if context.fresh(scope.home) else Reason.STALE)
+    )
+
+
+CLASS_RULES: Final = ("members", "linked", "holders")
+"""Classes of recipients by name; and "college:" with the name of a college."""
+
+
+def in_class(name: str, party: Party, context: Context) -> bool | None:
+    """Say whether a recipient is of a class; None for a class without a rule. The flow's own checks came before.
+
+    "members": members themselves, not those hosted by one. "linked": whoever has the link that every flow needs.
+    "holders": who holds data under a registered consent. "college:NAME": members of that college.
+    """
+    if name == "linked":
+        return True
+    if name == "members":
+        return context.members.is_member(party)
+    if name == "holders":
+        return context.holds(party)
+    kind, _, college = name.partition(":")
+    if kind == "college" and college:
+        return context.colleges.get(party) == college
+    return None
+
+
+def _judge_terms(
+    flow: Flow, asked: Duration | None, context: Context, candidate: Candidate, scope: Scope
+) -> Reason | None:
+    """Return why the content does not allow the flow, or None."""
+    forbidden = context.policy.forbidden_purposes
+    if forbidden and not forbidden_names(forbidden).isdisjoint(scope.purpose_names):
         return Reason.FORBIDDEN_PURPOSE
     if scope.computation:
         return Reason.COMPUTATION_ONLY
@@ -325,12 +301,15 @@ def _judge(flow: Flow, asked: Duration | None, context: Context, candidate: Cand
             break
     else:
         return Reason.OTHER_PERIOD
-    return _judge_state(candidate, scope.begins, scope.ends, policy, now) or (
-        Reason.ALLOWED if context.fresh(scope.home) else Reason.STALE
-    )
+    tenure = context.entitled(candidate.signers, flow.point)
+    if tenure is None:
+        return None
+    if not tenure:
+        return Reason.NOT_ENTITLED
+    return None if any(begin <= start and stop <= end for begin, end in tenure) else Reason.MOVED_OUT
 
 
-def _judge_state(candidate: Candidate, begins: int, ends: int, policy: Policy, now: int) -> Reason | None:
+def _judge_state(candidate: Candidate, begins: int, ends: int, context: Context, now: int) -> Reason | None:
     """Return why the consent is not in force now, or None. It begins at `begins`: its `iat` decides nothing.
 
     A grant's `iat` must not lie before any in its closure, so one member with a clock far ahead could push it
@@ -341,15 +320,42 @@ def _judge_state(candidate: Candidate, begins: int, ends: int, policy: Policy, n
         return Reason.UNREGISTERED
     if status.state is not State.GRANTED:
         return _STATE_REASON[status.state]
-    if now >= ends:
+    if now >= ends or now >= status.valid_until:  # an amendment may have brought the end forward
         return Reason.EXPIRED
     if now < begins:
         return Reason.NOT_YET
-    if candidate.valid_until > now + policy.consent_days_max * DAY:
+    if candidate.valid_until > now + context.policy.consent_days_max * DAY:
         return Reason.TOO_LONG
+    if candidate.proof is Proof.REJECTED:
+        return Reason.EVIDENCE_REJECTED
+    if candidate.proof is Proof.PENDING and not context.pending_evidence:
+        return Reason.EVIDENCE_PENDING
     return None
 
 
+def _judge_links(links: tuple[Link, ...], now: int) -> Reason | None:
+    """Return why something that the consent rests on does not stand, or None."""
+    for link in links:
+        standing = link.standing
+        if standing is None:
+            return _UNREGISTERED[link.kind]
+        if standing.fault is not None:
+            return standing.fault
+        if now >= link.ends:
+            return _EXPIRED[link.kind]
+    return None
+
+
+_UNREGISTERED: Final = {
+    Rest.DELEGATION: Reason.DELEGATION_UNREGISTERED,
+    Rest.PARENT: Reason.PARENT_UNREGISTERED,
+    Rest.CALL: Reason.CALL_UNREGISTERED,
+}
+_EXPIRED: Final = {
+    Rest.DELEGATION: Reason.DELEGATION_EXPIRED,
+    Rest.PARENT: Reason.PARENT_EXPIRED,
+    Rest.CALL: Reason.CALL_NOT_PASSED,
+}
 _STATE_REASON: Final = {
     State.INCOMPLETE: Reason.INCOMPLETE,
     State.WITHDRAWN: Reason.WITHDRAWN,
@@ -362,7 +368,7 @@ def _refuse(flow: Flow, context: Context, candidate: Candidate, reason: Reason, 
     window, granularity = None, None
     if isinstance(scope, Reason):
         if reason is scope:  # the content is not known: the clear fields may still tell more
-            reason = _judge_state(candidate, 0, candidate.valid_until, context.policy, now) or reason
+            reason = _judge_state(candidate, 0, candidate.valid_until, context, now) or reason
     elif reason is Reason.OTHER_PERIOD:
         start, stop = flow.window
         shared = ((max(begin, start), min(end, stop)) for begin, end in scope.windows)
@@ -373,39 +379,10 @@ def _refuse(flow: Flow, context: Context, candidate: Candidate, reason: Reason, 
 
 
 def _entries(candidate: Candidate) -> tuple[bytes, ...]:
-    return candidate.status.decided_by if candidate.status is not None else ()
-
-
-@dataclass(frozen=True, slots=True)
-class Freshness:
-    """How fresh the frontier is. `as_of`: unix seconds up to which enough feeds have spoken; None if too few have.
-
-    `have` of the `need`ed feeds are within the bound. While nothing changes it is fresh until `as_of` + the bound.
-    """
-
-    fresh: bool
-    have: int
-    need: int
-    as_of: int | None
-
-
-def freshness(
-    home: Collection[bytes],
-    own_feed: bytes,
-    voters: Collection[bytes],
-    newest: Mapping[bytes, int],
-    *,
-    now: int,
-    max_staleness: int,
-) -> Freshness:
-    """Measure freshness (consent.md §3). `newest`: feed -> time of its newest checkpoint whose whole prefix is held.
-
-    `home` empty: more than half of the `voters`' feeds, own feed included, within `max_staleness` seconds.
-    Otherwise: every feed of `home`. The own feed is always fresh. No voters at all is not fresh.
-    """
-    feeds = set(home or voters)
-    need = len(feeds) if home else len(feeds) // 2 + 1
-    spoken = [now if feed == own_feed else newest[feed] for feed in feeds if feed in newest or feed == own_feed]
-    times = sorted((min(time, now) for time in spoken if time <= now + AHEAD_MAX), reverse=True)
-    have = sum(now - time <= max_staleness for time in times)
-    return Freshness(have >= need, have, need, times[need - 1] if len(times) >= need else None)
+    """Return what a decision rests on: what decided of the grant, then of each link."""
+    decided = candidate.status.decided_by if candidate.status is not None else ()
+    links = candidate.links
+    if not links or isinstance(links, Reason):
+        return decided
+    rest = [(link.standing.decided_by or (link.entry,)) if link.standing else (link.entry,) for link in links]
+    return (*decided, *(one for several in rest for one in several))

@@ -20,14 +20,21 @@ class Reason(Enum):
     # About the flow itself.
     BAD_FLOW = "BAD_FLOW"
     DOOR_CLOSED = "DOOR_CLOSED"
+    PERSONAL_POINT = "PERSONAL_POINT"
+    OTHER_RELEASE = "OTHER_RELEASE"
     NOT_MEMBER_HOLDER = "NOT_MEMBER_HOLDER"
     NOT_MEMBER_RECIPIENT = "NOT_MEMBER_RECIPIENT"
     NO_LINK = "NO_LINK"
+    RELEASE_REFUSED = "RELEASE_REFUSED"
+    TOKEN_EXPIRED = "TOKEN_EXPIRED"
+    TOKEN_NARROWER = "TOKEN_NARROWER"
     NO_CONSENT = "NO_CONSENT"
     # About one consent: is it about this flow at all?
+    OTHER_TOKEN = "OTHER_TOKEN"
     OTHER_HOLDER = "OTHER_HOLDER"
     OTHER_RECIPIENT = "OTHER_RECIPIENT"
     CLASS_RECIPIENT = "CLASS_RECIPIENT"
+    NOT_IN_CLASS = "NOT_IN_CLASS"
     OTHER_POINT = "OTHER_POINT"
     OTHER_KIND = "OTHER_KIND"
     OTHER_PURPOSE = "OTHER_PURPOSE"
@@ -36,11 +43,20 @@ class Reason(Enum):
     # It is: does its content allow it?
     NOT_INFORMED = "NOT_INFORMED"
     CHAINED = "CHAINED"
+    DELEGATION_HIDDEN = "DELEGATION_HIDDEN"
+    DELEGATION_NOT_YOURS = "DELEGATION_NOT_YOURS"
+    DELEGATION_WIDER = "DELEGATION_WIDER"
+    PARENT_HIDDEN = "PARENT_HIDDEN"
+    PARENT_OTHER = "PARENT_OTHER"
+    SHARING_FORBIDDEN = "SHARING_FORBIDDEN"
+    PARENT_WIDER = "PARENT_WIDER"
     FORBIDDEN_PURPOSE = "FORBIDDEN_PURPOSE"
     COMPUTATION_ONLY = "COMPUTATION_ONLY"
     STAGE_OFF = "STAGE_OFF"
     OTHER_GRANULARITY = "OTHER_GRANULARITY"
     OTHER_PERIOD = "OTHER_PERIOD"
+    NOT_ENTITLED = "NOT_ENTITLED"
+    MOVED_OUT = "MOVED_OUT"
     # It does: is it in force, now, as far as can be known?
     UNREGISTERED = "UNREGISTERED"
     INCOMPLETE = "INCOMPLETE"
@@ -49,6 +65,19 @@ class Reason(Enum):
     EXPIRED = "EXPIRED"
     NOT_YET = "NOT_YET"
     TOO_LONG = "TOO_LONG"
+    EVIDENCE_REJECTED = "EVIDENCE_REJECTED"
+    EVIDENCE_PENDING = "EVIDENCE_PENDING"
+    DELEGATION_UNREGISTERED = "DELEGATION_UNREGISTERED"
+    DELEGATION_REVOKED = "DELEGATION_REVOKED"
+    DELEGATION_UNPROVEN = "DELEGATION_UNPROVEN"
+    DELEGATION_EXPIRED = "DELEGATION_EXPIRED"
+    PARENT_UNREGISTERED = "PARENT_UNREGISTERED"
+    PARENT_ENDED = "PARENT_ENDED"
+    PARENT_EXPIRED = "PARENT_EXPIRED"
+    CALL_UNREGISTERED = "CALL_UNREGISTERED"
+    CALL_OPEN = "CALL_OPEN"
+    CALL_NOT_PASSED = "CALL_NOT_PASSED"
+    CALL_REFUSED = "CALL_REFUSED"
     STALE = "STALE"
     ALLOWED = "ALLOWED"
 
@@ -59,8 +88,8 @@ SENTENCES: Final[dict[Reason, tuple[str, str]]] = {
         "La demande est mal formée : sa période, son pas ou son type de données n'a pas de sens.",
     ),
     Reason.DOOR_CLOSED: (
-        "This node lets data out under a consent only; checked aggregates are not available.",
-        "Ce nœud ne laisse sortir de données que sous consentement ; les agrégats contrôlés n'y existent pas.",
+        "Without a consent only open data and aggregates that were checked may leave, and this was neither.",
+        "Sans consentement ne sortent que des données ouvertes et des agrégats contrôlés ; ceci n'en est pas.",
     ),
     Reason.NOT_MEMBER_HOLDER: (
         "The holder of the data is not a member of the mesh now, nor hosted by one.",
@@ -87,8 +116,8 @@ SENTENCES: Final[dict[Reason, tuple[str, str]]] = {
         "Le consentement vise un autre destinataire.",
     ),
     Reason.CLASS_RECIPIENT: (
-        "The consent is for a class of recipients, which this version cannot evaluate.",
-        "Le consentement vise une catégorie de destinataires, que cette version ne sait pas évaluer.",
+        "The consent is for a class of recipients whose rule is not known here.",
+        "Le consentement vise une catégorie de destinataires dont la règle n'est pas connue ici.",
     ),
     Reason.OTHER_POINT: (
         "The consent is for another point of measurement.",
@@ -115,8 +144,8 @@ SENTENCES: Final[dict[Reason, tuple[str, str]]] = {
         "Le consentement n'est pas valable : la personne n'a pas reçu toute l'information préalable.",
     ),
     Reason.CHAINED: (
-        "The consent rests on a delegation or on another consent, which this version cannot follow.",
-        "Le consentement repose sur une délégation ou un autre consentement, que cette version ne sait pas suivre.",
+        "The consent rests on an entry that is not known here.",
+        "Le consentement repose sur une inscription qui n'est pas connue ici.",
     ),
     Reason.FORBIDDEN_PURPOSE: (
         "The mesh forbids this purpose.",
@@ -169,6 +198,122 @@ SENTENCES: Final[dict[Reason, tuple[str, str]]] = {
     Reason.STALE: (
         "This node has not heard from enough of the mesh lately to know that the consent still stands.",
         "Ce nœud n'a pas reçu assez de nouvelles de la maille pour savoir si le consentement tient toujours.",
+    ),
+    Reason.PERSONAL_POINT: (
+        "What is called open data or an aggregate names a person's point of measurement.",
+        "Ce qui est présenté comme donnée ouverte ou agrégat nomme le point de mesure d'une personne.",
+    ),
+    Reason.OTHER_RELEASE: (
+        "What was checked for this door is something else than what would leave.",
+        "Ce qui a été contrôlé pour cette porte n'est pas ce qui sortirait.",
+    ),
+    Reason.RELEASE_REFUSED: (
+        "The check of this aggregate or open data did not pass.",
+        "Le contrôle de cet agrégat ou de ces données ouvertes n'a pas abouti.",
+    ),
+    Reason.TOKEN_EXPIRED: (
+        "The token has ended.",
+        "Le jeton est arrivé à son terme.",
+    ),
+    Reason.TOKEN_NARROWER: (
+        "The token that was shown allows less than this.",
+        "Le jeton présenté permet moins que cela.",
+    ),
+    Reason.OTHER_TOKEN: (
+        "The token was made under another consent.",
+        "Le jeton a été établi sous un autre consentement.",
+    ),
+    Reason.NOT_IN_CLASS: (
+        "The recipient is not of the class that the consent names.",
+        "Le destinataire n'appartient pas à la catégorie que vise le consentement.",
+    ),
+    Reason.DELEGATION_HIDDEN: (
+        "The bounds of the delegation that the consent rests on are not known here.",
+        "Les limites de la délégation sur laquelle repose le consentement ne sont pas connues ici.",
+    ),
+    Reason.DELEGATION_NOT_YOURS: (
+        "The consent, or a delegation above it, was signed by another key than the one delegated to.",
+        "Le consentement, ou une délégation dont il dépend, est signé par une autre clé que celle du délégataire.",
+    ),
+    Reason.DELEGATION_WIDER: (
+        "The consent, or a delegation above it, goes beyond what was delegated.",
+        "Le consentement, ou une délégation dont il dépend, dépasse ce qui a été délégué.",
+    ),
+    Reason.PARENT_HIDDEN: (
+        "The content of the consent that this one passes on is not known here.",
+        "Le contenu du consentement dont celui-ci découle n'est pas connu ici.",
+    ),
+    Reason.PARENT_OTHER: (
+        "The consent passes on data that its holder did not receive under the consent it names.",
+        "Le consentement transmet des données que leur détenteur n'a pas reçues sous le consentement qu'il cite.",
+    ),
+    Reason.SHARING_FORBIDDEN: (
+        "The consent that this one passes on does not allow it to be passed on so.",
+        "Le consentement dont celui-ci découle ne permet pas cette transmission.",
+    ),
+    Reason.PARENT_WIDER: (
+        "The consent goes beyond the one that it passes on.",
+        "Le consentement dépasse celui dont il découle.",
+    ),
+    Reason.NOT_ENTITLED: (
+        "Who gave the consent may not speak for this point of measurement.",
+        "Qui a donné le consentement n'a pas qualité pour ce point de mesure.",
+    ),
+    Reason.MOVED_OUT: (
+        "Who gave the consent does not answer for this point during the whole of this period.",
+        "Qui a donné le consentement ne répond pas de ce point pendant toute cette période.",
+    ),
+    Reason.EVIDENCE_REJECTED: (
+        "The paper or other evidence of the consent was checked and found wanting.",
+        "Le document ou autre preuve du consentement a été contrôlé et n'est pas probant.",
+    ),
+    Reason.EVIDENCE_PENDING: (
+        "The paper or other evidence of the consent has not been checked yet.",
+        "Le document ou autre preuve du consentement n'a pas encore été contrôlé.",
+    ),
+    Reason.DELEGATION_UNREGISTERED: (
+        "A delegation that the consent rests on is not registered in any feed known here.",
+        "Une délégation sur laquelle repose le consentement n'est inscrite dans aucun journal connu ici.",
+    ),
+    Reason.DELEGATION_REVOKED: (
+        "A delegation that the consent rests on was revoked.",
+        "Une délégation sur laquelle repose le consentement a été révoquée.",
+    ),
+    Reason.DELEGATION_UNPROVEN: (
+        "The evidence of a guardian's or carer's authority was not checked, or not found good.",
+        "La preuve de l'autorité d'un tuteur ou d'un aidant n'a pas été contrôlée, ou n'est pas probante.",
+    ),
+    Reason.DELEGATION_EXPIRED: (
+        "A delegation that the consent rests on has ended.",
+        "Une délégation sur laquelle repose le consentement est arrivée à son terme.",
+    ),
+    Reason.PARENT_UNREGISTERED: (
+        "The consent that this one passes on is not registered in any feed known here.",
+        "Le consentement dont celui-ci découle n'est inscrit dans aucun journal connu ici.",
+    ),
+    Reason.PARENT_ENDED: (
+        "The consent that this one passes on was withdrawn or revoked, or lacks a signature.",
+        "Le consentement dont celui-ci découle a été retiré ou révoqué, ou il y manque une signature.",
+    ),
+    Reason.PARENT_EXPIRED: (
+        "The consent that this one passes on has ended.",
+        "Le consentement dont celui-ci découle est arrivé à son terme.",
+    ),
+    Reason.CALL_UNREGISTERED: (
+        "The call of the group that the consent rests on is not registered in any feed known here.",
+        "L'appel du groupe sur lequel repose le consentement n'est inscrit dans aucun journal connu ici.",
+    ),
+    Reason.CALL_OPEN: (
+        "The group has not decided yet.",
+        "Le groupe n'a pas encore décidé.",
+    ),
+    Reason.CALL_NOT_PASSED: (
+        "The group did not agree: too few voted, too few agreed, or it is too small.",
+        "Le groupe n'a pas donné son accord : trop peu de votants, trop peu de voix pour, ou trop peu de membres.",
+    ),
+    Reason.CALL_REFUSED: (
+        "The person refused for herself, whatever the group decided.",
+        "La personne a refusé pour elle-même, quoi que le groupe ait décidé.",
     ),
     Reason.ALLOWED: (
         "A consent in force allows it.",

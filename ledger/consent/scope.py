@@ -1,0 +1,200 @@
+"""What consents cover, compiled for the gate: terms, what narrowed them, and the links that a consent rests on.
+
+How it works
+    `compile_terms` turns terms into a `Scope`, sets and windows that a flow is compared with. `narrowed` intersects
+    two: a consent with amendments covers what its grant and every amendment cover, and an amendment that is wider in
+    a field narrows nothing there. `Candidate` joins a grant's clear fields, what the ledger says of it, its content
+    and its `Link`s: delegations, parent consents, the call of a group, each with what the ledger says of it.
+    `Candidate.as_of` brings all of them up to date at once and gives back the same object when nothing has moved.
+
+What it does not do
+    It judges no flow (gate). It opens nothing and finds no entries: `resting` compiles from entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Final, TypeAlias
+
+from ledger.consent.grant import Recipient, purpose_names
+from ledger.consent.granularity import Duration, covers, parse_duration
+from ledger.consent.reasons import Reason
+from ledger.consent.record import DataKind, Terms, Window
+from ledger.consent.status import Party, Status
+
+NEVER: Final = ""
+"""The granularity of a scope that no reading fits: no flow has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The content of one consent, compiled: what the gate compares a flow with. Windows that touch are joined.
+
+    `granularity_text` None: data that are no series. `ends`: of the right of access, by the content alone.
+    """
+
+    points: frozenset[str]
+    pii_type: DataKind | None
+    purpose: str
+    purpose_names: frozenset[str]
+    granularity_text: str | None
+    granularity: Duration | None
+    windows: tuple[Window, ...]
+    begins: int
+    ends: int
+    transmit: bool
+    computation: bool
+    informed: bool
+    home: tuple[bytes, ...]
+
+
+def compile_terms(terms: Terms, valid_until: int, *, informed: bool) -> Scope:
+    """Compile terms. `valid_until`: of the grant, unix seconds; `informed`: whether the person was told all."""
+    windows: list[Window] = []
+    for start, stop in terms.data_period:
+        if windows and windows[-1][1] == start:
+            windows[-1] = (windows[-1][0], stop)
+        else:
+            windows.append((start, stop))
+    begins, until = terms.access_period
+    return Scope(
+        points=frozenset(terms.points),
+        pii_type=terms.pii_type,
+        purpose=terms.purpose,
+        purpose_names=purpose_names(terms),
+        granularity_text=terms.granularity,
+        granularity=None if terms.granularity is None else parse_duration(terms.granularity),
+        windows=tuple(windows),
+        begins=begins,
+        ends=valid_until if until is None else min(valid_until, until),
+        transmit=terms.stages.transmit,
+        computation=terms.computation is not None,
+        informed=informed,
+        home=terms.freshness,
+    )
+
+
+def narrowed(scope: Scope, by: Scope) -> Scope | None:
+    """Return what both cover; None when they are about another purpose or kind of data: nothing is left.
+
+    What the person was told is the grant's matter: `informed` stays.
+    """
+    if scope.purpose != by.purpose or scope.pii_type != by.pii_type:
+        return None
+    text, granularity = _coarser(scope, by)
+    return replace(
+        scope,
+        points=scope.points & by.points,
+        purpose_names=scope.purpose_names | by.purpose_names,
+        granularity_text=text,
+        granularity=granularity,
+        windows=tuple(_shared(scope.windows, by.windows)),
+        begins=max(scope.begins, by.begins),
+        ends=min(scope.ends, by.ends),
+        transmit=scope.transmit and by.transmit,
+        computation=scope.computation or by.computation,
+        home=tuple(sorted({*scope.home, *by.home})),
+    )
+
+
+def _coarser(one: Scope, other: Scope) -> tuple[str | None, Duration | None]:
+    """Return the coarser granularity. Where neither covers the other (P1M, P30D), no reading is sure to fit both."""
+    if one.granularity_text == other.granularity_text:
+        return one.granularity_text, one.granularity
+    if one.granularity is not None and other.granularity is not None:
+        if covers(one.granularity, other.granularity):
+            return other.granularity_text, other.granularity
+        if covers(other.granularity, one.granularity):
+            return one.granularity_text, one.granularity
+    return NEVER, None
+
+
+def _shared(ones: tuple[Window, ...], others: tuple[Window, ...]) -> list[Window]:
+    pairs = ((max(a, c), min(b, d)) for a, b in ones for c, d in others)
+    return sorted(window for window in pairs if window[0] < window[1])
+
+
+class Rest(Enum):
+    """What a consent may rest on."""
+
+    DELEGATION = "delegation"
+    PARENT = "parent"
+    CALL = "call"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the ledger says of a link. `fault`: why it does not stand, None while it does; `decided_by`: entry ids."""
+
+    fault: Reason | None
+    decided_by: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One entry that a consent rests on. `ends`: unix seconds, from its clear fields and, for a parent, its content.
+
+    `standing`: None while the ledger says nothing of it, which denies.
+    """
+
+    kind: Rest
+    entry: bytes
+    ends: int
+    standing: Standing | None = None
+
+
+STANDS: Final = Standing(None)
+"""What the ledger says of a link with which all is well."""
+
+
+class Proof(Enum):
+    """How the evidence of a consent stands, where it needs any: a transcribed paper, a guardian's authority."""
+
+    NOT_NEEDED = "not_needed"
+    PENDING = "pending"
+    CHECKED = "checked"
+    REJECTED = "rejected"
+
+
+Stand: TypeAlias = Callable[[Link], Standing | None]
+"""What the ledger says of a link now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A consent that may cover a flow: its clear fields, what the ledger says of it, its content, what it rests on.
+
+    `grant`: entry id. `status`: None while the ledger says nothing of it. `content`: what grant and amendments cover
+    together, or the reason why it is not to be had. `amended`: the amendments that are in it. `links`: from the grant
+    upwards, or the reason why the chain is wrong or not known. `signers`: key ids in whose name it was given: the
+    person's, and of those who signed with her.
+    """
+
+    grant: bytes
+    holder: Party
+    recipient: Recipient
+    valid_until: int
+    granted_at: int
+    status: Status | None
+    content: Scope | Reason
+    amended: frozenset[bytes] = frozenset()
+    links: tuple[Link, ...] | Reason = ()
+    signers: tuple[bytes, ...] = ()
+    proof: Proof = Proof.NOT_NEEDED
+
+    def as_of(self, status: Status | None, stand: Stand, proof: Proof = Proof.NOT_NEEDED) -> Candidate:
+        """Return the same consent as the ledger has it now; itself when nothing has moved. Nothing is compiled anew."""
+        links = self.links
+        if links and not isinstance(links, Reason):
+            stood = [stand(link) for link in links]
+            if any(now is not link.standing and now != link.standing for now, link in zip(stood, links, strict=True)):
+                links = tuple(replace(link, standing=now) for now, link in zip(stood, links, strict=True))
+        if status is self.status and links is self.links and proof is self.proof:
+            return self
+        return replace(self, status=status, links=links, proof=proof)
+
+    def in_status(self, status: Status | None) -> Candidate:
+        """Return the same consent with another status, all else being as it was."""
+        return self if status is self.status else replace(self, status=status)

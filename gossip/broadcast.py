@@ -17,6 +17,7 @@ What it does not do
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import Final
 
 from gossip.events import Accepted, Effect, HeadAccepted, LedgerView, Send, SetTimer
@@ -49,6 +50,7 @@ class Broadcast:
         self._timed = False
         self._heard: Recent[bytes, Run] = Recent(PUSHES_MAX)
         self._whole: bool | None = None  # whether we are connected to every feed of a small mesh; None: look again
+        self._ring: list[bytes] = []  # the ids of our member neighbours and our own, in order, while `_whole` is known
 
     def review(self) -> None:
         """Look again who is connected: a channel came or went, or the members changed."""
@@ -58,14 +60,14 @@ class Broadcast:
         if self._whole is None:
             count = len(self._peers.members)
             self._whole = count <= SMALL_MESH and count + 1 >= len(self._view.signed_heads())
+            self._ring = sorted({self._peers.own, *(peer.kid for peer in self._peers.members)})
         return self._whole
 
     def _announces(self, author: bytes) -> bool:
         """Say whether we are one of the ANNOUNCERS that follow the author in the order of ids."""
-        own = self._peers.own
-        others = sorted({own, *(peer.kid for peer in self._peers.members)} - {author})
-        after = [kid for kid in others if kid > author] + [kid for kid in others if kid < author]
-        return own in after[:ANNOUNCERS]
+        at = bisect_right(self._ring, author)
+        after = [kid for kid in self._ring[at : at + ANNOUNCERS] + self._ring[:ANNOUNCERS] if kid != author]
+        return self._peers.own in after[:ANNOUNCERS]
 
     def hear(self, data: bytes, told: Runs) -> None:
         """Remember a push, to know it again."""
@@ -86,9 +88,6 @@ class Broadcast:
         run, source = event.run, event.source
         if run.stop < run.head.size:
             return []
-        small = sum(map(len, run.raws)) <= PUSH_BYTES
-        data = b""
-        effects: list[Effect] = []
         eager = EAGER
         if source is None:
             eager = SMALL_MESH if len(self._peers.members) <= SMALL_MESH else EAGER
@@ -96,6 +95,9 @@ class Broadcast:
             if not self._announces(run.feed):
                 return []
             eager = 0
+        small = sum(map(len, run.raws)) <= PUSH_BYTES
+        data = b""
+        effects: list[Effect] = []
         for place, peer in enumerate(self._peers.members):
             if peer.kid == source or _size_known(peer, run.feed) >= run.stop:
                 continue

@@ -145,10 +145,9 @@ class Replica(Held):
             )
         fault = self._regression(rows, feed, head)
         grown = tree_at_stop.snapshot() if run.stop > held else None
-        accepted = self._write(rows, feed, run.raws[skip:], ids[skip:], leaves[skip:], read, grown)
-        if head.size <= self.size(feed):
-            self._keep_head(rows, feed, head)
-        return replace(accepted, fault=fault)
+        kept = head if head.size <= max(held, run.stop) else None
+        accepted = self._write(rows, feed, run.raws[skip:], ids[skip:], leaves[skip:], read, grown, kept)
+        return accepted if fault is None else replace(accepted, fault=fault)
 
     def _key(self, feed: bytes) -> bytes:
         public = self.feed_key(feed)
@@ -189,13 +188,17 @@ class Replica(Held):
     def _regression(self, rows: Reader, feed: bytes, head: SignedHead) -> ForkSeen | None:
         """Find a kept checkpoint whose size and time stand in the other order to those of `head`, a signed one.
 
-        Kept ones stand in order among themselves (until a fault), so the two neighbours in time are enough.
+        Kept ones stand in order among themselves (until a fault, which was told), so the two neighbours in time are
+        enough, and a head that is not below the newest needs no look at all.
         """
         row = self._feeds.get(feed)
+        newest = row.signed if row is not None else None
+        if newest is None or (newest.size <= head.size and newest.time <= head.time):
+            return None
         before = next(rows.scan("heads", feed, head_key(feed, head.time, 0), limit=1, reverse=True), None)
         after = next(rows.scan("heads", head_key(feed, head.time + 1, 0), prefix_stop(feed), limit=1), None)
         for found in (before, after):
-            if row is not None and found is not None:
+            if found is not None:
                 kept = read_head(*found)
                 if (kept.time - head.time) * (kept.size - head.size) < 0:
                     return ForkSeen(feed, kept, head)
@@ -225,8 +228,8 @@ class Replica(Held):
     def _keep_head(self, rows: Writer, feed: bytes, head: SignedHead) -> None:
         rows.put("heads", head_key(feed, head.time, head.size), head.root + head.signature)
         row = self._feeds[feed] if feed in self._feeds else self._open(feed)
-        if row.signed is None or (head.size, head.time) > (row.signed.size, row.signed.time):
-            self._set_feed(rows, feed, replace(row, signed=head))
+        if _is_newer(head, row.signed):
+            self._set_feed(rows, feed, FeedRow(row.number, row.peaks, row.iat_max, head))
 
     def _open(self, feed: bytes) -> FeedRow:
         row = FeedRow(len(self._by_number), Peaks(), 0, None)
@@ -248,8 +251,12 @@ class Replica(Held):
         leaves: Sequence[bytes],
         read: Sequence[Decoded],
         grown: Peaks | None,
+        head: SignedHead | None = None,
     ) -> Accepted:
-        """Write leaves that follow those held. `grown`: the feed's tree with them, or None when there are none."""
+        """Write leaves that follow those held. `grown`: the feed's tree with them, or None when there are none.
+
+        `head`: a checkpoint to keep, which was checked and covers no more than is held then.
+        """
         row = self._feeds[feed] if feed in self._feeds else self._open(feed)
         number, start, iat_max = row.number, row.peaks.size, row.iat_max
         below = PeaksBuilder(row.peaks)  # catches up where the device itself signed and its position is judged
@@ -280,7 +287,11 @@ class Replica(Held):
                 rows.put("ids", entry_id, older + place)
                 rows.put("entries", place, leaf_row(flags | LEAF_ELSEWHERE, iat_max, entry_id, b""))
         stop = start + len(leaves)
-        self._set_feed(rows, feed, replace(row, peaks=grown or row.peaks, iat_max=iat_max))
+        signed = row.signed
+        if head is not None:
+            rows.put("heads", head_key(feed, head.time, head.size), head.root + head.signature)
+            signed = head if _is_newer(head, signed) else signed
+        self._set_feed(rows, feed, FeedRow(number, grown or row.peaks, iat_max, signed))
         tree.write_blocks(rows, number, stop, leaves)
         moved = governance or any(f == feed and start < size <= stop for f, size in self._missing)
         if moved:
@@ -370,6 +381,11 @@ def _lies_under(run: Run, root: bytes) -> bool:
     if run.stop == run.head.size:
         return root == run.head.root and not run.path
     return merkle.verify_consistency(run.stop, root, run.head.size, run.head.root, run.path)
+
+
+def _is_newer(head: SignedHead, than: SignedHead | None) -> bool:
+    """Say whether a checkpoint of a feed is its newest one, `than` being the newest so far."""
+    return than is None or (head.size, head.time) > (than.size, than.time)
 
 
 def _ids(run: Run, decoded: Sequence[Decoded] | None) -> list[bytes]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 
@@ -27,7 +27,7 @@ import trio
 
 from gossip import events as gossip
 from ledger.errors import LocalError, MailleError
-from ledger.rows import Reader, Writer
+from ledger.rows import Writer
 from node.core import Core, Effect, Event, MembershipMoved, Noted, Turn, Verified, Verify
 from storage.store import Store
 
@@ -282,11 +282,10 @@ class Engine:
 
     def _turn(self, work: Callable[[Turn], Any]) -> list[Effect]:
         try:
-            with ExitStack() as stack:
-                # The vault, entered last, commits first: a crash between the two may leave content of a consent that
-                # the ledger does not know, which is harmless, and never a consent whose content is lost.
-                rows: Writer = stack.enter_context(self._store.write())
-                vault = stack.enter_context(self._vault.write()) if self._vault is not None else None
+            # The vault, entered last, commits first: a crash between the two may leave content of a consent that the
+            # ledger does not know, which is harmless, and never a consent whose content is lost.
+            content = self._vault.write() if self._vault is not None else nullcontext()
+            with self._store.write() as rows, content as vault:
                 turn = self.core.take(rows, vault, self._clock())
                 anew = self._anew
                 if anew:
@@ -341,9 +340,8 @@ class Engine:
             call.done.set()
 
     def _look(self, act: Callable[[Turn], Any]) -> Any:
-        with ExitStack() as stack:
-            vault = stack.enter_context(self._vault.read()) if self._vault is not None else None
-            rows: Reader = stack.enter_context(self._store.read())
+        content = self._vault.read() if self._vault is not None else nullcontext()
+        with content as vault, self._store.read() as rows:
             return act(self.core.take(cast(Writer, rows), vault, self._clock()))
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:

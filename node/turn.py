@@ -377,7 +377,7 @@ class Turn:
         if self._own_size() > self._own_start:
             replica.sign_feed(self.rows, device, max(self._sign_at or 0, self.now))
             self._publish()
-        elif self._sign_at is not None and replica.public_of(device.kid) is not None:
+        elif self._sign_at is not None and replica.feed_key(device.kid) is not None:
             head = replica.sign_feed(self.rows, device, self._sign_at)
             self._tell(gossip.HeadAccepted(device.kid, head, None))
         if self._moved:

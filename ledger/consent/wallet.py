@@ -82,6 +82,10 @@ class Wallet:
         """Return the seed of the key that can only withdraw this consent: what the slip prints."""
         return derive_seed(self.seed, _WITHDRAW, record_id)
 
+    def refusal_key(self, request_id: bytes) -> SigningKey:
+        """Return the key that refuses one request. Raises LocalError BAD_SEED."""
+        return SigningKey.from_seed(derive_seed(self.seed, _REFUSE, request_id))
+
     def with_grant(self, grant: Entry) -> Wallet:
         """Return the wallet with this grant of its own, kept once. Raises LocalError NOT_YOUR_CONSENT."""
         self.check_own(grant)
@@ -232,7 +236,7 @@ def make_refusal(
     if reason is not None:
         payload["reason"] = reason
     return sign_entry(
-        SigningKey.from_seed(derive_seed(wallet.seed, _REFUSE, request.id)),
+        wallet.refusal_key(request.id),
         "consent.refuse",
         request.thing,
         payload,

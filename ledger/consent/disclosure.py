@@ -168,10 +168,17 @@ def seal(disclosures: Disclosures, entry: Entry, readers: Sequence[bytes], rando
 
     Raises LocalError SEAL_READERS, DISCLOSURES_TOO_LARGE; RemoteError DISCLOSURE_MISMATCH, WEAK_KEY.
     """
+    check(disclosures, entry.payload["slots"])
+    return seal_bytes(disclosures.encode(), entry, readers, random_bytes)
+
+
+def seal_bytes(plaintext: bytes, entry: Entry, readers: Sequence[bytes], random_bytes: RandomBytes) -> bytes:
+    """Seal what belongs to `entry` for `readers`, bound to it; the caller has held it to the entry.
+
+    Raises LocalError SEAL_READERS, DISCLOSURES_TOO_LARGE; RemoteError WEAK_KEY.
+    """
     if not 1 <= len(readers) <= READERS_MAX or len(set(readers)) != len(readers):
         raise LocalError("SEAL_READERS", f"name 1 to {READERS_MAX} readers, each once", field="readers")
-    check(disclosures, entry.payload["slots"])
-    plaintext = disclosures.encode()
     key, nonce = random_bytes(KEY_BYTES), random_bytes(NONCE_BYTES)
     wraps = [_wrap(entry.id, reader, key, random_bytes) for reader in readers]
     sealed = crypto_aead_xchacha20poly1305_ietf_encrypt(plaintext, _bound(entry, wraps), nonce, key)
@@ -196,17 +203,24 @@ def open_sealed(blob: bytes, entry: Entry, reader: SigningKey) -> Disclosures:
     Raises RemoteError SEALED_MALFORMED, SEALED_SUITE, SEALED_OTHER_ENTRY, DISCLOSURE_NOT_FOR_YOU, SEALED_BROKEN,
     DISCLOSURES_MALFORMED, DISCLOSURE_MISMATCH, CBOR_*.
     """
+    disclosures = Disclosures.decode(open_bytes(blob, entry, reader))
+    check(disclosures, entry.payload["slots"])
+    return disclosures
+
+
+def open_bytes(blob: bytes, entry: Entry, reader: SigningKey) -> bytes:
+    """Open a blob that was sealed for `entry` and `reader`; the caller holds what is in it to the entry.
+
+    Raises RemoteError SEALED_MALFORMED, SEALED_SUITE, SEALED_OTHER_ENTRY, DISCLOSURE_NOT_FOR_YOU, SEALED_BROKEN, CBOR_*.
+    """
     entry_id, wraps, nonce, sealed = _parts(blob)
     if entry_id != entry.id or "slots" not in entry.payload:
         raise RemoteError("SEALED_OTHER_ENTRY", "the blob belongs to another entry", field="entry")
     key = _unwrap(entry_id, wraps, reader)
     try:
-        plaintext = crypto_aead_xchacha20poly1305_ietf_decrypt(sealed, _bound(entry, wraps), nonce, key)
+        return crypto_aead_xchacha20poly1305_ietf_decrypt(sealed, _bound(entry, wraps), nonce, key)
     except CryptoError:
         raise RemoteError("SEALED_BROKEN", "the blob was altered; ask its sender for it again") from None
-    disclosures = Disclosures.decode(plaintext)
-    check(disclosures, entry.payload["slots"])
-    return disclosures
 
 
 def _parts(blob: bytes) -> tuple[bytes, list[list[bytes]], bytes, bytes]:

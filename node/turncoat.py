@@ -82,7 +82,7 @@ def _all_of(key: SeriesKey | None) -> Scope:
         begins=0,
         ends=TIME_MAX,
         transmit=True,
-        computation=False,
+        computation=None,
         informed=True,
         home=(),
     )

@@ -61,7 +61,8 @@ class Flow:
     """Data that would move: from whom, to whom, of which point and kind, how fine, over which window, what for.
 
     `release`: for the doors other than consent, where `point` names an area or a data set. `limits`: of the token
-    that was shown, if one was.
+    that was shown, if one was. `computation`: hash of the named computation whose result this is (node/compute/), None
+    for readings; the rest then says what was computed on.
     """
 
     holder: Party
@@ -74,6 +75,7 @@ class Flow:
     door: Door = Door.CONSENT
     release: Release | None = None
     limits: Limits | None = None
+    computation: bytes | None = None
 
 
 Entitled: TypeAlias = Callable[[tuple[bytes, ...], str], tuple[Window, ...] | None]

@@ -15,7 +15,7 @@ How it works
     | link           | not up between the nodes of both (one node, open data: no need) | NO_LINK                   |
     | other doors    | the check did not pass                                          | RELEASE_REFUSED           |
     | token          | past its end                                                    | TOKEN_EXPIRED             |
-    | token          | allows less: point, window, step, or a computation's result     | TOKEN_NARROWER            |
+    | token          | allows less: point, window, step, recipient, or only a result   | TOKEN_NARROWER            |
     | candidates     | there is none                                                   | NO_CONSENT                |
     | about each consent | | |
     | token          | made under another consent                                      | OTHER_TOKEN               |
@@ -39,6 +39,7 @@ How it works
     | parent         | the child is wider in some field                                | PARENT_WIDER              |
     | purpose        | forbidden by the policy, by name or category                    | FORBIDDEN_PURPOSE         |
     | computation    | named: only its result may go                                   | COMPUTATION_ONLY          |
+    | computation    | the result of another, or of one where none is named            | OTHER_COMPUTATION         |
     | stages         | transmission switched off                                       | STAGE_OFF                 |
     | granularity    | finer than granted                                              | OTHER_GRANULARITY         |
     | window         | not wholly within the granted data                              | OTHER_PERIOD              |
@@ -73,8 +74,8 @@ How it works
 
     A flow is allowed if one consent allows it. Otherwise the reason is that of the consent that came nearest:
     the one that failed last in this order; among equals the one granted last, then the greater id. A consent
-    whose content is not known here is ranked at DISCLOSURE_MISSING, yet where its status or its end alone denies,
-    the decision says so: that rests on clear fields, and stays true after erasure.
+    whose content is not known here is ranked at DISCLOSURE_MISSING, yet where its status, its end or a link alone
+    denies, the decision says so: that rests on clear fields, and stays true after erasure.
 
 What it does not do
     It reads no store and no clock. It grants nothing in part: a window that is granted in part is refused, and
@@ -210,7 +211,8 @@ def _limited(flow: Flow, asked: Duration | None, limits: Limits, now: int) -> Re
         (limits.points is None or flow.point in limits.points)
         and (limits.windows is None or any(begin <= start and stop <= end for begin, end in limits.windows))
         and (finest is None or (asked is not None and covers(finest, asked)))
-        and limits.aggregation is None
+        and (limits.aggregation is None or (flow.computation or b"").hex() == limits.aggregation)
+        and limits.recipient in (None, flow.recipient)
     )
     return None if allowed else Reason.TOKEN_NARROWER
 
@@ -287,8 +289,8 @@ def _judge_terms(
     forbidden = context.policy.forbidden_purposes
     if forbidden and not forbidden_names(forbidden).isdisjoint(scope.purpose_names):
         return Reason.FORBIDDEN_PURPOSE
-    if scope.computation:
-        return Reason.COMPUTATION_ONLY
+    if flow.computation != scope.computation:
+        return Reason.COMPUTATION_ONLY if flow.computation is None else Reason.OTHER_COMPUTATION
     if not scope.transmit:
         return Reason.STAGE_OFF
     if flow.granularity != scope.granularity_text and not (
@@ -368,7 +370,9 @@ def _refuse(flow: Flow, context: Context, candidate: Candidate, reason: Reason, 
     window, granularity = None, None
     if isinstance(scope, Reason):
         if reason is scope:  # the content is not known: the clear fields may still tell more
-            reason = _judge_state(candidate, 0, candidate.valid_until, context, now) or reason
+            links = () if isinstance(candidate.links, Reason) else candidate.links
+            clear = _judge_state(candidate, 0, candidate.valid_until, context, now) or _judge_links(links, now)
+            reason = clear or reason
     elif reason is Reason.OTHER_PERIOD:
         start, stop = flow.window
         shared = ((max(begin, start), min(end, stop)) for begin, end in scope.windows)

@@ -52,6 +52,7 @@ class Reason(Enum):
     PARENT_WIDER = "PARENT_WIDER"
     FORBIDDEN_PURPOSE = "FORBIDDEN_PURPOSE"
     COMPUTATION_ONLY = "COMPUTATION_ONLY"
+    OTHER_COMPUTATION = "OTHER_COMPUTATION"
     STAGE_OFF = "STAGE_OFF"
     OTHER_GRANULARITY = "OTHER_GRANULARITY"
     OTHER_PERIOD = "OTHER_PERIOD"
@@ -154,6 +155,10 @@ SENTENCES: Final[dict[Reason, tuple[str, str]]] = {
     Reason.COMPUTATION_ONLY: (
         "The consent lets out the result of a named computation only, not the data.",
         "Le consentement ne laisse sortir que le résultat d'un calcul nommé, pas les données.",
+    ),
+    Reason.OTHER_COMPUTATION: (
+        "The consent is for the result of another computation.",
+        "Le consentement porte sur le résultat d'un autre calcul.",
     ),
     Reason.STAGE_OFF: (
         "The person has switched off the transmission of these data.",

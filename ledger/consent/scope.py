@@ -26,13 +26,16 @@ from ledger.consent.status import Party, Status
 
 NEVER: Final = ""
 """The granularity of a scope that no reading fits: no flow has it."""
+NO_COMPUTATION: Final = b""
+"""The computation of a scope that no result fits: no computation has this hash."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The content of one consent, compiled: what the gate compares a flow with. Windows that touch are joined.
 
-    `granularity_text` None: data that are no series. `ends`: of the right of access, by the content alone.
+    `computation`: hash of the one whose result alone may go, None for readings. `granularity_text` None: data that are
+    no series. `ends`: of the right of access, by the content alone.
     """
 
     points: frozenset[str]
@@ -45,7 +48,7 @@ class Scope:
     begins: int
     ends: int
     transmit: bool
-    computation: bool
+    computation: bytes | None
     informed: bool
     home: tuple[bytes, ...]
 
@@ -70,7 +73,7 @@ def compile_terms(terms: Terms, valid_until: int, *, informed: bool) -> Scope:
         begins=begins,
         ends=valid_until if until is None else min(valid_until, until),
         transmit=terms.stages.transmit,
-        computation=terms.computation is not None,
+        computation=terms.computation,
         informed=informed,
         home=terms.freshness,
     )
@@ -94,7 +97,7 @@ def narrowed(scope: Scope, by: Scope) -> Scope | None:
         begins=max(scope.begins, by.begins),
         ends=min(scope.ends, by.ends),
         transmit=scope.transmit and by.transmit,
-        computation=scope.computation or by.computation,
+        computation=_same_computation(scope.computation, by.computation),
         home=tuple(sorted({*scope.home, *by.home})),
     )
 
@@ -109,6 +112,13 @@ def _coarser(one: Scope, other: Scope) -> tuple[str | None, Duration | None]:
         if covers(other.granularity, one.granularity):
             return one.granularity_text, one.granularity
     return NEVER, None
+
+
+def _same_computation(one: bytes | None, other: bytes | None) -> bytes | None:
+    """Return the computation that is left; of two that differ, neither."""
+    if one is None or other is None or one == other:
+        return other if one is None else one
+    return NO_COMPUTATION
 
 
 def _shared(ones: tuple[Window, ...], others: tuple[Window, ...]) -> list[Window]:

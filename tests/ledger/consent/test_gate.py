@@ -78,6 +78,11 @@ def test_what_was_granted_is_allowed_and_accounted_for() -> None:
     assert decision.sentence("fr") == "Un consentement en vigueur le permet."
 
 
+def test_the_result_of_the_named_computation_may_go() -> None:
+    decision = _decide(replace(FLOW, computation=b"c" * 32), candidate=_candidate(COMPUTED))
+    assert decision.allowed
+
+
 COMPUTED = but(computation=b"c" * 32)
 DARK = but(stages=Stages(local=True, upload=True, transmit=False))
 
@@ -106,6 +111,11 @@ DARK = but(stages=Stages(local=True, upload=True, transmit=False))
         (Reason.FORBIDDEN_PURPOSE, lambda: _forbidden("Selling the DATA", "dpv:ServiceProvision")),
         (Reason.FORBIDDEN_PURPOSE, lambda: _forbidden("Fine words", "dpv:marketing")),
         (Reason.COMPUTATION_ONLY, lambda: _decide(candidate=_candidate(COMPUTED))),
+        (
+            Reason.OTHER_COMPUTATION,
+            lambda: _decide(replace(FLOW, computation=b"d" * 32), candidate=_candidate(COMPUTED)),
+        ),
+        (Reason.OTHER_COMPUTATION, lambda: _decide(replace(FLOW, computation=b"c" * 32))),
         (Reason.STAGE_OFF, lambda: _decide(candidate=_candidate(DARK))),
         (Reason.OTHER_GRANULARITY, lambda: _decide(replace(FLOW, granularity="PT10M"))),
         (Reason.OTHER_GRANULARITY, lambda: _decide(replace(FLOW, granularity=None))),

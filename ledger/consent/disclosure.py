@@ -211,7 +211,7 @@ def open_sealed(blob: bytes, entry: Entry, reader: SigningKey) -> Disclosures:
 def open_bytes(blob: bytes, entry: Entry, reader: SigningKey) -> bytes:
     """Open a blob that was sealed for `entry` and `reader`; the caller holds what is in it to the entry.
 
-    Raises RemoteError SEALED_MALFORMED, SEALED_SUITE, SEALED_OTHER_ENTRY, DISCLOSURE_NOT_FOR_YOU, SEALED_BROKEN, CBOR_*.
+    Raises RemoteError SEALED_MALFORMED, SEALED_SUITE, SEALED_OTHER_ENTRY, DISCLOSURE_NOT_FOR_YOU, SEALED_BROKEN.
     """
     entry_id, wraps, nonce, sealed = _parts(blob)
     if entry_id != entry.id or "slots" not in entry.payload:

@@ -134,6 +134,16 @@ def findings(turn: Turn, member: Party) -> list[bytes]:
     return found + [result.id for result, seen in examined if seen.fault is not None]
 
 
+def grants_of(turn: Turn, found: Iterable[bytes]) -> list[bytes]:
+    """Return the grants that the faults among these findings are about, each once."""
+    replica = turn.core.replica
+    entries = (replica.entry(turn.rows, entry_id) for entry_id in found)
+    probes = (entry for entry in entries if entry is not None and entry.kind == "probe.result")
+    faults = (fault.examine(replica, turn.rows, entry).fault for entry in probes)
+    named = (each for each in faults if each is not None and each.wrong is not fault.Wrong.NO_SUCH_GRANT)
+    return list(dict.fromkeys(each.grant for each in named))
+
+
 def _probes(turn: Turn, member: Party) -> list[Entry]:
     return fault.results(turn.core.replica, turn.rows, member[0])
 

@@ -8,7 +8,8 @@ How it works
     | probe.result  | it served data that it had no right to, by what its device signed (ledger/consent/fault.py)    |
     A finding is proven or the bundle is refused: nobody is accused by what shows nothing. A result of a probe without a
     provable fault is told as such. Transfers under the grants that are carried are judged like anywhere (flows); what
-    refutes such a transfer is a finding too, and no fault of the bundle.
+    refutes such a transfer is a finding too, and no fault of the bundle. Where a consent has ended, the member's own
+    acknowledgement says since when it knew: a row tells between which times it was made.
 
 What it does not do
     It punishes nobody, and it does not say how grave a finding is.
@@ -16,22 +17,30 @@ What it does not do
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 from ledger import fork
 from ledger.checkpoint import Head
 from ledger.consent.answer import After, open_evidence
 from ledger.consent.answer import Evidence as Signed
 from ledger.consent.fault import Known, judge
+from ledger.consent.status import Party
 from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.governance.certificate import EpochContext
 from ledger.governance.rounds import guilty
 from ledger.keys import thumbprint
+from proofs.brackets import not_after, not_before
 from proofs.bundle import Voter
+from proofs.consents import ConsentAudit
 from proofs.evidence import ENDINGS, FINDINGS, Evidence
+from proofs.frontiers import parties_of
 from proofs.reasons import Reason
+from proofs.report import utc
 from proofs.state import Refused
+
+KNEW: Final = "the member signed that it knew of the end of the consent"
 
 
 def check_findings(evidence: Evidence) -> tuple[dict[str, Any], ...]:
@@ -50,10 +59,40 @@ def check_findings(evidence: Evidence) -> tuple[dict[str, Any], ...]:
             raise Refused(Reason.BAD_STATE_PROOF, f"entry {at}, a {entry.kind}, shows nothing: {error}") from None
         evidence.use(at)
         found.append({"kind": entry.kind, "entry": entry.id.hex(), "time": entry.iat, "words": words})
+    for at, _ in acknowledgements(evidence, party):
+        evidence.use(at)
     for number, tick in enumerate(evidence.ticks):
         if party[0] in tick.members:
             evidence.shown.add((number, party[0]))
     return tuple(found)
+
+
+def acknowledgements(evidence: Evidence, party: Party) -> Iterator[tuple[int, bytes]]:
+    """Yield (number of the entry, id of the grant) where a party's device acknowledges an end that is carried."""
+    ends = {(grant, evidence.entries[at].id) for at, grant in evidence.ended.items()}
+    for at, entry in enumerate(evidence.entries):
+        if entry.kind == "consent.acknowledge" and (entry.payload["grant"], entry.payload["entry"]) in ends:
+            keyed = evidence.find_key(entry.kid)
+            if keyed is not None and keyed.party == party:
+                yield at, entry.payload["grant"]
+
+
+def audit_knowledge(audit: ConsentAudit) -> None:
+    """Say since when the member knew of the end of a consent, by its own signature."""
+    evidence, about = audit.evidence, audit.evidence.bundle.about
+    if about is None or not isinstance(about[0], bytes) or not audit.value(audit.ticks[-1]).ended:
+        return
+    told = [at for at, grant in acknowledgements(evidence, (about[0], about[1])) if grant == audit.grant.id]
+    if not told:
+        audit.note.skipped("acknowledged", KNEW, "no acknowledgement by this member is carried")
+        return
+    first = min(told, key=lambda at: (evidence.entries[at].iat, at))
+    entry, after = evidence.entries[first], not_before(evidence, evidence.entries[first])
+    by = not_after(evidence, first, audit.trust.policy, audit.stamped)
+    shown = f"shown by {utc(by)}" if by is not None else "by when, no witness shows"
+    words = f"entry {entry.id.hex()}, {utc(entry.iat)} by its own clock, not before {utc(after)}, {shown}"
+    audit.note.passed("acknowledged", KNEW, words, entry.iat)
+    audit.claims["acknowledged"] = {"entry": entry.id.hex(), "time": entry.iat, "not_before": after, "not_after": by}
 
 
 def _finding(evidence: Evidence, entry: Entry, party: tuple[bytes, int]) -> str:
@@ -119,6 +158,7 @@ def _known(evidence: Evidence, signed: Signed, party: tuple[bytes, int]) -> Know
     challenge = signed.challenge
     head = Head(challenge.feed, challenge.head.size, challenge.head.root) if isinstance(challenge, After) else None
     ends, told = {}, {}
+    plain = {signed.device, *(party[0] for party in parties_of(grant))}  # whose word it is, the device could not miss
     for at, entry in enumerate(evidence.entries):
         acknowledges = entry.kind == "consent.acknowledge" and entry.payload["grant"] == grant.id
         if entry.kind in ENDINGS and evidence.ended.get(at) == grant.id:
@@ -127,7 +167,6 @@ def _known(evidence: Evidence, signed: Signed, party: tuple[bytes, int]) -> Know
             continue
         if acknowledges and entry.kid == signed.device:
             told[entry.payload["entry"]] = evidence.bundle.entries[at].index
-            evidence.use(at)
-        elif entry.id in ends:
+        elif entry.id in ends and (ends[entry.id] != "consent.revoke" or entry.kid in plain):
             told[entry.id] = evidence.bundle.entries[at].index
     return Known(party, grant, ends, told, head_held=bool(told))

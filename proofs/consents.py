@@ -107,10 +107,13 @@ class ConsentAudit:
         self.claims["level"] = Level.SELF.value
         self.note.passed("grant", GRANT, f"level S, entry {grant.id.hex()}", grant.iat)
 
-    def content(self) -> dict[str, Any]:
-        """Hold the disclosures to the grant; return the values shown."""
+    def content(self, *, judged: bool) -> dict[str, Any]:
+        """Hold the disclosures to the grant; return the values shown. `judged`: whether something rests on them."""
         note, grant = self.note, self.grant
         disclosed = dict(self.evidence.bundle.disclosures).get(self.at)
+        if disclosed is None and not judged:
+            note.skipped("content", CONTENT, "nothing is disclosed, and nothing here rests on it")
+            return {}
         if disclosed is None:
             note.erased("content", CONTENT, Reason.CONTENT_ERASED, "no disclosure is left in the bundle")
             return {}

@@ -17,11 +17,14 @@ from typing import Final
 
 from ledger import tree
 from ledger.checkpoint import Head
+from ledger.consent.answer import After
+from ledger.consent.status import Fact
 from ledger.entry import Entry
 from ledger.errors import LocalError
 from ledger.feed import SignedHead
 from ledger.governance.roster import Members, Party
 from ledger.governance.rules import voices
+from ledger.index import facts_of
 from ledger.keys import thumbprint
 from ledger.maps import CommittedMap
 from ledger.moves import Frontier
@@ -113,6 +116,39 @@ class Gathering:
             if (signed.size, signed.root) == (head.size, head.root):
                 self.checkpoints[head] = signed
                 return
+
+    # What a member knew
+
+    def log_told(self, grant: bytes, asked: After) -> None:
+        """Take in where a probed device acknowledged an end, below its own checkpoint that the challenge names."""
+        head = Head(asked.feed, asked.head.size, asked.head.root)
+        if self.replica.held_iat(self.rows, head) is None:
+            return  # another branch than the one that is held: it shows nothing
+        own = [fact for fact in self._told(grant, asked.ended) if fact.row.kid == head.feed]
+        places = ((feed, index, fact.row.entry_id) for fact in own for feed, index in fact.places)
+        known = [(index, entry_id) for feed, index, entry_id in places if feed == head.feed and index < head.size]
+        for index, entry_id in sorted(known)[:1]:
+            self.log(self.replica.leaf(self.rows, head.feed, index).raw, entry_id, head.feed, index, asked.head)
+
+    def log_acknowledged(self, grant: bytes, ended: bytes, member: Party) -> None:
+        """Take in a member's first acknowledgement of what ended a grant, where one is held; by its own date."""
+        members = self.frontiers[-1].members
+        own = [fact for fact in self._told(grant, ended) if fact.row.kid in members.devices]
+        found = [fact.row.entry_id for fact in own if members.party_of(fact.row.kid) == member]
+        held = (self.replica.entry(self.rows, entry_id) for entry_id in found)
+        entries = [entry for entry in held if entry is not None]
+        if any(entry.id in self.logged for entry in entries):
+            return
+        for entry in sorted(entries, key=lambda entry: (entry.iat, entry.id))[:1]:
+            if self.log_below(entry.id) or self.log_anywhere(entry.id):
+                self.certify(entry.kid)
+
+    def _told(self, grant: bytes, ended: bytes) -> list[Fact]:
+        """Return who is known to have acknowledged an end of a grant."""
+        replica = self.replica
+        feeds = [replica.feed_of(number) for number in range(len(replica.feeds))]
+        facts = facts_of(self.rows, grant, feeds, replica.size)
+        return [each for each in facts if (each.row.kind, each.row.about) == ("consent.acknowledge", ended)]
 
     # Witnesses
 

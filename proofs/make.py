@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from ledger.checkpoint import Head
-from ledger.consent.answer import open_evidence
+from ledger.consent.answer import After, open_evidence
 from ledger.consent.disclosure import Disclosures
 from ledger.consent.record import SLOTS
 from ledger.consent.status import State
@@ -133,7 +133,7 @@ def make_conduct(
     `views`: may be empty where the findings need no consent. Raises as `make`; LocalError NO_FINDING.
     """
     work = _Making(rows, replica, views, extras, Selection.CONDUCT, member, _epochs(rows, replica, findings))
-    work.take_findings(findings)
+    work.take_findings(member, findings)
     return work.bundle(consents)
 
 
@@ -162,10 +162,12 @@ class _Making:
         self._gathering = Gathering(rows, replica, views, steps)
         self._gathering.take_words()
         self._grants: list[Entry] = []
+        self._accused: Party | None = None
+        self._asked: list[tuple[bytes, After]] = []  # grants and challenges of the probes among the findings
 
-    def take_findings(self, findings: Sequence[bytes]) -> None:
-        """Take in the findings, and the keys that they are held against."""
-        gathering = self._gathering
+    def take_findings(self, member: Party, findings: Sequence[bytes]) -> None:
+        """Take in the findings, the keys that they are held against, and what shows since when the member knew."""
+        gathering, self._accused = self._gathering, member
         for entry_id in findings:
             entry = gathering.log_below(entry_id) or gathering.log_anywhere(entry_id)
             if entry is None or entry.kind not in FINDINGS:
@@ -175,7 +177,10 @@ class _Making:
             if entry.kind == "fork.proof":
                 gathering.certify(thumbprint(entry.payload["feed_key"]))
             elif entry.kind == "probe.result" and "evidence" in entry.payload:
-                gathering.certify(open_evidence(entry.payload["evidence"], self._replica.mesh_id).device)
+                shown = open_evidence(entry.payload["evidence"], self._replica.mesh_id)
+                gathering.certify(shown.device)
+                if isinstance(shown.challenge, After) and shown.answer.grant is not None:
+                    self._asked.append((shown.answer.grant, shown.challenge))
 
     def bundle(self, consents: Sequence[Chosen]) -> bytes:
         """Gather all, and return the encoded bundle. Raises LocalError PROOF_TOO_LARGE."""
@@ -243,6 +248,7 @@ class _Making:
 
     def _endings(self) -> None:
         gathering = self._gathering
+        ends: dict[tuple[bytes, bytes], None] = {}
         for number, frontier in enumerate(gathering.frontiers):
             for grant in self._grants:
                 status = frontier.consent(grant.id)
@@ -252,6 +258,13 @@ class _Making:
                     ending = gathering.log_below(entry_id, last=number)
                     for head in ending.seen if ending is not None else ():
                         gathering.show_published(head)
+                    ends[grant.id, entry_id] = None
+        for grant_id, asked in self._asked:
+            if (grant_id, asked.ended) in ends:
+                gathering.log_told(grant_id, asked)
+        if self._accused is not None:
+            for grant_id, ended in ends:
+                gathering.log_acknowledged(grant_id, ended, self._accused)
 
     def _take(self, moved: Moved) -> bool:
         """Take in the entries of a transfer; False where the receipt lies below no tick yet."""

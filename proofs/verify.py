@@ -26,7 +26,7 @@ from ledger.feed import AHEAD_SECONDS_MAX
 from proofs import reading
 from proofs.brackets import counted
 from proofs.bundle import Selection
-from proofs.conduct import check_findings
+from proofs.conduct import audit_knowledge, check_findings
 from proofs.consents import ACTIVE, STATUS, ConsentAudit
 from proofs.evidence import Evidence
 from proofs.flows import audit_transfer
@@ -166,9 +166,9 @@ class _Audit:
     def _consent(self, audit: ConsentAudit, sound: bool) -> None:
         note, evidence = self.note, audit.evidence
         audit.claim()
-        shown = audit.content()
-        audit.signature()
         mine = [transfer for transfer in self.transfers if transfer.grant == audit.at]
+        shown = audit.content(judged=bool(mine) or evidence.bundle.selection is not Selection.CONDUCT)
+        audit.signature()
         if not sound:
             for name, what in (("holder", ""), ("recipient", ""), ("active", ACTIVE), ("status", STATUS)):
                 note.skipped(name, what or f"the {name} was a member", _UNATTESTED)
@@ -182,6 +182,7 @@ class _Audit:
             for name in ("holder", "recipient"):
                 audit.member(name, newest)
             audit.told()
+            audit_knowledge(audit)
         if not mine:
             note.skipped("transfers", _TRANSFERS, "none is in this bundle")
             return

@@ -192,10 +192,12 @@ async def proof_conduct(node: Node, args: ConductArgs) -> ProofMade:
     """Make the file that shows what a member did, for a regulator or a court.
 
     It holds what the member's own signatures prove against it: forks of its feed, seals that it signed twice, probes
-    that it served without consent; and, for each --consent, the transfers that it made or received.
+    that it served without consent, with the clear fields of the consents that they were about; and, for each --consent,
+    what it was given to, and the transfers that the member made or received. Where a consent has ended, the member's
+    acknowledgement shows since when it knew.
     """
     from node import proving
-    from proofs.make import make_conduct
+    from proofs.make import Chosen, make_conduct
     from proofs.past import View
 
     mesh = node.mesh(args.mesh)
@@ -209,6 +211,7 @@ async def proof_conduct(node: Node, args: ConductArgs) -> ProofMade:
             raise not_found("Nothing that the ledger holds shows a fault of this member; name a --consent.", "member")
         ticks = proving.views(turn, View(turn.rows, mesh.core.ticker), stated)
         chosen = [_chosen(turn, mesh, grant, (), none=False) for grant in grants]
+        chosen += [Chosen(grant, None) for grant in proving.grants_of(turn, found) if grant not in grants]
         extras = _extras(turn, stated, "", None)
         proof = make_conduct(turn.rows, mesh.core.replica, ticks, member, found, chosen, extras)
         return _made(turn, proof, args.audience, args.nonce)

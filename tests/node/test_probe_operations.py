@@ -17,6 +17,7 @@ from node.actors import Actor
 from node.actors import until as wait_until
 from node.config import Config, Home
 from node.daemon import Node
+from node.operations import find
 from node.turncoat import TurnedNode, main
 from tests.node.nodes import do, make_home, running, until
 from tests.node.test_data_operations import PERIOD, WHAT, ada_key, exit_code, pair, state_of
@@ -99,6 +100,21 @@ async def test_an_honest_holder_passes(tmp_path: Path) -> None:
         assert missing.value.code == "NOT_FOUND"
 
 
+async def a_court_sees_it(at: Street, path: Path) -> None:
+    """Let an onlooker make the file about ada's conduct, and verify it as an outsider does."""
+    await do(at.eve, "tick run")
+    conduct = await do(at.eve, "proof conduct", member="ada")
+    file = path / "conduct.mailleproof"
+    file.write_bytes(conduct.proof)
+    row = find("proof", "verify")
+    assert row is not None
+    told = row.handler(None, row.args(proof=(str(file),), genesis=conduct.genesis))
+    assert (told.reason, len(told.report["claims"]["findings"])) == ("SHOWN", 3)
+    words = sorted(finding["words"].partition(":")[0] for finding in told.report["claims"]["findings"])
+    assert words == ["NO_SUCH_GRANT", "OTHER_RECIPIENT", "WITHDRAWN"]
+    assert any(check.name.endswith(".acknowledged") and check.outcome == "passed" for check in told.checks)
+
+
 async def test_a_turned_holder_is_found_and_everybody_can_verify_it(tmp_path: Path) -> None:
     async with street(tmp_path, TurnedNode) as at:
         done = await ended_can_be_probed(at.bob)
@@ -119,6 +135,7 @@ async def test_a_turned_holder_is_found_and_everybody_can_verify_it(tmp_path: Pa
         assert 0 < shown.bytes < 1_024
         assert shown.kinds == ()
         assert (await do(at.bob, "probe show", entry=done.entry)).kinds == ("electricity/consumption/load_curve/PT30M",)
+        await a_court_sees_it(at, tmp_path)
         with pytest.raises(LocalError) as nothing:
             await do(at.bob, "data export", consent=at.ended)
         assert nothing.value.code == "NOT_FOUND"

@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
+from ledger.consent.answer import After, Answer, Evidence
 from ledger.consent.disclosure import Disclosures, hide, slot_digest
 from ledger.consent.record import Actor, DataKind, Rights, Stages
 from ledger.consent.record import Terms as ConsentTerms
@@ -197,6 +198,30 @@ class Mesh:
             )
             self.log(voter, vote)
             self.sign(voter)
+
+    def acknowledge(self, grant: Grant, ended: Entry, by: Party) -> Entry:
+        """Let a party acknowledge what ended a grant, in its own feed."""
+        payload = {"grant": grant.entry.id, "entry": ended.id}
+        entry = self._sign(by.device, "consent.acknowledge", grant.entry.thing, payload, by.device.kid)
+        self.log(by, entry)
+        self.sign(by)
+        return entry
+
+    def probe(self, grant: Grant, ended: Entry, holder: Party, prober: Party) -> Entry:
+        """Let a holder serve after it signed its newest checkpoint, and the prober say so."""
+        head = self.replica.signed_head(holder.device.kid)
+        assert head is not None
+        after = After(self.random.randbytes(16), ended.id, holder.device.kid, head)
+        parties = ((holder.root.kid, 1), (self.b.root.kid, 1))
+        answer = Answer(after.transfer(), 0, grant.entry.id, *parties, self.now, "", bytes(32))
+        signature = answer.sign(holder.device, self.replica.mesh_id)
+        evidence = Evidence(holder.device.public, signature, answer, after).encode()
+        said = {"probe": self.random.randbytes(16), "asked": "unconsented", "outcome": "served", "evidence": evidence}
+        own = prober.device.kid
+        entry = self._sign(prober.device, "probe.result", ("member", holder.root.kid), said, own)
+        self.log(prober, entry)
+        self.sign(prober)
+        return entry
 
     # Epochs
 

@@ -22,10 +22,12 @@ from ledger.governance.rules import Rules
 from ledger.keys import SigningKey
 from proofs import reading
 from proofs.bundle import Bundle, EpochProof, Logged
+from proofs.make import Chosen, Extras, make_conduct
 from proofs.policy import MemberQuorum
 from proofs.reasons import Reason as R
 from tests.proofs.mesh import Grant, Mesh, Party
 from tests.proofs.negatives import Made, step_of
+from tests.proofs.test_selections import views
 
 OURS: Final = "ledger.md §7"
 TUF: Final = "tuf-conformance"
@@ -145,12 +147,13 @@ def another_device() -> Made:
 def with_entry(mesh: Mesh, made: Bundle, entry: Entry) -> Bundle:
     """Carry one more entry that is logged in Aube's feed; no step of the chain may have heirs."""
     feed = mesh.a.device.kid
-    checkpoint = next(at for at, item in enumerate(made.checkpoints) if item.head.feed == feed)
+    own = [at for at, item in enumerate(made.checkpoints) if item.head.feed == feed]
     with mesh.store.read() as rows:
         number, index = next(place for place in mesh.replica.places(rows, entry.id))
+        checkpoint = next(at for at in own if made.checkpoints[at].head.size > index)
         path = tree.inclusion(rows, number, index, made.checkpoints[checkpoint].head.size)
     more = Logged(entry.raw, checkpoint, index, tuple(path))
-    grants = len(made.disclosures)
+    grants = sum(Entry.parse(item.raw).kind == "consent.grant" for item in made.entries)
     others = sorted([*made.entries[grants:], more], key=lambda item: item.id)
     return replace(made, entries=(*made.entries[:grants], *others))
 
@@ -239,6 +242,92 @@ def of_affiliates(*, by_ballot: bool) -> Made:
     return mesh.prove(grant), mesh.trust(), mesh.now
 
 
+# What a member knew
+
+
+class Accused:
+    """Aube holds data; the consent ends, she says that she knows, and serves, or sends, nevertheless.
+
+    `late`: she says so after the checkpoint that the probe names. `revoked`: Brume ends it, and Aube's node registers
+    Brume's word without a word of its own. `probed`: Cime asks for data; else Aube sends some to Brume.
+    """
+
+    def __init__(
+        self, *, acknowledges: bool = True, late: bool = False, probed: bool = True, revoked: bool = False
+    ) -> None:
+        mesh = self.mesh = Mesh(36)
+        self.grant = mesh.grant()
+        self.first = mesh.tick(mesh.a, mesh.b)
+        mesh.now += 60
+        self.end = mesh.revoke(self.grant, mesh.b) if revoked else mesh.withdraw(self.grant, mesh.c)
+        if revoked:
+            mesh.log(mesh.a, self.end)
+            mesh.sign(mesh.a)
+        self.others = [self._said(mesh.b, self.end), self._said(mesh.a, self.grant.entry)]
+        self.acknowledged = self.end
+        if acknowledges and not late:
+            self.acknowledged = mesh.acknowledge(self.grant, self.end, mesh.a)
+        mesh.now += 10
+        self.probes: list[Entry] = []
+        if probed:
+            self.probes = [mesh.probe(self.grant, self.end, mesh.a, mesh.c)]
+        if acknowledges and late:
+            self.acknowledged = mesh.acknowledge(self.grant, self.end, mesh.a)
+        ended = mesh.tick(mesh.a, mesh.b)
+        mesh.now += 20
+        self.boundaries = [self.first.boundary, ended.boundary]
+        self.moved = [] if probed else [mesh.move(self.grant, ended.frontier)]
+        mesh.now += 10
+        mesh.tick(mesh.a, mesh.b)
+
+    def _said(self, party: Party, about: Entry) -> Entry:
+        """Log in Aube's feed that a party acknowledges an entry."""
+        payload, mesh = {"grant": self.grant.entry.id, "entry": about.id}, self.mesh
+        own = mesh.a.device.kid
+        entry = mesh._sign(party.device, "consent.acknowledge", self.grant.entry.thing, payload, own)
+        mesh.log(mesh.a, entry)
+        return entry
+
+    def bundle(self, *, transfers: bool = False) -> bytes:
+        """Return what a court gets; what was consented to is disclosed only where transfers are shown."""
+        mesh = self.mesh
+        chosen = Chosen(self.grant.entry.id, self.grant.disclosures if transfers else None)
+        found, extras = [entry.id for entry in self.probes], Extras(transfers=self.moved if transfers else ())
+        with mesh.store.read() as rows:
+            shown = views(mesh, rows, self.boundaries)
+            return make_conduct(rows, mesh.replica, shown, (mesh.a.root.kid, 1), found, [chosen], extras)
+
+
+def of_conduct(bend: Callable[[Accused], Bundle]) -> Made:
+    """Bend the bundle about what Aube did."""
+    case = Accused()
+    return bend(case).encode(), case.mesh.trust(), case.mesh.now
+
+
+def acknowledged_by_another(case: Accused) -> Bundle:
+    """Carry what Brume acknowledged, in a file about Aube."""
+    return with_entry(case.mesh, reading.decode(case.bundle()), case.others[0])
+
+
+def grant_acknowledged(case: Accused) -> Bundle:
+    """Carry that Aube acknowledged the grant: that is no end."""
+    return with_entry(case.mesh, reading.decode(case.bundle()), case.others[1])
+
+
+def end_left_out(case: Accused) -> Bundle:
+    """Leave the withdrawal out of which the finding and the tick speak."""
+    made = reading.decode(case.bundle())
+    kept = tuple(item for item in made.entries if item.raw not in (case.end.raw, case.acknowledged.raw))
+    held = sorted({item.checkpoint for item in kept})
+    entries = tuple(replace(item, checkpoint=held.index(item.checkpoint)) for item in kept)
+    return replace(made, entries=entries, checkpoints=tuple(made.checkpoints[at] for at in held))
+
+
+def other_member(case: Accused) -> Bundle:
+    """Hold what Aube's device signed against Brume."""
+    return replace(reading.decode(case.bundle()), about=(case.mesh.b.root.kid, 1))
+
+
 ROWS: Final = (
     ("a successor that is not named", OURS, R.BAD_EPOCH, partial(of_heirs, nobody_named)),
     ("a successor of one who signed itself", OURS, R.BAD_EPOCH, partial(of_heirs, one_too_many)),
@@ -250,6 +339,10 @@ ROWS: Final = (
     ("a leave by a stranger's device", OURS, R.BAD_EPOCH, left_by_a_stranger),
     ("affiliates of the genesis", C2SP, R.INSUFFICIENT_WITNESSES, partial(of_affiliates, by_ballot=False)),
     ("affiliates by a ballot", C2SP, R.INSUFFICIENT_WITNESSES, partial(of_affiliates, by_ballot=True)),
+    ("an acknowledgement by another", OURS, R.UNREFERENCED_ITEM, partial(of_conduct, acknowledged_by_another)),
+    ("an acknowledgement of the grant", OURS, R.UNREFERENCED_ITEM, partial(of_conduct, grant_acknowledged)),
+    ("an end that is not carried", OURS, R.BAD_STATE_PROOF, partial(of_conduct, end_left_out)),
+    ("a probe of another member", OURS, R.BAD_STATE_PROOF, partial(of_conduct, other_member)),
     ("a successor named twice", TUF + ": duplicate keys", R.MALFORMED, partial(of_heirs, heirs_twice)),
     ("a bare epoch with successors", OURS, R.MALFORMED, partial(of_heirs, bare_with_heirs)),
 )

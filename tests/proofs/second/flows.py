@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from tests.proofs.second import cbor, curve
 from tests.proofs.second.container import Statement, Voter
-from tests.proofs.second.entries import Entry, Head, Refused, is_signed, need, root_of
+from tests.proofs.second.entries import Entry, Refused, is_signed, need, root_of
 from tests.proofs.second.evidence import Evidence, Party
 from tests.proofs.second.shapes import HASH, NULL, PARTY, SIGNED_HEAD, WHEN, either, number, octets, row, text, word
 
@@ -116,6 +116,12 @@ def findings(evidence: Evidence) -> None:
         if entry.kind in checks:
             checks[entry.kind](evidence, entry, party)
             evidence.used.add(at)
+    ends = {(grant, evidence.entries[at].id) for at, grant in evidence.ends.items()}
+    for at, entry in enumerate(evidence.entries):
+        if entry.kind == "consent.acknowledge" and (entry.payload["grant"], entry.payload["entry"]) in ends:
+            known = evidence.key(entry.kid)
+            if known is not None and known[1] == party:
+                evidence.used.add(at)
     evidence.people_used.update((at, party[0]) for at, tick in enumerate(evidence.ticks) if party[0] in tick.people)
 
 
@@ -205,18 +211,7 @@ def _probe(evidence: Evidence, entry: Entry, party: Party) -> None:
         _ensure(bound == transfer and asked[3] == device, "another request")
         size, root, time, own = asked[4]
         _ensure(is_signed(public, evidence.mesh, (device, size, root), time, own), "a head of its own")
-        _acknowledged(evidence, grant, device, (device, size, root))
     _ensure(evidence.keyed(device)[1] == party, "another member's device")
-
-
-def _acknowledged(evidence: Evidence, grant: bytes, device: bytes, head: Head) -> None:
-    """Note what the device acknowledged below the head that it had signed: it serves the finding."""
-    if grant not in {each.id for each in evidence.entries[: evidence.grants]}:
-        return
-    for at, entry in enumerate(evidence.entries):
-        own = entry.kind == "consent.acknowledge" and entry.payload["grant"] == grant and entry.kid == device
-        if own and evidence.under(at).head == head:
-            evidence.used.add(at)
 
 
 # The presentation

@@ -154,7 +154,8 @@ class Auditor:
         slots = self.evidence.entries[at].payload["slots"]
         disclosed = dict(self.evidence.bundle.disclosed).get(at)
         if disclosed is None:
-            self.row("content", "CONTENT_ERASED")
+            idle = self.evidence.bundle.selection == "conduct" and all(each.grant != at for each in self.transfers)
+            self.row("content", None if idle else "CONTENT_ERASED")
             return {}
         for salt, value, name in disclosed:
             if slot(salt, value, name) != slots[32 * SLOT[name] : 32 * SLOT[name] + 32]:

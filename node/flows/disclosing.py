@@ -15,8 +15,8 @@ What it does not do
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ledger.consent.disclosure import READERS_MAX, Disclosures, open_sealed, seal, sealed_for
 from ledger.consent.grant import RecipientClass, read_party, read_recipient
@@ -42,6 +42,8 @@ BATCH: Final = 64
 """Blobs sent to one reader before it has answered."""
 HOSTS_MAX: Final = 10_000
 """Tenants whose host is remembered."""
+Taker: TypeAlias = Callable[["Turn", Entry, bytes], None]
+"""Opens a blob that belongs to an entry, and keeps what is in it. Raises RemoteError for what is wrong."""
 _KIND: Final = {"consent.grant": GRANT, "consent.request": REQUEST}
 _ENDS: Final = frozenset({"consent.withdraw", "consent.revoke"})
 
@@ -69,6 +71,8 @@ class Disclosing:
         self._door, self._rows, self._deliveries, self._tenants = door, rows, deliveries, tenants
         self._early: dict[bytes, tuple[bytes, bytes]] = {}  # entry id -> (peer, blob)
         self._hosts: dict[bytes, Party] = {}  # tenant -> the host that was last sent its consents
+        self.takers: dict[str, Taker] = {}
+        """Who takes in what is sealed for entries of other kinds than grants and requests."""
 
     # Sending
 
@@ -87,12 +91,16 @@ class Disclosing:
         members, own = turn.core.replica.members, turn.core.device.kid
         readers = [kid for kid in {kid for party in parties for kid in devices_of(party, members)} if kid != own]
         if readers:
-            keys = [members.devices[kid].public for kid in sorted(readers)[:READERS_MAX]]
-            blob = seal(disclosures, entry, keys, turn.core.random_bytes)
-            for kid in sorted(readers)[:READERS_MAX]:
-                self._deliveries.disclose(turn.vault, kid, entry.id, blob)
-                if kid in turn.core.member_peers:
-                    turn.send(kid, encode(Disclose(entry.raw, blob)))
+            chosen = sorted(readers)[:READERS_MAX]
+            keys = [members.devices[kid].public for kid in chosen]
+            self.deliver(turn, entry, seal(disclosures, entry, keys, turn.core.random_bytes), chosen)
+
+    def deliver(self, turn: Turn, entry: Entry, blob: bytes, readers: Sequence[bytes]) -> None:
+        """Send a blob that belongs to an entry to these devices, now or when they come."""
+        for kid in readers:
+            self._deliveries.disclose(turn.vault, kid, entry.id, blob)
+            if kid in turn.core.member_peers:
+                turn.send(kid, encode(Disclose(entry.raw, blob)))
 
     def send(self, turn: Turn, peer: bytes) -> bool:
         """Send a reader what waits for it; say whether anything does."""
@@ -131,6 +139,10 @@ class Disclosing:
 
     def _take(self, turn: Turn, peer: bytes, entry: Entry, blob: bytes) -> None:
         kind = _KIND.get(entry.kind)
+        if (taker := self.takers.get(entry.kind)) is not None:
+            taker(turn, entry, blob)
+            turn.send(peer, encode(Taken(entry.id)))
+            return
         if kind is None:
             raise RemoteError("SEALED_OTHER_ENTRY", "only grants and requests have sealed content", field="entry")
         holder, recipient = parties_of(entry)

@@ -11,6 +11,7 @@ What it does not do
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
@@ -19,6 +20,7 @@ from gossip.messages import Envelope
 from ledger.entry import Entry
 from ledger.errors import RemoteError
 from node.flows.accounts import TIMER, Accounts
+from node.flows.changing import Changing
 from node.flows.consenting import Consenting
 from node.flows.disclosing import Disclosing, ended_grant
 from node.flows.door import Door, parties_at
@@ -28,14 +30,17 @@ from node.flows.probing import TIMER_NEXT as PROBE_NEXT
 from node.flows.probing import Probing
 from node.flows.receiving import Receiving
 from node.flows.registering import Registering
+from node.flows.rights import Rights
 from node.flows.sending import Sending
 from node.flows.wire import Ask, Chunk, Disclose, Done, Got, Refuse, Register, Taken, decode
 from node.tenants import Tenants
 from node.vaults import Blind
+from node.vaults.changes import ChangeRows
 from node.vaults.consents import ConsentRows
 from node.vaults.deliveries import DeliveryRows
 from node.vaults.erasures import ErasureRows
 from node.vaults.receipts import ReceiptRows
+from node.vaults.rights import RightsRows
 from node.vaults.series import SeriesRows
 from node.vaults.transfers import IncomingRows, OutgoingRows
 from node.vaults.wallets import WalletRows
@@ -85,8 +90,10 @@ class Flows:
         self.probing = Probing(self.door, self.consents, self.receiving, chooser, probes_a_day)
         self.disclosing = Disclosing(self.door, self.consents, deliveries, self.tenants)
         self.registering = Registering(deliveries, chooser)
+        self.changing = Changing(ChangeRows(), self.consents, self.incoming)
         self.erasures = ErasureRows()
         self.erasing = Erasing(self.erasures, self.incoming, self.disclosing, self.tenants)
+        self.rights = Rights(RightsRows(), self.wallets, self.consents, self.incoming, self.disclosing)
         self._pause_ms = RETRY_FIRST_MS
         self.acts = Consenting(self.wallets, self.consents, self.disclosing, self.registering)
 
@@ -106,6 +113,7 @@ class Flows:
                 turn.note("DATA_KIND_UNKNOWN", kind=envelope.kind)
             case Disclose():
                 self.disclosing.received(turn, peer, message)
+                self.changing.look(turn, hashlib.sha256(message.entry).digest())
             case Register():
                 self.registering.received(turn, peer, message)
             case Taken(entry_id):
@@ -119,8 +127,9 @@ class Flows:
                     self.probing.look(turn, transfer)
             case Got():
                 self.sending.got(turn, peer, message)
-            case Done():
+            case Done(transfer):
                 self.receiving.done(turn, peer, message)
+                self.changing.arrived(turn, transfer)
             case Refuse():
                 mine = self.sending.refused(turn, peer, message) or self.probing.refused(turn, peer, message)
                 if not mine:
@@ -144,6 +153,7 @@ class Flows:
     def entries(self, turn: Turn, entries: Sequence[Entry]) -> None:
         """Look anew at what rests on consents that began or ended."""
         self.disclosing.entries(turn, entries)
+        self.changing.entries(turn, entries)
         self.erasing.entries(turn, entries)
         for entry in entries:
             if entry.kind == "consent.grant":

@@ -1,10 +1,10 @@
 """Mutant verifiers: our own, each with one check that always says yes.
 
 How it works
-    `sites` walks the source of the verifier's modules and names every place where something is refused, failed or
-    doubted. `mutant` loads the package a second time with one place changed: a refusal's condition is never met, a
-    failed row passes, a returned reason is None. The modules whose values go in and out (policy, trust, bundle,
-    reasons, report) stay the same ones.
+    `sites` walks the source of the verifier's modules and names every place where something is refused, failed,
+    doubted or passed over. `mutant` loads the package a second time with one place changed: a refusal's condition is
+    never met, or not by one of the alternatives in it; a failed row passes, a returned reason is None, a no is a yes.
+    The modules whose values go in and out (policy, trust, bundle, reasons, report) stay the same ones.
 
 What it does not do
     It mutates nothing in `ledger`, whose checks have their own tests, and nothing on disk.
@@ -35,8 +35,8 @@ _REFUSALS: Final = ("_bad", "_ascending")
 _ROWS: Final = ("failed", "erased", "skipped")
 
 Verify = Callable[[bytes, Trust, int], Report]
-Site = tuple[str, int, int]
-"""Module, line, column of a check."""
+Site = tuple[str, int, int, int]
+"""Module, line, column of a check; which of the alternatives that it refuses, -1 for all."""
 
 
 def _raises(body: list[ast.stmt]) -> bool:
@@ -64,10 +64,16 @@ def _stands_in_the_way(node: ast.AST) -> bool:
 def is_site(node: ast.AST) -> bool:
     """Say whether a node is a check."""
     if isinstance(node, ast.If):
-        return _raises(node.body)
+        return _raises(node.body) or isinstance(node.body[0], ast.Continue)
     if isinstance(node, ast.Expr):
         return _called(node.value) == "_ascending" or _stands_in_the_way(node.value)
-    return isinstance(node, ast.Return) and "Reason." in ast.unparse(node) and isinstance(node.value, ast.Tuple)
+    if not isinstance(node, ast.Return):
+        return False
+    return _is_no(node.value) or ("Reason." in ast.unparse(node) and isinstance(node.value, ast.Tuple))
+
+
+def _is_no(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Constant) and value.value is False
 
 
 def sites() -> Iterator[tuple[Site, str]]:
@@ -77,14 +83,24 @@ def sites() -> Iterator[tuple[Site, str]]:
         for node in ast.walk(ast.parse(source)):
             if is_site(node):
                 assert isinstance(node, ast.stmt)
-                yield (name, node.lineno, node.col_offset), source.splitlines()[node.lineno - 1].strip()
+                line = source.splitlines()[node.lineno - 1].strip()
+                yield (name, node.lineno, node.col_offset, -1), line
+                for part in range(len(_alternatives(node))):
+                    yield (name, node.lineno, node.col_offset, part), f"{line} [{part + 1}]"
+
+
+def _alternatives(node: ast.stmt) -> list[ast.expr]:
+    """Return the conditions any of which a check refuses; none where there is only one."""
+    if isinstance(node, ast.If) and isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.Or):
+        return node.test.values
+    return []
 
 
 class _Change(ast.NodeTransformer):
     """Say yes at one place."""
 
     def __init__(self, site: Site) -> None:
-        self.at = site[1:]
+        self.at, self.part = site[1:3], site[3]
 
     def visit(self, node: ast.AST) -> Any:
         """Change the node at the place; walk on elsewhere."""
@@ -92,9 +108,14 @@ class _Change(ast.NodeTransformer):
         if not here:
             return self.generic_visit(node)
         match node:
+            case ast.If(test=ast.BoolOp(values=values)) if self.part >= 0:
+                values[self.part] = ast.copy_location(ast.Constant(value=False), node.test)
+                return node
             case ast.If():
                 node.test = ast.copy_location(ast.Constant(value=False), node.test)
                 return node
+            case ast.Return(value=ast.Constant()):
+                return ast.copy_location(ast.Return(ast.Constant(value=True)), node)
             case ast.Return():
                 return ast.copy_location(ast.parse("return None, '', 0").body[0], node)
             case _:

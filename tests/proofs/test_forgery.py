@@ -11,11 +11,8 @@ import pytest
 
 from ledger import codec
 from ledger.checkpoint import Head, sign_head
-from ledger.consent.disclosure import Disclosures, slot_digest
-from ledger.consent.record import SLOTS
 from ledger.consent.status import State
 from ledger.entry import Entry
-from ledger.keys import SigningKey
 from ledger.replica import digest_of
 from proofs.bundle import HASHES_MAX, Bundle, SignedCheckpoint
 from proofs.frontiers import check_extends
@@ -369,19 +366,3 @@ def test_a_party_without_its_proof_is_not_shown() -> None:
     report = forge.verify()
     assert report.reason is Reason.MEMBERSHIP_NOT_SHOWN, report.as_text()
     assert "recipient" in report.message
-
-
-def test_a_signed_value_out_of_shape_is_refused() -> None:
-    forge = Forge()
-    salt, _ = forge.disclosures.fields["access_period"]
-    slots, at = forge.grant.payload["slots"], SLOTS["access_period"] * 32
-    false = slots[:at] + slot_digest(salt, "always", "access_period") + slots[at + 32 :]
-    subject = SigningKey.from_seed(bytes(32))
-    raw = forge.entry(subject, "consent.grant", forge.grant.thing, {**forge.grant.payload, "slots": false})
-    forge.grant = Entry.parse(raw)
-    forge.leaves[0] = forge.carried[0] = raw
-    forge.consent[3] = [forge.grant.id]
-    forge.disclosures = Disclosures({**forge.disclosures.fields, "access_period": (salt, "always")})
-    report = forge.verify()
-    assert report.reason is Reason.MALFORMED, report.as_text()
-    assert "access_period" in report.message

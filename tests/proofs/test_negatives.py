@@ -17,6 +17,8 @@ from proofs.bundle import Bundle, EpochProof
 from proofs.policy import MemberQuorum
 from proofs.reasons import Reason as R
 from tests.proofs import negatives as n
+from tests.proofs import negatives_alternatives as a
+from tests.proofs import negatives_conduct as c
 from tests.proofs import negatives_flows as f
 from tests.proofs import negatives_members as members
 from tests.proofs.both import verify
@@ -279,7 +281,7 @@ TABLE: Final[tuple[tuple[str, str, R, Any], ...]] = (
 )
 
 
-CATALOGUE: Final = [*(Negative(*line) for line in (*TABLE, *members.ROWS)), *FORGED]
+CATALOGUE: Final = [*(Negative(*line) for line in (*TABLE, *members.ROWS)), *FORGED, *a.ALTERNATIVES, *c.CONDUCT]
 
 
 @pytest.mark.parametrize("case", CATALOGUE, ids=lambda case: case.name)
@@ -292,6 +294,7 @@ def test_a_negative_has_one_code(case: Negative) -> None:
 def test_the_honest_bundles_pass() -> None:
     for made in (n.trusted(), f.transferred(), f.attached(swap=False), f.presented(), n.in_chain(lambda made: made)):
         assert verify(*made).exit_code == 0
+    assert all(verify(*make()).exit_code == 0 for make in (*a.HONEST, *c.HONEST))
     assert verify(*n.under_policy("group two 2 A B C | quorum two")).exit_code == 0
 
 

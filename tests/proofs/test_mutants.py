@@ -18,6 +18,7 @@ from proofs.report import Check
 from proofs.verify import verify
 from tests.proofs import negatives_alternatives as alternatives
 from tests.proofs import negatives_conduct as conduct
+from tests.proofs import negatives_members as members
 from tests.proofs.golden import FOLDER, SUFFIX
 from tests.proofs.mutants import Site, mutant, sites
 from tests.proofs.negatives import Made
@@ -39,7 +40,7 @@ SPARE: Final = {
     ("evidence", 'if entry.thing[1] != feed or not keys.verify(device, message, entry.payload["possession"]): [1]'): (
         f"{_ELSEWHERE}: a key is looked up under its own id, and nothing proves it"
     ),
-    ("conduct", "if head is None or evidence.checkpoint_of(at).head != head:"): "open: acknowledgements below a head",
+    ("conduct", "if head is None or evidence.checkpoint_of(at).head != head: [1]"): "no checkpoint has no head",
     ("conduct", 'if error.code not in ("NOT_SERVED", "NO_FAULT"):'): "of a known member `judge` raises nothing else",
     ("presentation", "if not 0 < len(audience) <= TEXT_MAX or len(nonce) > NONCE_BYTES_MAX:"): (
         "it stops a presenter, not an auditor: test_extras holds it"
@@ -52,11 +53,19 @@ Case = tuple[Made, Reason]
 """A bundle with all that is brought to it, and the one code that is right."""
 
 
+def accused(**how: bool) -> Made:
+    """Return a bundle of what a member knew when it served or sent."""
+    case = members.Accused(**how)
+    return case.bundle(transfers=not how.get("probed", True)), case.mesh.trust(), case.mesh.now
+
+
 @cache
 def cases() -> list[Case]:
     """Return the catalogue, and bundles that nobody bent: a verifier that refuses what is sound is noticed too."""
     listed = [(case.make(), case.reason) for case in CATALOGUE]
     honest = [make() for make in (*alternatives.HONEST, *conduct.HONEST)]
+    honest += [accused(**how) for how in ({}, {"late": True}, {"probed": False}, {"acknowledges": False})]
+    honest += [accused(acknowledges=False, revoked=True)]
     listed += [(made, verify(*made).reason) for made in honest]
     for name, brought in sorted(VERDICTS.items()):
         made = ((FOLDER / f"{name}{SUFFIX}").read_bytes(), trusted(brought), brought["now"])

@@ -38,8 +38,10 @@ from ledger.governance.members import Party, possession_message
 from ledger.keys import SigningKey
 from ledger.replica import Replica
 from node.admission import Admission
+from node.bell import Bell
 from node.core import Core, Noted, RandomBytes
 from node.engine import Clock, Engine, Verifier
+from node.flows.changing import NOTE
 from node.flows.family import Flows, WayOut
 from node.net import MeshRuntime
 from node.tenants import Tenants
@@ -77,7 +79,10 @@ def rejoining(name: str, incarnation: int) -> str:
 
 @dataclass(slots=True)
 class Mesh:
-    """One mesh, open. `engine.act` and `engine.read` are the way to its state; `flows` its data."""
+    """One mesh, open. `engine.act` and `engine.read` are the way to its state; `flows` its data.
+
+    `bell` rings when a consent began or ended, or data arrived: once that is durable.
+    """
 
     name: str
     path: Path
@@ -89,6 +94,7 @@ class Mesh:
     flows: Flows
     engine: Engine
     runtime: MeshRuntime
+    bell: Bell
 
     @property
     def mesh_id(self) -> bytes:
@@ -290,9 +296,12 @@ def open_mesh(
         )
         core.data = flows
         log = structlog.get_logger("mesh").bind(mesh=name)
+        bell = Bell()
 
         def noted(effect: Noted) -> None:
             log.info(effect.code, **effect.fields)
+            if effect.code == NOTE:
+                bell.ring()
 
         opened: list[Mesh] = []
         engine = Engine(
@@ -310,6 +319,6 @@ def open_mesh(
         store.close()
         raise
     runtime = MeshRuntime(name, engine, identity)
-    opened.append(Mesh(name, path, standing, store, vault_store, vault, core, flows, engine, runtime))
+    opened.append(Mesh(name, path, standing, store, vault_store, vault, core, flows, engine, runtime, bell))
     opened[0].vouch()
     return opened[0]

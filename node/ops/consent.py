@@ -141,6 +141,7 @@ class ConsentLine(Result, frozen=True):
     acknowledged_by: Annotated[tuple[str, ...], said("Who has acknowledged the newest decision on it.")]
     unacknowledged_by: Annotated[tuple[str, ...], said("Who has not.")]
     wallet: Annotated[str, said("The wallet kept here that it is from.")]
+    request: Annotated[str, said("The request that it answers.")] = ""
 
 
 class ConsentLines(Result, frozen=True):
@@ -356,6 +357,7 @@ def _line(turn: Turn, row: ConsentRow) -> ConsentLine | None:
         tuple(member_name(members, party) for party in said_by),
         tuple(member_name(members, party) for party in missing),
         row.wallet,
+        entry.payload["request"].hex() if entry.payload.get("request") and row.kind != REQUEST else "",
     )
 
 

@@ -31,6 +31,7 @@ DAYS: Final = 365
 """How long a consent lasts unless it says otherwise."""
 MEMBER = "its name, did:key, or the beginning of its id"
 AS_TENANT = "Speak for this tenant, which this node hosts and whose key it keeps: its name here."
+OF_TENANT = "Those of this tenant alone, whose key this node keeps: its name here."
 Kind = Literal["", "load_curve", "daily", "index", "max_power", "contract", "technical"]
 
 

@@ -20,23 +20,22 @@ from ledger.errors import LocalError
 from node.exits import OK, REFUSED, TEMPORARY, usage
 from node.naming import find_entry, find_party, member_name, moment, seconds_of
 from node.operation import Args, Result, operation, said
-from node.ops.consent_terms import AS_TENANT
+from node.ops.consent_terms import AS_TENANT, OF_TENANT
+from node.ops.data_export import DataExportArgs, data_export
 from node.ops.mesh import WHICH
-from node.ops.readings import ExportedReadings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from node.core import Turn
     from node.daemon import Node
-    from node.flows.family import Flows
     from node.flows.progress import Progress
     from node.mesh import Mesh
-    from node.readings import Series
     from node.tenants import Tenants
     from node.vaults.receipts import Receipt
     from node.vaults.transfers import Wanted
 
+__all__ = ("DataExportArgs", "data_export")
 LOOK_SECONDS: Final = 0.02
 Kind = Literal["", "load_curve", "daily", "index", "max_power"]
 
@@ -93,6 +92,7 @@ class ReceiptsArgs(Args, frozen=True):
     """Which receipts."""
 
     consent: Annotated[str, said("Those of one consent alone.")] = ""
+    as_tenant: Annotated[str, said(OF_TENANT)] = ""
     mesh: Annotated[str, said(WHICH)] = ""
 
 
@@ -147,16 +147,6 @@ class Settled(Result, frozen=True):
     receipts: Annotated[int, said("How many digests of receipts and acknowledgements.")]
 
 
-class DataExportArgs(Args, frozen=True):
-    """Which received data, and in which form."""
-
-    consent: Annotated[str, said("Those received under one consent.")] = ""
-    transfer: Annotated[str, said("Those of one transfer: its id, or the beginning of it.")] = ""
-    point: Annotated[str, said("Those of one point of measurement.")] = ""
-    format: Annotated[Literal["csv", "senml"], said("CSV, or SenML in JSON.")] = "csv"
-    mesh: Annotated[str, said(WHICH)] = ""
-
-
 def _sentence(code: str) -> str:
     from ledger.consent.reasons import Reason, sentence
 
@@ -207,6 +197,8 @@ def _wanted(turn: Turn, args: FlowArgs, other: str, tenants: Tenants, *, sends: 
             raise LocalError("NOT_FOUND", "this entry is no consent; `maille consent list` shows them", field="consent")
         holder, recipient = parties_of(entry)
         parties = (holder, recipient or (b"", -1))
+        if args.as_tenant and own != parties[not sends]:
+            raise LocalError("NOT_A_PARTY", f"this consent is not one of {args.as_tenant!r}", field="consent")
     if other:
         party = find_party(members, other, field, tenants)
         parties = (own, party) if sends else (party, own)
@@ -295,7 +287,6 @@ async def data_request(node: Node, args: AskArgs) -> Transferred:
 @operation("data", "refusals", permission="read")
 async def data_refusals(node: Node, args: DataArgs) -> RefusalRows:
     """List what was not let through, here and at the other ends, with the reasons."""
-
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
 
@@ -329,8 +320,9 @@ async def data_receipts(node: Node, args: ReceiptsArgs) -> ReceiptRows:
     def look(turn: Turn) -> ReceiptRows:
         grant = find_entry(turn.rows, args.consent, "consent") if args.consent else None
         found = [one for role in (HOLDER, RECIPIENT) for one in flows.receipts.listing(turn.vault, role)]
-        chosen = sorted((one for one in found if grant in (None, one.grant)), key=lambda one: one.began)
-        return ReceiptRows(tuple(_receipt(turn, one) for one in chosen))
+        own = flows.tenants.voice(turn, args.as_tenant).party if args.as_tenant else None
+        chosen = [one for one in found if grant in (None, one.grant) and own in (None, one.holder, one.recipient)]
+        return ReceiptRows(tuple(_receipt(turn, one) for one in sorted(chosen, key=lambda one: one.began)))
 
     return await mesh.engine.read(look)
 
@@ -367,39 +359,5 @@ async def data_settle(node: Node, args: DataArgs) -> Settled:
 
     Doing so at once tells all who read the ledger that something has just been transferred.
     """
-
     mesh = node.mesh(args.mesh)
     return Settled(await mesh.engine.act(mesh.flows.accounts.state))
-
-
-@operation("data", "export", permission="read")
-async def data_export(node: Node, args: DataExportArgs) -> ExportedReadings:
-    """Export what was received, as CSV or as SenML in JSON."""
-    from node.ops.readings import written
-
-    mesh = node.mesh(args.mesh)
-    flows = mesh.flows
-    if not (args.consent or args.transfer or args.point):
-        raise usage("Say which data: --consent, --transfer or --point.", "consent")
-    return written(await mesh.engine.read(lambda turn: _received(flows, turn, args)), args.format)
-
-
-def _received(flows: Flows, turn: Turn, args: DataExportArgs) -> list[Series]:
-    """Return the series received that the arguments name, each whole, in the order in which they came."""
-    from node.adapters import senml
-    from node.readings import Series
-
-    grant = find_entry(turn.rows, args.consent, "consent") if args.consent else None
-    found: dict[tuple[bytes, object], list[Series]] = {}
-    for row in sorted(flows.incoming.listing(turn.vault), key=lambda row: row.created):
-        if grant not in (None, row.grant) or not row.transfer.hex().startswith(args.transfer.lower()):
-            continue
-        for pack in flows.incoming.packs(turn.vault, row.transfer):
-            for series in senml.decode_cbor(pack):
-                if args.point in ("", series.key.point):
-                    found.setdefault((row.transfer, series.key), []).append(series)
-    joined = []
-    for pieces in found.values():
-        readings = {reading.start: reading for piece in pieces for reading in piece}
-        joined.append(Series.from_readings(pieces[0].key, (readings[start] for start in sorted(readings))))
-    return joined

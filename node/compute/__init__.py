@@ -1,0 +1,1 @@
+"""Computations at the holder, of which only the result leaves."""

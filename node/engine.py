@@ -294,7 +294,7 @@ class Engine:
                 effects = turn.finish()
             self._anew = self._anew and not anew
         except BaseException:
-            with self._store.read() as rows_again:
+            with self._store.write() as rows_again:  # no snapshot: on a full disk there may be no room to take one
                 self._anew |= self.core.load(rows_again)
             self._replanned.set()
             raise

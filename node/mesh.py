@@ -252,7 +252,7 @@ def _write_standing(path: Path, standing: Standing) -> None:
 
 def restored(path: Path) -> bool:
     """Say whether the ledger at `path` came from a backup and its device may therefore not sign."""
-    store = DiskStore(path / "ledger", create=False)
+    store = DiskStore(path / "ledger", create=False, journal=True)
     try:
         with store.read() as rows:
             return is_restored(rows)
@@ -271,7 +271,7 @@ def open_mesh(
 ) -> Mesh:
     """Open a mesh's stores and build its engine, which the caller runs. Raises LocalError as the stores do."""
     standing = read_standing(path)
-    store = DiskStore(path / "ledger", create=False)
+    store = DiskStore(path / "ledger", create=False, journal=True)
     vault_store: DiskStore | None = None
     try:
         vault_store = DiskStore(path / "vault", VAULT_TABLES, create=False)

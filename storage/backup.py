@@ -35,7 +35,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, TypeGuard
@@ -103,7 +104,32 @@ def backup(
     now: int,
     extra: Mapping[str, bytes] | None = None,
 ) -> Manifest:
-    """Copy running stores to a new directory and return its manifest.
+    """Copy running stores to a new directory and return its manifest; see `copy_out`."""
+    with store.read() as ledger, vault_store.read() if vault_store is not None else nullcontext() as vault:
+        sources = [Source(LEDGER_FILE, store, ledger)]
+        if vault_store is not None and vault is not None:
+            sources.append(Source(VAULT_FILE, vault_store, vault))
+        return copy_out(sources, destination_dir, progress, now=now, extra=extra)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A store, a snapshot of it (opened by the thread that writes), and its file in the backup."""
+
+    name: str
+    store: DiskStore
+    reader: DiskReader
+
+
+def copy_out(
+    sources: Sequence[Source],
+    destination_dir: Path,
+    progress: Progress = _silent,
+    *,
+    now: int,
+    extra: Mapping[str, bytes] | None = None,
+) -> Manifest:
+    """Copy snapshots to a new directory and return its manifest. Any thread may do it.
 
     `extra`: files to add, by name. Writing may go on in other with-blocks meanwhile. Raises `LocalError`
     BACKUP_EXISTS if the destination is there, BAD_NAME, DISK_FULL, DISK_IO; then nothing is left behind.
@@ -116,14 +142,7 @@ def backup(
     partial = _beside(destination_dir)
     try:
         partial.mkdir(mode=0o700)
-        files: list[BackupFile] = []
-        with store.read() as ledger:
-            if vault_store is None:
-                files.append(_copy_store(ledger, store, partial / LEDGER_FILE, progress))
-            else:
-                with vault_store.read() as vault:
-                    files.append(_copy_store(ledger, store, partial / LEDGER_FILE, progress))
-                    files.append(_copy_store(vault, vault_store, partial / VAULT_FILE, progress))
+        files = [_copy_store(source, partial / source.name, progress) for source in sources]
         for name, data in sorted((extra or {}).items()):
             file = partial / (EXTRA_PREFIX + name)
             _write(file, data)
@@ -138,7 +157,8 @@ def backup(
     return manifest
 
 
-def _copy_store(reader: DiskReader, store: DiskStore, file: Path, progress: Progress) -> BackupFile:
+def _copy_store(source: Source, file: Path, progress: Progress) -> BackupFile:
+    store, reader = source.store, source.reader
     progress(file.name, 0, store.size_bytes())
     with new_file(file) as descriptor:
         reader.copy_to(descriptor)

@@ -8,6 +8,7 @@
 | file in the directory (0700; files 0600) | what |
 |---|---|
 | `data.mdb`, `lock.mdb` | the environment |
+| `journal` | of a journaled store: small transactions that LMDB has not committed yet (`storage/journal.py`) |
 | `before-schema-N.mdb` | made before version N was migrated; to go back, put it in the place of `data.mdb` |
 
 How it works
@@ -15,6 +16,10 @@ How it works
     crash at any write leaves the last commit. The map is 64 GiB of address space; the file grows as it fills.
     When three quarters are used the map is doubled before the next write. A new store is made beside its
     place and renamed into it: a `data.mdb` that is there was whole once, and an empty one is damage.
+    A journaled store makes small transactions durable in the journal and gathers them (`storage/gathered.py`): a
+    sixth of the time, one write instead of twenty. What a crash left there is committed when the store is next
+    opened for writing; until then `read_only` shows what was before. A snapshot has LMDB commit first, which takes
+    room. The vault has no journal: what it erases must not stay there.
     An older schema is migrated in one transaction, after a copy; a newer one is refused.
 
 Errors (`LocalError`)
@@ -41,6 +46,8 @@ import lmdb
 
 from ledger.errors import LocalError
 from ledger.rows import TABLES, Writer
+from storage.gathered import Gathered, GatheringWriter, recover
+from storage.journal import JOURNAL_FILE, Journal, left_behind
 from storage.pages import DATA_FILE, check, new_file, open_environment, require_whole, sync_directory
 from storage.store import store_busy, store_closed
 from storage.transactions import DiskReader, DiskWriter, Environment, corrupt, from_errno, translate
@@ -73,6 +80,7 @@ class DiskStore:
 
     `path`: its directory, made if it is not there (its parent must be). `tables`: their names.
     `migrations`: bring an older schema here; None opens any version as it is (backup and restore do).
+    `journal`: small transactions go to the journal first; see the module.
     `create` False: raise STORE_MISSING rather than make a store. `read_only`: nothing is written.
     `map_bytes`, `map_limit_bytes`: see the constants. Raises the errors that the module lists.
     """
@@ -85,12 +93,15 @@ class DiskStore:
         migrations: tuple[Migration, ...] | None = MIGRATIONS,
         create: bool = True,
         read_only: bool = False,
+        journal: bool = False,
         map_bytes: int = MAP_BYTES,
         map_limit_bytes: int = MAP_LIMIT_BYTES,
     ) -> None:
         self.path = path
         self.read_only = read_only
         self.tables = tuple(tables)
+        self._journaled = journal and not read_only
+        self._gathered: Gathered | None = None
         self._map_bytes = map_bytes
         self._map_limit = map_limit_bytes
         self._closed = False
@@ -101,6 +112,7 @@ class DiskStore:
         _open_directories.add(self._identity)
         try:
             self._at = self._open(migrations, create=create and not read_only)
+            self._gathered = self._gather()
         except OSError as error:
             _open_directories.discard(self._identity)
             raise from_errno(path, error.errno or 0, "open") from error
@@ -170,6 +182,8 @@ class DiskStore:
                     env.open_db(table.encode())
             present.update(table.encode() for table in self.tables)
         opened = {name.decode(): env.open_db(name, create=False) for name in sorted(present)}
+        if not self.read_only:
+            self._recover(Environment(self.path, env, opened))
         if migrations is not None and found <= len(migrations):
             self._migrate(Environment(self.path, env, opened), found, migrations)
         self.schema = found if migrations is None else len(migrations) + 1
@@ -177,6 +191,24 @@ class DiskStore:
             if table not in opened:
                 raise corrupt(self.path, f"it has no table {table!r}")
         return Environment(self.path, env, {table: opened[table] for table in self.tables})
+
+    def _recover(self, at: Environment) -> None:
+        """Commit what a crash left in the journal, and empty it; remove it where there is to be none."""
+        records = left_behind(self.path, at.env.info()["last_txnid"])
+        if records:
+            recover(at, records)
+        if not self._journaled and (self.path / JOURNAL_FILE).exists():
+            (self.path / JOURNAL_FILE).unlink()
+            sync_directory(self.path)
+
+    def _gather(self) -> Gathered | None:
+        if not self._journaled:
+            return None
+        try:
+            return Gathered(self._at, Journal(self.path, self._at.env.info()["last_txnid"]))
+        except OSError:
+            self._at.env.close()
+            raise
 
     def _require_version(self, found: int, known: int) -> None:
         if found == 0:
@@ -208,9 +240,11 @@ class DiskStore:
     # The contract.
 
     def read(self) -> DiskReader:
-        """Return a snapshot of the last commit, for a with-block."""
+        """Return a snapshot of the last commit, for a with-block. A journaled store may raise DISK_FULL here too."""
         if self._closed:
             raise store_closed()
+        if self._gathered is not None:
+            self._gathered.settle()
         return DiskReader(self._at)
 
     def write(self) -> DiskWriter:
@@ -221,8 +255,12 @@ class DiskStore:
             raise store_busy("write")
         if self.read_only:
             raise LocalError("READ_ONLY", f"The store in {self.path} was opened read-only.")
-        self._grow()
-        return DiskWriter(self._at)
+        if self._gathered is None:
+            self._grow()
+            return DiskWriter(self._at)
+        if self._gathered.txn is None:
+            self._grow()
+        return GatheringWriter(self._at, self._gathered)
 
     def _grow(self) -> None:
         """Double the map while it is too full; never under an open snapshot, which would lose its map."""
@@ -250,6 +288,8 @@ class DiskStore:
         if self.read_only:
             raise LocalError("READ_ONLY", f"The store in {self.path} was opened read-only.")
         before, young = self.size_bytes(), self.path / _YOUNG
+        if self._gathered is not None:
+            self._gathered.erase()
         try:
             with self.read() as reader, new_file(young) as descriptor:
                 reader.copy_to(descriptor)
@@ -259,8 +299,11 @@ class DiskStore:
             raise from_errno(self.path, error.errno or 0, "compact") from error
         finally:
             young.unlink(missing_ok=True)
+        if self._gathered is not None:
+            self._gathered.close()
         self._at.env.close()
         self._at = self._open(None, create=False)
+        self._gathered = self._gather()
         return before - self.size_bytes()
 
     def size_bytes(self) -> int:
@@ -279,6 +322,8 @@ class DiskStore:
         if self._at.writing or self._at.readers:
             raise store_busy("close")
         self._closed = True
+        if self._gathered is not None:
+            self._gathered.close()
         self._at.env.close()
         _open_directories.discard(self._identity)
 
@@ -294,7 +339,7 @@ def _prepare(path: Path, *, create: bool) -> tuple[int, int]:
         raise LocalError("STORE_OPEN", f"The store in {path} is open in this process already; close it first.")
     if create:
         _only_for_owner(path, facts.st_mode, 0o700)
-        for file in path.glob("*.mdb"):
+        for file in (*path.glob("*.mdb"), *path.glob(JOURNAL_FILE)):
             _only_for_owner(file, file.stat().st_mode, 0o600)
     return identity
 

@@ -96,6 +96,11 @@ class Environment:
         self.writing = False
         self.map_full = False
 
+    def failure(self, error: lmdb.Error) -> LocalError:
+        """Return what an error of the write transaction means, and remember a map that is full."""
+        self.map_full |= isinstance(error, lmdb.MapFullError)
+        return translate(self.path, error)
+
 
 class DiskReader:
     """A snapshot; see `ledger.rows.Reader`."""
@@ -244,20 +249,26 @@ class DiskWriter(DiskReader):
         if self._at.writing:
             raise store_busy("write")
         try:
-            txn = self._txn = self._at.env.begin(write=True)
+            txn = self._at.env.begin(write=True)
         except lmdb.Error as error:
             raise translate(self._at.path, error) from error
-        self._get, self._put, self._delete = txn.get, txn.put, txn.delete
+        self._bind(txn)
         self._at.writing = True
         return self
+
+    def _bind(self, txn: lmdb.Transaction[bytes]) -> None:
+        self._txn, self._get, self._put, self._delete = txn, txn.get, txn.put, txn.delete
+
+    def _unbind(self) -> None:
+        self._txn = None
+        self._get = self._put = self._delete = _over
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Commit and sync, or abort if an exception is on its way out."""
         txn = self._open()
-        self._txn = None
-        self._get = self._put = self._delete = _over
+        self._unbind()
         self._at.writing = False
         if kind is not None or self._lost is not None:
             txn.abort()
@@ -267,8 +278,7 @@ class DiskWriter(DiskReader):
         try:
             txn.commit()
         except lmdb.Error as failure:
-            self._at.map_full |= isinstance(failure, lmdb.MapFullError)
-            raise translate(self._at.path, failure) from failure
+            raise self._at.failure(failure) from failure
 
     def _failed(self, error: lmdb.Error | KeyError, table: str, key: bytes = b"") -> LocalError:
         failure = super()._failed(error, table, key)
@@ -306,9 +316,11 @@ class DiskWriter(DiskReader):
                     return
                 seen = self._changes
                 yield row
+                txn = self._open()
                 if seen == self._changes:
                     found = cursor.next()
                 else:  # rows came or went: find the next one afresh
+                    cursor = txn.cursor(self._tables[table])
                     found = cursor.set_range(row[0])
                     if found and cursor.key() == row[0]:
                         found = cursor.next()
@@ -325,6 +337,11 @@ class DiskWriter(DiskReader):
                     return
                 seen = self._changes
                 yield row
-                found = cursor.prev() if seen == self._changes else _before(cursor, row[0])
+                txn = self._open()
+                if seen == self._changes:
+                    found = cursor.prev()
+                else:
+                    cursor = txn.cursor(self._tables[table])
+                    found = _before(cursor, row[0])
         except lmdb.Error as error:
             raise self._failed(error, table) from error

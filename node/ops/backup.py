@@ -105,15 +105,17 @@ async def backup_create(node: Node, args: BackupArgs) -> Backup:
     """Back up a mesh while it runs: ledger, vault, standing, settings, sealed keys."""
     import trio
 
-    from storage.backup import backup
+    from storage.backup import LEDGER_FILE, VAULT_FILE, Source, copy_out
 
     mesh, to = node.mesh(args.mesh), Path(args.to)
     extra, now = _extra(node, mesh), node.now
+    with mesh.store.read() as ledger, mesh.vault_store.read() as vault:
+        sources = Source(LEDGER_FILE, mesh.store, ledger), Source(VAULT_FILE, mesh.vault_store, vault)
 
-    def make() -> Manifest:
-        return backup(mesh.store, mesh.vault_store, to, now=now, extra=extra)
+        def make() -> Manifest:
+            return copy_out(sources, to, now=now, extra=extra)
 
-    return _backup(to, await trio.to_thread.run_sync(make))
+        return _backup(to, await trio.to_thread.run_sync(make))
 
 
 @local_operation("backup", "verify", permission="read")

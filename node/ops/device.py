@@ -246,7 +246,7 @@ async def device_recover(node: Node, args: RecoverArgs) -> Recovered:
     node.keys.complete()
     young = device_name(f"recovering-{args.mesh}")
     device = node.keys.signing(young) if node.keys.has(young) else node.keys.new_device(f"recovering-{args.mesh}")
-    store = DiskStore(path / "ledger", create=False)
+    store = DiskStore(path / "ledger", create=False, journal=True)
     try:
         with store.read() as rows:
             replica = Replica.load(rows)

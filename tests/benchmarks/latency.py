@@ -95,7 +95,9 @@ def in_one_process(folder: Path, count: int, publications: int, *, durable: bool
     """Measure nodes in this process, over stores on disk or in memory."""
     mesh = Mesh(count, SEED)
     folder.mkdir()
-    stores: list[Store] = [DiskStore(folder / str(place)) if durable else MemoryStore() for place in range(count)]
+    stores: list[Store] = [
+        DiskStore(folder / str(place), journal=True) if durable else MemoryStore() for place in range(count)
+    ]
     for store in stores:
         nodes.founded(store, Mesh(count, SEED))
     commits = Commits(folder / "commits")
@@ -115,7 +117,7 @@ async def one_node(options: argparse.Namespace) -> None:
     Orders: a JSON map of addresses; "publish"; "end". Answers: the address; "ready"; the id and the time; all times.
     """
     mesh = Mesh(options.nodes, SEED)
-    store = DiskStore(Path(options.node) / "store")
+    store = DiskStore(Path(options.node) / "store", journal=True)
     nodes.founded(store, Mesh(options.nodes, SEED))
     commits = Commits(Path(options.node) / "commits")
     async with trio.open_nursery() as nursery:

@@ -61,7 +61,7 @@ def entry_bytes(path: Path) -> int:
 async def serve(options: argparse.Namespace) -> None:
     """Serve the whole store and print the address (the whole life of one child)."""
     mesh = shape_of(options.entries, options.feeds).mesh()
-    store = DiskStore(Path(options.serve))
+    store = DiskStore(Path(options.serve), journal=True)
     collector.calm()
     async with trio.open_nursery() as nursery:
         server = nodes.node(store, mesh, options.feeds)
@@ -74,7 +74,7 @@ async def fetch(options: argparse.Namespace) -> None:
     mesh = shape_of(options.entries, options.feeds).mesh()
     sample = bodies(Path(options.source), SAMPLE)
     raw = [len(sample) / measure.timed(lambda: verify(sample)) for _ in range(3)]
-    store = DiskStore(Path(options.fetch))
+    store = DiskStore(Path(options.fetch), journal=True)
     nodes.founded(store, mesh)
     async with WorkerPool(max(1, options.workers)) as pool, trio.open_nursery() as nursery:
         fresh = nodes.node(store, mesh, options.feeds + 1, pool=pool if options.workers else None)

@@ -1,4 +1,4 @@
-"""What the tests of storage share: both stores by name, rows put and read, refusals checked."""
+"""What the tests of storage share: the stores by name, rows put and read, refusals checked."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ SAMPLE_ROWS = 600
 
 MAKERS: dict[str, Callable[[Path], Store]] = {
     "disk": lambda path: DiskStore(path / "store"),
+    "journaled": lambda path: DiskStore(path / "store", journal=True),
     "memory": lambda _path: MemoryStore(),
 }
 

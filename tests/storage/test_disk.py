@@ -30,11 +30,12 @@ PAGE = 4096
 # Crashes.
 
 
-def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["count", "journal"])
+def test_kill_9_loses_nothing_acknowledged(tmp_path: Path, command: str) -> None:
     path = tmp_path / "store"
     for kills in range(1, 6):
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.storage.victim", "count", str(path)], cwd=PROJECT, stdout=subprocess.PIPE
+            [sys.executable, "-m", "tests.storage.victim", command, str(path)], cwd=PROJECT, stdout=subprocess.PIPE
         )
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(20 * kills)]

@@ -1,6 +1,7 @@
 """A process that a test kills, starves of disk, or hands a damaged store. Run: `python -m tests.storage.victim`.
 
-`count PATH`: commits numbers for ever and prints each when its block has ended. `fill PATH`: writes until the
+`count PATH`: commits numbers for ever and prints each when its block has ended; `journal PATH` the same with a
+journal. `fill PATH`: writes until the
 store refuses, and prints the error's code. `open PATH`: opens a store, reads every row, writes one; prints the
 count or the error's code. `unprivileged PATH` does the same as a user that owns nothing.
 """
@@ -20,9 +21,9 @@ NOBODY = 65534
 FILE_LIMIT_BYTES = 1024**2
 
 
-def count(path: Path) -> None:
+def count(path: Path, *, journal: bool = False) -> None:
     """Commit numbers: each with a body, and `newest` naming it."""
-    store = DiskStore(path)
+    store = DiskStore(path, journal=journal)
     with store.read() as reader:
         number = reader.count("entries")
     while True:
@@ -32,6 +33,11 @@ def count(path: Path) -> None:
             writer.put("meta", b"newest", key)
         os.write(1, b"%d\n" % number)
         number += 1
+
+
+def count_journaled(path: Path) -> None:
+    """Do the same with a journal."""
+    count(path, journal=True)
 
 
 def fill(path: Path) -> None:
@@ -87,4 +93,11 @@ def unprivileged(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"count": count, "fill": fill, "open": open_all, "unprivileged": unprivileged}[sys.argv[1]](Path(sys.argv[2]))
+    commands = {
+        "count": count,
+        "journal": count_journaled,
+        "fill": fill,
+        "open": open_all,
+        "unprivileged": unprivileged,
+    }
+    commands[sys.argv[1]](Path(sys.argv[2]))

@@ -6,7 +6,7 @@ How it works
     the moment at which an entry was accepted *and* its transaction had ended, durable on a store on disk.
 
 What it does not do
-    It has no vault, no control socket and no daemon: see node/daemon for those.
+    It has no control socket and no daemon: see node/daemon for those. A vault is the caller's to give.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from node.net import MeshRuntime, Net, Tcp
 from node.turn import Turn
 from node.workers import WorkerPool
 from storage.store import Store
+from storage.vault import Vault
 from tests.benchmarks.corpus import LATER, Mesh
 
 LOOPBACK: Final = "127.0.0.1:0"
@@ -163,7 +164,7 @@ def founded(store: Store, mesh: Mesh) -> None:
             replica.ingest(rows, run, LATER, entries)
 
 
-def node(store: Store, mesh: Mesh, place: int, *, pool: WorkerPool | None = None) -> Node:
+def node(store: Store, mesh: Mesh, place: int, *, pool: WorkerPool | None = None, vault: Vault | None = None) -> Node:
     """Return founder `place` of a mesh over its store. Its clock begins at LATER and then goes as clocks do."""
     device = mesh.devices[place]
     source = random.Random(1_000 + place)
@@ -175,7 +176,7 @@ def node(store: Store, mesh: Mesh, place: int, *, pool: WorkerPool | None = None
     def clock() -> int:
         return int((LATER + time.monotonic() - begun) * 1_000)
 
-    engine = Engine(core, Watched(store, heard), None, clock, verifier=pool)
+    engine = Engine(core, Watched(store, heard), vault, clock, verifier=pool)
     net = Net(Tcp(), random_source=source, random_bytes=source.randbytes)
     runtime = MeshRuntime("benchmark", engine, Identity(device, source.randbytes(32)))
     net.add_mesh(runtime)

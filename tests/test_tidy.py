@@ -115,7 +115,10 @@ def test_the_wheel_holds_the_packages_and_types() -> None:
 
 def test_the_lock_holds_every_dependency_with_hashes() -> None:
     project = tomllib.loads(TEXTS["pyproject.toml"])["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    wanted = [
+        *project["dependencies"],
+        *(each for extra in project["optional-dependencies"].values() for each in extra),
+    ]
     names = {re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower() for requirement in wanted}
     lock = re.sub(r"^#.*\n", "", TEXTS["requirements.lock"], flags=re.MULTILINE)
     pins = re.split(r"\n(?! )", lock.strip())

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from typing import Final
 
 from ledger.checkpoint import Head
 from ledger.consent.answer import After, open_evidence
@@ -48,6 +49,9 @@ from proofs.gather import TICK, Cosignatures, Gathering, presence
 from proofs.past import View
 from proofs.steps import STEPS_AUTO_MAX, Steps, gather_steps
 
+RULES_TYPE: Final = "application/vnd.maille.rules+cbor"
+"""Media type of the rules of an epoch, as an attachment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -74,7 +78,7 @@ class Extras:
     """What may go in beside the consents. `witnesses`: how many members' attestations each tick gets; None: the quorum.
 
     `epoch`: the epoch that the auditor has pinned, the mesh id for the genesis; None: from the genesis, if it is short.
-    `cosignatures`: those held of a head. `attachments`: documents that a grant or the newest epoch names.
+    `cosignatures`: those held of a head. `attachments`: documents that a grant names; rules come by themselves.
     """
 
     witnesses: int | None = None
@@ -102,7 +106,7 @@ def make(
     `rows`: hold the maps of `ticker` (its own store, or a `past.View`'s). `newer`: a later tick, for what has been
     since; `between`: ticks that receipts name. `witnesses`: short for that of `extras`.
     Raises LocalError NO_TICK, NOT_ATTESTED, GRANT_NOT_IN_TICK, NOT_A_MEMBER, TICKS_ORDER, NO_FIELDS, NO_EPOCH,
-    DISCLOSURE_MISSING, PROOF_TOO_LARGE, each with what to do.
+    DISCLOSURE_MISSING, NOT_NAMED (an attachment), PROOF_TOO_LARGE, each with what to do.
     """
     views = [View(rows, ticker), *between, *([] if newer is None else [newer])]
     work = _Making(views[-1].rows, replica, views, extras or Extras(witnesses), Selection.CONSENT)
@@ -224,11 +228,17 @@ class _Making:
 
     def _attached(self) -> tuple[Attachment, ...]:
         """Return the documents: those asked for, and the rules of the newest epoch where they are not the genesis'."""
-        listed = {each.sha256: each for each in self._extras.attachments}
-        if self._gathering.steps.rules is not None:
-            content = self._gathering.steps.rules.encode()
-            rules = Attachment(sha256(content).digest(), "application/cbor", content)
-            listed.setdefault(rules.sha256, rules)
+        listed, rules = {each.sha256: each for each in self._extras.attachments}, self._gathering.steps.rules
+        named = {digest for grant in self._grants for digest in grant.payload.get("evidence", ())}
+        named.update(grant.payload["notice"]["sha256"] for grant in self._grants)
+        content = (rules or self._replica.genesis.rules).encode()
+        in_force = Attachment(sha256(content).digest(), RULES_TYPE, content)
+        stray = next((digest for digest in listed if digest not in {*named, in_force.sha256}), None)
+        if stray is not None:
+            told = f"no consent in this proof names the document with the hash {stray.hex()}; leave it out"
+            raise LocalError("NOT_NAMED", told, field="notice")
+        if rules is not None:
+            listed.setdefault(in_force.sha256, in_force)
         return tuple(listed[digest] for digest in sorted(listed))
 
     # What it is about

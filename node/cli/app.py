@@ -160,6 +160,8 @@ def _parameter(row: FieldRow) -> inspect.Parameter:
         text = f"{row.text} First line of this file; asked for if there is a terminal."
     elif "content" in row.marks:
         kind = str | None if row.optional else str
+        if get_origin(row.plain) is tuple:
+            kind = list[str] | None  # given once for each file
         text = f"{row.text} A file, or - for standard input" + (", or the text itself." if row.plain is str else ".")
     elif get_origin(row.plain) is tuple:
         kind = list[get_args(row.plain)[0]] | None  # type: ignore[misc] # given once for each item
@@ -214,12 +216,19 @@ def collect(operation: Operation, values: dict[str, Any]) -> Args:
         if value is None:
             continue
         if "content" in row.marks:
-            raw = read_content(value, text=row.plain is str, field=row.name)
-            value = _as_text(raw, row.name) if row.plain is str else raw
+            value = _contents(row, value)
         elif "path" in row.marks:
             value = str(Path(value).absolute())
         given[row.name] = value
     return msgspec.convert(given, operation.args)
+
+
+def _contents(row: FieldRow, given: Any) -> Any:
+    """Return what a file holds, as the field has it; of each file where it may be given several times."""
+    if isinstance(given, list):
+        return tuple(read_content(each, text=False, field=row.name) for each in given)
+    raw = read_content(given, text=row.plain is str, field=row.name)
+    return _as_text(raw, row.name) if row.plain is str else raw
 
 
 def _as_text(raw: bytes, field: str) -> str:

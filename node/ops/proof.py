@@ -52,6 +52,8 @@ EPOCH = (
     "newest."
 )
 
+NOTICE = "A document that a grant names by its hash, its notice or a scanned mandate, to go with it; once for each."
+
 
 class MakeArgs(Args, frozen=True):
     """Which consent, and what of it to disclose."""
@@ -67,7 +69,7 @@ class MakeArgs(Args, frozen=True):
     none: Annotated[bool, said("Disclose no field: the proof then shows that there is a consent, not to what.")] = False
     transfers: Annotated[bool, said("Show what flowed under it: receipts, acknowledgements, our accounts.")] = False
     epoch: Annotated[str, said(EPOCH)] = ""
-    notice: Annotated[bytes | None, said("The notice that the grant names, to go with it.", content=True)] = None
+    notice: Annotated[tuple[bytes, ...], said(NOTICE, content=True)] = ()
     audience: Annotated[str, said("For whom it is made: it is signed for them, and is no use to others.")] = ""
     nonce: Annotated[str, said("What the audience gave us to sign, in hexadecimal.")] = ""
 
@@ -78,6 +80,7 @@ class ConductArgs(Args, frozen=True):
     member: Annotated[str, said("The member: its name, its id or the beginning of it.", positional=True)]
     mesh: Annotated[str, said(WHICH)] = ""
     consent: Annotated[tuple[str, ...], said("A consent under which it sent or received: with its transfers.")] = ()
+    notice: Annotated[tuple[bytes, ...], said(NOTICE, content=True)] = ()
     audience: Annotated[str, said("For whom it is made.")] = ""
     nonce: Annotated[str, said("What the audience gave us to sign, in hexadecimal.")] = ""
 
@@ -90,6 +93,7 @@ class PeriodArgs(Args, frozen=True):
     mesh: Annotated[str, said(WHICH)] = ""
     field: Annotated[tuple[str, ...], said("A field to disclose of each consent; without any, all known.")] = ()
     epoch: Annotated[str, said(EPOCH)] = ""
+    notice: Annotated[tuple[bytes, ...], said(NOTICE, content=True)] = ()
     audience: Annotated[str, said("For whom it is made.")] = ""
     nonce: Annotated[str, said("What the audience gave us to sign, in hexadecimal.")] = ""
 
@@ -212,7 +216,7 @@ async def proof_conduct(node: Node, args: ConductArgs) -> ProofMade:
         ticks = proving.views(turn, View(turn.rows, mesh.core.ticker), stated)
         chosen = [_chosen(turn, mesh, grant, (), none=False) for grant in grants]
         chosen += [Chosen(grant, None) for grant in proving.grants_of(turn, found) if grant not in grants]
-        extras = _extras(turn, stated, "", None)
+        extras = _extras(turn, stated, "", args.notice)
         proof = make_conduct(turn.rows, mesh.core.replica, ticks, member, found, chosen, extras)
         return _made(turn, proof, args.audience, args.nonce)
 
@@ -239,7 +243,7 @@ async def proof_period(node: Node, args: PeriodArgs) -> ProofMade:
         grants = sorted({one.grant for one in stated})
         chosen = [_chosen(turn, mesh, grant, args.field, none=False) for grant in grants]
         ticks = proving.views(turn, View(turn.rows, mesh.core.ticker), stated)
-        extras = _extras(turn, stated, args.epoch, None)
+        extras = _extras(turn, stated, args.epoch, args.notice)
         proof = make_period(mesh.core.replica, ticks, chosen, (since, until or turn.now), extras)
         return _made(turn, proof, args.audience, args.nonce)
 
@@ -254,7 +258,7 @@ def _chosen(turn: Turn, mesh: Mesh, grant_id: bytes, fields: Sequence[str], *, n
     return Chosen(grant_id, disclosures, tuple(fields) or None)
 
 
-def _extras(turn: Turn, stated: Sequence[Any], epoch: str, notice: bytes | None) -> Extras:
+def _extras(turn: Turn, stated: Sequence[Any], epoch: str, documents: Sequence[bytes]) -> Extras:
     from node import proving
     from proofs.bundle import Attachment
     from proofs.make import Extras
@@ -269,9 +273,21 @@ def _extras(turn: Turn, stated: Sequence[Any], epoch: str, notice: bytes | None)
                 f"No epoch, or more than one, is called {epoch!r}; `maille epoch list` shows them.", "epoch"
             )
         pinned = found[0]
-    attached = () if notice is None else (Attachment(hashlib.sha256(notice).digest(), "text/markdown", notice),)
+    named = {hashlib.sha256(each).digest(): each for each in documents}
+    attached = tuple(Attachment(digest, _media_type(each), each) for digest, each in named.items())
     moved = proving.moved(turn, stated)
     return Extras(None, pinned, moved, lambda head: proving.cosigned(turn, head), attached)
+
+
+def _media_type(document: bytes) -> str:
+    """Return what a document that goes with a proof is: a scan, a text, or some bytes."""
+    if document.startswith(b"%PDF-"):
+        return "application/pdf"
+    try:
+        document.decode()
+    except UnicodeDecodeError:
+        return "application/octet-stream"
+    return "text/markdown"
 
 
 def _made(turn: Turn, proof: bytes, audience: str, nonce: str, grant: bytes = b"") -> ProofMade:

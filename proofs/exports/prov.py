@@ -1,4 +1,4 @@
-"""Transfers under a consent as W3C PROV-O, in JSON-LD: who sent what to whom, when, under which plan.
+"""Transfers under consents as W3C PROV-O, in JSON-LD: who sent what to whom, when, under which plan.
 
 How it works
     A transfer is an activity: it used the holder's data and generated the recipient's copy, which is derived from them.
@@ -28,16 +28,22 @@ CONTEXT: Final = {
 """Prefixes; none of them is fetched."""
 
 
-def prov(shown: Shown) -> dict[str, Any]:
-    """Return the transfers as JSON-LD. Raises LocalError EXPORT_NOTHING where the bundle shows none."""
-    transfers = shown.claims.get("transfers", [])
-    if not transfers:
+def prov(*consents: Shown) -> dict[str, Any]:
+    """Return the transfers under these consents as JSON-LD. Raises LocalError EXPORT_NOTHING where there are none."""
+    moved = [shown for shown in consents if shown.claims.get("transfers")]
+    if not moved:
         told = "this proof shows no transfer; make it with `maille proof make --transfers`"
         raise LocalError("EXPORT_NOTHING", told)
+    agents = {party_id(shown.claims[name]): None for shown in moved for name in ("holder", "recipient")}
+    graph: list[dict[str, Any]] = [{"id": agent, "type": "prov:Agent"} for agent in agents]
+    for shown in moved:
+        graph += _of_consent(shown)
+    return {"@context": CONTEXT, "@graph": graph}
+
+
+def _of_consent(shown: Shown) -> list[dict[str, Any]]:
     holder, recipient = (party_id(shown.claims[name]) for name in ("holder", "recipient"))
     graph: list[dict[str, Any]] = [
-        {"id": holder, "type": "prov:Agent"},
-        {"id": recipient, "type": "prov:Agent"},
         {
             "id": shown.grant,
             "type": ["prov:Entity", "prov:Plan"],
@@ -47,9 +53,9 @@ def prov(shown: Shown) -> dict[str, Any]:
             "maille:bundle": {"id": f"urn:sha256:{shown.bundle}"},
         },
     ]
-    for transfer in transfers:
+    for transfer in shown.claims["transfers"]:
         graph += _transfer(shown, transfer, holder, recipient)
-    return {"@context": CONTEXT, "@graph": graph}
+    return graph
 
 
 def _transfer(shown: Shown, transfer: Mapping[str, Any], holder: str, recipient: str) -> list[dict[str, Any]]:

@@ -34,6 +34,7 @@ class TryArgs(Args, frozen=True):
     mark: Annotated[tuple[str, ...], said("Marks.")] = ()
     to: Annotated[str, said("A name that another option of commands has too.")] = ""
     file: Annotated[bytes | None, said("A file.", content=True)] = None
+    page: Annotated[tuple[bytes, ...], said("Several files.", content=True)] = ()
     ticket: Annotated[str, said("A text.", content=True)] = ""
     token: Annotated[str | None, said("A secret.", secret=True)] = None
     place: Annotated[str, said("A directory.", path=True)] = ""
@@ -115,6 +116,7 @@ def test_arguments_come_in(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     (tmp_path / "raw").write_bytes(b"\x00raw")
     (tmp_path / "text").write_text("  from a file\n")
     words = ["a", "--count", "7", "--loud", "--kind", "two", "--mark", "x", "--mark", "y", "--to", "z"]
+    words += ["--page", str(tmp_path / "raw"), "--page", str(tmp_path / "text")]
     words += ["--file", str(tmp_path / "raw"), "--ticket", str(tmp_path / "text"), "--place", "."]
     found = given(capsys, *words)
     assert found == {
@@ -125,6 +127,7 @@ def test_arguments_come_in(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
         "mark": ["x", "y"],
         "to": "z",
         "file": "AHJhdw==",
+        "page": ["AHJhdw==", "ICBmcm9tIGEgZmlsZQo="],
         "ticket": "from a file",
         "token": None,
         "place": str(Path.cwd()),

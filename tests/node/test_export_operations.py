@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
-from datetime import UTC, datetime
+import re
+import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,9 @@ import trio
 
 from ledger import codec
 from ledger.checkpoint import Checkpoint
+from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
+from proofs import reading
 from tests.node.nodes import do, make_home, running
 from tests.node.test_checkpoint_operations import verified_lines
 from tests.node.test_data_operations import PERIOD, WHAT, pair, until_acknowledged
@@ -41,6 +46,37 @@ async def consented(ada: Any, bob: Any) -> str:
 async def export(node: Any, **args: Any) -> Any:
     """Run `proof export`."""
     return await do(node, "proof export", **args)
+
+
+async def exported_together(ada: Any, grant: str) -> None:
+    """Export a period and a conduct: a file of all transfers, else an archive, else a refusal that says what works."""
+    period = (await do(ada, "proof period", since=datetime.now(UTC) - timedelta(days=1))).proof
+    conduct = (await do(ada, "proof conduct", member="ada", consent=(grant,))).proof
+    for bundle in (period, conduct):
+        flows = await export(ada, bundle=bundle, as_="prov")
+        assert (flows.consent, flows.items) == ("", 1)
+        assert sum(one["type"] == "prov:Activity" for one in json.loads(flows.content)["@graph"]) == 1
+        entries = {Entry.parse(item.raw).id for item in reading.decode(bundle).entries}
+        for form in ("cose-receipt", "tlog-proof"):
+            made = await export(ada, bundle=bundle, as_=form)
+            assert (made.media_type, made.items) == ("application/zip", len(entries))
+            named = {bytes.fromhex(found) for found in re.findall("[0-9a-f]{64}", " ".join(unpacked(made.content)))}
+            assert named == entries
+    for text in unpacked((await export(ada, bundle=period, as_="tlog-proof")).content).values():
+        Checkpoint.parse(text.decode().partition("\n\n")[2])
+    for form in ("iso27560", "kantara", "odrl"):
+        made = await export(ada, bundle=period, as_=form)
+        assert [name.partition(".")[0] for name in unpacked(made.content)] == [grant]
+        with pytest.raises(LocalError, match="cose-receipt, tlog-proof, prov work for it"):
+            await export(ada, bundle=conduct, as_=form)
+    again = await export(ada, bundle=period, as_="iso27560")
+    assert again.content == (await export(ada, bundle=period, as_="iso27560")).content
+
+
+def unpacked(data: bytes) -> dict[str, bytes]:
+    """Return the files of an archive."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 async def test_a_consent_is_exported_in_every_format(tmp_path: Path) -> None:
@@ -75,6 +111,7 @@ async def test_a_consent_is_exported_in_every_format(tmp_path: Path) -> None:
         with pytest.raises(LocalError, match="EXPORT_WITHHELD"):
             await export(bob, bundle=few.proof, as_="kantara")
 
+        await exported_together(ada, grant)
         changed = few.proof[:-1] + bytes((few.proof[-1] ^ 1,))
         with pytest.raises(RemoteError, match="This proof is refused"):
             await export(bob, bundle=changed, as_="odrl")

@@ -72,6 +72,8 @@ async def test_a_consent_with_its_transfers_is_proven_to_an_auditor(tmp_path: Pa
         assert told.report["bundle"]["selection"] == "conduct"
         with pytest.raises(LocalError, match="Nothing that the ledger holds"):
             await do(bob, "proof conduct", member="ada")
+        with pytest.raises(LocalError, match="NOT_NAMED"):
+            await do(ada, "proof make", consent=made.id, notice=(b"another text",))
         with pytest.raises(LocalError, match="hexadecimal"):
             await do(ada, "proof make", consent=made.id, audience="cnil.example", nonce="none")
 

@@ -8,6 +8,7 @@ import pytest
 
 from ledger.governance.rules import Rules
 from proofs import reading
+from proofs.make import RULES_TYPE
 from proofs.policy import MemberQuorum
 from proofs.reasons import Reason
 from tests.proofs.both import verify
@@ -38,7 +39,7 @@ def test_the_maker_takes_witnesses_that_are_not_affiliated_first() -> None:
 def test_rules_that_were_voted_since_go_with_the_bundle() -> None:
     mesh, grant = allied()
     made = reading.decode(mesh.prove(grant, witnesses=2))
-    assert [each.media_type for each in made.attachments] == ["application/cbor"]
+    assert [each.media_type for each in made.attachments] == [RULES_TYPE]
     report = verify(made.encode(), mesh.trust(), mesh.now)
     assert report.reason is Reason.ACTIVE, "Aube and Cime are not affiliated"
     assert report.as_json()["not_shown"][-1] == "affiliations of witnesses that the rules of epoch 2 do not declare"

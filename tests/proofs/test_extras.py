@@ -11,13 +11,15 @@ from ledger.checkpoint import Head, sign_head
 from ledger.errors import LocalError
 from proofs import reading
 from proofs.bundle import Attachment, Bundle, Cosigned
+from proofs.make import Chosen, Extras, make_period
 from proofs.policy import MemberQuorum
 from proofs.presentation import present
 from proofs.reasons import Reason
 from proofs.report import Outcome, Report
 from tests.proofs.both import verify
-from tests.proofs.mesh import Grant, Mesh, Party
+from tests.proofs.mesh import START, Grant, Mesh, Party
 from tests.proofs.test_flows import Case
+from tests.proofs.test_selections import views
 
 
 def signed_by(mesh: Mesh, party: Party, head: Head, time: int) -> Cosigned:
@@ -144,8 +146,31 @@ def test_attachments_are_withheld_or_included_and_named() -> None:
         assert next(check.status for check in report.checks if check.id == "attachment.1") is status
     other = mesh.prove(grant, attachments=[Attachment(digest, "text/markdown", notice + b".")])
     assert verify(other, mesh.trust(), mesh.now).reason is Reason.DISCLOSURE_MISMATCH
-    stray = mesh.prove(grant, attachments=[Attachment(bytes(32), "text/markdown", None)])
-    assert verify(stray, mesh.trust(), mesh.now).reason is Reason.UNREFERENCED_ITEM
+    with pytest.raises(LocalError, match="NOT_NAMED"):
+        mesh.prove(grant, attachments=[Attachment(bytes(32), "text/markdown", None)])
+    stray = replace(reading.decode(mesh.prove(grant)), attachments=(Attachment(bytes(32), "text/markdown", None),))
+    assert verify(stray.encode(), mesh.trust(), mesh.now).reason is Reason.UNREFERENCED_ITEM
+
+
+def test_each_consent_of_a_period_has_its_documents() -> None:
+    texts = [b"the first notice", b"the second notice", b"%PDF- a scanned mandate"]
+    digests = [sha256(text).digest() for text in texts]
+    mesh = Mesh()
+    grants = [mesh.grant(notice={"sha256": digest, "dated": mesh.now}, evidence=digests[2:]) for digest in digests[:2]]
+    first = mesh.tick(mesh.a, mesh.b)
+    mesh.now += 60
+    moved = [mesh.move(grant, first.frontier) for grant in grants]
+    mesh.now += 10
+    mesh.tick(mesh.a, mesh.b)
+    attached = [Attachment(digest, "text/markdown", text) for digest, text in zip(digests, texts, strict=True)]
+    chosen = [Chosen(grant.entry.id, grant.disclosures) for grant in grants]
+    with mesh.store.read() as rows:
+        extras = Extras(transfers=moved, attachments=attached)
+        bundle = make_period(mesh.replica, views(mesh, rows, [first.boundary]), chosen, (START, mesh.now), extras)
+    report = verify(bundle, mesh.trust(), mesh.now)
+    assert report.reason is Reason.SHOWN, report.as_text()
+    rows_of = {check.id: check.status for check in report.checks}
+    assert all(rows_of[f"attachment.{number}"] is Outcome.PASSED for number in (1, 2, 3))
 
 
 def test_the_rules_in_force_decide_where_they_are_carried() -> None:

@@ -23,7 +23,7 @@ import cbor2
 
 from ledger import codec, keys, kinds
 from ledger.checkpoint import Head
-from ledger.consent.kinds import GRANT_BYTES_MAX
+from ledger.consent.kinds import CARRIED_BYTES_MAX
 from ledger.errors import LocalError, RemoteError
 from ledger.header import Header, encode_header, kind_of_typ, parse_subject, read_header, typ_of_kind
 
@@ -110,8 +110,9 @@ def _open(cls: type[Entry], raw: bytes) -> tuple[Entry, bytes]:
     protected, payload, signed = _split(raw)
     header = read_header(protected)
     kind = header[0]
-    if kind == "consent.grant" and len(raw) > GRANT_BYTES_MAX:
-        raise RemoteError("ENTRY_TOO_LARGE", f"a grant is at most {GRANT_BYTES_MAX} bytes: a withdrawal carries it")
+    if len(raw) > CARRIED_BYTES_MAX.get(kind, codec.MAX_BYTES):
+        most = CARRIED_BYTES_MAX[kind]
+        raise RemoteError("ENTRY_TOO_LARGE", f"an entry of kind {kind} is at most {most} bytes: others carry it")
     value: Any = codec.decode(payload)
     kinds.check(kind, header[3], value, header[8] is not None)
     return cls(hashlib.sha256(raw).digest(), raw, *header, value), signed

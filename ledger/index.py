@@ -2,8 +2,8 @@
 
 How it works
     `index_rows` gives one small row a thing that a sound leaf names, keyed so that everything about one thing
-    lies together. `facts_of` reads what is known of one consent below given sizes; `documents` and `document_places`
-    find documents and their entries.
+    lies together. `facts_of` reads what is known of one consent, delegation or call below given sizes, `resting_on` the
+    entries that rest on it or belong to a group; `documents` and `document_places` find documents and their entries.
 
 What it does not do
     It judges nothing: a fact is indexed whoever signed it; `consent.status` says what it is worth.
@@ -15,9 +15,11 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from ledger.consent.status import Fact
+from ledger.consent.kinds import EVIDENCE_STATES
+from ledger.consent.status import VIA_MARK, Fact
 from ledger.entry import Entry
 from ledger.feed import Registration
+from ledger.keys import thumbprint
 from ledger.kinds import KINDS
 from ledger.rows import Reader, prefix_stop
 from ledger.schema import Signer
@@ -30,6 +32,7 @@ from ledger.tables import (
     NAMED,
     PROBE,
     RECEIPT,
+    RESTS,
     SIGNER,
     TICK,
     WAITING,
@@ -38,36 +41,78 @@ from ledger.tables import (
     read_position,
 )
 
-_ABOUT: Final = ("consent.acknowledge", "erasure.ack")
+_RESTS: Final = ("request", "supersedes", "delegation", "parent", "call")  # fields of a grant that name another entry
 
 
 def named_consents(entry: Entry) -> list[bytes]:
-    """Return the ids of the grants, requests and facts that an entry names (a grant names itself).
+    """Return the ids of the grants, requests, delegations, calls and facts that an entry names.
 
-    A request for a right is named by itself and by its answers, and names its grant.
+    What is asked or given names itself. A request for a right is named by itself and by its answers, and names its
+    grant.
     """
     payload: Any = entry.payload
     match entry.kind:
-        case "consent.grant" | "consent.request":
+        case "consent.grant" | "consent.request" | "delegation.give" | "group.call" | "fact.attest":
             return [entry.id]
         case "consent.withdraw":
             return [hashlib.sha256(payload["grant"]).digest()]
-        case "consent.refuse":
-            return [payload["request"]]
-        case "consent.acknowledge" | "consent.revoke" | "erasure.state" | "erasure.ack":
-            return [payload["grant"]]
+        case "delegation.revoke":
+            return [hashlib.sha256(payload["links"][0]).digest()]
         case "rights.request":
             return [payload["grant"], entry.id]
-        case "rights.answer":
-            return [payload["request"]]
-        case "fact.attest":
-            return [entry.id]
-        case "fact.revoke":
-            return [payload["fact"]]
         case "identity.attest":
             return [entry.thing[1]]  # the kid of the key that is linked
+        case kind if kind in _NAMES:
+            return [payload[_NAMES[kind]]]
         case _:
             return []
+
+
+_NAMES: Final = {
+    **dict.fromkeys(("consent.refuse", "consent.remind", "rights.answer"), "request"),
+    **dict.fromkeys(("consent.acknowledge", "consent.revoke", "erasure.state", "erasure.ack"), "grant"),
+    **dict.fromkeys(("consent.sign", "consent.amend", "consent.rekey", "consent.evidence"), "grant"),
+    **dict.fromkeys(("group.vote", "group.refuse"), "call"),
+    "fact.revoke": "fact",
+}
+"""Kind -> its field that names what it is about, where there is one."""
+
+
+def rests_on(entry: Entry) -> set[bytes]:
+    """Return what an entry rests on or belongs to: requests, grants, delegations, calls, and groups by their kid."""
+    payload: Any = entry.payload
+    match entry.kind:
+        case "consent.grant":
+            return {payload[name] for name in _RESTS if name in payload}
+        case "delegation.give":
+            return {thumbprint(payload["delegate"])} | ({payload["parent"]} if "parent" in payload else set())
+        case "group.open" | "group.admit" | "group.call":
+            return {entry.thing[1]}
+        case _:
+            return set()
+
+
+def about(entry: Entry) -> bytes:
+    """Return what a fact row holds beside its kind, id and signer (`tables.FactRow`)."""
+    payload: Any = entry.payload
+    match entry.kind:
+        case "consent.acknowledge" | "erasure.ack":
+            named: bytes = payload["entry"]
+            return named
+        case "consent.withdraw":
+            return VIA_MARK if "via" in payload else b""
+        case "consent.amend":
+            return payload["valid_until"].to_bytes(8, "big") if "valid_until" in payload else b""
+        case "consent.rekey":
+            kids = thumbprint(payload["key"]) + thumbprint(payload["withdraw_key"])
+            host, incarnation = payload.get("host", (b"", 0))
+            return entry.iat.to_bytes(8, "big") + kids + (host + incarnation.to_bytes(4, "big") if host else b"")
+        case "consent.evidence":
+            state = bytes((EVIDENCE_STATES.index(payload["status"]),))
+            checked: bytes = entry.iat.to_bytes(8, "big") + payload["evidence"] + state
+            return checked
+        case _:
+            return b""
 
 
 def index_rows(registration: Registration, place: bytes, consents: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
@@ -76,8 +121,7 @@ def index_rows(registration: Registration, place: bytes, consents: Sequence[byte
     kind, feed = entry.kind, registration.feed
     found: list[tuple[bytes, bytes]] = []
     if consents:
-        about = entry.payload["entry"] if kind in _ABOUT else b""
-        fact = fact_row(kind, entry.id, entry.kid, about)
+        fact = fact_row(kind, entry.id, entry.kid, about(entry))
         found = [(CONSENT + consent + place, fact) for consent in consents]
     elif kind == "state.attestation":
         key = TICK + entry.payload["boundary"].to_bytes(8, "big") + place
@@ -92,6 +136,7 @@ def index_rows(registration: Registration, place: bytes, consents: Sequence[byte
         found = [(PROBE + entry.thing[1] + place, b"")]
     row = KINDS.get(kind)
     if row is not None:
+        found += [(RESTS + ident + place, fact_row(kind, entry.id, entry.kid, b"")) for ident in rests_on(entry)]
         if row.governance:
             found.append((GOVERNANCE + place, b""))
         if row.signer is Signer.DEVICE_OR_TENANT and entry.kid != feed:
@@ -104,7 +149,15 @@ def index_rows(registration: Registration, place: bytes, consents: Sequence[byte
 
 def facts_of(rows: Reader, consent: bytes, feeds: Sequence[bytes], size: Callable[[bytes], int]) -> tuple[Fact, ...]:
     """Return the facts about one grant or request that lie below each feed's `size`, a place a registration."""
-    prefix = CONSENT + consent
+    return _facts(rows, CONSENT + consent, feeds, size)
+
+
+def resting_on(rows: Reader, ident: bytes, feeds: Sequence[bytes], size: Callable[[bytes], int]) -> tuple[Fact, ...]:
+    """Return the entries that rest on a grant, request, delegation or call, or belong to a group."""
+    return _facts(rows, RESTS + ident, feeds, size)
+
+
+def _facts(rows: Reader, prefix: bytes, feeds: Sequence[bytes], size: Callable[[bytes], int]) -> tuple[Fact, ...]:
     found: dict[bytes, tuple[FactRow, list[tuple[bytes, int]]]] = {}
     for key, value in rows.scan("things", prefix, prefix_stop(prefix)):
         number, index = read_position(key)

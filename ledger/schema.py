@@ -60,10 +60,10 @@ CHOICE: Final = one_of("yes", "no", "abstain")
 NAMED_CHOICES: Final = {  # rules of their own: validators stumble on choices inside arrays and maps
     "recipient": either(PARTY, CLASS),
     "frontier-digest": either(HASH, NULL),  # null: no tick was there yet
-    "delegate": either(MEMBER, NULL),  # null: the delegation is revoked
+    "voter-or-null": either(MEMBER, NULL),  # null: the delegation is revoked
     "default-choice": either(CHOICE, NULL),
 }
-DELEGATE: Final = replace(NAMED_CHOICES["delegate"], cddl="delegate")
+DELEGATE: Final = replace(NAMED_CHOICES["voter-or-null"], cddl="voter-or-null")
 DEFAULT_CHOICE: Final = replace(NAMED_CHOICES["default-choice"], cddl="default-choice")
 RECIPIENT: Final = replace(NAMED_CHOICES["recipient"], cddl="recipient")
 FRONTIER: Final = replace(NAMED_CHOICES["frontier-digest"], cddl="frontier-digest")

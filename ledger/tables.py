@@ -18,6 +18,7 @@ How it works
     | heads   | feed (32), time (8), size (8)             | root (32), signature (64): checkpoints kept        |
     | things  | b"g", number, index                       | empty: a governance entry stands there             |
     | things  | b"c", consent (32), number, index         | FactRow: an entry that names this grant or request |
+    | things  | b"u", thing (32), number, index           | FactRow: an entry that rests on it, or joins a group |
     | things  | b"r", consent (32), number, index         | empty: a transfer receipt that names this grant    |
     | things  | b"w", feed (32), size (8), number, index  | empty: this entry names a head of another feed     |
     | things  | b"k", key id (32), number, index          | empty: signed by a key whose feed this is not      |
@@ -51,6 +52,7 @@ TICK: Final = b"t"
 SIGNER: Final = b"k"
 PROBE: Final = b"p"
 NAMED: Final = b"f"
+RESTS: Final = b"u"
 DOCUMENT: Final = b"d"
 DOCUMENT_BYTES: Final = 16  # of a document's id
 
@@ -165,7 +167,10 @@ def read_head(key: bytes, value: bytes) -> SignedHead:
 class FactRow:
     """An entry that names a consent: its kind's number (`FACT_KINDS`), id and signer's key id.
 
-    `about`: the entry that an acknowledgement acknowledges; b"" in other kinds.
+    `about`, by kind: of an acknowledgement, the entry it acknowledges; of a withdrawal, `VIA_MARK` where it carries
+    what makes the key hers; of an amendment, its `valid_until` (8 bytes) if it has one; of a rekey, its iat (8), the
+    thumbprints of both keys (64), and the host (32) with its incarnation (4) if there is one; of evidence, its iat (8),
+    the evidence (32) and the state's place in `EVIDENCE_STATES` (1). b"" in other kinds.
     """
 
     kind: str
@@ -208,6 +213,7 @@ FACT_KINDS: Final = (
     "identity.attest",
     "erasure.state",
     "erasure.ack",
+    "group.admit",
 )
 """Numbers are places in this list: they stand in stores and never change."""
 

@@ -45,6 +45,14 @@ from ledger.shapes import (
 SLOT_COUNT: Final = 24  # sealed fields of a consent (consent.record.FIELDS says which slot is whose)
 BOUND_COUNT: Final = 8  # sealed fields of a delegation (consent.delegation)
 GRANT_BYTES_MAX: Final = 8_192  # of a grant's entry, so that a withdrawal can always carry it whole
+LINK_BYTES_MAX: Final = 4_096  # of an entry by which one key stands for another: it is carried too
+VIA_MAX: Final = 12  # such entries carried in one
+CARRIED_BYTES_MAX: Final = {
+    "consent.grant": GRANT_BYTES_MAX,
+    "consent.rekey": LINK_BYTES_MAX,
+    "delegation.give": LINK_BYTES_MAX,
+}
+"""Size of the kinds that other entries carry whole."""
 DELEGATION_DEPTH_MAX: Final = 8  # links below the first
 EVIDENCE_STATES: Final = ("pending", "checked_ok", "checked_ko")
 DELEGATE_ROLES: Final = (
@@ -78,6 +86,7 @@ NOTICE: Final = record(
         "heads": Field(list_of(HASH, 1, 16), optional=True),
     }
 )
+VIA: Final = list_of(octets_upto(LINK_BYTES_MAX), 1, VIA_MAX)
 CONSENT_TERMS: Final[dict[str, Field]] = {
     "schema": Field(integer(1, 1)),
     "holder": Field(PARTY),
@@ -109,9 +118,15 @@ CONSENT_KINDS: Final[dict[str, Kind]] = {
     "consent.acknowledge": Kind(
         "consent", Signer.DEVICE_OR_TENANT, {"grant": Field(HASH), "entry": Field(HASH)}
     ),  # `entry`: the grant or the withdrawal that was seen
-    "consent.withdraw": Kind(
-        "consent", Signer.SUBJECT, {"grant": Field(octets_upto(GRANT_BYTES_MAX))}, restrictive=True
-    ),  # carries its grant whole: it can be judged anywhere
+    "consent.withdraw": Kind(  # carries its grant whole: it can be judged anywhere
+        "consent",
+        Signer.SUBJECT,
+        {
+            "grant": Field(octets_upto(GRANT_BYTES_MAX)),
+            "via": Field(VIA, optional=True),  # where another key than the grant's signs: what makes it hers (standing)
+        },
+        restrictive=True,
+    ),
     "consent.revoke": Kind(
         "consent",
         Signer.DEVICE_OR_TENANT,
@@ -145,6 +160,7 @@ CONSENT_KINDS: Final[dict[str, Kind]] = {
         Signer.SUBJECT,
         {
             "delegate": Field(KEY),  # a person's or organisation's key, or a group's
+            "withdraw_key": Field(KEY),  # it can revoke this delegation, and withdraw what rests on it
             "role": Field(one_of(*DELEGATE_ROLES)),
             "valid_until": Field(multiple_of(DAY, TIME_MAX)),
             "depth": Field(integer(0, DELEGATION_DEPTH_MAX)),  # further links that may follow
@@ -154,8 +170,14 @@ CONSENT_KINDS: Final[dict[str, Kind]] = {
             "evidence": Field(list_of(HASH, 1, 16), optional=True),
         },
     ),
-    "delegation.revoke": Kind(  # by the key of any link above, or by the delegate, who gives it up
-        "delegation", Signer.SUBJECT, {"delegation": Field(HASH), "reason": REASON}, restrictive=True
+    "delegation.revoke": Kind(  # by a key of this link or of any above it, or by the delegate, who gives it up
+        "delegation",
+        Signer.SUBJECT,
+        {
+            "links": Field(VIA),
+            "reason": REASON,
+        },  # the delegation that ends, whole, and those above it up to the signer's
+        restrictive=True,
     ),
     "group.open": Kind(  # about the kid of the group's key, to which people delegate when they join
         "group",
@@ -169,6 +191,9 @@ CONSENT_KINDS: Final[dict[str, Kind]] = {
             "critical_mass": Field(integer(1, 10**6)),
         },
     ),
+    "group.admit": Kind(  # by the group's key: these delegations to it make members
+        "group", Signer.NAMED, {"delegations": Field(list_of(HASH, 1, 1_000))}
+    ),
     "group.call": Kind(  # by the group's key: shall the group share this?
         "group",
         Signer.NAMED,
@@ -176,6 +201,9 @@ CONSENT_KINDS: Final[dict[str, Kind]] = {
             "title": Field(text(200)),
             "opens": Field(TIME),
             "closes": Field(TIME),
+            "recipient": Field(RECIPIENT),
+            "valid_until": Field(multiple_of(DAY, TIME_MAX)),  # no grant under it lasts longer
+            "notice": Field(NOTICE),
             "slots": Field(octets(32 * SLOT_COUNT)),
         },
     ),

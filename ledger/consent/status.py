@@ -34,6 +34,7 @@ Party = tuple[bytes, int]
 Place = tuple[bytes, int]  # (feed id, leaf index)
 
 
+VIA_MARK: Final = b"via"  # of the fact of a withdrawal by a key that the grant itself does not name
 DECIDED_MAX: Final = 8  # entries a status names: one who may withdraw may do so many times over
 
 

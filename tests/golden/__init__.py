@@ -29,6 +29,7 @@ from ledger.replica import digest_of
 from ledger.ticks import committed_member
 from tests.golden.documents import sign_documents
 from tests.golden.governance import sign_governance, sign_later
+from tests.golden.lifecycle import sign_later_consents, sign_lifecycle
 from tests.worlds import NOW, World, grant_payload, key, octets
 
 FOLDER: Final = Path(__file__).parent
@@ -88,6 +89,7 @@ def samples() -> dict[str, Entry]:
     sign("state.attestation", ("tick", NOW.to_bytes(8, "big")), attested, device)
     sign_governance(sign, world, epoch())
     sign_documents(sign, world)
+    sign_lifecycle(sign, world)
     return {kind: found[kind] for kind in KINDS if kind in found}
 
 
@@ -101,6 +103,7 @@ def later_samples() -> dict[str, Entry]:
         return found[kind]
 
     sign_later(sign, world)
+    sign_later_consents(sign, world)
     return found
 
 

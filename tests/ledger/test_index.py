@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ledger.checkpoint import Head
 from ledger.feed import Registration
-from ledger.index import document_places, documents, facts_of, index_rows, named_consents
+from ledger.index import document_places, documents, facts_of, index_rows, named_consents, resting_on, rests_on
+from ledger.keys import thumbprint
 from ledger.kinds import KINDS
 from ledger.schema import Signer
 from ledger.tables import (
@@ -108,3 +109,22 @@ def test_facts_are_the_sound_leaves_that_name_a_consent(drawn: Sequence[Act], si
                         expected.setdefault(entry.id, set()).add((feed, index))
             facts = facts_of(rows, consent.grant.id, feeds, lambda _: size)
             assert {fact.row.entry_id: set(fact.places) for fact in facts} == expected
+
+
+def test_what_rests_on_something_is_found_by_it() -> None:
+    grant, give = SAMPLES["consent.grant"], SAMPLES["delegation.give"]
+    names = ("request", "supersedes", "delegation", "parent")
+    assert rests_on(grant) == {grant.payload[name] for name in names}
+    assert rests_on(give) == {give.payload["parent"], thumbprint(give.payload["delegate"])}
+    assert rests_on(SAMPLES["group.call"]) == {SAMPLES["group.call"].thing[1]}
+    assert named_consents(SAMPLES["delegation.revoke"]) == [give.id] == named_consents(give)
+    rows = index_rows(Registration(give, FEED, 9), PLACE, named_consents(give))
+    store = MemoryStore()
+    with store.write() as writer:
+        for key, value in rows:
+            writer.put("things", key, value)
+    with store.read() as reader:
+        for ident in rests_on(give):
+            found = resting_on(reader, ident, [FEED] * 4, lambda _: 10)
+            assert [fact.row.entry_id for fact in found] == [give.id]
+            assert not resting_on(reader, ident, [FEED] * 4, lambda _: 9)

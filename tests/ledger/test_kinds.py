@@ -101,6 +101,10 @@ def test_only_kinds_of_the_table_are_restrictive() -> None:
         "consent.refuse",
         "consent.withdraw",
         "consent.revoke",
+        "consent.amend",
+        "delegation.revoke",
+        "group.refuse",
+        "fact.revoke",
     }
     assert not kinds.is_restrictive("unknown")
 

@@ -30,9 +30,14 @@ NOUNS: Final = {
     "link": "Links: between which members data may flow.",
     "wallet": "Wallets: the keys of people, kept here for them.",
     "consent": "Consents: ask, give, refuse, look, withdraw.",
+    "pages": "The pages for people whose wallets are kept here: invite them, list their accounts.",
     "readings": "One's own readings: import, list, export.",
     "data": "Data that move: send, request, receipts, refusals.",
     "rights": "A person's rights: ask, answer, see who is late.",
+    "identity": "Identities: say whose key it is, without showing who.",
+    "fact": "Facts: one statement about a person, shown without the data behind it.",
+    "allocation": "The keys by which a loop shares its energy.",
+    "processing": "Records of processing: what went in, what was done, what came out.",
     "erasure": "Deleting what was received: what is due, do it, what was done.",
     "changes": "What happened to consents and data, for programs that follow it.",
     "probe": "Probes: ask a member with and without consent, see what it answers.",
@@ -47,6 +52,7 @@ NOUNS: Final = {
     "device": "Devices: list, certify a successor, retire, recover after a restore.",
     "backup": "Backups: make, verify, restore.",
     "key": "The keys of this node.",
+    "token": "Tokens, with which programs use the control API over TCP.",
 }
 """Nouns with their one line of help, in the order of `maille --help`. Each is the module node/ops/NOUN.py."""
 

@@ -203,6 +203,8 @@ def open_sealed(blob: bytes, entry: Entry, reader: SigningKey) -> Disclosures:
     Raises RemoteError SEALED_MALFORMED, SEALED_SUITE, SEALED_OTHER_ENTRY, DISCLOSURE_NOT_FOR_YOU, SEALED_BROKEN,
     DISCLOSURES_MALFORMED, DISCLOSURE_MISMATCH, CBOR_*.
     """
+    if "slots" not in entry.payload:
+        raise RemoteError("SEALED_OTHER_ENTRY", "nothing is sealed for an entry of this kind", field="entry")
     disclosures = Disclosures.decode(open_bytes(blob, entry, reader))
     check(disclosures, entry.payload["slots"])
     return disclosures
@@ -214,7 +216,7 @@ def open_bytes(blob: bytes, entry: Entry, reader: SigningKey) -> bytes:
     Raises RemoteError SEALED_MALFORMED, SEALED_SUITE, SEALED_OTHER_ENTRY, DISCLOSURE_NOT_FOR_YOU, SEALED_BROKEN.
     """
     entry_id, wraps, nonce, sealed = _parts(blob)
-    if entry_id != entry.id or "slots" not in entry.payload:
+    if entry_id != entry.id:
         raise RemoteError("SEALED_OTHER_ENTRY", "the blob belongs to another entry", field="entry")
     key = _unwrap(entry_id, wraps, reader)
     try:

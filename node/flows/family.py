@@ -25,6 +25,7 @@ from node.flows.consenting import Consenting
 from node.flows.disclosing import Disclosing, ended_grant
 from node.flows.door import Door, parties_at
 from node.flows.erasing import Erasing
+from node.flows.letters import Letters
 from node.flows.probing import TIMER as PROBES
 from node.flows.probing import TIMER_NEXT as PROBE_NEXT
 from node.flows.probing import Probing
@@ -39,6 +40,7 @@ from node.vaults.changes import ChangeRows
 from node.vaults.consents import ConsentRows
 from node.vaults.deliveries import DeliveryRows
 from node.vaults.erasures import ErasureRows
+from node.vaults.letters import LetterRows
 from node.vaults.receipts import ReceiptRows
 from node.vaults.rights import RightsRows
 from node.vaults.series import SeriesRows
@@ -93,6 +95,7 @@ class Flows:
         self.changing = Changing(ChangeRows(), self.consents, self.incoming)
         self.erasures = ErasureRows()
         self.erasing = Erasing(self.erasures, self.incoming, self.disclosing, self.tenants)
+        self.letters = Letters(LetterRows(), self.disclosing)
         self.rights = Rights(RightsRows(), self.wallets, self.consents, self.incoming, self.disclosing)
         self._pause_ms = RETRY_FIRST_MS
         self.acts = Consenting(self.wallets, self.consents, self.disclosing, self.registering)

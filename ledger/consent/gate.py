@@ -206,7 +206,7 @@ def _limited(flow: Flow, asked: Duration | None, limits: Limits, now: int) -> Re
     if now >= limits.expires:
         return Reason.TOKEN_EXPIRED
     start, stop = flow.window
-    finest = limits.granularity
+    finest = None if limits.granularity is None else parse_duration(limits.granularity)
     allowed = (
         (limits.points is None or flow.point in limits.points)
         and (limits.windows is None or any(begin <= start and stop <= end for begin, end in limits.windows))

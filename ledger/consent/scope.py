@@ -23,6 +23,7 @@ from ledger.consent.granularity import Duration, covers, parse_duration
 from ledger.consent.reasons import Reason
 from ledger.consent.record import DataKind, Terms, Window
 from ledger.consent.status import Party, Status
+from ledger.consent.token import Limits
 
 NEVER: Final = ""
 """The granularity of a scope that no reading fits: no flow has it."""
@@ -99,6 +100,25 @@ def narrowed(scope: Scope, by: Scope) -> Scope | None:
         transmit=scope.transmit and by.transmit,
         computation=_same_computation(scope.computation, by.computation),
         home=tuple(sorted({*scope.home, *by.home})),
+    )
+
+
+def limited(scope: Scope, limits: Limits) -> Scope:
+    """Return what a scope and a token cover together."""
+    text, granularity = scope.granularity_text, scope.granularity
+    if limits.granularity is not None and granularity is not None:
+        step = parse_duration(limits.granularity)
+        if covers(granularity, step):
+            text, granularity = limits.granularity, step
+        elif not covers(step, granularity):
+            text, granularity = NEVER, None
+    return replace(
+        scope,
+        points=scope.points if limits.points is None else scope.points & limits.points,
+        windows=scope.windows if limits.windows is None else tuple(_shared(scope.windows, limits.windows)),
+        granularity_text=text,
+        granularity=granularity,
+        ends=min(scope.ends, limits.expires),
     )
 
 

@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ledger import codec
-from ledger.consent.granularity import DURATION, Duration, covers, parse_duration
+from ledger.consent.granularity import DURATION, covers, parse_duration
 from ledger.consent.record import DATE_MAX, POINTS_MAX, WINDOWS_MAX, Window
 from ledger.consent.status import Party
 from ledger.errors import LocalError, RemoteError
@@ -81,7 +81,7 @@ class Limits:
     expires: int
     points: frozenset[str] | None = None
     windows: tuple[Window, ...] | None = None
-    granularity: Duration | None = None
+    granularity: str | None = None
     aggregation: str | None = None
     recipient: Party | None = None
 
@@ -96,10 +96,9 @@ class Limits:
                 pairs = ((max(a, c), min(b, d)) for a, b in own for c, d in value)
                 return replace(self, windows=tuple(sorted({(a, b) for a, b in pairs if a < b})))
             case "granularity":
-                step = parse_duration(value)
-                if self.granularity is None or covers(self.granularity, step):
-                    return replace(self, granularity=step)
-                return self if covers(step, self.granularity) else self._nothing()
+                if self.granularity is None or as_coarse(value, self.granularity):
+                    return replace(self, granularity=value)
+                return self if as_coarse(self.granularity, value) else self._nothing()
             case "aggregation":
                 return replace(self, aggregation=value) if self.aggregation in (None, value) else self._nothing()
             case "recipient":
@@ -156,6 +155,11 @@ class Token:
             if fault:
                 raise RemoteError("UNKNOWN_CAVEAT", fault, field=str(name)[:40])
         return cls(token_id, grant, (holder[0], holder[1]), tuple((name, limit) for name, limit in caveats), seal)
+
+
+def as_coarse(asked: str, finest: str) -> bool:
+    """Say whether readings every `asked` are as coarse as `finest` or coarser; both are durations."""
+    return covers(parse_duration(finest), parse_duration(asked))
 
 
 def _caveat_fault(name: Any, value: Any) -> str:

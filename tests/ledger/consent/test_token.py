@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import codec
-from ledger.consent.granularity import covers, parse_duration
 from ledger.consent.record import DATE_MAX
 from ledger.consent.token import (
     CAVEATS_MAX,
@@ -21,6 +20,7 @@ from ledger.consent.token import (
     SHORT_TRIES,
     Limits,
     Token,
+    as_coarse,
     make_code,
     make_share,
     mint,
@@ -61,7 +61,7 @@ def _allows(limits: Limits, point: str, hour: int, step: str, computed: str | No
         now < limits.expires
         and (limits.points is None or point in limits.points)
         and (limits.windows is None or any(a <= hour < b for a, b in limits.windows))
-        and (limits.granularity is None or covers(limits.granularity, parse_duration(step)))
+        and (limits.granularity is None or as_coarse(step, limits.granularity))
         and limits.aggregation in (None, computed)
         and limits.recipient in (None, recipient)
     )
@@ -91,7 +91,7 @@ def _met(caveat: tuple[str, Any], *what: Any) -> bool:
     met = {
         "points": point in value if name == "points" else None,
         "windows": any(a <= hour < b for a, b in value) if name == "windows" else None,
-        "granularity": covers(parse_duration(value), parse_duration(step)) if name == "granularity" else None,
+        "granularity": as_coarse(step, value) if name == "granularity" else None,
         "aggregation": computed == value,
         "recipient": list(recipient) == value,
         "expires": now < value if name == "expires" else None,

@@ -30,9 +30,10 @@ from ledger.governance.epoch import Genesis
 from ledger.keys import SigningKey
 from node import collector
 from node.api import make_app
-from node.config import Config, Home
+from node.config import TOKENS_FILE, Config, Home
 from node.core import Turn
 from node.exits import not_found
+from node.hooks import Deliverer
 from node.keyfile import KeyFile
 from node.keystore import ROOT, VAULT, Keystore, device_name
 from node.logs import set_up
@@ -51,6 +52,7 @@ from node.mesh import (
 from node.net import Net, Network, Tcp
 from node.operations import OPERATIONS
 from node.tenants import Tenants
+from node.tokens import Tokens
 from node.workers import WorkerPool
 
 FAREWELL_SECONDS: Final = 0.5
@@ -84,6 +86,8 @@ class Node:
         self.network: Network = network or Tcp()
         self.net = Net(self.network, random_source=self.random_source, random_bytes=random_bytes)
         self.meshes: dict[str, Mesh] = {}
+        self.tokens = Tokens(home.path / (config.api.tokens if config.api is not None else TOKENS_FILE), random_bytes)
+        self.api_address = ""  # of the control API on TCP, once it listens there
         self.waiting: dict[str, str] = {}  # meshes that are not run, and why (a code)
         self.version = version("maille")
         self.started_ms = clock()
@@ -222,6 +226,15 @@ class Node:
                 await self._announce(mesh)
             if serve:
                 await nursery.start(self._serve)
+            if self.config.api is not None:
+                from node.listening import serve as serve_api
+
+                self.api_address = await nursery.start(serve_api, self, self.config.api)
+                self._log.info("control API", address=self.api_address)
+            if self.config.pages is not None:
+                from node.pages.service import serve as serve_pages
+
+                await nursery.start(serve_pages, self, self.config.pages)
             task_status.started()
             self._log.info("ready", meshes=len(self.meshes), listening=list(self.net.listening))
             notify("READY=1")
@@ -256,6 +269,8 @@ class Node:
             raise LocalError("NODE_STOPPING", "The node is not running.")
         self._nursery.start_soon(mesh.engine.run)
         await mesh.engine.started.wait()
+        private = self.config.webhooks.private
+        self._nursery.start_soon(Deliverer(mesh, self.clock, self.random_source, private=private).run)
 
     async def _listen(self, task_status: trio.TaskStatus[None]) -> None:
         try:

@@ -1,0 +1,189 @@
+"""The routes of the citizen pages, and what happens before and after each page.
+
+How it works
+    Each row of `ROUTES` names a path, its methods and a function of one visit. Before it runs: the account of the
+    session is loaded; a POST must come from a page of ours (origin, and the token of its form) and within the limits;
+    a page for people who are logged in sends others to the log-in. An error becomes a page in plain words: what
+    happened, what to do.
+
+What it does not do
+    No page is shown for an error that says more than its code's sentence: details go to the log, without form values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from ledger.errors import LocalError, MailleError
+from node.pages import account, answering, dashboard, door, ending, files, slips, watching
+from node.pages.forms import origin_fault, read_form
+from node.pages.guard import Guard
+from node.pages.limits import POST
+from node.pages.visit import LANGUAGE_COOKIE, YEAR, Site, Visit, local_path
+
+Page = Callable[[Visit], Awaitable[Response]]
+_STATUS: Final = {
+    "NOT_FOUND": 404,
+    "FORM_TOO_LARGE": 413,
+    "FORM_MALFORMED": 400,
+    "FORM_FOREIGN": 403,
+    "FORM_OLD": 403,
+    "TOO_OFTEN": 429,
+    "BUSY": 503,
+    "LOGIN_NEEDED": 401,
+    "NO_MESH": 503,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One route. `login`: only for people who are logged in."""
+
+    path: str
+    page: Page
+    post: bool = False
+    login: bool = True
+
+
+ROUTES: Final = (
+    Row("/", dashboard.home, login=False),
+    Row("/login", door.login, login=False),
+    Row("/login", door.log_in, post=True, login=False),
+    Row("/logout", door.log_out, post=True, login=False),
+    Row("/join/{code}", door.invitation, login=False),
+    Row("/join/{code}", door.accept, post=True, login=False),
+    Row("/oidc/start", door.oidc_start, login=False),
+    Row("/oidc/callback", door.oidc_callback, login=False),
+    Row("/requests", answering.requests),
+    Row("/requests/{asker}", answering.show),
+    Row("/requests/{asker}", answering.choose, post=True),
+    Row("/requests/{asker}/answer", answering.answer, post=True),
+    Row("/consents", dashboard.consents),
+    Row("/consents/{consent}", dashboard.consent),
+    Row("/consents/{consent}/withdraw", ending.confirm),
+    Row("/consents/{consent}/withdraw", ending.withdraw, post=True),
+    Row("/consents/{consent}/ended", ending.ended),
+    Row("/consents/{consent}/ended/live", ending.ended_live),
+    Row("/consents/{consent}/receipt", files.receipt),
+    Row("/consents/{consent}/receipt.json", files.receipt_json),
+    Row("/consents/{consent}/receipt.cbor", files.receipt_cbor),
+    Row("/consents/{consent}/slip", files.slip),
+    Row("/organisations/{party}/withdraw", ending.confirm_all),
+    Row("/organisations/{party}/withdraw", ending.withdraw_all, post=True),
+    Row("/organisations/{party}/ended", ending.all_ended),
+    Row("/organisations/{party}/ended/live", ending.all_ended_live),
+    Row("/trail", dashboard.trail),
+    Row("/alarms", watching.alarms),
+    Row("/rights", account.rights),
+    Row("/account", account.show),
+    Row("/account/passphrase", account.passphrase, post=True),
+    Row("/account/words", account.words),
+    Row("/account/words", account.show_words, post=True),
+    Row("/account/restore", account.restore),
+    Row("/account/restore", account.do_restore, post=True),
+    Row("/withdraw", slips.ask, login=False),
+    Row("/withdraw", slips.check, post=True, login=False),
+    Row("/withdraw/confirm", slips.withdraw, post=True, login=False),
+    Row("/withdrawn/{consent}/{signature}", slips.withdrawn, login=False),
+    Row("/withdrawn/{consent}/{signature}/live", slips.withdrawn_live, login=False),
+    Row("/accessibility", door.accessibility, login=False),
+    Row("/about", door.about, login=False),
+)
+
+
+def make_pages(site: Site) -> ASGIApp:
+    """Return the ASGI application of the pages."""
+    routes = [Route(row.path, _endpoint(site, row), methods=["POST"] if row.post else ["GET"]) for row in ROUTES]
+    routes += [
+        Route("/static/{digest}/{name}", _static(site), methods=["GET"]),
+        Route("/language/{lang}", _language(site), methods=["GET"]),
+        Route("/robots.txt", _robots, methods=["GET"]),
+    ]
+
+    async def not_found(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 404
+        visit = Visit(site, request)
+        return visit.page("error.html", status, code="METHOD" if status == 405 else "NOT_FOUND")
+
+    return Guard(Starlette(routes=routes, exception_handlers={404: not_found, 405: not_found}), site.settings)
+
+
+def _endpoint(site: Site, row: Row) -> Callable[[Request], Awaitable[Response]]:
+    async def serve(request: Request) -> Response:
+        visit = Visit(site, request)
+        try:
+            if row.post:
+                await _check_form(visit)
+            _check_mesh(site)
+            await visit.load_person()
+            if row.login and visit.person is None:
+                return visit.go(f"/login?next={quote(request.url.path if not row.post else '/', safe='')}")
+            return await row.page(visit)
+        except MailleError as error:
+            return refused(visit, error)
+        except Exception:
+            structlog.get_logger("pages").exception("page failed", route=row.path)
+            return visit.page("error.html", 500, code="INTERNAL")
+
+    return serve
+
+
+def refused(visit: Visit, error: MailleError) -> Response:
+    """Return the page of an error."""
+    structlog.get_logger("pages").info("page refused", code=error.code)
+    return visit.page("error.html", _STATUS.get(error.code, 409), code=error.code)
+
+
+def _check_mesh(site: Site) -> None:
+    try:
+        _ = site.mesh
+    except LocalError:
+        raise LocalError("NO_MESH", "this node is in no mesh yet") from None
+
+
+async def _check_form(visit: Visit) -> None:
+    """Read the form of a POST. Raises MailleError FORM_FOREIGN, FORM_OLD, TOO_OFTEN, and as read_form."""
+    if not visit.may(POST):
+        raise LocalError("TOO_OFTEN", "too many forms from one address")
+    if origin_fault(visit.request.headers, visit.site.settings.url):
+        raise LocalError("FORM_FOREIGN", "the form was not sent by a page of ours")
+    visit.form = await read_form(visit.request)
+    if not visit.site.sessions.is_token(visit.cookie, visit.form.one("token")):
+        raise LocalError("FORM_OLD", "the form is of another session")
+
+
+def _static(site: Site) -> Callable[[Request], Awaitable[Response]]:
+    async def serve(request: Request) -> Response:
+        found = site.renderer.by_path.get(request.url.path)
+        if found is None:
+            return PlainTextResponse("There is no such file.\n", 404)
+        headers = {"cache-control": "public, max-age=31536000, immutable"}
+        return Response(found.body, 200, headers, found.media_type)
+
+    return serve
+
+
+def _language(site: Site) -> Callable[[Request], Awaitable[Response]]:
+    async def change(request: Request) -> Response:
+        response = RedirectResponse(local_path(request.query_params.get("next", "/")), 303)
+        lang = request.path_params["lang"]
+        if lang in site.settings.languages:
+            response.set_cookie(LANGUAGE_COOKIE, lang, YEAR, secure=True, httponly=True, samesite="lax")
+        return response
+
+    return change
+
+
+async def _robots(_: Request) -> Response:
+    return PlainTextResponse("User-agent: *\nDisallow: /\n")

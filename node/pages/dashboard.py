@@ -1,0 +1,207 @@
+"""Home, the two tabs of consents, one consent in detail, and the trail of who received what.
+
+How it works
+    Each page reads in one snapshot. The tabs count by clear fields; only the cards of the page that is shown are
+    opened. Filters travel in the address, so that pages can be kept and reloaded.
+
+What it does not do
+    It changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.responses import Response
+
+from ledger.consent.status import Party
+from node.exits import not_found
+from node.naming import member_name
+from node.pages import asking
+from node.pages.reading import (
+    PAGE,
+    Card,
+    Line,
+    card,
+    detail,
+    line_of,
+    lines_of,
+    names_of,
+    notices,
+    unstated,
+)
+from node.pages.visit import Visit
+
+if TYPE_CHECKING:
+    from node.core import Turn
+    from node.flows.family import Flows
+
+TRAIL_PAGE: Final = 50
+HEX: Final = frozenset("0123456789abcdef")
+
+
+async def home(visit: Visit) -> Response:
+    """Show what waits for the person, or say what this place is."""
+    if visit.person is None:
+        return visit.page("welcome.html")
+    await visit.site.keep_up()
+    site, person = visit.site, visit.who
+
+    def look(turn: Turn, flows: Flows) -> dict[str, Any]:
+        wallet = visit.wallet(turn, flows)
+        lines = lines_of(turn, wallet)
+        return {
+            "asks": asking.pending(turn, flows, site.following, site.inbox, person, wallet, visit.lang),
+            "notices": notices(turn, flows, site.following, lines, visit.lang),
+            "current": sum(line.current for line in lines),
+            "past": sum(not line.current for line in lines),
+            "organisations": len({line.recipient for line in lines if line.current}),
+        }
+
+    alarms = await site.watch.of(visit) if site.watch is not None else []
+    return visit.page("home.html", alarms=alarms, **await visit.site.read(look))
+
+
+async def consents(visit: Visit) -> Response:
+    """Show the consents of one tab, a page of them."""
+    await visit.site.keep_up()
+    query, site, person = visit.request.query_params, visit.site, visit.who
+    tab = "past" if query.get("tab") == "past" else "current"
+    wanted = read_party(query.get("organisation", "")) if query.get("organisation") else None
+    number = int(query.get("page", "1")) if query.get("page", "1").isdecimal() else 1
+
+    def look(turn: Turn, flows: Flows) -> dict[str, Any]:
+        wallet = visit.wallet(turn, flows)
+        lines = lines_of(turn, wallet)
+        tabs = {"current": [one for one in lines if one.current], "past": [one for one in lines if not one.current]}
+        shown = [one for one in tabs[tab] if wanted is None or one.recipient == wanted]
+        pages = max(1, -(-len(shown) // PAGE))
+        at = min(max(1, number), pages)
+        waiting = unstated(turn, flows)
+        cards = [
+            card(turn, flows, site.following, line, waiting, visit.lang) for line in shown[PAGE * (at - 1) : PAGE * at]
+        ]
+        refused = []
+        if tab == "past" and wanted is None and at == 1:
+            refused = list(asking.refused(turn, flows, site.following, site.inbox, person, wallet, visit.lang))
+        return {
+            "cards": cards,
+            "refused": refused,
+            "counts": {name: len(found) for name, found in tabs.items()},
+            "organisations": _organisations(turn, tabs[tab]),
+            "pages": pages,
+            "number": at,
+            "total": len(shown),
+        }
+
+    chosen = party_id(wanted) if wanted is not None else ""
+    return visit.page("consents.html", tab=tab, chosen=chosen, **await site.read(look))
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """An organisation that receives data. `id`: in links."""
+
+    id: str
+    name: str
+    count: int
+
+
+def _organisations(turn: Turn, lines: list[Line]) -> list[Organisation]:
+    members, counts = turn.core.replica.members, dict[Party, int]()
+    for line in lines:
+        if line.recipient is not None:
+            counts[line.recipient] = counts.get(line.recipient, 0) + 1
+    found = [Organisation(party_id(party), member_name(members, party), count) for party, count in counts.items()]
+    return sorted(found, key=lambda one: (one.name.casefold(), one.id))
+
+
+def party_id(party: Party) -> str:
+    """Return how a party stands in links."""
+    return f"{party[0].hex()}.{party[1]}"
+
+
+def read_party(text: str) -> Party:
+    """Return the party of a link. Raises LocalError NOT_FOUND."""
+    kid, _, incarnation = text.partition(".")
+    if len(kid) != 64 or not set(kid) <= HEX or not incarnation.isdecimal() or len(incarnation) > 6:
+        raise not_found("There is no such organisation.")
+    return bytes.fromhex(kid), int(incarnation)
+
+
+def read_id(text: str) -> bytes:
+    """Return the id of a link. Raises LocalError NOT_FOUND."""
+    if len(text) != 64 or not set(text) <= HEX:
+        raise not_found("There is no such consent.")
+    return bytes.fromhex(text)
+
+
+def own_line(visit: Visit, turn: Turn, flows: Flows) -> Line:
+    """Return the consent that the address names, if the person's wallet gave it. Raises LocalError NOT_FOUND."""
+    ident = read_id(visit.request.path_params["consent"])
+    if all(own.grant_id != ident for own in visit.wallet(turn, flows).consents):
+        raise not_found("There is no such consent.")
+    line = line_of(turn, ident)
+    if line is None:
+        raise not_found("There is no such consent.")
+    return line
+
+
+async def consent(visit: Visit) -> Response:
+    """Show one consent."""
+    await visit.site.keep_up()
+
+    def look(turn: Turn, flows: Flows) -> Any:
+        return detail(turn, flows, visit.site.following, own_line(visit, turn, flows), visit.lang)
+
+    found = await visit.site.read(look)
+    if found is None:
+        raise not_found("There is no such consent.")
+    recipient = found.card.line.recipient
+    return visit.page("consent.html", shown=found, organisation=party_id(recipient) if recipient is not None else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One transfer: when, to whom, what, under which consent."""
+
+    at: int
+    shown: Card
+
+
+async def trail(visit: Visit) -> Response:
+    """Show who received what, when, under which consent; newest first."""
+    await visit.site.keep_up()
+    site = visit.site
+    told = visit.request.query_params.get("page", "1")
+    number = int(told) if told.isdecimal() else 1
+
+    def look(turn: Turn, flows: Flows) -> dict[str, Any]:
+        lines = {line.id: line for line in lines_of(turn, visit.wallet(turn, flows))}
+        found = {
+            use.transfer: (use.at, line.id)
+            for line in lines.values()
+            for use in site.following.uses_of(turn, line.id, line.holder)
+        }
+        waiting = unstated(turn, flows)
+        for grant, ended, transfer in waiting.rows:
+            if grant in lines:
+                found.setdefault(transfer, (ended, grant))
+        ordered = sorted(found.values(), reverse=True)
+        pages = max(1, -(-len(ordered) // TRAIL_PAGE))
+        at = min(max(1, number), pages)
+        chosen = ordered[TRAIL_PAGE * (at - 1) : TRAIL_PAGE * at]
+        cards = {
+            grant: card(turn, flows, site.following, lines[grant], waiting, visit.lang)
+            for grant in {grant for _, grant in chosen}
+        }
+        rows = [Received(when, cards[grant]) for when, grant in chosen]
+        return {"rows": rows, "pages": pages, "number": at, "total": len(ordered)}
+
+    return visit.page("trail.html", **await site.read(look))
+
+
+def names_in(turn: Turn, line: Line, visit: Visit) -> tuple[str, str]:
+    """Return the names of a consent's holder and recipient, by the ledger alone."""
+    return names_of(turn, line.holder, line.recipient, None, visit.lang)

@@ -1,0 +1,192 @@
+"""Withdrawing: one consent, or all of one organisation, each in two steps, as giving is; and who has confirmed it.
+
+How it works
+    The second page asks each second for a fragment of itself (htmx), in a polite live region, until holder and
+    recipient have acknowledged the withdrawal; without scripts, reloading shows the same. A consent that ended already
+    is shown as such.
+
+What it does not do
+    It asks for no reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.responses import Response
+
+from ledger.consent.status import Party
+from node.exits import not_found
+from node.pages.dashboard import own_line, read_party
+from node.pages.reading import Card, Line, Unstated, card, confirmations, lines_of
+from node.pages.visit import Visit
+
+if TYPE_CHECKING:
+    from node.core import Turn
+    from node.flows.family import Flows
+
+ALL_MAX: Final = 500
+"""Consents withdrawn in one act."""
+LIVELY_SECONDS: Final = 60
+"""For so long after a withdrawal the count is asked for each second; then each ten."""
+EXPECTED_SECONDS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Who has confirmed. `confirmed`, `total`: of holders and recipients over all consents; names of those missing."""
+
+    confirmed: int
+    total: int
+    names: tuple[str, ...]
+    missing: tuple[str, ...]
+    consents: int
+    at: int
+
+    @property
+    def done(self) -> bool:
+        """Whether all have confirmed."""
+        return self.confirmed == self.total
+
+
+def count_of(turn: Turn, lines: list[Line]) -> Count:
+    """Return who has confirmed the end of these consents."""
+    names: dict[str, None] = {}
+    missing: dict[str, None] = {}
+    confirmed, total, at = 0, 0, 0
+    for line in lines:
+        said, not_said = confirmations(turn, line.id)
+        confirmed, total = confirmed + len(said), total + len(said) + len(not_said)
+        names.update(dict.fromkeys(said))
+        missing.update(dict.fromkeys(not_said))
+        status = turn.core.replica.consent(turn.rows, line.id)
+        entry = turn.core.replica.entry(turn.rows, status.decided_by[0]) if status is not None else None
+        at = max(at, entry.iat if entry is not None else 0)
+    done = tuple(name for name in names if name not in missing)
+    return Count(confirmed, total, done, tuple(missing), len(lines), at)
+
+
+async def confirm(visit: Visit) -> Response:
+    """Say what a withdrawal does, and ask to confirm it."""
+    await visit.site.keep_up()
+
+    def look(turn: Turn, flows: Flows) -> Card:
+        line = own_line(visit, turn, flows)
+        return card(turn, flows, visit.site.following, line, Unstated(()), visit.lang)
+
+    shown = await visit.site.read(look)
+    if not shown.line.current:
+        return visit.go(f"/consents/{shown.line.id.hex()}")
+    return visit.page("withdraw.html", cards=[shown], all_of="", back=f"/consents/{shown.line.id.hex()}")
+
+
+async def withdraw(visit: Visit) -> Response:
+    """Withdraw a consent."""
+
+    def act(turn: Turn, flows: Flows) -> str:
+        line = own_line(visit, turn, flows)
+        if line.current:
+            _withdraw(turn, flows, visit, [line])
+        return line.id.hex()
+
+    return visit.go(f"/consents/{await visit.site.act(act)}/ended")
+
+
+def _withdraw(turn: Turn, flows: Flows, visit: Visit, lines: list[Line]) -> None:
+    for line in lines:
+        grant = turn.core.replica.grant(turn.rows, line.id)
+        if grant is None:
+            raise not_found("There is no such consent.")
+        flows.acts.withdraw(turn, grant, visit.who.wallet)
+    flows.retry_later(turn)
+
+
+async def ended(visit: Visit) -> Response:
+    """Show that a consent was withdrawn, and who has confirmed it."""
+    return await _ended(visit, "ended.html")
+
+
+async def ended_live(visit: Visit) -> Response:
+    """Return the count alone."""
+    return await _ended(visit, "confirmed.html")
+
+
+async def _ended(visit: Visit, template: str) -> Response:
+    def look(turn: Turn, flows: Flows) -> tuple[Card, Count]:
+        line = own_line(visit, turn, flows)
+        shown = card(turn, flows, visit.site.following, line, Unstated(()), visit.lang)
+        return shown, count_of(turn, [line])
+
+    shown, count = await visit.site.read(look)
+    if shown.line.state != "withdrawn":
+        return visit.go(f"/consents/{shown.line.id.hex()}")
+    live = f"/consents/{shown.line.id.hex()}/ended/live"
+    return visit.page(template, shown=shown, organisation=shown.organisation, **live_values(visit, count, live))
+
+
+def live_values(visit: Visit, count: Count, live: str) -> dict[str, Any]:
+    """Return what the fragment with the count needs. `live`: where it is."""
+    every = "1s" if visit.now - count.at < LIVELY_SECONDS else "10s"
+    return {"count": count, "live": live, "every": every, "expected": EXPECTED_SECONDS}
+
+
+# All of one organisation
+
+
+def _of_party(visit: Visit, turn: Turn, flows: Flows) -> tuple[Party, list[Line]]:
+    party = read_party(visit.request.path_params["party"])
+    lines = [line for line in lines_of(turn, visit.wallet(turn, flows)) if line.recipient == party]
+    if not lines:
+        raise not_found("There is no such organisation.")
+    return party, lines
+
+
+async def confirm_all(visit: Visit) -> Response:
+    """Say what withdrawing everything from one organisation does, and ask to confirm it."""
+    await visit.site.keep_up()
+
+    def look(turn: Turn, flows: Flows) -> list[Card]:
+        _, lines = _of_party(visit, turn, flows)
+        chosen = [line for line in lines if line.current][:ALL_MAX]
+        return [card(turn, flows, visit.site.following, line, Unstated(()), visit.lang) for line in chosen]
+
+    cards = await visit.site.read(look)
+    if not cards:
+        return visit.go("/consents")
+    return visit.page("withdraw.html", cards=cards, all_of=visit.request.path_params["party"], back="/consents")
+
+
+async def withdraw_all(visit: Visit) -> Response:
+    """Withdraw all consents to one organisation."""
+
+    def act(turn: Turn, flows: Flows) -> None:
+        _, lines = _of_party(visit, turn, flows)
+        _withdraw(turn, flows, visit, [line for line in lines if line.current][:ALL_MAX])
+
+    await visit.site.act(act)
+    return visit.go(f"/organisations/{visit.request.path_params['party']}/ended")
+
+
+async def all_ended(visit: Visit) -> Response:
+    """Show who has confirmed."""
+    return await _all_ended(visit, "ended.html")
+
+
+async def all_ended_live(visit: Visit) -> Response:
+    """Return the count alone."""
+    return await _all_ended(visit, "confirmed.html")
+
+
+async def _all_ended(visit: Visit, template: str) -> Response:
+    def look(turn: Turn, flows: Flows) -> tuple[Card, Count]:
+        _, lines = _of_party(visit, turn, flows)
+        withdrawn = [line for line in lines if line.state == "withdrawn"][:ALL_MAX]
+        if not withdrawn:
+            raise not_found("There is no such consent.")
+        shown = card(turn, flows, visit.site.following, withdrawn[0], Unstated(()), visit.lang)
+        return shown, count_of(turn, withdrawn)
+
+    shown, count = await visit.site.read(look)
+    live = f"/organisations/{visit.request.path_params['party']}/ended/live"
+    return visit.page(template, shown=None, organisation=shown.organisation, **live_values(visit, count, live))

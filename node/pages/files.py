@@ -1,0 +1,96 @@
+"""What a person takes away: the receipt to print, as JSON and as the signed entry, and the withdrawal slip.
+
+How it works
+    The printed receipt says the whole consent in words, with the ids by which anybody can check it. The JSON is the
+    consent record of ISO/IEC TS 27560 or Kantara that `maille proof export` makes from a verified proof; the CBOR is
+    the entry as it was signed and stands on the ledger. The slip comes from the wallet, at any time.
+
+What it does not do
+    It makes no format of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+
+from ledger.consent.grant import Notice
+from ledger.keys import did_key
+from node.exits import not_found
+from node.naming import member_name
+from node.pages.dashboard import own_line
+from node.pages.reading import Unstated, card
+from node.pages.slips import qr, slip_link
+from node.pages.visit import Visit
+
+if TYPE_CHECKING:
+    from ledger.entry import Entry
+    from node.core import Turn
+    from node.flows.family import Flows
+
+
+def _grant(visit: Visit, turn: Turn, flows: Flows) -> Entry:
+    grant = turn.core.replica.grant(turn.rows, own_line(visit, turn, flows).id)
+    if grant is None:
+        raise not_found("There is no such consent.")
+    return grant
+
+
+async def receipt(visit: Visit) -> Response:
+    """Show the receipt, to print."""
+    await visit.site.keep_up()
+
+    def look(turn: Turn, flows: Flows) -> dict[str, Any]:
+        line, grant = own_line(visit, turn, flows), _grant(visit, turn, flows)
+        shown = card(turn, flows, visit.site.following, line, Unstated(()), visit.lang)
+        notice = Notice.read(grant.payload["notice"])
+        members = turn.core.replica.members
+        own = turn.core.party
+        return {
+            "shown": shown,
+            "key": did_key(grant.signer),
+            "record": grant.thing[1].hex(),
+            "mesh": turn.core.replica.mesh_id.hex(),
+            "notice": notice,
+            "registrar": member_name(members, own),
+        }
+
+    return visit.page("receipt.html", **await visit.site.read(look))
+
+
+async def receipt_json(visit: Visit) -> Response:
+    """Return the receipt as a consent record in JSON (?form=kantara, else ISO/IEC TS 27560)."""
+    from node.ops.export import Format, ProofExportArgs, proof_export
+
+    grant = await visit.site.read(lambda turn, flows: _grant(visit, turn, flows))
+    form: Format = "kantara" if visit.request.query_params.get("form") == "kantara" else "iso27560"
+    wanted = ProofExportArgs(grant.id.hex(), as_=form, mesh=visit.site.mesh.name)
+    made = await proof_export.handler(visit.site.node, wanted)
+    return _file(visit, made.content, "application/json", f"consent-{grant.id.hex()[:12]}.json")
+
+
+async def receipt_cbor(visit: Visit) -> Response:
+    """Return the grant as it was signed (COSE_Sign1)."""
+    grant = await visit.site.read(lambda turn, flows: _grant(visit, turn, flows))
+    return _file(visit, grant.raw, "application/cose", f"consent-{grant.id.hex()[:12]}.cbor")
+
+
+def _file(visit: Visit, body: bytes, media_type: str, name: str) -> Response:
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return visit.finish(Response(body, 200, headers, media_type))
+
+
+async def slip(visit: Visit) -> Response:
+    """Show the withdrawal slip, to print."""
+    await visit.site.keep_up()
+
+    def look(turn: Turn, flows: Flows) -> dict[str, Any]:
+        line = own_line(visit, turn, flows)
+        made = visit.wallet(turn, flows).slip(_grant(visit, turn, flows))
+        shown = card(turn, flows, visit.site.following, line, Unstated(()), visit.lang)
+        return {"shown": shown, "slip": made}
+
+    found = await visit.site.read(look)
+    link = slip_link(visit.site.settings.url, found["slip"])
+    return visit.page("slip.html", code=found["slip"].code(), qr=qr(link), **found)

@@ -1,0 +1,286 @@
+"""What the pages show of a person's consents: cards, details and timelines, read in one snapshot.
+
+How it works
+    The wallet names the grants; the ledger says how each stands; the vault has what it says. Sorting and counting need
+    clear fields alone, so content is opened only for what is on the page. Uses come from the holders' receipts on the
+    ledger, and from this node's own accounts where it was an end of the transfer.
+
+What it does not do
+    It changes nothing, and shows a person nothing but what her own wallet signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ledger.consent.record import Terms
+from ledger.consent.status import Party, State, Status
+from ledger.consent.wallet import Wallet
+from ledger.consent.words import Parties
+from ledger.entry import Entry
+from ledger.index import facts_of
+from ledger.schema import DAY
+from node.flows.disclosing import parties_of
+from node.naming import member_name
+from node.pages.following import Following
+from node.pages.settings import Language
+from node.pages.wording import Facets, facets
+from node.vaults.receipts import HOLDER, RECIPIENT
+
+if TYPE_CHECKING:
+    from node.core import Turn
+    from node.flows.family import Flows
+
+PAGE: Final = 25
+"""Cards on one page."""
+SOON_DAYS: Final = 30
+VERY_SOON_DAYS: Final = 7
+TIMELINE_MAX: Final = 200
+"""Steps shown of one consent; of more, the newest uses."""
+UNSTATED_MAX: Final = 200
+ACTIVE: Final = "active"
+CURRENT: Final = frozenset({ACTIVE, "incomplete", "unregistered"})
+"""States under the tab of current consents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One consent by its clear fields. `state`: active, incomplete, unregistered, expired, withdrawn or revoked."""
+
+    id: bytes
+    state: str
+    holder: Party
+    recipient: Party | None
+    granted: int
+    until: int
+
+    @property
+    def current(self) -> bool:
+        """Whether it belongs under the tab of current consents."""
+        return self.state in CURRENT
+
+    def days_left(self, now: int) -> int:
+        """Return the days until it ends by itself."""
+        return (self.until - now) // DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One consent as the dashboard shows it. `said`: None where its content was erased. `last`: 0: never used."""
+
+    line: Line
+    organisation: str
+    holder: str
+    said: Facets | None
+    last: int
+    uses: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a timeline. `what`: asked, given, used, acknowledged, withdrawn, revoked, … `who`: its party."""
+
+    at: int
+    what: str
+    who: str = ""
+    records: int | None = None
+    entry: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One consent with all that its page shows. `confirmed`, `missing`: who has acknowledged what stands; who not."""
+
+    card: Card
+    steps: tuple[Step, ...]
+    confirmed: tuple[str, ...]
+    missing: tuple[str, ...]
+    grant: Entry
+
+
+def lines_of(turn: Turn, wallet: Wallet) -> list[Line]:
+    """Return every consent of a wallet, newest first."""
+    found = [line for own in wallet.consents if (line := line_of(turn, own.grant_id)) is not None]
+    return sorted(found, key=lambda line: (-line.granted, line.id))
+
+
+def line_of(turn: Turn, grant_id: bytes) -> Line | None:
+    """Return a consent by its clear fields; None where nothing is known of it."""
+    status = turn.core.replica.consent(turn.rows, grant_id)
+    if status is not None:
+        state, until = _state(status, turn.now), status.valid_until
+        return Line(grant_id, state, status.holder, status.recipient, status.granted_at, until)
+    grant = turn.core.replica.entry(turn.rows, grant_id)
+    if grant is None:
+        return None
+    holder, recipient = parties_of(grant)
+    return Line(grant_id, "unregistered", holder, recipient, grant.iat, grant.payload["valid_until"])
+
+
+def _state(status: Status, now: int) -> str:
+    if status.state is not State.GRANTED:
+        return status.state.name.lower()
+    return ACTIVE if now < status.valid_until else "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Unstated:
+    """Transfers under a consent that this node knows and the ledger does not yet: (grant, ended)."""
+
+    rows: tuple[tuple[bytes, int, bytes], ...]
+
+
+def unstated(turn: Turn, flows: Flows) -> Unstated:
+    """Return this node's own accounts that wait for the day's batch."""
+    found = {}
+    for role in (RECIPIENT, HOLDER):
+        for receipt in flows.receipts.unstated(turn.vault, role, UNSTATED_MAX):
+            if receipt.tally.count:
+                found[receipt.transfer] = (receipt.grant, receipt.ended, receipt.transfer)
+    return Unstated(tuple(found.values()))
+
+
+def card(turn: Turn, flows: Flows, following: Following, line: Line, waiting: Unstated, lang: Language) -> Card:
+    """Return a consent as the dashboard shows it."""
+    stated = following.uses_of(turn, line.id, line.holder)
+    known = {use.transfer for use in stated}
+    fresh = [ended for grant, ended, transfer in waiting.rows if grant == line.id and transfer not in known]
+    last = max([use.at for use in stated] + fresh, default=0)
+    terms = terms_of(turn, flows, line.id)
+    names = names_of(turn, line.holder, line.recipient, terms, lang)
+    said = None if terms is None else facets(terms, Parties(*names, line.until), lang)
+    return Card(line, names[1], names[0], said, last, len(stated) + len(fresh))
+
+
+def terms_of(turn: Turn, flows: Flows, entry_id: bytes) -> Terms | None:
+    """Return the terms of a grant or request whose content is here, else None."""
+    row = flows.consents.get(turn.vault, entry_id)
+    return None if row is None else row.disclosures.terms()
+
+
+def names_of(
+    turn: Turn, holder: Party, recipient: Party | None, terms: Terms | None, lang: Language
+) -> tuple[str, str]:
+    """Return the names of holder and recipient; a tenant's is what the terms call it."""
+    members = turn.core.replica.members
+    called = {} if terms is None else {actor.party: actor.name for actor in (*terms.controllers, *terms.recipients)}
+
+    def name(party: Party) -> str:
+        ledger = member_name(members, party)
+        own = called.get(party, ledger)
+        return ledger if party[1] or own == ledger else own
+
+    if recipient is None:
+        return name(holder), "plusieurs organisations" if lang == "fr" else "several organisations"
+    return name(holder), name(recipient)
+
+
+def detail(turn: Turn, flows: Flows, following: Following, line: Line, lang: Language) -> Detail | None:
+    """Return one consent with its timeline; None where its grant is not known here."""
+    grant = turn.core.replica.grant(turn.rows, line.id)
+    if grant is None:
+        return None
+    shown = card(turn, flows, following, line, unstated(turn, flows), lang)
+    confirmed, missing = confirmations(turn, line.id)
+    steps = [*_ledger_steps(turn, grant), *_uses(turn, flows, following, shown)]
+    steps.sort(key=lambda step: step.at)
+    return Detail(shown, tuple(steps[-TIMELINE_MAX:]), confirmed, missing, grant)
+
+
+def confirmations(turn: Turn, grant_id: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return who has acknowledged the decision that stands, and who has not: holder and recipient, by name."""
+    status, members = turn.core.replica.consent(turn.rows, grant_id), turn.core.replica.members
+    if status is None:
+        return (), ()
+    parties = dict.fromkeys(party for party in (status.holder, status.recipient) if party is not None)
+    said = [member_name(members, party) for party in parties if party in status.acknowledged]
+    missing = [member_name(members, party) for party in parties if party not in status.acknowledged]
+    return tuple(said), tuple(missing)
+
+
+_STEPS: Final = {
+    "consent.acknowledge": "acknowledged",
+    "consent.withdraw": "withdrawn",
+    "consent.revoke": "revoked",
+    "consent.sign": "signed",
+    "consent.amend": "amended",
+    "consent.rekey": "rekeyed",
+    "consent.evidence": "evidence",
+    "erasure.state": "erased",
+}
+
+
+def _ledger_steps(turn: Turn, grant: Entry) -> list[Step]:
+    replica = turn.core.replica
+    members = replica.members
+    steps = [Step(grant.iat, "given", entry=grant.id.hex())]
+    request = replica.entry(turn.rows, grant.payload["request"]) if "request" in grant.payload else None
+    if request is not None:
+        asker = member_name(members, members.party_of(request.kid))
+        steps.append(Step(request.iat, "asked", asker, entry=request.id.hex()))
+    feeds = [replica.feed_of(number) for number in range(len(replica.feeds))]
+    for fact in facts_of(turn.rows, grant.id, feeds, replica.size):
+        what = _STEPS.get(fact.row.kind)
+        entry = replica.entry(turn.rows, fact.row.entry_id) if what is not None else None
+        if entry is None or what is None:
+            continue
+        if what == "acknowledged" and fact.row.about != grant.id:
+            what = "end_acknowledged"
+        own = entry.kind in ("consent.withdraw", "consent.amend", "consent.rekey", "consent.sign")
+        who = "" if own else member_name(members, members.party_of(entry.kid))
+        if own or what == "evidence" or _is_party(members.party_of(entry.kid), grant):
+            steps.append(Step(entry.iat, what, who, entry=entry.id.hex()))
+    return steps
+
+
+def _is_party(party: Party, grant: Entry) -> bool:
+    return party in parties_of(grant)
+
+
+def _uses(turn: Turn, flows: Flows, following: Following, shown: Card) -> list[Step]:
+    line = shown.line
+    found: dict[bytes, int] = {use.transfer: use.at for use in following.uses_of(turn, line.id, line.holder)}
+    for grant, ended, transfer in unstated(turn, flows).rows:
+        if grant == line.id:
+            found.setdefault(transfer, ended)
+    steps = []
+    for transfer, at in sorted(found.items(), key=lambda one: one[1])[-TIMELINE_MAX:]:
+        account = flows.receipts.get(turn.vault, HOLDER, transfer) or flows.receipts.get(
+            turn.vault, RECIPIENT, transfer
+        )
+        records = account.tally.count if account is not None else None
+        steps.append(
+            Step(at if account is None else account.ended, "used", shown.organisation, records, transfer.hex())
+        )
+    return steps
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the person should know when she comes: a consent that ends soon, or that somebody else ended."""
+
+    kind: str
+    card: Card
+
+
+def notices(
+    turn: Turn, flows: Flows, following: Following, lines: Sequence[Line], lang: Language, most: int = 8
+) -> list[Notice]:
+    """Return what is to be told: ends within 7 and 30 days, and consents that a party revoked lately."""
+    soon = sorted((one for one in lines if one.state == ACTIVE and one.days_left(turn.now) < SOON_DAYS), key=_until)
+    chosen = [("week" if one.days_left(turn.now) < VERY_SOON_DAYS else "month", one) for one in soon]
+    chosen += [("revoked", one) for one in lines if one.state == "revoked" and _lately(turn, one)]
+    waiting = Unstated(())
+    return [Notice(kind, card(turn, flows, following, line, waiting, lang)) for kind, line in chosen[:most]]
+
+
+def _until(line: Line) -> int:
+    return line.until
+
+
+def _lately(turn: Turn, line: Line) -> bool:
+    status = turn.core.replica.consent(turn.rows, line.id)
+    entry = turn.core.replica.entry(turn.rows, status.decided_by[0]) if status is not None else None
+    return entry is not None and entry.iat > turn.now - SOON_DAYS * DAY

@@ -1,0 +1,94 @@
+"""Templates and static files: how a page is made of a template, values and a language.
+
+How it works
+    Templates carry both languages side by side, `say("Log in", "Se connecter")`; everything is escaped, and an unknown
+    name is an error. A static file is served under a path that holds its hash, so that browsers keep it for ever, and
+    scripts are named with their SHA-384 (`integrity`).
+
+What it does not do
+    It reads files at start alone, and no template reads the world.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from node.pages import wording
+from node.pages.settings import Language
+
+HERE: Final = Path(__file__).parent
+HTMX_SHA384: Final = "Qp9rdC8H7EqOoX+nR0P3RPG2Noji+qdwJlGpfzwQJsfOpp3sGwIdSP9xO3+UlEhn"
+"""Of static/htmx.min.js: dist/htmx.min.js of the npm package htmx.org 4.0.1 (0BSD)."""
+TYPES: Final = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True, slots=True)
+class Static:
+    """One file. `digest`: base64 of its SHA-384."""
+
+    name: str
+    body: bytes
+    media_type: str
+    digest: str
+
+    @property
+    def path(self) -> str:
+        """Where it is served."""
+        return f"/static/{hashlib.sha256(self.body).hexdigest()[:16]}/{self.name}"
+
+    @property
+    def integrity(self) -> str:
+        """The value of the attribute of that name."""
+        return f"sha384-{self.digest}"
+
+
+def read_static() -> dict[str, Static]:
+    """Return the static files by name."""
+    found = {}
+    for path in sorted((HERE / "static").iterdir()):
+        if path.suffix in TYPES:
+            body = path.read_bytes()
+            digest = b64encode(hashlib.sha384(body).digest()).decode()
+            found[path.name] = Static(path.name, body, TYPES[path.suffix], digest)
+    return found
+
+
+class Renderer:
+    """See the module."""
+
+    def __init__(self) -> None:
+        self.static = read_static()
+        self.by_path = {one.path: one for one in self.static.values()}
+        self._environment = Environment(
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+
+    def page(self, name: str, lang: Language, now: int, **values: Any) -> str:
+        """Return a page in a language."""
+        fr = lang == "fr"
+
+        def say(english: str, french: str) -> str:
+            return french if fr else english
+
+        template = self._environment.get_template(name)
+        return template.render(
+            lang=lang,
+            say=say,
+            now=now,
+            static=self.static,
+            day=lambda time: wording.day(time, lang),
+            moment=lambda time: wording.moment(time, lang),
+            left=lambda time: wording.left(time, now, lang),
+            **values,
+        )

@@ -1,0 +1,121 @@
+"""The second listener of a node: the citizen pages, over TLS or behind a proxy, in the node's own process.
+
+How it works
+    `serve` opens the files that the settings name, runs hypercorn under the node's nursery, and the watch beside it.
+    Files are opened at start: what is missing or does not fit together stops the node with a sentence, instead of
+    leaving people before a closed door.
+
+What it does not do
+    It renews no certificate: whoever does restarts the node. It writes no access log: addresses of people who look at
+    their consents are nobody's business.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import structlog
+import trio
+
+from ledger.errors import LocalError
+from node.pages.application import make_pages
+from node.pages.settings import Pages
+from node.pages.visit import Site
+from node.pages.watching import Watch
+
+if TYPE_CHECKING:
+    from hypercorn.config import Config as Hypercorn
+
+    from node.daemon import Node
+
+GRACE_SECONDS: Final = 0.5
+READ_SECONDS: Final = 30
+"""A client that sends nothing for so long is hung up on."""
+HEADER_BYTES_MAX: Final = 16 * 1024
+STREAMS_MAX: Final = 50
+"""Requests at a time on one connection of HTTP/2."""
+
+
+async def serve(
+    node: Node,
+    settings: Pages,
+    site: Site | None = None,
+    *,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve the pages until the node stops; tell the address. `site`: tests bring their own.
+
+    Raises LocalError PAGES_INVALID, EXTRA_MISSING, LISTEN_REFUSED.
+    """
+    from hypercorn.trio import serve as run
+
+    settings.check()
+    site = site or make_site(node, settings)
+    site.watch = Watch(site)
+    told = structlog.get_logger("pages")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(site.watch.run)
+
+        async def listen(*, task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED) -> None:
+            app, how = make_pages(site), _hypercorn(settings, node.home.path)
+            await run(app, how, shutdown_trigger=node.stop.wait, task_status=task_status)  # type: ignore[arg-type]
+
+        try:
+            bound = await nursery.start(listen)
+        except OSError as error:
+            where = settings.listen
+            raise LocalError("LISTEN_REFUSED", f"Cannot serve pages on {where} ({error}).", field="pages") from None
+        told.info("pages served", listening=bound, url=settings.url)
+        task_status.started(bound[0])
+        await node.stop.wait()
+        nursery.cancel_scope.deadline = trio.current_time() + 2 * GRACE_SECONDS
+
+
+def make_site(node: Node, settings: Pages) -> Site:
+    """Return what the pages share. Raises LocalError PAGES_INVALID, EXTRA_MISSING."""
+    site = Site(node, settings)
+    if settings.oidc is not None:
+        from node.pages.oidc import Provider, require_extra
+
+        require_extra()
+        secret = (
+            _read(node.home.path / settings.oidc.secret_file, "oidc.secret_file").decode("utf-8", "replace").strip()
+        )
+        site.provider = Provider(settings.oidc, secret, f"{settings.url}/oidc/callback", node.random_bytes)
+    return site
+
+
+def _hypercorn(settings: Pages, folder: Path) -> Hypercorn:
+    from hypercorn.config import Config
+
+    how = Config()
+    how.bind = [settings.listen]
+    how.graceful_timeout = GRACE_SECONDS
+    how.read_timeout = READ_SECONDS
+    how.h11_max_incomplete_size = HEADER_BYTES_MAX
+    how.h2_max_header_list_size = HEADER_BYTES_MAX
+    how.h2_max_concurrent_streams = STREAMS_MAX
+    how.include_server_header = False
+    how.accesslog = None
+    how.errorlog = None
+    if settings.certificate:
+        certificate, key = folder / settings.certificate, folder / settings.key
+        for name, path in (("certificate", certificate), ("key", key)):
+            _read(path, name)
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+        except (ssl.SSLError, OSError) as error:
+            told = f"Certificate and key do not fit together ({error})."
+            raise LocalError("PAGES_INVALID", told, field="pages.certificate") from None
+        how.certfile, how.keyfile = str(certificate), str(key)
+    return how
+
+
+def _read(path: Path, field: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        told = f"{path} cannot be read: {error.strerror}."
+        raise LocalError("PAGES_INVALID", told, field=f"pages.{field}") from None

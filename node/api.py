@@ -7,8 +7,8 @@ How it works
     Caller and node name the major version of the API in the header `maille-api`; another one is refused.
 
 What it does not do
-    No authentication of its own: the socket's mode (0600, in a directory of mode 0700) lets the owner alone in.
-    It binds nothing: node/daemon.py serves it.
+    No authentication on the socket: its mode (0600, in a directory of mode 0700) lets the owner alone in. On TCP
+    node/guard.py stands before it. It binds nothing: node/daemon.py and node/listening.py serve it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from typing import Any, Final
 import msgspec
 import structlog
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from ledger.errors import LocalError, MailleError, RemoteError
 from node.exits import REFUSED, STATUS, exit_of
+from node.guard import BEARER, Guard, check_rank, permit
 from node.openapi import API_VERSION, Refusal, describe
 from node.operation import Operation, fields
+from node.tokens import Token, Tokens
 
 BODY_BYTES_MAX: Final = 64 * 2**20
 """Largest request, in bytes: a file of readings travels in one."""
@@ -37,8 +40,28 @@ _JSON: Final = "application/json"
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def make_app(node: Any, operations: Iterable[Operation], version: str) -> Starlette:
-    """Return the ASGI application. `node`: handed to every handler. `version`: of the program."""
+READ_BODY_BYTES_MAX: Final = 1 * 2**20
+"""Largest request of a token that may only read, in bytes."""
+
+
+def make_guarded_app(
+    node: Any,
+    operations: Iterable[Operation],
+    version: str,
+    tokens: Tokens,
+    hosts: frozenset[str],
+    origins: frozenset[str],
+    clock: Callable[[], int],
+) -> Guard:
+    """Return the ASGI application for TCP: every request needs a token. The rest: see `Guard`."""
+    return Guard(make_app(node, operations, version, guarded=True), tokens, hosts, origins, clock, _refused)
+
+
+def make_app(node: Any, operations: Iterable[Operation], version: str, *, guarded: bool = False) -> Starlette:
+    """Return the ASGI application. `node`: handed to every handler. `version`: of the program.
+
+    `guarded`: it stands behind a `Guard`, and answers nobody without a token.
+    """
     rows = [row for row in operations if not row.local]
     document = msgspec.json.encode(describe(rows, version))
 
@@ -48,20 +71,35 @@ def make_app(node: Any, operations: Iterable[Operation], version: str) -> Starle
     routes = [Route("/openapi.json", openapi, methods=["GET"])]
     for row in rows:
         methods = ["GET", "POST"] if row.reads else ["POST"]
-        routes.append(Route(row.path, _endpoint(node, row), methods=methods))
-    return Starlette(routes=routes)
+        routes.append(Route(row.path, _endpoint(node, row, guarded), methods=methods))
+    return Starlette(routes=routes, exception_handlers={404: _no_route, 405: _no_route})
 
 
-def _endpoint(node: Any, row: Operation) -> _Endpoint:
+async def _no_route(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    told = "There is no such path" if status == 404 else f"This path takes no {request.method}"
+    answer = _refused(LocalError("NO_SUCH_PATH", f"{told}; /openapi.json describes all."), status)
+    answer.headers.update((error.headers if isinstance(error, HTTPException) else None) or {})
+    return answer
+
+
+def _endpoint(node: Any, row: Operation, guarded: bool) -> _Endpoint:
     decoder = msgspec.json.Decoder(row.args)
 
     async def answer(request: Request) -> Response:
         try:
+            token: Token | None = request.scope[BEARER] if guarded else None
             _check_version(request)
-            args = _from_query(row, request) if request.method == "GET" else await _from_body(decoder, request)
+            if token is not None:
+                check_rank(token, row)
+            most = READ_BODY_BYTES_MAX if token is not None and token.permission == "read" else BODY_BYTES_MAX
+            query = request.method in ("GET", "HEAD")
+            args = _from_query(row, request) if query else await _from_body(decoder, request, most)
+            if token is not None:
+                args = permit(token, row, args)
             return _response(msgspec.json.encode(await row.handler(node, args)), 200)
         except MailleError as error:
-            return _refused(error)
+            return _refused(error, 403 if error.code == "NOT_PERMITTED" else None)
         except msgspec.ValidationError as error:
             return _refused(LocalError("USAGE", f"The arguments are not as they should be: {error}."))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -81,13 +119,13 @@ def _check_version(request: Request) -> None:
         raise LocalError("API_VERSION", told)
 
 
-async def _from_body(decoder: msgspec.json.Decoder[Any], request: Request) -> Any:
+async def _from_body(decoder: msgspec.json.Decoder[Any], request: Request, most: int) -> Any:
     body = bytearray()
     async with aclosing(request.stream()) as stream:
         async for chunk in stream:
             body += chunk
-            if len(body) > BODY_BYTES_MAX:
-                raise LocalError("USAGE", f"A request has at most {BODY_BYTES_MAX} bytes; send less at once.")
+            if len(body) > most:
+                raise LocalError("USAGE", f"A request has at most {most} bytes here; send less at once.")
     return decoder.decode(bytes(body) or b"{}")
 
 

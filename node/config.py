@@ -43,10 +43,33 @@ SOCKET_PATH_BYTES_MAX: Final = 100
 ADDRESSES_MAX: Final = 8
 CONFIG_BYTES_MAX: Final = 64 * 1024
 
+TOKENS_FILE: Final = "tokens.json"
+"""Where the hashes of the API's tokens are, in the data directory, unless `[api] tokens` says otherwise."""
+
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 Address = Annotated[str, Meta(pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$", max_length=128)]
 """host:port, or [v6]:port."""
+
+
+class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The control API over TCP, with tokens (node/listening.py). Files: seen from the data directory.
+
+    `hosts`: further names by which the node is asked. `origins`: of web pages that may ask.
+    """
+
+    listen: Address
+    certificate: str = ""
+    key: str = ""
+    hosts: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
+    origins: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
+    tokens: str = TOKENS_FILE
+
+
+class Webhooks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Web-hooks (node/hooks.py). `private`: whether addresses of this machine and of private networks may be told."""
+
+    private: bool = False
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,8 +87,22 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workers: Annotated[int, Meta(ge=0, le=64)] | None = None
     probes_a_day: Annotated[int, Meta(ge=0, le=48)] = 0
     pages: Pages | None = None
+    api: Api | None = None
+    webhooks: Webhooks = Webhooks()
 
 
+API_SAMPLE: Final = """
+# The control API for programs on other machines (or in containers), with tokens: `maille token make`. Without a
+# certificate it listens on this machine alone.
+# [api]
+# listen = "127.0.0.1:8480"
+# certificate = "tls/fullchain.pem"
+# key = "tls/privkey.pem"
+
+# Web-hooks to addresses of this machine or of private networks (`maille webhook add`).
+# [webhooks]
+# private = true
+"""
 PAGES_SAMPLE: Final = """
 # Pages for the people whose wallets this node keeps (node/pages/settings.py says all): invite them by
 # `maille pages invite`. They need a certificate, or a proxy that ends TLS.
@@ -274,7 +311,17 @@ log_level = {_string(config.log_level)}
 
 # How many times a day, on average, to ask some member for data without consent, to see that it refuses.
 probes_a_day = {config.probes_a_day}
-{PAGES_SAMPLE if config.pages is None else pages_toml(config.pages)}"""
+{_api_toml(config)}{PAGES_SAMPLE if config.pages is None else pages_toml(config.pages)}"""
+
+
+def _api_toml(config: Config) -> str:
+    found = API_SAMPLE
+    if config.api is not None:
+        api, lines = config.api, ["[api]"]
+        lines += [f"{name} = {_string(getattr(api, name))}" for name in ("listen", "certificate", "key", "tokens")]
+        lines += [f"{name} = {_strings(getattr(api, name))}" for name in ("hosts", "origins")]
+        found += "\n".join(["", *lines, ""])
+    return found + ("\n[webhooks]\nprivate = true\n" if config.webhooks.private else "")
 
 
 def pages_toml(pages: Pages) -> str:

@@ -21,6 +21,8 @@ from node.operation import Operation, fields, said
 API_VERSION: Final = 1
 """The major version of the control API; command and node refuse each other when theirs differ."""
 
+_GUARD: Final = (401, 403, 421, 429, 500)
+"""Further statuses: of the door on TCP (node/guard.py), and of a fault of the program."""
 _REFERENCE: Final = "#/components/schemas/{name}"
 
 
@@ -57,16 +59,18 @@ def describe(operations: Iterable[Operation], version: str) -> dict[str, Any]:
         "info": {
             "title": "maille control API",
             "version": version,
-            "description": "Every command of `maille` that speaks to a running node, over its unix socket.",
+            "description": "Every command of `maille` that speaks to a running node: over its unix socket, or over "
+            "TCP with a token (`maille token make`).",
         },
+        "security": [{"token": []}],
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
     }
 
 
 def _path(row: Operation, by_struct: dict[type[msgspec.Struct], Any]) -> dict[str, Any]:
     answers = {"200": _answer("Done.", by_struct[row.result])}
-    answers |= {str(status): _answer("Refused.", by_struct[Refusal]) for status in sorted(set(STATUS.values()))}
+    answers |= {str(status): _answer("Refused.", by_struct[Refusal]) for status in sorted({*STATUS.values(), *_GUARD})}
     common = {
         "summary": row.summary,
         "description": row.help,

@@ -40,6 +40,7 @@ NOUNS: Final = {
     "processing": "Records of processing: what went in, what was done, what came out.",
     "erasure": "Deleting what was received: what is due, do it, what was done.",
     "changes": "What happened to consents and data, for programs that follow it.",
+    "webhook": "Addresses that are told when a consent begins or ends, and when data arrive.",
     "probe": "Probes: ask a member with and without consent, see what it answers.",
     "document": "Documents that members write together: charters, notices, agreements.",
     "entry": "Single entries of the ledger.",

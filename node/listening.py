@@ -1,0 +1,105 @@
+"""The control API on TCP: where it listens, its certificate, the names by which it may be asked.
+
+How it works
+    `[api]` in config.toml names an address. On this machine alone (127.0.0.1, [::1], localhost) plain HTTP is served,
+    elsewhere only TLS, by certificate files: anything else is refused when the node starts. Behind a proxy on the same
+    machine that ends TLS, listen on loopback and name the public host in `hosts`.
+
+What it does not do
+    It gets no certificate, and knows no token (node/guard.py).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from ledger.errors import LocalError
+from node.client.exchange import is_loopback
+
+if TYPE_CHECKING:
+    from node.config import Api
+    from node.daemon import Node
+
+IDLE_SECONDS: Final = 5.0
+"""How long a connection may be silent between requests."""
+GRACE_SECONDS: Final = 0.5
+_WILDCARDS: Final = ("0.0.0.0", "[::]")
+_LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
+
+
+def check(api: Api, directory: Path) -> None:
+    """Refuse settings that would open the API to others. Raises LocalError TLS_NEEDED, CONFIG_INVALID, SECRET_MODE."""
+    host = api.listen.rpartition(":")[0]
+    if bool(api.certificate) != bool(api.key):
+        told = "A certificate and its key go together: give both `certificate` and `key`, or neither."
+        raise LocalError("CONFIG_INVALID", told, field="[api]")
+    if not api.certificate and not is_loopback(host):
+        told = (
+            f"The control API would be open on {api.listen} without encryption. Give `certificate` and `key` under "
+            "[api] in config.toml, or listen on 127.0.0.1, behind a proxy that has them."
+        )
+        raise LocalError("TLS_NEEDED", told, field="listen")
+    if host in _WILDCARDS and not api.hosts:
+        told = "Listening everywhere, the API must know by which names it is asked: give `hosts` under [api]."
+        raise LocalError("CONFIG_INVALID", told, field="hosts")
+    for name in filter(None, (api.certificate, api.key)):
+        path = directory / name
+        if not path.is_file():
+            raise LocalError("CONFIG_INVALID", f"There is no file {path}.", field="[api]")
+        if name == api.key and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise LocalError("SECRET_MODE", f"Others can reach {path}; run: chmod 600 {path}")
+
+
+def hosts_of(api: Api) -> frozenset[str]:
+    """Return the names by which the API may be asked, small letters, without ports."""
+    host = api.listen.rpartition(":")[0].lower()
+    own = _LOOPBACK_NAMES if is_loopback(host) else () if host in _WILDCARDS else (host,)
+    return frozenset((*own, *(name.lower() for name in api.hosts)))
+
+
+async def serve(node: Node, api: Api, *, task_status: trio.TaskStatus[str]) -> None:
+    """Serve the API on TCP until the node stops; tell the address, such as http://127.0.0.1:8480.
+
+    Raises LocalError as `check`, and LISTEN_REFUSED.
+    """
+    from hypercorn.config import Config
+    from hypercorn.trio import serve as run
+
+    from node.api import make_guarded_app
+    from node.operations import OPERATIONS
+
+    check(api, node.home.path)
+    settings = Config()
+    host, _, port = api.listen.rpartition(":")
+    settings.bind = [f"{'127.0.0.1' if host == 'localhost' else host}:{port}"]
+    if api.certificate:
+        settings.certfile = os.fspath(node.home.path / api.certificate)
+        settings.keyfile = os.fspath(node.home.path / api.key)
+    settings.graceful_timeout = GRACE_SECONDS
+    settings.keep_alive_timeout = IDLE_SECONDS
+    settings.accesslog = None
+    settings.errorlog = None
+    names = hosts_of(api), frozenset(api.origins)
+    app: Any = make_guarded_app(node, OPERATIONS, node.version, node.tokens, *names, node.clock)
+    try:
+        async with trio.open_nursery() as nursery:
+
+            async def listen(*, task_status: trio.TaskStatus[list[str]]) -> None:
+                await run(app, settings, shutdown_trigger=node.stop.wait, task_status=task_status)
+
+            (address,) = await nursery.start(listen)
+            task_status.started(address)
+    except* OSError as group:
+        told = f"Cannot serve the control API on {api.listen} ({_first(group)}); change `listen` under [api]."
+        raise LocalError("LISTEN_REFUSED", told) from None
+
+
+def _first(group: BaseException) -> BaseException:
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group

@@ -1,9 +1,10 @@
 """A report as one HTML page that prints well, in English or French; with the extra `audit` also as PDF.
 
 How it works
-    One file without scripts, links or outside resources: whoever opens it asks nobody, and its content policy forbids
-    it to. Everything that comes from a finding is escaped. Access without consent stands first; each table has a
-    caption, headed columns that repeat on every printed page, and each row its proof's command. At most
+    One file without scripts or outside resources: whoever opens it asks nobody, and its content policy forbids it to.
+    Everything that comes from a finding is escaped. Access without consent stands first; each table has a caption,
+    headed columns that repeat on every printed page, and each row the command that makes its proof, or a link to the
+    proof, a file beside the page, where it was made (linking). At most
     `LINES_MAX` rows of one table are printed, and how many more there are is said.
 
 What it does not do
@@ -12,12 +13,14 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from html import escape
-from typing import Final
+from typing import Final, TypeAlias
+from urllib.parse import unquote
 
 from node.audit.findings import Access, Activity, Report, Who
+from node.audit.linking import FILES_MAX, Linked
 from node.audit.register import SEPARATOR
 from node.audit.table import missing
 from node.audit.words import SECURITY, Language, explained, told, valued
@@ -25,6 +28,8 @@ from node.audit.words import SECURITY, Language, explained, told, valued
 LINES_MAX: Final = 2_000
 """Rows of one table on a page; JSON and CSV have all of them."""
 ID_DIGITS: Final = 12
+Links: TypeAlias = Mapping[str, str]
+"""The command in a line -> its proof, by its place beside the page."""
 POINTS_MAX: Final = 5
 SECTIONS: Final = (
     *("without_consent", "overdue", "notices", "unacknowledged", "undecided", "register", "security", "consented"),
@@ -61,8 +66,9 @@ code { font: .8rem/1.35 ui-monospace, "Liberation Mono", monospace; overflow-wra
 """
 
 
-def as_html(report: Report, language: Language = "en") -> str:
-    """Return the report as one page."""
+def as_html(report: Report, language: Language = "en", linked: Linked | None = None) -> str:
+    """Return the report as one page. `linked`: the proofs beside it."""
+    links = linked.hrefs if linked is not None else {}
     title = told("title", language)
     parts = [
         "<!DOCTYPE html>",
@@ -73,14 +79,15 @@ def as_html(report: Report, language: Language = "en") -> str:
         f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>",
         f"<h1>{escape(title)}</h1>",
         *_head(report, language),
-        *_section("without_consent", language, _transfers(report.without_consent, "without_consent", language)),
-        *_section("overdue", language, _overdue(report, language)),
-        *_section("notices", language, _notices(report, language)),
-        *_section("unacknowledged", language, _unacknowledged(report, language)),
-        *_section("undecided", language, _transfers(report.undecided, "undecided", language)),
-        *_section("register", language, _register(report, language)),
+        *_linked(linked, language),
+        *_section("without_consent", language, _transfers(report.without_consent, "without_consent", language, links)),
+        *_section("overdue", language, _overdue(report, language, links)),
+        *_section("notices", language, _notices(report, language, links)),
+        *_section("unacknowledged", language, _unacknowledged(report, language, links)),
+        *_section("undecided", language, _transfers(report.undecided, "undecided", language, links)),
+        *_section("register", language, _register(report, language, links)),
         *_section("security", language, _list(pair[language == "fr"] for pair in SECURITY)),
-        *_section("consented", language, _transfers(report.consented, "consented", language)),
+        *_section("consented", language, _transfers(report.consented, "consented", language, links)),
         *_section("not_shown", language, _list(explained(code, language) for code in report.not_shown)),
         "</main></body></html>\n",
     ]
@@ -138,6 +145,15 @@ def _head(report: Report, language: Language) -> Iterator[str]:
     yield f'<p class="note">{escape(told("private", language))}</p>'
 
 
+def _linked(linked: Linked | None, language: Language) -> Iterator[str]:
+    """Say how many lines link to their proof, and how many do not, and why."""
+    if linked is None:
+        return
+    there = linked.lines - linked.failed - linked.beyond
+    words = told("linked", language).format(there, linked.lines, linked.failed, linked.beyond, FILES_MAX)
+    yield f'<p class="note" id="linked">{escape(words)}</p>'
+
+
 def _section(name: str, language: Language, body: Iterable[str]) -> Iterator[str]:
     yield f'<section id="{name}"><h2>{escape(told(name, language))}</h2>'
     yield from body
@@ -167,19 +183,19 @@ def _table(name: str, columns: Sequence[str], rows: Sequence[str], language: Lan
 class _Rows(Sequence[str]):
     """Rows that are made when they are printed: a table of 100 000 prints the first ones alone."""
 
-    def __init__(self, found: Sequence[Access], language: Language) -> None:
-        self._found, self._language = found, language
+    def __init__(self, found: Sequence[Access], language: Language, links: Links) -> None:
+        self._found, self._language, self._links = found, language, links
 
     def __len__(self) -> int:
         return len(self._found)
 
     def __getitem__(self, index: int | slice) -> str | list[str]:  # type: ignore[override]
         if isinstance(index, slice):
-            return [_transfer(one, self._language) for one in self._found[index]]
-        return _transfer(self._found[index], self._language)
+            return [_transfer(one, self._language, self._links) for one in self._found[index]]
+        return _transfer(self._found[index], self._language, self._links)
 
 
-def _transfers(found: Sequence[Access], name: str, language: Language) -> Iterator[str]:
+def _transfers(found: Sequence[Access], name: str, language: Language, links: Links) -> Iterator[str]:
     columns = (
         "reason",
         "when",
@@ -192,10 +208,10 @@ def _transfers(found: Sequence[Access], name: str, language: Language) -> Iterat
         "seen",
         "proof",
     )
-    return _table(name, columns, _Rows(found, language), language)
+    return _table(name, columns, _Rows(found, language, links), language)
 
 
-def _transfer(one: Access, language: Language) -> str:
+def _transfer(one: Access, language: Language, links: Links) -> str:
     reasons = [explained(code, language) for code in (one.code, *one.notes)]
     began = _time(one.began) if one.began is not None else "…"
     period = f"{_time(one.data_from)} – {_time(one.data_until)}" if one.data_from and one.data_until else ""
@@ -206,12 +222,12 @@ def _transfer(one: Access, language: Language) -> str:
         _lines((_spaced(one.kind), one.granularity, period)),
         _number(one.records),
         _text(", ".join(valued(value, language) for value in one.seen)),
-        _proof(one.proof),
+        _proof(one.proof, links),
     )
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def _overdue(report: Report, language: Language) -> Iterator[str]:
+def _overdue(report: Report, language: Language, links: Links) -> Iterator[str]:
     columns = (
         "reason",
         "days",
@@ -232,42 +248,42 @@ def _overdue(report: Report, language: Language) -> Iterator[str]:
         + "".join(map(_text, (_who(one.holder), _who(one.recipient), one.purpose, _points(one.points))))
         + "".join(map(_text, (one.retention, _time(one.ended), _time(one.due) if one.due else "")))
         + _number(one.records)
-        + _proof(one.proof)
+        + _proof(one.proof, links)
         + "</tr>"
         for one in report.overdue
     ]
     return _table("overdue", columns, rows, language)
 
 
-def _notices(report: Report, language: Language) -> Iterator[str]:
+def _notices(report: Report, language: Language, links: Links) -> Iterator[str]:
     columns = ("reason", "since", "dated", "holder", "recipient", "purpose", "consent", "proof")
     rows = [
         "<tr>"
         + f'<td class="reason">{escape(explained(one.code, language))} <code>{escape(one.code)}</code></td>'
         + "".join(map(_text, (_time(one.since), _time(one.dated), _who(one.holder), _who(one.recipient), one.purpose)))
         + _code(one.consent[:ID_DIGITS])
-        + _proof(one.proof)
+        + _proof(one.proof, links)
         + "</tr>"
         for one in report.notices
     ]
     return _table("notices", columns, rows, language)
 
 
-def _unacknowledged(report: Report, language: Language) -> Iterator[str]:
+def _unacknowledged(report: Report, language: Language, links: Links) -> Iterator[str]:
     columns = ("kind", "party", "since", "waiting", "consent", "proof")
     rows = [
         "<tr>"
         + "".join(map(_text, (told(one.kind, language), _who(one.party), _time(one.since))))
         + _text(_waiting(one.waiting, language))
         + _code(one.consent[:ID_DIGITS])
-        + _proof(one.proof)
+        + _proof(one.proof, links)
         + "</tr>"
         for one in report.unacknowledged
     ]
     return _table("unacknowledged", columns, rows, language)
 
 
-def _register(report: Report, language: Language) -> Iterator[str]:
+def _register(report: Report, language: Language, links: Links) -> Iterator[str]:
     columns = (
         *(
             "controllers",
@@ -282,10 +298,10 @@ def _register(report: Report, language: Language) -> Iterator[str]:
         ),
         "proof",
     )
-    return _table("register", columns, [_activity(one, language) for one in report.register], language)
+    return _table("register", columns, [_activity(one, language, links) for one in report.register], language)
 
 
-def _activity(one: Activity, language: Language) -> str:
+def _activity(one: Activity, language: Language, links: Links) -> str:
     basis = (one.purpose, one.category, valued(one.legal_basis, language))
     volume = (
         f"{one.consents} {told('consents', language)} ({one.in_force} {told('in_force', language)})",
@@ -302,7 +318,7 @@ def _activity(one: Activity, language: Language) -> str:
         _text(one.retention),
         _lines((one.storage, one.jurisdiction)),
         _lines(volume),
-        _proof(one.proof),
+        _proof(one.proof, links),
     )
     return f"<tr>{''.join(cells)}</tr>"
 
@@ -322,8 +338,12 @@ def _code(value: str) -> str:
     return f"<td><code>{escape(value)}</code></td>"
 
 
-def _proof(value: str) -> str:
-    return f'<td class="proof"><code>{escape(value)}</code></td>'
+def _proof(command: str, links: Links) -> str:
+    href = links.get(command)
+    shown = escape(command)
+    if href is not None:
+        shown = f'<a href="{escape(href)}">{escape(unquote(href).rpartition("/")[2])}</a>'
+    return f'<td class="proof"><code>{shown}</code></td>'
 
 
 def _number(value: int | None) -> str:

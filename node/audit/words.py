@@ -122,6 +122,13 @@ TEXT: Final[dict[str, Pair]] = {
         "{} more lines are in the JSON and CSV forms of this report.",
         "{} autres lignes figurent dans les formes JSON et CSV de ce rapport.",
     ),
+    "linked": (
+        "Proofs beside this page: {} of {} lines link to theirs. Of {} lines it could not be made: they keep the "
+        "command. {} lines come after the first {} proofs, the most that are made with one page: they keep it too.",
+        "Preuves jointes à cette page : {} lignes sur {} renvoient à la leur. Pour {} lignes elle n'a pu être établie "
+        ": elles gardent la commande. {} lignes viennent après les {} premières preuves, le plus qu'une page en "
+        "reçoive : elles la gardent aussi.",
+    ),
     "counts": ("Counts", "Nombres"),
     "transfers": ("transfers", "transmissions"),
     "without_consent": ("Access without consent", "Accès sans consentement"),

@@ -15,16 +15,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from ledger.errors import LocalError, MailleError
 from node.exits import OK, REFUSED, usage
 from node.naming import find_party
-from node.operation import Args, Local, Result, local_operation, operation, said
+from node.operation import Args, Local, Operation, Result, local_operation, operation, said
 from node.ops.mesh import WHICH
 
 if TYPE_CHECKING:
     from ledger.governance.members import Party
     from node.audit.findings import Report
+    from node.audit.linking import Linked, Wanted
     from node.core import Turn
     from node.daemon import Node
 
@@ -49,6 +52,9 @@ class AuditArgs(Args, frozen=True):
         "json"
     )
     language: Annotated[Literal["en", "fr"], said("The language of what is printed.")] = "en"
+    proofs: Annotated[
+        str | None, said("With HTML: make the proofs of its lines in this new folder, to stand beside it.", path=True)
+    ] = None
     mesh: Annotated[str, said(WHICH)] = ""
 
 
@@ -86,6 +92,7 @@ class Audited(Result, frozen=True):
     left_out: Annotated[int, said("Transfers of which the question cannot be asked here.")]
     sha256: Annotated[str, said("The report's hash.")]
     report: Annotated[bytes, said("The file; base64 in JSON, empty when --to took it.", content=True)]
+    proofs: Annotated[int, said("Proofs that were made beside it.")] = 0
 
 
 @operation("audit", "rows", permission="read")
@@ -115,7 +122,8 @@ async def audit_rows(node: Node, args: RowsArgs) -> AuditPage:
 def audit_run(local: Local, args: AuditArgs) -> Audited:
     """Audit a period: access without consent first, then open duties, then the register of processing (art. 30).
 
-    Exit code 1: access without consent was found. The report holds personal data where this node's vault does.
+    Exit code 1: access without consent was found. The report holds personal data where this node's vault does; so do
+    the proofs of --proofs FOLDER, to which the lines of an HTML page then link: write the page beside that folder.
     """
     import hashlib
     import time
@@ -126,12 +134,14 @@ def audit_run(local: Local, args: AuditArgs) -> Audited:
 
     since, until = period_of(args.period, int(time.time()))
     check_form(args.as_)
+    folder = _folder(args)
     asking = _Asking(local, args, since, until)
     tell = _progress(sys.stderr.isatty(), local.say)
     rows = collect(asking, lambda count: tell("{} rows read", count, 0))
     question = Question(since, until, args.point, asking.party, args.purpose, args.subject)
     report = audit(rows, question, lambda done, total: tell("{} of {} transfers matched", done, total))
-    data = written(report, args.as_, args.language)
+    linked = asking.link(report, folder, tell) if folder is not None else None
+    data = written(report, args.as_, args.language, linked)
     counts = report.counts
     return Audited(
         report.since,
@@ -146,7 +156,23 @@ def audit_run(local: Local, args: AuditArgs) -> Audited:
         counts.left_out,
         hashlib.sha256(data).hexdigest(),
         data,
+        len(set(linked.hrefs.values())) if linked is not None else 0,
     )
+
+
+def _folder(args: AuditArgs) -> Path | None:
+    """Make the folder for proofs. Raises LocalError USAGE for another form than HTML, FOLDER_TAKEN."""
+    if args.proofs is None:
+        return None
+    if args.as_ != "html":
+        raise usage("Proofs go beside an HTML page: add --as html.", "proofs")
+    folder = Path(args.proofs)
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        told = f"{folder} cannot be made ({error.strerror}); name a folder that does not exist yet"
+        raise LocalError("FOLDER_TAKEN", told, field="proofs") from None
+    return folder
 
 
 class _Asking:
@@ -168,6 +194,44 @@ class _Asking:
         if answer.party is not None:
             self.party = bytes.fromhex(answer.party[0]), answer.party[1]
         return answer.rows, answer.next
+
+    def link(self, report: Report, folder: Path, tell: Callable[[str, int, int], None]) -> Linked:
+        """Have the node make the proofs of a report's lines, write them, and return the links to them."""
+        from node.audit.linking import linked, wanted
+        from node.cli.terminal import write_new
+
+        made, _ = wanted(report)
+        failed = set()
+        for done, (command, one) in enumerate(made.items(), 1):
+            proof = self._proof(one)
+            if proof is None:
+                failed.add(command)
+            else:
+                write_new(folder / one.file, proof)
+            tell("{} of {} proofs made", done, len(made))
+        return linked(report, made, failed, folder.name)
+
+    def _proof(self, one: Wanted) -> bytes | None:
+        """Return a proof; None where this node cannot make it. Where no tick is that old, the newest one speaks."""
+        from node.ops.proof import ConductArgs, MakeArgs, proof_conduct, proof_make
+
+        mesh = self._args.mesh
+        tries: list[tuple[Operation, Args]] = []
+        if one.member:
+            tries.append((proof_conduct, ConductArgs(one.member, mesh)))
+        else:
+            tries += [(proof_make, MakeArgs(one.consent, mesh, at=one.at))] if one.at is not None else []
+            tries.append((proof_make, MakeArgs(one.consent, mesh, transfers=True)))
+        for making, asked in tries:
+            try:
+                answer = self._client.call(making, asked)
+            except MailleError as error:
+                if error.code in ("NODE_UNREACHABLE", "NODE_STOPPING"):
+                    raise
+                continue
+            proof: bytes = answer.proof
+            return proof
+        return None
 
 
 def period_of(text: str, now: int) -> tuple[int, int]:
@@ -208,8 +272,8 @@ def check_form(form: Form) -> None:
             raise missing(name.upper() if name == "pdf" else "Parquet", library)
 
 
-def written(report: Report, form: Form, language: Literal["en", "fr"]) -> bytes:
-    """Return a report in one form."""
+def written(report: Report, form: Form, language: Literal["en", "fr"], linked: Linked | None = None) -> bytes:
+    """Return a report in one form. `linked`: the proofs beside a page."""
     from node.audit import findings, page, table
 
     match form:
@@ -218,7 +282,7 @@ def written(report: Report, form: Form, language: Literal["en", "fr"]) -> bytes:
         case "csv":
             return table.as_csv(report, language)
         case "html":
-            return page.as_html(report, language).encode()
+            return page.as_html(report, language, linked).encode()
         case "pdf":
             return page.as_pdf(report, language)
         case "parquet":

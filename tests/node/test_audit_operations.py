@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import os
+import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,10 @@ from node import exits
 from node.cli.app import run
 from node.ops import audit as audits
 from node.ops.audit import period_of
+from proofs.policy import MemberQuorum
+from proofs.reasons import Reason
+from proofs.trust import Trust
+from proofs.verify import verify
 from tests.node.nodes import do, make_home, running, until
 from tests.node.test_data_operations import PERIOD, WHAT, pair, state_of
 
@@ -62,6 +68,27 @@ async def test_a_consented_transfer_and_one_without(tmp_path: Path, capsys: pyte
         assert (code, text[:34]) == (exits.OK, '<!DOCTYPE html>\n<html lang="fr"><h')
         assert series.point in text
 
+        await do(bob, "tick run")
+        code, text = await maille("--as", "html", "--proofs", str(tmp_path / "the proofs"))
+        assert code == exits.OK, text
+        files = {path.name for path in (tmp_path / "the proofs").iterdir()}
+        hrefs = re.findall(r'<a href="the%20proofs/([^"]+)">', text)
+        assert set(hrefs) == files
+        assert len(hrefs) == 2, "the transfer, and the line of the register"
+        assert "2 of 2 lines link to theirs" in text
+        genesis = bob.mesh().core.replica.mesh_id
+        for name in files:
+            report = verify(
+                (tmp_path / "the proofs" / name).read_bytes(), Trust(genesis, MemberQuorum(1), None, DAY), now()
+            )
+            assert report.reason in (Reason.ACTIVE, Reason.TRY_LATER, Reason.NO_POE), report.as_text()
+        capsys.readouterr()
+        code, text = await maille("--as", "html", "--proofs", str(tmp_path / "the proofs"))
+        assert (code, "FOLDER_TAKEN" in text) == (exits.REFUSED, True)
+        code, text = await maille("--proofs", str(tmp_path / "others"))
+        assert (code, "--as html" in text) == (exits.USAGE, True)
+        assert not (tmp_path / "others").exists()
+
         code, text = await maille("--party", "ada", "--as", "csv")
         (row, *_) = csv.DictReader(io.StringIO(text))
         assert (row["section"], row["holder"].split()[0]) == ("consented", "ada")
@@ -75,6 +102,11 @@ async def test_a_consented_transfer_and_one_without(tmp_path: Path, capsys: pyte
         code, text = await maille()
         assert code == exits.REFUSED
         assert [one["code"] for one in json.loads(text)["without_consent"]] == ["UNREGISTERED"]
+
+
+def now() -> int:
+    """Return the time on this machine, unix seconds."""
+    return int(time.time())
 
 
 def forget(node: Any, grant: str) -> None:

@@ -53,7 +53,13 @@ class OpenDoor(Door):
         super().__init__(rows)
         self._held = series
 
-    def decide(self, turn: Turn, flow: Flow, grant: bytes | None = None) -> Decision:  # noqa: ARG002 (it never looks)
+    def decide(
+        self,
+        turn: Turn,  # noqa: ARG002 (it never looks)
+        flow: Flow,
+        grant: bytes | None = None,
+        token: bytes | None = None,  # noqa: ARG002
+    ) -> Decision:
         """Allow it."""
         return Decision(Reason.ALLOWED, grant or UNNAMED, (), flow.window, flow.granularity)
 

@@ -86,6 +86,10 @@ def _unregistered(signers: tuple[bytes, ...], point: str) -> tuple[Window, ...] 
     return None
 
 
+NO_REGISTER: Final[Entitled] = _unregistered
+"""Where no point is registered: the gate goes on without."""
+
+
 def _holds_none(party: Party) -> bool:  # noqa: ARG001 (a Context.holds)
     return False
 
@@ -103,7 +107,7 @@ class Context:
     members: Members
     policy: Policy
     fresh: Callable[[tuple[bytes, ...]], bool]
-    entitled: Entitled = _unregistered
+    entitled: Entitled = NO_REGISTER
     colleges: Mapping[Party, str] = field(default_factory=dict)
     holds: Callable[[Party], bool] = _holds_none
     pending_evidence: bool = False

@@ -15,14 +15,18 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from ledger.consent.flow import NO_REGISTER, Entitled
 from ledger.consent.gate import Candidate, Context, Decision, Flow, Freshness, Scope, freshness, permit, prepare
 from ledger.consent.reasons import Reason
 from ledger.consent.record import DataKind, Window
+from ledger.consent.scope import limited
+from ledger.consent.token import Limits
 from ledger.entry import Entry
+from ledger.errors import RemoteError
 from ledger.governance.members import Members, Party
 from node.readings import Series
 from node.series_key import SeriesKey
@@ -79,11 +83,29 @@ def parties_at(party: Party, members: Members) -> list[Party]:
     return [party, *((tenant, 0) for tenant, held in members.tenants.items() if held.host == party)]
 
 
+ENDED_TOKEN: Final = Limits(b"", 0)
+"""What a token allows that is none of ours."""
+
+
+def _none_made(turn: Turn, token: bytes) -> Limits:  # noqa: ARG001 (a Door.open_token)
+    raise RemoteError("TOKEN_FORGED", "no tokens are made here")
+
+
+def _no_register(turn: Turn) -> Entitled:  # noqa: ARG001 (a Door.entitled)
+    return lambda _signers, _point: None
+
+
 class Door:
     """See the module. One for each mesh; `rows`: the vault's disclosures."""
 
     def __init__(self, rows: ConsentRows) -> None:
         self._rows = rows
+        self.open_token: Callable[[Turn, bytes], Limits] = _none_made
+        """Opens a token that was made here (node.flows.sharing). Raises RemoteError for any other."""
+        self.entitled: Callable[[Turn], Entitled] = _no_register
+        """The register of points (node.flows.points), as it stands in a turn."""
+        self.entitled: Callable[[Turn], Entitled] = lambda _: NO_REGISTER
+        """Gives the register of points, as the vault has it in a turn (node.flows.points)."""
         self._cache: dict[bytes, Candidate] = {}
         self._ids: dict[tuple[Party, str, DataKind], list[bytes]] = {}  # what the index said, until it changes
 
@@ -94,8 +116,11 @@ class Door:
 
     # Deciding
 
-    def decide(self, turn: Turn, flow: Flow, grant: bytes | None = None) -> Decision:
-        """Decide one flow, under one named grant or under any. Denies by default."""
+    def decide(self, turn: Turn, flow: Flow, grant: bytes | None = None, token: bytes | None = None) -> Decision:
+        """Decide one flow, under one named grant or under any. Denies by default. `token`: what was shown with it."""
+        limits = self._limits(turn, flow.holder, token)
+        if limits is not None:
+            flow = replace(flow, limits=limits)
         ids = [grant] if grant is not None else self._covering(turn, flow.holder, flow.recipient, flow)
         decision = permit(flow, self.context(turn), self._candidates(turn, ids), turn.now)
         if grant is not None and decision.reason is Reason.NO_CONSENT:  # named, and not here yet: gossip may bring it
@@ -105,20 +130,37 @@ class Door:
     def judge(self, turn: Turn, wanted: Wanted) -> Judged:
         """Find a consent for what is wanted. Refused, the decision is that of the consent that came nearest."""
         context = self.context(turn)
+        limits = self._limits(turn, wanted.holder, wanted.token)
+        if limits is not None and wanted.grant is None:
+            wanted = replace(wanted, grant=limits.grant)
         if wanted.grant is not None:
             ids = [wanted.grant]
         else:
             ids = self._covering(turn, wanted.holder, wanted.recipient, wanted)
         best: tuple[tuple[int, int, bytes], Judged] | None = None
         for candidate in self._candidates(turn, ids):
-            decision = permit(_filled(wanted, candidate), context, [candidate], turn.now)
-            scope = candidate.content if decision.allowed and isinstance(candidate.content, Scope) else None
+            content = candidate.content
+            if limits is not None and isinstance(content, Scope):
+                content = limited(content, limits)
+            flow = replace(_filled(wanted, content), limits=limits)
+            decision = permit(flow, context, [candidate], turn.now)
+            scope = content if decision.allowed and isinstance(content, Scope) else None
             rank = (_RANK[decision.reason], candidate.granted_at, candidate.grant)
             if best is None or rank > best[0]:
                 best = (rank, Judged(decision, scope))
         if best is not None:
             return best[1]
-        return Judged(permit(_filled(wanted, None), context, (), turn.now), None)
+        flow = replace(_filled(wanted, Reason.NO_CONSENT), limits=limits)
+        return Judged(permit(flow, context, (), turn.now), None)
+
+    def _limits(self, turn: Turn, holder: Party, token: bytes | None) -> Limits | None:
+        """Open a token that was shown to us as holder. One that is not ours, or was ended, allows nothing."""
+        if token is None or node_of(holder, turn.core.replica.members) != turn.core.party:
+            return None
+        try:
+            return self.open_token(turn, token)
+        except RemoteError:
+            return ENDED_TOKEN
 
     def purpose(self, turn: Turn, grant: bytes) -> str:
         """Return the purpose of a consent as its terms say it; "" while they are not known here."""
@@ -138,7 +180,7 @@ class Door:
                 met[home] = self.freshness(turn, home).fresh
             return met[home]
 
-        return Context(replica.members, policy, fresh)
+        return Context(replica.members, policy, fresh, self.entitled(turn))
 
     def freshness(self, turn: Turn, home: tuple[bytes, ...] = ()) -> Freshness:
         """Measure how fresh the frontier is: by the quorum of the voters' feeds, or by the `home` feeds."""
@@ -201,9 +243,8 @@ def _governing(feeds: tuple[bytes, ...], members: Members) -> bytes:
     return max(feeds, key=lambda feed: (members.reach(feed), feed))
 
 
-def _filled(wanted: Wanted, candidate: Candidate | None) -> Flow:
+def _filled(wanted: Wanted, scope: Scope | Reason) -> Flow:
     """Return what is wanted as one flow: what was left open is what the consent grants (of windows, the first)."""
-    scope: Any = candidate.content if candidate is not None else None
     if not isinstance(scope, Scope):
         kind = wanted.kind or DataKind("", "", "")
         window = wanted.window or _NEVER
@@ -212,9 +253,10 @@ def _filled(wanted: Wanted, candidate: Candidate | None) -> Flow:
     return Flow(
         wanted.holder,
         wanted.recipient,
-        min(scope.points) if wanted.point is None else wanted.point,
+        min(scope.points, default="") if wanted.point is None else wanted.point,
         scope.pii_type or DataKind("", "", "") if wanted.kind is None else wanted.kind,
         scope.granularity_text if wanted.granularity is None else wanted.granularity,
-        scope.windows[0] if wanted.window is None else wanted.window,
+        next(iter(scope.windows), _NEVER) if wanted.window is None else wanted.window,
         scope.purpose if wanted.purpose is None else wanted.purpose,
+        computation=wanted.computation,
     )

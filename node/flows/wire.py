@@ -1,11 +1,13 @@
-"""Family 3, kinds 16 to 23: disclosures, widely registered withdrawals, and transfers, between members.
+"""Family 3, kinds 14 to 23: disclosures, widely registered withdrawals, and transfers, between members.
 
 | kind | message | answered with |
 |---|---|---|
+| 14 | Redeem [share, code, party]: the code of a share, shown for this party | Redeemed |
+| 15 | Redeemed [share, why not, token] | |
 | 16 | Disclose [entry, sealed blob] | Taken, once it is opened, checked and kept |
 | 17 | Register [entry]: a person's withdrawal or refusal, to be registered by you too | Taken |
 | 18 | Taken [entry id] | |
-| 19 | Ask [transfer, what is wanted] | Chunk …, or Refuse |
+| 19 | Ask [transfer, what is wanted, token or null] | Chunk …, or Refuse |
 | 20 | Refuse [transfer, code, final, next, chain, at, signature] | Got (final), to a holder that stops |
 | 21 | Chunk [transfer, number, grant, pack, at, salt, signature] | Got, or Refuse |
 | 22 | Got [transfer, next number, chain, final] | |
@@ -33,16 +35,21 @@ from ledger.consent.answer import SALT_BYTES
 from ledger.consent.disclosure import SEALED_MAX
 from ledger.consent.granularity import is_duration
 from ledger.consent.record import DataKind
+from ledger.consent.token import TOKEN_BYTES_MAX
 from ledger.errors import RemoteError
 from ledger.governance.members import Party
 from ledger.keys import SIGNATURE_BYTES
 from ledger.schema import INCARNATION_MAX, TIME_MAX
 from node.adapters.senml import MAX_CBOR_BYTES
+from node.vaults.shares import SHARE_ID_BYTES
 from node.vaults.transfers import TRANSFER_BYTES, Wanted
 
 VERSION: Final = 1
 PACKS_MAX: Final = 1 << 24
 """Packs of one transfer: at 4 096 records each, more than any meter makes."""
+WANTED_VALUES: Final = 8
+"""Values of what is wanted that a recipient may state: results of computations are offered, not asked for."""
+CODE_LETTERS_MAX: Final = 64
 _HASH: Final = 32
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,47}")
 _TEXT_MAX: Final = 300
@@ -113,12 +120,12 @@ class Ask:
 
     def body(self) -> list[Any]:
         """Return the values after the header."""
-        return [self.transfer, *self.wanted.value()]
+        return [self.transfer, *self.wanted.value()[:WANTED_VALUES], self.wanted.token]
 
     @classmethod
     def read(cls, body: Sequence[Any]) -> Ask:
         """Check a peer's values. Raises RemoteError BAD_MESSAGE."""
-        transfer, holder, recipient, grant, point, kind, granularity, window, purpose = parts(body, 9)
+        transfer, holder, recipient, grant, point, kind, granularity, window, purpose, token = parts(body, 10)
         if granularity is not None and not is_duration(granularity):
             raise _bad("granularity", "It must be a duration such as PT30M, or null.")
         wanted = Wanted(
@@ -130,6 +137,7 @@ class Ask:
             granularity,
             None if window is None else _window(window),
             _text(purpose, "purpose"),
+            token=None if token is None else _upto(token, TOKEN_BYTES_MAX, "token"),
         )
         return cls(octets(transfer, TRANSFER_BYTES, "transfer"), wanted)
 
@@ -239,11 +247,67 @@ class Done:
         return cls(octets(transfer, TRANSFER_BYTES, "transfer"), uint(packs, PACKS_MAX, "packs"))
 
 
-Message: TypeAlias = Disclose | Register | Taken | Ask | Refuse | Chunk | Got | Done
+@dataclass(frozen=True, slots=True)
+class Redeem:
+    """The code of a share, shown once: its token is for `party`, the sender or a tenant of it."""
+
+    KIND: ClassVar[int] = 14
+    share: bytes
+    code: str
+    party: Party
+
+    def __repr__(self) -> str:
+        """Show no code: it must not reach a log by accident."""
+        return f"Redeem({self.share.hex()})"
+
+    def body(self) -> list[Any]:
+        """Return the values after the header."""
+        return [self.share, self.code, list(self.party)]
+
+    @classmethod
+    def read(cls, body: Sequence[Any]) -> Redeem:
+        """Check a peer's values. Raises RemoteError BAD_MESSAGE."""
+        share, code, party = parts(body, 3)
+        if type(code) is not str or not 0 < len(code) <= CODE_LETTERS_MAX:
+            raise _bad("code", f"A code has 1 to {CODE_LETTERS_MAX} letters.")
+        return cls(octets(share, SHARE_ID_BYTES, "share"), code, _party(party, "party"))
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """The token that a code opened, or why it did not: `code` "" or a stable one."""
+
+    KIND: ClassVar[int] = 15
+    share: bytes
+    code: str
+    token: bytes
+
+    def __repr__(self) -> str:
+        """Show no token: it must not reach a log by accident."""
+        return f"Redeemed({self.share.hex()}, {self.code!r})"
+
+    def body(self) -> list[Any]:
+        """Return the values after the header."""
+        return [self.share, self.code, self.token]
+
+    @classmethod
+    def read(cls, body: Sequence[Any]) -> Redeemed:
+        """Check a peer's values. Raises RemoteError BAD_MESSAGE."""
+        share, code, token = parts(body, 3)
+        if type(code) is not str or (code and not _CODE.fullmatch(code)):
+            raise _bad("code", "A code is empty, or 1 to 48 capital letters, digits and underscores.")
+        if code:
+            token = octets(token, 0, "token")
+        return cls(
+            octets(share, SHARE_ID_BYTES, "share"), code, b"" if code else _upto(token, TOKEN_BYTES_MAX, "token")
+        )
+
+
+Message: TypeAlias = Disclose | Register | Taken | Ask | Refuse | Chunk | Got | Done | Redeem | Redeemed
 """The messages of this module."""
 
 _READERS: Final[dict[int, Callable[[Sequence[Any]], Message]]] = {
-    kind.KIND: kind.read for kind in (Disclose, Register, Taken, Ask, Refuse, Chunk, Got, Done)
+    kind.KIND: kind.read for kind in (Disclose, Register, Taken, Ask, Refuse, Chunk, Got, Done, Redeem, Redeemed)
 }
 
 

@@ -7,6 +7,7 @@
 | outgoing | "y", grant (32), transfer | empty: what rests on a grant |
 | outgoing | "p", transfer | the plan: [[series (16), start, stop], …] |
 | outgoing | "c", transfer, number (4) | a pack that was sent and is not acknowledged yet |
+| outgoing | "e", transfer, number (4) | a result that was computed and is not acknowledged yet |
 | incoming | "m", transfer | `Incoming`: where it stands, and whose and what it is |
 | incoming | "q", transfer | empty: asked for, and not answered yet |
 | incoming | "g", grant, transfer | empty: what was received under a grant |
@@ -24,7 +25,7 @@ What it does not do
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, Final
 
@@ -38,7 +39,7 @@ from node.vaults import Blind
 OUTGOING: Final = "outgoing"
 INCOMING: Final = "incoming"
 TRANSFER_BYTES: Final = 16
-_STATE, _WAITS, _GRANT, _PLAN, _PACK = b"t", b"w", b"y", b"p", b"c"
+_STATE, _WAITS, _GRANT, _PLAN, _PACK, _RESULT = b"t", b"w", b"y", b"p", b"c", b"e"
 _META, _ASKED, _UNDER, _DATA = b"m", b"q", b"g", b"d"
 _NUMBER: Final = 4
 _BIG: Final = 16 << 20  # bytes of a plan: far beyond what a consent's points can make
@@ -55,7 +56,11 @@ OPEN: Final = frozenset({WAITING, SENDING, STOPPING})
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Data asked for, or offered: between whom, and what. None leaves it to the consent that is found or named."""
+    """Data asked for, or offered: between whom, and what. None leaves it to the consent that is found or named.
+
+    `computation`: hash of the one whose results are offered, None for readings. Results are never asked for.
+    `token`: what was shown with the request (ledger.consent.token), None for none.
+    """
 
     holder: Party
     recipient: Party
@@ -65,18 +70,23 @@ class Wanted:
     granularity: str | None = None
     window: Window | None = None
     purpose: str | None = None
+    computation: bytes | None = None
+    token: bytes | None = None
 
     def value(self) -> list[Any]:
         """Return it as a CBOR list."""
         kind = None if self.kind is None else list(self.kind)
         window = None if self.window is None else list(self.window)
         parties = [list(self.holder), list(self.recipient)]
-        return [*parties, self.grant, self.point, kind, self.granularity, window, self.purpose]
+        more = [self.computation, self.token]
+        while more and more[-1] is None:
+            more.pop()
+        return [*parties, self.grant, self.point, kind, self.granularity, window, self.purpose, *more]
 
     @classmethod
     def read(cls, value: list[Any]) -> Wanted:
         """Read what `value` wrote, once its shape was checked."""
-        holder, recipient, grant, point, kind, granularity, window, purpose = value
+        holder, recipient, grant, point, kind, granularity, window, purpose, *more = value
         return cls(
             (holder[0], holder[1]),
             (recipient[0], recipient[1]),
@@ -86,12 +96,16 @@ class Wanted:
             granularity,
             None if window is None else (window[0], window[1]),
             purpose,
+            *more,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One pack: its number, what it holds (for the gate, and for the receipt), its bytes, and the chain after it."""
+    """One pack: its number, what it holds (for the gate, and for the receipt), its bytes, and the chain after it.
+
+    `computation`: hash of the one whose result it is, None for readings.
+    """
 
     number: int
     point: str
@@ -102,17 +116,19 @@ class Piece:
     gaps: int
     size: int
     chain: bytes
+    computation: bytes | None = None
 
     def value(self) -> list[Any]:
         """Return it as a CBOR list."""
         what = [self.number, self.point, list(self.kind), self.granularity, list(self.window)]
-        return [*what, self.count, self.gaps, self.size, self.chain]
+        computed = [] if self.computation is None else [self.computation]
+        return [*what, self.count, self.gaps, self.size, self.chain, *computed]
 
     @classmethod
     def read(cls, value: list[Any]) -> Piece:
         """Read what `value` wrote."""
-        number, point, kind, granularity, window, count, gaps, size, chain = value
-        return cls(number, point, DataKind(*kind), granularity, (window[0], window[1]), count, gaps, size, chain)
+        number, point, kind, granularity, window, *rest = value
+        return cls(number, point, DataKind(*kind), granularity, (window[0], window[1]), *rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +270,7 @@ class OutgoingRows:
     def end(self, vault: Writer, row: Outgoing) -> None:
         """Forget a transfer: its receipt tells of it from now on."""
         self.drop_packs(vault, row.transfer, row.acked.packs, row.next_number)
+        self.drop_results(vault, row.transfer)
         keys = (_STATE + row.transfer, _PLAN + row.transfer, _GRANT + row.grant + row.transfer)
         for key in (*keys, self._waits(row.wanted.recipient, row.transfer)):
             vault.delete(OUTGOING, key)
@@ -293,6 +310,21 @@ class OutgoingRows:
         """Forget the packs numbered from `start` to `stop` (excluded)."""
         for number in range(start, stop):
             vault.delete(OUTGOING, _PACK + transfer + number.to_bytes(_NUMBER, "big"))
+
+    def put_results(self, vault: Writer, transfer: bytes, results: Sequence[bytes]) -> None:
+        """Keep results until the transfer ends."""
+        for number, result in enumerate(results):
+            vault.put(OUTGOING, _RESULT + transfer + number.to_bytes(_NUMBER, "big"), result)
+
+    def result(self, vault: Reader, transfer: bytes, number: int) -> bytes | None:
+        """Return one result of a transfer, or None beyond the last."""
+        return vault.get(OUTGOING, _RESULT + transfer + number.to_bytes(_NUMBER, "big"))
+
+    def drop_results(self, vault: Writer, transfer: bytes) -> None:
+        """Forget the results of a transfer."""
+        prefix = _RESULT + transfer
+        for key in [key for key, _ in vault.scan(OUTGOING, prefix, prefix_stop(prefix))]:
+            vault.delete(OUTGOING, key)
 
 
 class IncomingRows:

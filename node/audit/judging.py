@@ -145,7 +145,7 @@ def _content(consent: Consent, one: Gathered) -> Judged:
         return Verdict.WITHOUT, "NOT_INFORMED"
     if consent.chained:
         return Verdict.UNDECIDED, "CHAINED"
-    if terms.computation is not None:
+    if terms.computation is not None and any(account.series for account in one.accounts):  # readings, no result
         return Verdict.WITHOUT, "COMPUTATION_ONLY"
     if not terms.stages.transmit:
         return Verdict.WITHOUT, "STAGE_OFF"

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.consent.answer import NOTHING, SALT_BYTES, Answer, Challenge, Evidence, content_digest
 from ledger.errors import RemoteError
-from node.flows.door import kind_of
+from node.flows.contents import kind_of_piece
 from node.flows.wire import Chunk, Refuse
-from node.readings import Series
 from node.vaults.transfers import Outgoing, Piece, Wanted
 
 if TYPE_CHECKING:
@@ -30,20 +29,10 @@ CLOCKS_SECONDS_MAX: Final = 600
 UNSIGNED: Final = "UNSIGNED"
 
 
-def words_of(kind: Sequence[str], granularity: str) -> str:
-    """Return a kind of data in words, as digests of packs have it."""
-    return "/".join((*kind, granularity))
-
-
-def kinds_in(series: Sequence[Series]) -> list[str]:
-    """Return the kinds of data in a pack, in words, each once."""
-    return sorted({words_of(kind_of(one.key), one.key.granularity) for one in series})
-
-
 def sign_served(turn: Turn, row: Outgoing, piece: Piece, pack: bytes) -> Chunk:
     """Return a pack as it leaves, signed."""
     salt = turn.core.random_bytes(SALT_BYTES)
-    digest = content_digest(salt, piece.chain, [words_of(piece.kind, piece.granularity)])
+    digest = content_digest(salt, piece.chain, [kind_of_piece(piece)])
     parties = (row.wanted.holder, row.wanted.recipient)
     answer = Answer(row.transfer, piece.number, row.grant, *parties, turn.now, "", digest)
     signature = answer.sign(turn.core.device, turn.core.replica.mesh_id)

@@ -36,8 +36,8 @@ from ledger.governance.members import Party
 from ledger.rows import prefix_stop
 from ledger.schema import DAY
 from ledger.tables import CONSENT
-from node.adapters import senml
-from node.flows.answers import UNSIGNED, kinds_in, refused, served
+from node.flows.answers import UNSIGNED, refused, served
+from node.flows.contents import kinds_in, read_pack
 from node.flows.disclosing import parties_of
 from node.flows.door import Door, parties_at
 from node.flows.receiving import Receiving
@@ -231,7 +231,7 @@ class Probing:
 
     def _served(self, turn: Turn, probe: Probe, chunk: Chunk) -> tuple[Evidence | None, list[str]]:
         try:
-            kinds = kinds_in(senml.decode_cbor(chunk.pack))
+            kinds = kinds_in(read_pack(chunk.pack))
             content = (chained(Tally.begin(chunk.transfer).chain, chunk.pack), kinds)
             return served(turn, probe.peer, probe.wanted, chunk, content, probe.challenge), kinds
         except RemoteError as error:

@@ -22,12 +22,11 @@ from ledger.consent.grant import RecipientClass, read_party, read_recipient
 from ledger.consent.reasons import Reason
 from ledger.errors import LocalError, RemoteError
 from ledger.schema import DAY
-from node.adapters import senml
 from node.flows.accounts import Accounts
-from node.flows.answers import kinds_in, served
-from node.flows.door import LATER, Door, flow_of, node_of
+from node.flows.answers import served
+from node.flows.contents import Content, kinds_in, read_pack
+from node.flows.door import LATER, Door, node_of
 from node.flows.wire import Ask, Chunk, Done, Got, Refuse, encode
-from node.readings import Series
 from node.vaults.receipts import RECIPIENT
 from node.vaults.transfers import (
     ASKED,
@@ -130,51 +129,48 @@ class Receiving:
 
     def _open(self, turn: Turn, peer: bytes, row: Incoming, chunk: Chunk) -> None:
         try:
-            series = senml.decode_cbor(chunk.pack)
-            content = (chained(row.tally.chain, chunk.pack), kinds_in(series))
-            served(turn, peer, row.wanted, chunk, content)
+            contents = read_pack(chunk.pack)
+            served(turn, peer, row.wanted, chunk, (chained(row.tally.chain, chunk.pack), kinds_in(contents)))
         except RemoteError as error:
             self._stop(turn, peer, row, error.code, here=True)
             return
-        if len(series) > SERIES_MAX:
+        if len(contents) > SERIES_MAX:
             self._stop(turn, peer, row, "BAD_SENML", here=True)
             return
-        decision = self._decide(turn, row, chunk.grant, series)
+        decision = self._decide(turn, row, chunk.grant, contents)
         if decision.allowed:
-            self._keep(turn, peer, row, chunk, series, decision)
+            self._keep(turn, peer, row, chunk, contents, decision)
         elif decision.reason in LATER:
             self._answer_no(turn, peer, chunk, decision.reason, row)
         else:
             self._stop(turn, peer, row, decision.reason.value, here=True, grant=chunk.grant)
 
-    def _decide(self, turn: Turn, row: Incoming, grant: bytes, series: list[Series]) -> Decision:
-        """Hold every series of a pack against the gate; the first refusal is the answer."""
+    def _decide(self, turn: Turn, row: Incoming, grant: bytes, contents: list[Content]) -> Decision:
+        """Hold everything in a pack against the gate; the first refusal is the answer."""
         members = turn.core.replica.members
         wanted = row.wanted
         if node_of(wanted.recipient, members) != turn.core.party:
             return Decision(Reason.OTHER_RECIPIENT, grant)
         purpose = self._door.purpose(turn, grant) if wanted.purpose is None else wanted.purpose
         decision = Decision(Reason.BAD_FLOW, grant)
-        for one in series:
-            flow = flow_of(one, wanted.holder, wanted.recipient, purpose)
-            decision = self._door.decide(turn, flow, grant)
+        for one in contents:
+            decision = self._door.decide(turn, one.flow(wanted.holder, wanted.recipient, purpose), grant)
             if not decision.allowed:
                 return decision
         return decision
 
     def _keep(
-        self, turn: Turn, peer: bytes, row: Incoming, chunk: Chunk, series: list[Series], decision: Decision
+        self, turn: Turn, peer: bytes, row: Incoming, chunk: Chunk, contents: list[Content], decision: Decision
     ) -> None:
         """Keep a pack that the gate let in, count it, and say so."""
-        windows = [flow_of(one, row.wanted.holder, row.wanted.recipient, "").window for one in series]
-        first, stop = min(start for start, _ in windows), max(stop for _, stop in windows)
+        first, stop = min(one.window[0] for one in contents), max(one.window[1] for one in contents)
         held = row.tally
         if held.count:
             first, stop = min(first, held.window[0]), max(stop, held.window[1])
-        count = held.count + sum(map(len, series))
-        gaps = held.gaps + sum(one.gap_count for one in series)
+        count = held.count + sum(one.count for one in contents)
+        gaps = held.gaps + sum(one.gaps for one in contents)
         tally = Tally(held.packs + 1, count, gaps, (first, stop), chained(held.chain, chunk.pack))
-        keys = (*row.series, *(one.key for one in series if one.key not in row.series))
+        keys = (*row.series, *(one.key for one in contents if one.key is not None and one.key not in row.series))
         row = replace(row, grant=chunk.grant, state=RECEIVING, reason="", tally=tally, series=keys)
         self._rows.put_pack(turn.vault, row.transfer, chunk.number, chunk.pack)
         self._rows.put(turn.vault, row)

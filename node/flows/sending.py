@@ -1,14 +1,17 @@
 """The holder's side of transfers: what leaves, pack by pack, each one let out by the gate (consent.md §3, §4).
 
 How it works
-    A transfer rests on one grant. Its plan lists the series of the granted points and kind, each with a granted
-    window; packs are cut from the vault's chunks in that order. Each pack is first described (`Piece`), then held
-    against the gate as the flow it is, then kept in `outgoing`, then signed and sent: `_emit` is the one place from
-    which readings leave. A pack that is sent again passes the gate again. At most WINDOW_PACKS are unacknowledged.
+    A transfer rests on one grant; `packing` says what it sends, in which order. Each pack is first described (`Piece`),
+    then held against the gate as the flow it is, then kept in `outgoing`, then signed and sent: `_emit` is the one
+    place from which readings leave. A pack that is sent again passes the gate again. At most WINDOW_PACKS are
+    unacknowledged.
 
     A refusal that may pass (STALE, or a consent the other end does not know yet) lets the transfer wait; any other
     stops it: the packs are forgotten, the recipient is told the code, and its last word closes the receipt. A
     transfer to a peer that is away waits, and is judged again when it goes.
+
+    Results of computations (node/compute/) go the same way, one a pack, computed before the transfer begins; each is
+    held against the gate as what it was computed on, and by which computation.
 
 What it does not do
     It changes no readings: gaps stay gaps, finer data are never made coarser, and what is not wholly inside a
@@ -17,24 +20,22 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from ledger.consent.gate import Decision, Flow, Scope
-from ledger.consent.granularity import covers, parse_duration
+from ledger.consent.gate import Decision, Flow
 from ledger.consent.reasons import Reason
-from ledger.consent.record import Window
-from ledger.errors import LocalError, RemoteError
+from ledger.errors import LocalError
 from ledger.governance.members import Party
 from ledger.schema import DAY
-from node.adapters import senml
 from node.flows.accounts import Accounts
 from node.flows.answers import sign_refusal, sign_served
-from node.flows.door import LATER, Door, flow_of, kind_of, node_of, window_of
+from node.flows.door import LATER, Door, node_of
+from node.flows.packing import Packing
 from node.flows.wire import Ask, Done, Got, Refuse, encode
 from node.vaults.receipts import HOLDER, Receipt
-from node.vaults.series import SeriesRow, SeriesRows
+from node.vaults.series import SeriesRows
 from node.vaults.transfers import (
     SENDING,
     STOPPING,
@@ -43,10 +44,8 @@ from node.vaults.transfers import (
     Outgoing,
     OutgoingRows,
     Piece,
-    PlanItem,
     Tally,
     Wanted,
-    chained,
 )
 
 if TYPE_CHECKING:
@@ -84,16 +83,20 @@ class Sending:
     """See the module. One for each mesh."""
 
     def __init__(self, door: Door, series: SeriesRows, rows: OutgoingRows, accounts: Accounts) -> None:
-        self._door, self._series, self._rows, self._accounts = door, series, rows, accounts
+        self._door, self._rows, self._accounts = door, rows, accounts
+        self._packing = Packing(series, rows)
         self._flight: dict[bytes, dict[bytes, int]] = {}  # peer -> transfer -> bytes on their way
         self._moved: dict[bytes, int] = {}  # transfer -> when something last moved, unix milliseconds
 
     # Beginning
 
-    def begin(self, turn: Turn, wanted: Wanted, transfer: bytes | None = None) -> Started:
+    def begin(
+        self, turn: Turn, wanted: Wanted, transfer: bytes | None = None, results: Sequence[bytes] = ()
+    ) -> Started:
         """Begin a transfer of what is wanted, if a consent is found; it goes now, or when the recipient is there.
 
-        A refusal is counted. Raises LocalError TOO_MANY_TRANSFERS.
+        `results`: where a computation is wanted, what it gave. A refusal is counted. Raises LocalError
+        TOO_MANY_TRANSFERS.
         """
         decision = self._door.judge(turn, wanted).decision
         grant = decision.consent
@@ -105,6 +108,7 @@ class Sending:
         chosen = transfer or turn.core.random_bytes(TRANSFER_BYTES)
         row = Outgoing(chosen, wanted, grant or b"", turn.now, WAITING, "", -1, 0, False, Tally.begin(chosen), ())
         self._rows.begin(turn.vault, row)
+        self._rows.put_results(turn.vault, chosen, results)
         self._accounts.begin(turn, HOLDER, chosen, wanted, row.acked, row.grant)
         self.go_on(turn, chosen)
         return Started(chosen, decision)
@@ -180,27 +184,13 @@ class Sending:
         judged = self._door.judge(turn, replace(row.wanted, grant=row.grant))
         if judged.scope is None:
             return self._refused(row, judged.decision.reason)
-        plan, finer = self._plan(turn, row.wanted, judged.scope)
+        if row.wanted.computation is not None:
+            return replace(row, item=0, at=0, state=SENDING, reason="")
+        plan, finer = self._packing.plan(turn, row.wanted, judged.scope)
         if not plan:
             return replace(row, state=STOPPING, reason=Reason.OTHER_GRANULARITY.value if finer else NO_READINGS)
         self._rows.put_plan(turn.vault, row.transfer, plan)
         return replace(row, item=0, at=plan[0][1], state=SENDING, reason="")
-
-    def _plan(self, turn: Turn, wanted: Wanted, scope: Scope) -> tuple[list[PlanItem], bool]:
-        """Return what to send, and whether finer data than granted were left out."""
-        kind = wanted.kind or scope.pii_type
-        plan: list[PlanItem] = []
-        finer = False
-        for point in sorted(scope.points) if wanted.point is None else [wanted.point]:
-            for held in self._series.listing(turn.vault, point):
-                if kind_of(held.key) != kind:
-                    continue
-                if not _coarse_enough(held, wanted, scope):
-                    finer = True
-                    continue
-                name = self._series.name(held.key)
-                plan += [(name, start, stop) for start, stop in _within(scope.windows, wanted.window)]
-        return plan, finer
 
     def _pump(self, turn: Turn, peer: bytes, row: Outgoing, *, again: bool) -> Outgoing:
         if again:
@@ -213,7 +203,7 @@ class Sending:
         sent = self._flight.get(peer, {})
         room = FLIGHT_BYTES_MAX - sum(size for other, size in sent.items() if other != row.transfer)
         room -= sum(piece.size for piece in row.flight)
-        packs = self._packs(turn, row)
+        packs = self._packing.packs(turn, row)
         while not row.complete and len(row.flight) < WINDOW_PACKS and room > 0:
             step = next(packs, None)
             if step is None:
@@ -232,28 +222,6 @@ class Sending:
             turn.send(peer, encode(Done(row.transfer, row.next_number)))
         return row
 
-    def _packs(self, turn: Turn, row: Outgoing) -> Iterator[tuple[Piece, bytes, int, int]]:
-        """Yield the packs that come next, each with the place in the plan after it."""
-        if row.complete:
-            return
-        plan = self._rows.plan(turn.vault, row.transfer)
-        number, item, at = row.next_number, row.item, row.at
-        chain = row.flight[-1].chain if row.flight else row.acked.chain
-        while item < len(plan):
-            name, _, stop = plan[item]
-            series = self._series.piece(turn.vault, name, at, stop)
-            if series is None:
-                item += 1
-                at = plan[item][1] if item < len(plan) else 0
-                continue
-            pack = senml.encode_cbor(series)
-            chain = chained(chain, pack)
-            flow = flow_of(series, row.wanted.holder, row.wanted.recipient, "")
-            at = window_of(series)[1]  # no record starts before the last one ends
-            what = (flow.point, flow.pii_type, series.key.granularity, flow.window)
-            yield Piece(number, *what, len(series), series.gap_count, len(pack), chain), pack, item, at
-            number += 1
-
     def _emit(self, turn: Turn, peer: bytes, row: Outgoing, piece: Piece, pack: bytes) -> Decision:
         """Hold one pack against the gate and, if it may go, send it. The only way out for readings."""
         purpose = row.wanted.purpose
@@ -261,7 +229,8 @@ class Sending:
             purpose = self._door.purpose(turn, row.grant)
         parties = (row.wanted.holder, row.wanted.recipient)
         flow = Flow(*parties, piece.point, piece.kind, piece.granularity, piece.window, purpose)
-        decision = self._door.decide(turn, flow, row.grant)
+        flow = replace(flow, computation=piece.computation)
+        decision = self._door.decide(turn, flow, row.grant, row.wanted.token)
         if decision.allowed:
             self._accounts.note(turn, HOLDER, row.transfer, row.wanted, row.acked, decision, SENDING)
             self._moved[row.transfer] = turn.now_ms
@@ -384,23 +353,3 @@ class Sending:
         members = turn.core.replica.members
         node = node_of(recipient, members)
         return next((kid for kid in turn.core.member_peers if members.party_of(kid) == node), None)
-
-
-def _coarse_enough(held: SeriesRow, wanted: Wanted, scope: Scope) -> bool:
-    """Say whether a series is as coarse as granted, and of the granularity wanted."""
-    granularity = held.key.granularity
-    if wanted.granularity is not None and granularity != wanted.granularity:
-        return False
-    if granularity == scope.granularity_text or scope.granularity is None:
-        return granularity == scope.granularity_text
-    try:
-        return covers(scope.granularity, parse_duration(granularity))
-    except RemoteError:
-        return False
-
-
-def _within(windows: tuple[Window, ...], wanted: Window | None) -> list[Window]:
-    if wanted is None:
-        return list(windows)
-    shared = ((max(start, wanted[0]), min(stop, wanted[1])) for start, stop in windows)
-    return [window for window in shared if window[0] < window[1]]

@@ -51,6 +51,7 @@ async def data_export(node: Node, args: DataExportArgs) -> ExportedReadings:
 def _received(flows: Flows, turn: Turn, args: DataExportArgs) -> list[Series]:
     """Return the series received that the arguments name, each whole, in the order in which they came."""
     from node.adapters import senml
+    from node.compute.result import is_result
     from node.readings import Series
 
     grant = find_entry(turn.rows, args.consent, "consent") if args.consent else None
@@ -62,7 +63,7 @@ def _received(flows: Flows, turn: Turn, args: DataExportArgs) -> list[Series]:
         if own not in (None, row.wanted.recipient):
             continue
         for pack in flows.incoming.packs(turn.vault, row.transfer):
-            for series in senml.decode_cbor(pack):
+            for series in [] if is_result(pack) else senml.decode_cbor(pack):
                 if args.point in ("", series.key.point):
                     found.setdefault((row.transfer, series.key), []).append(series)
     joined = []

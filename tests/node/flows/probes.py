@@ -11,7 +11,7 @@ from ledger.consent.fault import Examined, Known, Wrong, examine, know, results
 from ledger.entry import Entry
 from node.adapters import household, senml
 from node.flows import wire
-from node.flows.answers import kinds_in
+from node.flows.contents import kinds_in, of_series, read_pack
 from node.readings import Series
 from node.vaults.probes import Probe
 from node.vaults.transfers import Tally, chained
@@ -101,7 +101,7 @@ def signed_pack(
 ) -> wire.Chunk:
     """Return the first pack of a transfer, signed by a holder that asks no gate; `changes`: to what it signs."""
     pack, salt = senml.encode_cbor(series), bytes(SALT_BYTES)
-    digest = content_digest(salt, chained(Tally.begin(transfer).chain, pack), kinds_in([series]))
+    digest = content_digest(salt, chained(Tally.begin(transfer).chain, pack), kinds_in([of_series(series)]))
     answer = Answer(transfer, 0, grant, holder.party, recipient.party, holder.world.now, "", digest)
     signature = replace(answer, **changes).sign(holder.device, holder.core.replica.mesh_id)
     return wire.Chunk(transfer, 0, grant, pack, changes.get("at", answer.at), salt, signature)
@@ -123,7 +123,7 @@ def served(world: World) -> Evidence:
 
 def evidence_of(world: World, chunk: wire.Chunk) -> Evidence:
     """Return the evidence that a pack from the holder to the recipient comes with."""
-    kinds = kinds_in(senml.decode_cbor(chunk.pack))
+    kinds = kinds_in(read_pack(chunk.pack))
     digest = content_digest(chunk.salt, chained(Tally.begin(chunk.transfer).chain, chunk.pack), kinds)
     parties = (world.holder.party, world.recipient.party)
     answer = Answer(chunk.transfer, chunk.number, chunk.grant, *parties, chunk.at, "", digest)

@@ -145,9 +145,10 @@ def test_readings_enter_by_one_function_and_only_after_the_gate() -> None:
 
 def test_nothing_else_of_the_node_reads_readings_to_send_them() -> None:
     packers = {path for path in users(NODE, "encode_cbor") if not path.startswith("node/adapters/")}
-    assert packers == {"node/flows/sending.py"}
+    assert packers == {"node/flows/packing.py"}
+    assert users(NODE, "packs") & users(NODE, "put_pack") <= {"node/flows/sending.py", "node/flows/receiving.py"}
     readers = users(NODE, "piece") | users(NODE, "pieces") | users(NODE, "load")
     of_series = {path for path in readers if "node.vaults.series" in (ROOT / path).read_text()}
-    assert of_series <= {"node/flows/sending.py", "node/flows/family.py", "node/ops/readings.py"}
+    assert of_series <= {"node/flows/packing.py", "node/flows/family.py", "node/ops/readings.py"}
     senders = {path for path in users(NODE, "send") if path.startswith("node/ops/")}
     assert senders == set()  # an operation hands a file to whoever asks on this machine, never to a peer

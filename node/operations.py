@@ -33,6 +33,7 @@ NOUNS: Final = {
     "pages": "The pages for people whose wallets are kept here: invite them, list their accounts.",
     "readings": "One's own readings: import, list, export.",
     "data": "Data that move: send, request, receipts, refusals.",
+    "point": "Points of measurement: who may speak for them, and who moved out.",
     "rights": "A person's rights: ask, answer, see who is late.",
     "identity": "Identities: say whose key it is, without showing who.",
     "fact": "Facts: one statement about a person, shown without the data behind it.",

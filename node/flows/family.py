@@ -26,6 +26,7 @@ from node.flows.disclosing import Disclosing, ended_grant
 from node.flows.door import Door, parties_at
 from node.flows.erasing import Erasing
 from node.flows.letters import Letters
+from node.flows.points import Points
 from node.flows.probing import TIMER as PROBES
 from node.flows.probing import TIMER_NEXT as PROBE_NEXT
 from node.flows.probing import Probing
@@ -33,7 +34,8 @@ from node.flows.receiving import Receiving
 from node.flows.registering import Registering
 from node.flows.rights import Rights
 from node.flows.sending import Sending
-from node.flows.wire import Ask, Chunk, Disclose, Done, Got, Refuse, Register, Taken, decode
+from node.flows.sharing import Sharing
+from node.flows.wire import Ask, Chunk, Disclose, Done, Got, Redeem, Redeemed, Refuse, Register, Taken, decode
 from node.tenants import Tenants
 from node.vaults import Blind
 from node.vaults.changes import ChangeRows
@@ -41,9 +43,11 @@ from node.vaults.consents import ConsentRows
 from node.vaults.deliveries import DeliveryRows
 from node.vaults.erasures import ErasureRows
 from node.vaults.letters import LetterRows
+from node.vaults.points import PointRows
 from node.vaults.receipts import ReceiptRows
 from node.vaults.rights import RightsRows
 from node.vaults.series import SeriesRows
+from node.vaults.shares import ShareRows
 from node.vaults.transfers import IncomingRows, OutgoingRows
 from node.vaults.wallets import WalletRows
 
@@ -85,8 +89,10 @@ class Flows:
         self.receipts = ReceiptRows()
         deliveries = DeliveryRows()
         self.door = Door(self.consents)
+        self.sharing = Sharing(self.door, ShareRows())
         self.accounts = Accounts(self.receipts, blind, self.tenants)
         out = self.door if way_out is None else way_out(self.consents, self.series)
+        out.open_token = self.door.open_token = self.sharing.limits
         self.sending = Sending(out, self.series, self.outgoing, self.accounts)
         self.receiving = Receiving(self.door, self.incoming, self.accounts)
         self.probing = Probing(self.door, self.consents, self.receiving, chooser, probes_a_day)
@@ -95,6 +101,9 @@ class Flows:
         self.changing = Changing(ChangeRows(), self.consents, self.incoming)
         self.erasures = ErasureRows()
         self.erasing = Erasing(self.erasures, self.incoming, self.disclosing, self.tenants)
+        self.points = Points(PointRows(blind), self.wallets, self.consents)
+        self.door.entitled = self.points.entitled
+        out.entitled = self.door.entitled = self.points.entitled
         self.letters = Letters(LetterRows(), self.disclosing)
         self.rights = Rights(RightsRows(), self.wallets, self.consents, self.incoming, self.disclosing)
         self._pause_ms = RETRY_FIRST_MS
@@ -133,6 +142,10 @@ class Flows:
             case Done(transfer):
                 self.receiving.done(turn, peer, message)
                 self.changing.arrived(turn, transfer)
+            case Redeem():
+                self.sharing.shown(turn, peer, message)
+            case Redeemed():
+                self.sharing.answered(turn, peer, message)
             case Refuse():
                 mine = self.sending.refused(turn, peer, message) or self.probing.refused(turn, peer, message)
                 if not mine:
@@ -158,6 +171,7 @@ class Flows:
         self.disclosing.entries(turn, entries)
         self.changing.entries(turn, entries)
         self.erasing.entries(turn, entries)
+        self.points.entries(turn, entries)
         for entry in entries:
             if entry.kind == "consent.grant":
                 self.sending.review(turn, entry.id)

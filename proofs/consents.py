@@ -37,6 +37,8 @@ CORE_FIELDS: Final = ("purpose", "pii_type")
 """What must be disclosed for the content of a consent to be shown: what for, and which data."""
 
 GRANT: Final = "the person consented: her own key signed the grant"
+TRANSCRIBED: Final = "a signed paper was transcribed: the grant is signed by whoever did so, and names the paper"
+UNSIGNED: Final = "that the person signed the paper from which a consent was transcribed"
 CONTENT: Final = "what, for what, how long: the disclosed values are those she signed"
 RULES: Final = "the mesh's policy allows such a consent"
 ACTIVE: Final = "the consent was active at the time asked for, as the witnesses knew it"
@@ -95,17 +97,39 @@ class ConsentAudit:
         )
 
     def signature(self) -> None:
-        """Say who consented, and at which assurance level. The seam for delegations: their kinds come with step 4."""
+        """Say who consented, and at which assurance level. The seam for delegations and calls of groups (step 4).
+
+        What rests on another entry is not judged: whether that one stands, no value of the maps says yet.
+        """
         grant = self.grant
-        for name in ("delegation", "parent"):
+        self.claims["level"] = None
+        for name in ("delegation", "parent", "call"):
             if name in grant.payload:
-                words = f"level D: it names a {name}, which this version cannot follow"
-                self.note.failed("grant", GRANT, Reason.UNSUPPORTED, words)
-                self.claims["level"] = None
+                words = f"it names a {name}, which this version cannot follow"
+                told = f"level D: {words}" if name == "delegation" else words
+                self.note.failed("grant", GRANT, Reason.UNSUPPORTED, told)
                 return
+        if "transcribed" in grant.payload:
+            self._transcribed()
+            return
         self.note.levels.append(Level.SELF)
         self.claims["level"] = Level.SELF.value
         self.note.passed("grant", GRANT, f"level S, entry {grant.id.hex()}", grant.iat)
+
+    def _transcribed(self) -> None:
+        """Say that somebody wrote down what a paper says, and which paper: the paper alone shows a person's will."""
+        grant = self.grant
+        papers = grant.payload.get("evidence", [])
+        if not papers:
+            self.note.failed("grant", TRANSCRIBED, Reason.NO_PAPER, "level E: it names no paper")
+            return
+        carried = {each.sha256 for each in self.evidence.bundle.attachments if each.content is not None}
+        told = [f"{digest.hex()} ({'carried' if digest in carried else 'not carried'})" for digest in papers]
+        self.note.levels.append(Level.EVIDENCE)
+        self.claims["level"] = Level.EVIDENCE.value
+        if UNSIGNED not in self.note.unshown:
+            self.note.unshown.append(UNSIGNED)
+        self.note.passed("grant", TRANSCRIBED, f"level E, entry {grant.id.hex()}, paper {', '.join(told)}", grant.iat)
 
     def content(self, *, judged: bool) -> dict[str, Any]:
         """Hold the disclosures to the grant; return the values shown. `judged`: whether something rests on them."""

@@ -123,6 +123,11 @@ class Reason(Enum):
         "The purpose or the kind of data, or the account of a transfer, is not disclosed.",
         "Ask for a bundle that discloses at least purpose and pii_type, and opens the holder's account.",
     )
+    NO_PAPER = (
+        _I,
+        "The consent is said to be transcribed from a signed paper, and names none.",
+        "Ask the holder for the signed paper, and for a consent that names its hash.",
+    )
     NOT_ACKNOWLEDGED = (
         _I,
         "The recipient's acknowledgement of a transfer is not carried.",

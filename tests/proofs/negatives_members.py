@@ -27,6 +27,7 @@ from proofs.policy import MemberQuorum
 from proofs.reasons import Reason as R
 from tests.proofs.mesh import Grant, Mesh, Party
 from tests.proofs.negatives import Made, step_of
+from tests.proofs.negatives_flows import granted
 from tests.proofs.test_selections import views
 
 OURS: Final = "ledger.md §7"
@@ -343,6 +344,9 @@ ROWS: Final = (
     ("an acknowledgement of the grant", OURS, R.UNREFERENCED_ITEM, partial(of_conduct, grant_acknowledged)),
     ("an end that is not carried", OURS, R.BAD_STATE_PROOF, partial(of_conduct, end_left_out)),
     ("a probe of another member", OURS, R.BAD_STATE_PROOF, partial(of_conduct, other_member)),
+    ("on a call of a group", OURS, R.UNSUPPORTED, partial(granted, call=bytes(32))),
+    ("on a parent", OURS, R.UNSUPPORTED, partial(granted, parent=bytes(32))),
+    ("transcribed from no paper", OURS, R.NO_PAPER, partial(granted, transcribed=True)),
     ("a successor named twice", TUF + ": duplicate keys", R.MALFORMED, partial(of_heirs, heirs_twice)),
     ("a bare epoch with successors", OURS, R.MALFORMED, partial(of_heirs, bare_with_heirs)),
 )

@@ -15,7 +15,7 @@ from proofs.make import Chosen, Extras, make_period
 from proofs.policy import MemberQuorum
 from proofs.presentation import present
 from proofs.reasons import Reason
-from proofs.report import Outcome, Report
+from proofs.report import Level, Outcome, Report
 from tests.proofs.both import verify
 from tests.proofs.mesh import START, Grant, Mesh, Party
 from tests.proofs.test_flows import Case
@@ -182,3 +182,24 @@ def test_the_rules_in_force_decide_where_they_are_carried() -> None:
     attached = Attachment(sha256(rules).digest(), "application/vnd.maille.rules+cbor", rules)
     report = verify(mesh.prove(grant, attachments=[attached]), mesh.trust(policy=MemberQuorum(2)), mesh.now)
     assert report.reason is Reason.ACTIVE, report.as_text()
+
+
+# Assurance levels
+
+
+@pytest.mark.parametrize("carried", [True, False])
+def test_a_transcribed_paper_is_evidence_only(carried: bool) -> None:
+    scan = b"%PDF- a signed mandate"
+    digest = sha256(scan).digest()
+    mesh = Mesh()
+    grant = mesh.grant(transcribed=True, evidence=[digest])
+    mesh.tick(mesh.a, mesh.b)
+    attached = [Attachment(digest, "application/pdf", scan if carried else None)]
+    report = verify(mesh.prove(grant, attachments=attached), mesh.trust(), mesh.now)
+    assert report.reason is Reason.ACTIVE, report.as_text()
+    assert report.level is Level.EVIDENCE
+    row = next(check for check in report.checks if check.id == "grant")
+    assert row.what.startswith("a signed paper was transcribed")
+    assert f"{digest.hex()} ({'carried' if carried else 'not carried'})" in row.evidence
+    assert "that the person signed the paper from which a consent was transcribed" in report.as_json()["not_shown"]
+    assert "Assurance level: E" in report.as_text()

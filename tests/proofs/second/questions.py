@@ -134,7 +134,8 @@ class Auditor:
     def _consent(self, at: int, sound: bool) -> None:
         payload = self.evidence.entries[at].payload
         shown = self._content(at)
-        self.row("grant", "UNSUPPORTED" if "delegation" in payload or "parent" in payload else None)
+        paperless = "NO_PAPER" if "transcribed" in payload and "evidence" not in payload else None
+        self.row("grant", "UNSUPPORTED" if payload.keys() & {"delegation", "parent", "call"} else paperless)
         if not sound:
             return
         ticks = [tick for tick in self.evidence.ticks if at in tick.grants]

@@ -166,7 +166,7 @@ KINDS: Final[dict[str, tuple[str, int, bool, Shape]]] = {
     "probe.result": ("member", 32, False, _PROBE),
     "consent.grant": ("consent", 16, False, _GRANT),
     "consent.acknowledge": ("consent", 16, False, form(grant=HASH, entry=HASH)),
-    "consent.withdraw": ("consent", 16, False, form(grant=octets(1, 8_192))),
+    "consent.withdraw": ("consent", 16, False, form(grant=octets(1, 8_192), via_=many(octets(1, 4_096), 1, 12))),
     "consent.revoke": ("consent", 16, False, form(grant=HASH, reason_code=_REASONS, reason_=text(500))),
     "transfer.receipt": ("transfers", 0, False, form(receipts=many(_RECEIPT, 1, 256))),
     "transfer.ack": ("transfers", 0, False, form(acks=many(row(octets(16), HASH), 1, 512))),

@@ -18,6 +18,7 @@ import json
 import statistics
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,7 @@ from typing import Any, Final
 import trio
 
 from ledger.entry import Entry
+from node import collector
 from node.turn import Turn
 from storage.disk import DiskStore
 from storage.memory import MemoryStore
@@ -66,6 +68,26 @@ class Commits:
         self._store.close()
 
 
+class Arrivals:
+    """Counts at how many nodes each entry is durable, and wakes who waits for the last."""
+
+    def __init__(self, needed: int) -> None:
+        self._needed, self._counts = needed, Counter[bytes]()
+        self._awaited, self._there = b"", trio.Event()
+
+    def note(self, entry_ids: Sequence[bytes]) -> None:
+        """One more node has these."""
+        self._counts.update(entry_ids)
+        if self._counts[self._awaited] == self._needed:
+            self._there.set()
+
+    async def everywhere(self, entry_id: bytes) -> None:
+        """Wait until all nodes have an entry."""
+        self._awaited, self._there = entry_id, trio.Event()
+        if self._counts[entry_id] < self._needed:
+            await self._there.wait()
+
+
 async def all_in_one(stores: Sequence[Store], mesh: Mesh, count: int, commits: Commits) -> list[float]:
     """Return the seconds of each publication among nodes in this process."""
     taken = []
@@ -78,14 +100,16 @@ async def all_in_one(stores: Sequence[Store], mesh: Mesh, count: int, commits: C
             member.know(addresses)
         for member in members:
             await member.connected(len(members) - 1)
+        arrivals = Arrivals(len(members))
+        for member in members:
+            member.heard.on_durable = arrivals.note
+        collector.calm()
         for number in range(WARM_UP + count):
             commits.one()
             begun = time.monotonic()
             entry = await members[number % len(members)].engine.act(publish)
             with trio.fail_after(WAIT_SECONDS):
-                for member in members:
-                    while entry.id not in member.heard.at:
-                        await member.heard.moved.wait()
+                await arrivals.everywhere(entry.id)
             taken.append(max(member.heard.at[entry.id] for member in members) - begun)
         nursery.cancel_scope.cancel()
     return taken[WARM_UP:]
@@ -136,6 +160,7 @@ async def one_node(options: argparse.Namespace) -> None:
             else:
                 member.know({bytes.fromhex(kid): address for kid, address in order.items()})
                 await member.connected(options.nodes - 1)
+                collector.calm()
                 _say("ready")
         times = {entry_id.hex(): at for entry_id, at in member.heard.at.items()}
         _say({"times": times, "commits": commits.seconds})

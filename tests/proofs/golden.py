@@ -1,9 +1,10 @@
 """Golden bundles: proofs that were made once with version 1, and that every later verifier must judge the same.
 
 How it works
-    `made` makes one mesh and bundles of each selection from fixed seeds. Beside tests/golden/proofs stand the files as
-    they were made, and `verdicts.json` with what an auditor brings and what she is told. `python -m
-    tests.proofs.golden` writes the files that are missing, and only those: what is there is never written again.
+    `made` makes bundles of each selection from fixed seeds, in sets: what came later is a set of its own. In
+    tests/golden/proofs stand the files as they were made, and for each set the verdicts: what an auditor brings, and
+    what she is told. `python -m tests.proofs.golden` writes the files that are missing, and only those: what is there
+    is never written again.
 
 What it does not do
     A later maker may give other bytes: the files are held to their verdicts, not to the maker.
@@ -14,14 +15,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from proofs.bundle import Attachment
 from proofs.make import Chosen, Extras, make_conduct
 from proofs.presentation import present
 from proofs.trust import Card
 from proofs.verify import verify
 from tests.proofs.mesh import Mesh
+from tests.proofs.negatives_members import Accused, allied, departed, inherited
 from tests.proofs.test_selections import forked, period, views
 
 FOLDER = Path(__file__).resolve().parents[1] / "golden" / "proofs"
@@ -31,6 +35,11 @@ SUFFIX = ".mailleproof"
 @cache
 def made() -> Mapping[str, bytes]:
     """Return the content of every golden file, by name."""
+    return {**first(), **second()}
+
+
+def first() -> dict[str, bytes]:
+    """Return the set that was made with version 1."""
     mesh = Mesh(20)
     one, other = mesh.grant(), mesh.grant()
     pinned = mesh.seal(mesh.a, mesh.b)
@@ -72,17 +81,45 @@ def made() -> Mapping[str, bytes]:
         "presented": {"audience": "cnil.example", "nonce": b"nonce".hex()},
     }
     card = Card(mesh.genesis.name, mesh.genesis.mesh_id, newest, 2, mesh.replica.chain.newest.as_of, "")
-    verdicts = {}
-    for name, data in bundles.items():
-        brought = {"at": None, "epoch": None, "audience": None, "nonce": None, **asked.get(name, {})}
-        report = verify(data, trust_of(mesh.genesis.mesh_id, brought, mesh), mesh.now)
-        told = {"now": mesh.now, "reason": report.reason.name, "checks": rows_of(report)}
-        verdicts[name] = {"genesis": mesh.genesis.mesh_id.hex(), **brought, **told}
-    return {
-        **{f"{name}{SUFFIX}": data for name, data in bundles.items()},
-        "card.json": card.encode().encode(),
-        "verdicts.json": (json.dumps(verdicts, indent=1) + "\n").encode(),
+    verdicts = {name: verdict(mesh, data, **asked.get(name, {})) for name, data in bundles.items()}
+    return {**files(bundles, verdicts, "verdicts.json"), "card.json": card.encode().encode()}
+
+
+def second() -> dict[str, bytes]:
+    """Return the set with successors, affiliates, acknowledgements and papers."""
+    scan = b"%PDF- a signed mandate"
+    paper = Mesh(37)
+    signed = paper.grant(transcribed=True, evidence=[sha256(scan).digest()])
+    paper.tick(paper.a, paper.b)
+    scanned = [Attachment(sha256(scan).digest(), "application/pdf", scan)]
+    succeeded, gone, ballot = inherited(2), departed()[:2], allied()
+    probed, sent = Accused(), Accused(probed=False)
+    pinned = succeeded[0].replica.chain.newest.reference
+    of_mesh = {
+        "successor": (succeeded[0], succeeded[0].prove(succeeded[1], witnesses=3), {}),
+        "successor.pinned": (succeeded[0], succeeded[0].prove(succeeded[1], epoch=pinned), {"epoch": pinned.hex()}),
+        "successor.left": (gone[0], gone[0].prove(gone[1]), {}),
+        "affiliates": (ballot[0], ballot[0].prove(ballot[1], witnesses=3), {}),
+        "conduct.probed": (probed.mesh, probed.bundle(), {}),
+        "conduct.sent": (sent.mesh, sent.bundle(transfers=True), {}),
+        "transcribed": (paper, paper.prove(signed, attachments=scanned), {}),
     }
+    verdicts = {name: verdict(mesh, data, **asked) for name, (mesh, data, asked) in of_mesh.items()}
+    return files({name: data for name, (_, data, _) in of_mesh.items()}, verdicts, "verdicts.2.json")
+
+
+def verdict(mesh: Mesh, data: bytes, **asked: Any) -> dict[str, Any]:
+    """Return what an auditor brings, and what she is told."""
+    brought = {"at": None, "epoch": None, "audience": None, "nonce": None, **asked}
+    report = verify(data, trust_of(mesh.genesis.mesh_id, brought, mesh), mesh.now)
+    told = {"now": mesh.now, "reason": report.reason.name, "checks": rows_of(report)}
+    return {"genesis": mesh.genesis.mesh_id.hex(), **brought, **told}
+
+
+def files(bundles: Mapping[str, bytes], verdicts: Mapping[str, Any], name: str) -> dict[str, bytes]:
+    """Return the files of a set."""
+    told = (json.dumps(verdicts, indent=1) + "\n").encode()
+    return {**{f"{each}{SUFFIX}": data for each, data in bundles.items()}, name: told}
 
 
 def trust_of(genesis: bytes, brought: Mapping[str, Any], mesh: Mesh) -> Any:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 REQUEST_DAYS: Final = 30
 """How long a request is open unless it says otherwise."""
 SEED_BYTES: Final = 32
+REFERENCE_BYTES: Final = 16
 SLIP_SCAN_MAX: Final = 256
 """Entries looked at to find the grant that a slip names."""
 
@@ -63,13 +64,6 @@ def words_of(offer: Offer, names: tuple[str, str], lang: str = "en") -> list[str
     return in_words(offer.terms, Parties(*names, day_before(offer.valid_until)), lang)
 
 
-def notice_of(offer: Offer, names: tuple[str, str], now: int) -> Notice:
-    """Return the notice: the one given, else the words she is shown, dated to the hour, as a grant is."""
-    if offer.notice is not None:
-        return offer.notice
-    return Notice(hashlib.sha256("\n".join(words_of(offer, names)).encode()).digest(), now - now % HOUR)
-
-
 class Consenting:
     """See the module. One for each mesh."""
 
@@ -78,6 +72,20 @@ class Consenting:
     ) -> None:
         self._wallets, self._consents = wallets, consents
         self._disclosing, self._registering = disclosing, registering
+
+    def notice(self, turn: Turn, offer: Offer, names: tuple[str, str]) -> Notice:
+        """Return the notice: the one given, else the words she is shown, dated to the hour, as a grant is.
+
+        Those words end with a random reference, or whoever guesses them could tell from the ledger that the guess is
+        right. They are kept: the notice's hash shows that they are the ones.
+        """
+        if offer.notice is not None:
+            return offer.notice
+        reference = f"Reference {turn.core.random_bytes(REFERENCE_BYTES).hex()}"
+        text = "\n".join([*words_of(offer, names), reference]).encode()
+        sha256 = hashlib.sha256(text).digest()
+        self._consents.keep_notice(turn.vault, sha256, text)
+        return Notice(sha256, turn.now - turn.now % HOUR)
 
     def create_wallet(self, turn: Turn, name: str) -> HostedWallet:
         """Begin a wallet that this node keeps for a person. Raises LocalError WALLET_EXISTS, BAD_NAME."""

@@ -118,6 +118,7 @@ class Disclosing:
     def erase(self, turn: Turn, entry: Entry) -> bool:
         """Destroy the content of a grant or request here; False when there was none. The gate is closed from then."""
         erased = self._rows.erase(turn.vault, entry.id, *parties_of(entry))
+        self._rows.forget_notice(turn.vault, entry.payload["notice"]["sha256"])  # it says the same in words
         self._door.forget(entry.id)
         return erased
 

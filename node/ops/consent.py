@@ -161,7 +161,7 @@ class ConsentShown(Result, frozen=True):
 @operation("consent", "request", permission="operate")
 async def consent_request(node: Node, args: AskConsentArgs) -> Requested:
     """Ask a person for a consent, as the holder or the recipient of her data, or for a tenant that is one."""
-    from node.flows.consenting import notice_of, words_of
+    from node.flows.consenting import words_of
 
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
@@ -171,7 +171,7 @@ async def consent_request(node: Node, args: AskConsentArgs) -> Requested:
         offer = offer_of(turn, args, None, flows.tenants, voice.party)
         names = names_of(turn, offer)
         to = find_member(turn.core.replica.members, args.to, "to").party if args.to else offer.holder
-        notice = notice_of(offer, names, turn.now)
+        notice = flows.acts.notice(turn, offer, names)
         entry = flows.acts.request(turn, offer, notice, voice=voice, days=args.open_days, to=to)
         flows.retry_later(turn)
         return Requested(entry.id.hex(), tuple(words_of(offer, names)), moment(entry.payload["expires"]))
@@ -190,7 +190,7 @@ async def consent_grant(node: Node, args: GrantArgs) -> Granted:
     With --request a pending request is answered; else say what is consented to by options, or by --terms FILE.
     """
     from ledger.consent.grant import Notice, day_before
-    from node.flows.consenting import Offer, notice_of, words_of
+    from node.flows.consenting import Offer, words_of
     from node.vaults.wallets import CUSTODY
 
     mesh = node.mesh(args.mesh)
@@ -211,7 +211,7 @@ async def consent_grant(node: Node, args: GrantArgs) -> Granted:
         until = moment(day_before(offer.valid_until))
         if args.preview:
             return Granted("", words, "", (), until, CUSTODY)
-        grant, slip = flows.acts.grant(turn, args.wallet, offer, notice_of(offer, names, turn.now), request)
+        grant, slip = flows.acts.grant(turn, args.wallet, offer, flows.acts.notice(turn, offer, names), request)
         flows.retry_later(turn)
         return Granted(grant.id.hex(), words, slip.code(), tuple(slip.lines(args.lang)), until, CUSTODY)
 

@@ -6,6 +6,7 @@
 | "m", entry id | [1, kind, wallet's name or "", received (unix seconds)] |
 | "i", blind(recipient, point, kind of data) | grant ids, 32 bytes each, newest last, at most INDEX_MAX |
 | "h", blind(holder, recipient) | likewise, at most PAIR_MAX: what explains a refusal |
+| "n", SHA-256 | the text of a notice that was made here |
 | "t", blind(tenant), grant id | a zero byte: the grants that name a tenant, which may move to another host |
 
 How it works
@@ -40,6 +41,7 @@ _MEMO: Final = b"m"
 _INDEX: Final = b"i"
 _PAIR: Final = b"h"
 _TENANT: Final = b"t"
+_NOTICE: Final = b"n"
 _ID: Final = 32
 
 
@@ -68,6 +70,18 @@ class ConsentRows:
     def holds(self, vault: Reader, entry_id: bytes) -> bool:
         """Say whether the content of a grant or request is held."""
         return vault.get(TABLE, _MEMO + entry_id) is not None
+
+    def keep_notice(self, vault: Writer, sha256: bytes, text: bytes) -> None:
+        """Keep the text of a notice that was made here."""
+        vault.put(TABLE, _NOTICE + sha256, text)
+
+    def notice(self, vault: Reader, sha256: bytes) -> bytes | None:
+        """Return the text of a notice that was made here, or None."""
+        return vault.get(TABLE, _NOTICE + sha256)
+
+    def forget_notice(self, vault: Writer, sha256: bytes) -> None:
+        """Destroy the text of a notice."""
+        vault.delete(TABLE, _NOTICE + sha256)
 
     def wallet_of(self, vault: Reader, entry_id: bytes) -> str:
         """Return the wallet kept here that a grant came from; "" for another's, or for what is not held."""

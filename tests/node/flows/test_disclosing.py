@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ledger.consent.disclosure import seal
+from ledger.consent.grant import Notice
 from ledger.consent.reasons import Reason
 from ledger.consent.slip import parse_slip
 from ledger.consent.status import State
@@ -13,7 +14,7 @@ from ledger.errors import LocalError
 from ledger.schema import DAY
 from node.core import Turn
 from node.flows import wire
-from node.flows.consenting import Offer, notice_of
+from node.flows.consenting import Offer
 from node.flows.registering import SPREAD_TO
 from node.tenants import Voice
 from node.vaults.consents import REQUEST
@@ -38,7 +39,7 @@ def test_holder_and_recipient_get_the_content_and_nobody_else() -> None:
     opened = world.recipient.look(lambda turn: world.recipient.flows.consents.get(turn.vault, grant.id))
     assert opened is not None
     assert opened.disclosures.terms() == terms(SHORT)
-    assert host.look(lambda turn: list(turn.vault.scan("outgoing", b""))) == []
+    assert host.look(lambda turn: list(turn.vault.scan("outgoing", b"d", b"e"))) == []
 
 
 def test_a_reader_that_is_away_gets_the_content_when_it_comes() -> None:
@@ -51,7 +52,7 @@ def test_a_reader_that_is_away_gets_the_content_when_it_comes() -> None:
     for _ in range(3):
         world.pass_time(15)
     assert holds(world.recipient, grant)
-    assert world.holder.look(lambda turn: list(turn.vault.scan("outgoing", b""))) == []
+    assert world.holder.look(lambda turn: list(turn.vault.scan("outgoing", b"d", b"e"))) == []
 
 
 def test_content_that_comes_before_its_entry_waits_for_it() -> None:
@@ -132,7 +133,7 @@ def test_a_withdrawal_is_registered_by_others_too() -> None:
         status = side.status(grant.id)
         assert status is not None
         assert status.state is State.WITHDRAWN
-    assert world.sides[4].look(lambda turn: list(turn.vault.scan("outgoing", b""))) == []
+    assert world.sides[4].look(lambda turn: list(turn.vault.scan("outgoing", b"d", b"e"))) == []
 
 
 def test_a_withdrawal_at_a_lonely_host_is_registered_by_others_when_they_come() -> None:
@@ -182,7 +183,7 @@ def ask(world: World, days: int = 30) -> Entry:
     side = world.recipient
 
     def act(turn: Turn) -> Entry:
-        notice = notice_of(offer, ("holder", "recipient"), turn.now)
+        notice = side.flows.acts.notice(turn, offer, ("holder", "recipient"))
         return side.flows.acts.request(turn, offer, notice, voice=Voice(side.party), days=days, to=world.holder.party)
 
     entry = side.act(act)
@@ -202,9 +203,8 @@ def test_a_request_is_answered_by_a_grant_that_may_only_be_narrower() -> None:
 
     def answer(turn: Turn, days: int) -> Entry:
         opened = side.flows.acts.open_request(turn, request.id)
-        notice = notice_of(Offer(side.party, world.recipient.party, opened.terms, 0), ("holder", "recipient"), NOW)
         offer = Offer(side.party, world.recipient.party, opened.terms, NOW + days * DAY)
-        return side.flows.acts.grant(turn, "anna", offer, notice_from(opened.entry) or notice, opened)[0]
+        return side.flows.acts.grant(turn, "anna", offer, Notice.read(opened.entry.payload["notice"]), opened)[0]
 
     with pytest.raises(LocalError) as caught:
         side.act(lambda turn: answer(turn, 91))
@@ -214,13 +214,6 @@ def test_a_request_is_answered_by_a_grant_that_may_only_be_narrower() -> None:
     world.pump()
     _, decision = world.send(grant=grant.id)
     assert decision.reason is Reason.ALLOWED
-
-
-def notice_from(request: Entry):  # type: ignore[no-untyped-def]
-    """Return the notice of a request."""
-    from ledger.consent.grant import Notice
-
-    return Notice.read(request.payload["notice"])
 
 
 def test_a_request_is_refused_without_a_reason() -> None:

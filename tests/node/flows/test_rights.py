@@ -15,7 +15,7 @@ from ledger.errors import LocalError
 from ledger.governance.members import Party
 from ledger.schema import DAY
 from node.core import Turn
-from node.flows.consenting import Offer, notice_of
+from node.flows.consenting import Offer
 from node.flows.rights import Asked
 from node.flows.wire import Disclose, encode
 from node.tenants import Voice
@@ -166,7 +166,7 @@ def test_rectification_goes_to_everyone_who_may_hold_a_copy() -> None:
 
     def second(turn: Turn) -> Entry:
         offer = Offer(world.holder.party, third.party, terms(SHORT, purpose="Research"), world.now + 300 * DAY)
-        return side.flows.acts.grant(turn, "anna", offer, notice_of(offer, ("a", "b"), turn.now))[0]
+        return side.flows.acts.grant(turn, "anna", offer, side.flows.acts.notice(turn, offer, ("a", "b")))[0]
 
     other = side.act(second)
     world.pump()

@@ -14,7 +14,7 @@ from ledger.governance.members import Party
 from ledger.keys import SigningKey
 from ledger.schema import DAY
 from node.core import Turn
-from node.flows.consenting import Offer, notice_of
+from node.flows.consenting import Offer
 from node.tenants import Voice, state
 from node.vaults.transfers import Wanted
 from tests.node.flows.world import NOW, SHORT, Side, World, terms
@@ -46,7 +46,7 @@ def grant(world: World, side: Side) -> tuple[Entry, Slip]:
         acts = side.flows.acts
         if not side.flows.wallets.listing(turn.vault):
             acts.create_wallet(turn, "anna")
-        return acts.grant(turn, "anna", offer, notice_of(offer, ("holder", "advice"), turn.now))
+        return acts.grant(turn, "anna", offer, acts.notice(turn, offer, ("holder", "advice")))
 
     made = side.act(act)
     world.pump()

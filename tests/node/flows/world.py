@@ -33,7 +33,7 @@ from ledger.schema import DAY
 from node.adapters import household
 from node.core import Core, Noted, Turn
 from node.flows import wire
-from node.flows.consenting import Offer, notice_of
+from node.flows.consenting import Offer
 from node.flows.family import Flows, WayOut
 from node.mesh import certify
 from node.readings import Series
@@ -332,7 +332,7 @@ class World:
             acts = side.flows.acts
             if not any(hosted.name == "anna" for hosted in side.flows.wallets.listing(turn.vault)):
                 acts.create_wallet(turn, "anna")
-            return acts.grant(turn, "anna", offer, notice_of(offer, ("holder", "recipient"), turn.now))
+            return acts.grant(turn, "anna", offer, acts.notice(turn, offer, ("holder", "recipient")))
 
         made = side.act(act)
         if pump:

@@ -221,14 +221,9 @@ class AsyncClient(_Peer):
     receipts = _awaited(calls.receipts)
     next_changes = _awaited(calls.next_changes)
 
-    async def changes(self, after: int | None = None) -> AsyncIterator[ConsentChange]:
+    def changes(self, after: int | None = None) -> AsyncIterator[ConsentChange]:
         """Yield what happens to consents and data from now on, for ever; `after`: from behind that change on."""
-        place = (await self.next_changes(None, wait="")).last if after is None else after
-        while True:
-            found = await self.next_changes(place)
-            for change in found.changes:
-                yield change
-            place = found.last
+        return _Changes(self, after)
 
     async def call(self, operation: Operation, args: Args) -> Any:
         """Run any operation. Raises LocalError NODE_UNREACHABLE, TEMPORARY, and whatever the node refuses with."""
@@ -281,3 +276,18 @@ class AsyncClient(_Peer):
     async def __aexit__(self, *_: object) -> None:
         """Close what connections are kept."""
         await self.aclose()
+
+
+class _Changes(AsyncIterator["ConsentChange"]):
+    # No async generator: one that is left in the middle would have to be closed by whoever loops over it.
+    def __init__(self, client: AsyncClient, after: int | None) -> None:
+        self._client, self._place = client, after
+        self._found: list[ConsentChange] = []
+
+    async def __anext__(self) -> ConsentChange:
+        if self._place is None:
+            self._place = (await self._client.next_changes(None, wait="")).last
+        while not self._found:
+            answer = await self._client.next_changes(self._place)
+            self._found, self._place = list(answer.changes), answer.last
+        return self._found.pop(0)

@@ -1,7 +1,7 @@
 """The operation that exports what was received, as CSV or SenML.
 
 How it works
-    The packs of the transfers that are named are put together, each series whole, in the order in which they came.
+    The packs of the transfers that are named are put together, each series once: what came later counts.
 
 What it does not do
     It asks for nothing: what was received before a consent ended is still here, until it is erased.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from node.daemon import Node
     from node.flows.family import Flows
     from node.readings import Series
+    from node.series_key import SeriesKey
 
 
 class DataExportArgs(Args, frozen=True):
@@ -49,14 +50,14 @@ async def data_export(node: Node, args: DataExportArgs) -> ExportedReadings:
 
 
 def _received(flows: Flows, turn: Turn, args: DataExportArgs) -> list[Series]:
-    """Return the series received that the arguments name, each whole, in the order in which they came."""
+    """Return the series received that the arguments name, each once: what came later counts for its period."""
     from node.adapters import senml
     from node.compute.result import is_result
     from node.readings import Series
 
     grant = find_entry(turn.rows, args.consent, "consent") if args.consent else None
     own = flows.tenants.voice(turn, args.as_tenant).party if args.as_tenant else None
-    found: dict[tuple[bytes, object], list[Series]] = {}
+    found: dict[SeriesKey, list[Series]] = {}
     for row in sorted(flows.incoming.listing(turn.vault), key=lambda row: row.created):
         if grant not in (None, row.grant) or not row.transfer.hex().startswith(args.transfer.lower()):
             continue
@@ -65,7 +66,7 @@ def _received(flows: Flows, turn: Turn, args: DataExportArgs) -> list[Series]:
         for pack in flows.incoming.packs(turn.vault, row.transfer):
             for series in [] if is_result(pack) else senml.decode_cbor(pack):
                 if args.point in ("", series.key.point):
-                    found.setdefault((row.transfer, series.key), []).append(series)
+                    found.setdefault(series.key, []).append(series)
     joined = []
     for pieces in found.values():
         readings = {reading.start: reading for piece in pieces for reading in piece}

@@ -156,6 +156,7 @@ class ConsentShown(Result, frozen=True):
     line: Annotated[ConsentLine, said("How it stands.")]
     words: Annotated[tuple[str, ...], said("What it says, sentence by sentence.")]
     decided_by: Annotated[tuple[str, ...], said("Ids of the entries that made it so.")]
+    notice: Annotated[str, said("The notice as it was shown, where it was made here: proofs attach it.")]
 
 
 @operation("consent", "request", permission="operate")
@@ -325,7 +326,10 @@ def _shown(turn: Turn, flows: Flows, entry_id: bytes, lang: str) -> ConsentShown
     status = turn.core.replica.consent(turn.rows, entry_id)
     decided = tuple(one.hex() for one in status.decided_by) if status is not None else ()
     parties = Parties(line.holder, line.recipient, int(line.valid_until.timestamp()))
-    return ConsentShown(line, tuple(in_words(row.disclosures.terms(), parties, lang)), decided)
+    entry = turn.core.replica.entry(turn.rows, entry_id)
+    notice = flows.consents.notice(turn.vault, entry.payload["notice"]["sha256"]) if entry is not None else None
+    words = tuple(in_words(row.disclosures.terms(), parties, lang))
+    return ConsentShown(line, words, decided, (notice or b"").decode())
 
 
 def _line(turn: Turn, row: ConsentRow) -> ConsentLine | None:

@@ -153,9 +153,8 @@ def test_two_grants_of_one_person_share_no_key_no_salt_and_no_digest() -> None:
     sets = [{slots[at : at + DIGEST_BYTES] for at in range(0, len(slots), DIGEST_BYTES)} for slots in cut]
     assert len(sets[0]) == len(sets[1]) == SLOT_COUNT, "decoys are not told from digests by being equal"
     assert not sets[0] & sets[1]
-    rows = [
-        world.holder.look(lambda turn, g=g: world.holder.flows.consents.get(turn.vault, g.id)) for g in (one, other)
-    ]
+    consents = world.holder.flows.consents
+    rows = [world.holder.look(partial(_row, consents, entry.id)) for entry in (one, other)]
     salts = [{salt for salt, _ in row.disclosures.fields.values()} for row in rows if row is not None]
     assert len(salts[0]) == len(salts[1]) == len(FIELDS)
     assert not salts[0] & salts[1]

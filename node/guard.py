@@ -20,7 +20,7 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ledger.errors import LocalError
-from node.operation import Args, Operation
+from node.operation import Args, Operation, fields
 from node.tokens import RANK, Token, Tokens
 
 BEARER: Final = "maille.token"
@@ -116,8 +116,13 @@ def permit(token: Token, row: Operation, args: Args) -> Args:
     """Return the arguments with which a bearer may run an operation. Raises LocalError NOT_PERMITTED.
 
     A token for one tenant or mesh runs those operations alone that can be held to it, and is held to it there.
+    Names of files of the node's machine are for the permission admin.
     """
     check_rank(token, row)
+    for field in fields(row.args):
+        if "path" in field.marks and getattr(args, field.name) and token.permission != "admin":
+            told = "A file of the node's machine is named by a token with the permission 'admin' alone."
+            raise LocalError("NOT_PERMITTED", told, field=field.name)
     given: dict[str, Any] = {}
     for name, only in (("as_tenant", token.tenant), ("mesh", token.mesh)):
         if not only:

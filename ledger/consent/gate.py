@@ -247,6 +247,9 @@ def _judge(flow: Flow, asked: Duration | None, context: Context, candidate: Cand
         return Reason.OTHER_KIND
     if flow.purpose != scope.purpose:
         return Reason.OTHER_PURPOSE
+    status = candidate.status
+    if status is not None and status.amended and not candidate.amended.issuperset(status.amended):
+        return Reason.DISCLOSURE_MISSING
     if not scope.informed or scope.pii_type is None:
         return Reason.NOT_INFORMED
     links = candidate.links
@@ -293,9 +296,7 @@ def _judge_terms(
         return Reason.COMPUTATION_ONLY if flow.computation is None else Reason.OTHER_COMPUTATION
     if not scope.transmit:
         return Reason.STAGE_OFF
-    if flow.granularity != scope.granularity_text and not (
-        asked is not None and scope.granularity is not None and covers(scope.granularity, asked)
-    ):
+    if not scope.fits(flow.granularity, asked):
         return Reason.OTHER_GRANULARITY
     start, stop = flow.window
     for begin, end in scope.windows:
@@ -368,11 +369,12 @@ _STATE_REASON: Final = {
 def _refuse(flow: Flow, context: Context, candidate: Candidate, reason: Reason, now: int) -> Decision:
     scope = candidate.content
     window, granularity = None, None
-    if isinstance(scope, Reason):
-        if reason is scope:  # the content is not known: the clear fields may still tell more
-            links = () if isinstance(candidate.links, Reason) else candidate.links
-            clear = _judge_state(candidate, 0, candidate.valid_until, context, now) or _judge_links(links, now)
-            reason = clear or reason
+    if reason in (Reason.DISCLOSURE_MISSING, Reason.BAD_TERMS):  # the clear fields may still tell more
+        links = () if isinstance(candidate.links, Reason) else candidate.links
+        clear = _judge_state(candidate, 0, candidate.valid_until, context, now) or _judge_links(links, now)
+        reason = clear or reason
+    elif isinstance(scope, Reason):
+        pass  # it failed before its content was looked at
     elif reason is Reason.OTHER_PERIOD:
         start, stop = flow.window
         shared = ((max(begin, start), min(end, stop)) for begin, end in scope.windows)

@@ -19,7 +19,7 @@ from ledger.consent.disclosure import Disclosures
 from ledger.consent.grant import Notice, missing_information, read_party, read_recipient
 from ledger.consent.reasons import Reason
 from ledger.consent.record import Terms
-from ledger.consent.scope import Candidate, Link, Scope, compile_terms, narrowed
+from ledger.consent.scope import Candidate, Link, Proof, Scope, compile_terms, narrowed, proof_of
 from ledger.consent.status import Status
 from ledger.entry import Entry
 from ledger.errors import RemoteError
@@ -44,6 +44,10 @@ def prepare(
     """
     payload = grant.payload
     rests = any(name in payload for name in RESTS)
+    transcribed = "transcribed" in payload
+    proof = Proof.NOT_NEEDED
+    if transcribed:
+        proof = Proof.PENDING if status is None else proof_of(status)
     return Candidate(
         grant=grant.id,
         holder=read_party(payload["holder"]),
@@ -55,6 +59,8 @@ def prepare(
         amended=frozenset(entry.id for entry, _ in amendments),
         links=(Reason.CHAINED if rests else ()) if links is None else links,
         signers=signers or (grant.kid,),
+        proof=proof,
+        transcribed=transcribed,
     )
 
 

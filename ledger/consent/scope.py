@@ -26,7 +26,7 @@ from ledger.consent.status import Party, Status
 from ledger.consent.token import Limits
 
 NEVER: Final = ""
-"""The granularity of a scope that no reading fits: no flow has it."""
+"""The granularity of a scope that has not one: no flow has it."""
 NO_COMPUTATION: Final = b""
 """The computation of a scope that no result fits: no computation has this hash."""
 
@@ -36,7 +36,8 @@ class Scope:
     """The content of one consent, compiled: what the gate compares a flow with. Windows that touch are joined.
 
     `computation`: hash of the one whose result alone may go, None for readings. `granularity_text` None: data that are
-    no series. `ends`: of the right of access, by the content alone.
+    no series; NEVER: readings must be as coarse as each of `steps`, of which none is the coarsest. `ends`: of the right
+    of access, by the content alone.
     """
 
     points: frozenset[str]
@@ -52,6 +53,17 @@ class Scope:
     computation: bytes | None
     informed: bool
     home: tuple[bytes, ...]
+    steps: tuple[str, ...] = ()
+
+    def fits(self, text: str | None, asked: Duration | None) -> bool:
+        """Say whether readings of this granularity are as coarse as granted. `asked`: what `text` means."""
+        if text == self.granularity_text:
+            return True
+        if asked is None:
+            return False
+        if self.granularity is not None:
+            return covers(self.granularity, asked)
+        return bool(self.steps) and all(covers(parse_duration(step), asked) for step in self.steps)
 
 
 def compile_terms(terms: Terms, valid_until: int, *, informed: bool) -> Scope:
@@ -87,13 +99,14 @@ def narrowed(scope: Scope, by: Scope) -> Scope | None:
     """
     if scope.purpose != by.purpose or scope.pii_type != by.pii_type:
         return None
-    text, granularity = _coarser(scope, by)
+    text, steps = _coarsest(scope, by)
     return replace(
         scope,
         points=scope.points & by.points,
         purpose_names=scope.purpose_names | by.purpose_names,
         granularity_text=text,
-        granularity=granularity,
+        granularity=parse_duration(text) if text else None,
+        steps=steps,
         windows=tuple(_shared(scope.windows, by.windows)),
         begins=max(scope.begins, by.begins),
         ends=min(scope.ends, by.ends),
@@ -105,33 +118,41 @@ def narrowed(scope: Scope, by: Scope) -> Scope | None:
 
 def limited(scope: Scope, limits: Limits) -> Scope:
     """Return what a scope and a token cover together."""
-    text, granularity = scope.granularity_text, scope.granularity
-    if limits.granularity is not None and granularity is not None:
-        step = parse_duration(limits.granularity)
-        if covers(granularity, step):
-            text, granularity = limits.granularity, step
-        elif not covers(step, granularity):
-            text, granularity = NEVER, None
+    text, steps = scope.granularity_text, scope.steps
+    if limits.granularity is not None and text is not None:
+        text, steps = _coarsest(scope, replace(scope, granularity_text=limits.granularity))
     return replace(
         scope,
         points=scope.points if limits.points is None else scope.points & limits.points,
         windows=scope.windows if limits.windows is None else tuple(_shared(scope.windows, limits.windows)),
         granularity_text=text,
-        granularity=granularity,
+        granularity=parse_duration(text) if text else None,
+        steps=steps,
         ends=min(scope.ends, limits.expires),
     )
 
 
-def _coarser(one: Scope, other: Scope) -> tuple[str | None, Duration | None]:
-    """Return the coarser granularity. Where neither covers the other (P1M, P30D), no reading is sure to fit both."""
-    if one.granularity_text == other.granularity_text:
-        return one.granularity_text, one.granularity
-    if one.granularity is not None and other.granularity is not None:
-        if covers(one.granularity, other.granularity):
-            return other.granularity_text, other.granularity
-        if covers(other.granularity, one.granularity):
-            return one.granularity_text, one.granularity
-    return NEVER, None
+def _coarsest(one: Scope, other: Scope) -> tuple[str | None, tuple[str, ...]]:
+    """Return the granularity that both cover: the coarsest of all, or NEVER and all that readings must fit.
+
+    Of P1M and P30D neither covers the other; P1Y fits both. The order of amendments must not matter, so all are kept.
+    """
+    ones, others = _steps(one), _steps(other)
+    if not ones or not others:
+        return (None if ones == others else NEVER), ()
+    steps = {*ones, *others}
+    coarsest = [step for step in steps if all(_as_coarse(step, finest) for finest in steps)]
+    return (min(coarsest), ()) if coarsest else (NEVER, tuple(sorted(steps)))
+
+
+def _steps(scope: Scope) -> tuple[str, ...]:
+    if scope.granularity_text == NEVER:
+        return scope.steps
+    return () if scope.granularity_text is None else (scope.granularity_text,)
+
+
+def _as_coarse(asked: str, finest: str) -> bool:
+    return covers(parse_duration(finest), parse_duration(asked))
 
 
 def _same_computation(one: bytes | None, other: bytes | None) -> bytes | None:
@@ -192,6 +213,14 @@ Stand: TypeAlias = Callable[[Link], Standing | None]
 """What the ledger says of a link now."""
 
 
+def proof_of(status: Status) -> Proof:
+    """Return how the evidence of a consent stands: good once its holder found it so, and nobody found it wanting."""
+    if any(word.state == "checked_ko" for word in status.checked):
+        return Proof.REJECTED
+    found = any(word.state == "checked_ok" and word.party == status.holder for word in status.checked)
+    return Proof.CHECKED if found else Proof.PENDING
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A consent that may cover a flow: its clear fields, what the ledger says of it, its content, what it rests on.
@@ -199,7 +228,7 @@ class Candidate:
     `grant`: entry id. `status`: None while the ledger says nothing of it. `content`: what grant and amendments cover
     together, or the reason why it is not to be had. `amended`: the amendments that are in it. `links`: from the grant
     upwards, or the reason why the chain is wrong or not known. `signers`: key ids in whose name it was given: the
-    person's, and of those who signed with her.
+    person's, and of those who signed with her. `transcribed`: from a paper, which somebody must have checked.
     """
 
     grant: bytes
@@ -213,16 +242,18 @@ class Candidate:
     links: tuple[Link, ...] | Reason = ()
     signers: tuple[bytes, ...] = ()
     proof: Proof = Proof.NOT_NEEDED
+    transcribed: bool = False
 
-    def as_of(self, status: Status | None, stand: Stand, proof: Proof = Proof.NOT_NEEDED) -> Candidate:
+    def as_of(self, status: Status | None, stand: Stand) -> Candidate:
         """Return the same consent as the ledger has it now; itself when nothing has moved. Nothing is compiled anew."""
         links = self.links
         if links and not isinstance(links, Reason):
             stood = [stand(link) for link in links]
             if any(now is not link.standing and now != link.standing for now, link in zip(stood, links, strict=True)):
                 links = tuple(replace(link, standing=now) for now, link in zip(stood, links, strict=True))
-        if status is self.status and links is self.links and proof is self.proof:
+        if status is self.status and links is self.links:
             return self
+        proof = proof_of(status) if self.transcribed and status is not None else self.proof
         return replace(self, status=status, links=links, proof=proof)
 
     def in_status(self, status: Status | None) -> Candidate:

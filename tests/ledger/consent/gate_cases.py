@@ -153,6 +153,7 @@ SPOILS: Final[list[tuple[Reason, Spoil]]] = [
     (Reason.BAD_TERMS, _set(content=Reason.BAD_TERMS)),
     (Reason.BAD_TERMS, _amended(purpose="Research")),
     (Reason.DISCLOSURE_MISSING, _set(content=Reason.DISCLOSURE_MISSING)),
+    (Reason.DISCLOSURE_MISSING, _set(unseen=True)),
     (Reason.NOT_INFORMED, _set(informed=False)),
     *((r, _set(chain_fault=r)) for r in [Reason.CHAINED, Reason.DELEGATION_HIDDEN, Reason.DELEGATION_NOT_YOURS]),
     *((r, _set(chain_fault=r)) for r in [Reason.DELEGATION_WIDER, Reason.PARENT_HIDDEN, Reason.PARENT_OTHER]),

@@ -183,6 +183,7 @@ def _status(given: Given) -> Status | None:
         valid_until=given.brought_forward,
         decided_by=(given.id,),
         acknowledged=(),
+        amended=(b"a" * 32,) if given.unseen else (),
     )
 
 
@@ -285,6 +286,11 @@ def _faults(case: Case, given: Given) -> list[Reason]:
     """Return every reason that speaks against one consent, in the order in which they are given; at last ALLOWED."""
     known = given.content is None
     checks = [*_parties(case, given), *(_content(case, given) if known else [(given.content, True)])]
+    if known and given.unseen and given.state is not None and not _at_odds(given):
+        known = False  # what is known of it is not all: an amendment narrows it, nobody here knows how
+        about = (Reason.OTHER_POINT, Reason.OTHER_KIND, Reason.OTHER_PURPOSE)
+        checks = [*_parties(case, given), *(one for one in _content(case, given) if one[0] in about)]
+        checks.append((Reason.DISCLOSURE_MISSING, True))
     checks += [*_in_force(case, given, known=known)]
     if known:
         checks += [*_chain(case, given), (Reason.STALE, _home(given) not in case.fresh and not _at_odds(given))]
@@ -336,7 +342,7 @@ def _content(case: Case, given: Given) -> list[tuple[Reason, bool]]:
     steps = [terms.granularity for terms in given.terms]
     if _at_odds(given):
         return [(Reason.BAD_TERMS, True)]
-    fine = not all(_covers(step, flow["granularity"]) for step in steps) or not _comparable(steps)
+    fine = not all(_covers(step, flow["granularity"]) for step in steps)
     named = {terms.computation for terms in given.terms} - {None}
     tenure = case.tenure if flow["point"] == POINT else None
     return [

@@ -61,7 +61,7 @@ class Verifier(Protocol):
 
 
 class Outbox:
-    """What waits to be sent to one peer: messages in order, bounded in bytes. `notify` wakes whoever sends."""
+    """What waits to be sent to one peer: messages in order, bounded in bytes. `notify` tells whoever sends."""
 
     def __init__(self, notify: Callable[[], None]) -> None:
         self._messages: list[bytes] = []
@@ -75,8 +75,16 @@ class Outbox:
             return self.closing is not None
         self._messages.append(message)
         self._bytes += len(message)
-        self._notify()
         return True
+
+    def flush(self) -> None:
+        """Have what is queued sent: all that one turn said to a peer goes in one go."""
+        self._notify()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How many bytes are queued."""
+        return self._bytes
 
     def close(self, code: str, message: str) -> None:
         """Ask the net to end the channel with a code after what is queued."""
@@ -345,11 +353,16 @@ class Engine:
             return act(self.core.take(cast(Writer, rows), vault, self._clock()))
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
+        filled: dict[bytes, Outbox] = {}
         for effect in effects:
             match effect:
                 case gossip.Send(peer, data):
                     outbox = self._outboxes.get(peer)
-                    if outbox is not None and not outbox.put(data):
+                    if outbox is None:
+                        continue
+                    if outbox.put(data):
+                        filled[peer] = outbox
+                    else:
                         outbox.close("SLOW_PEER", "too much waits for this peer; it will be offered again")
                 case gossip.SetTimer(name, at_ms):
                     self._planned[name] = at_ms
@@ -366,6 +379,8 @@ class Engine:
                     self._on_noted(effect)
                 case _:
                     self._log.error("unknown effect", effect=type(effect).__name__)
+        for outbox in filled.values():
+            outbox.flush()
 
     async def _verify_bulk(self, verifier: Verifier) -> None:
         """Have runs verified, a few at a time, and take them in in the order in which they were asked for.

@@ -3,8 +3,8 @@
 How it works
     One listener serves every mesh of the node; the channel's opening tells which mesh is meant. A connection is
     three tasks: one reads bytes into the channel and puts messages into the mesh's engine; one drains the peer's
-    outbox through the channel into the socket; one looks at the clock for both, so that no read and no send needs
-    a deadline of its own. Sealing order is sending order, and a blocked writer never stops the reader, so two busy
+    outbox through the channel into the socket, unless that was little and the socket took it at once, in the engine's
+    own task; one looks at the clock for both, so that no read and no send needs a deadline of its own. Sealing order is sending order, and a blocked writer never stops the reader, so two busy
     ends cannot lock each other.
 
     For each mesh a dialer keeps channels to members whose address is known, with exponential back-off and jitter.
@@ -31,7 +31,7 @@ from gossip.channel import Effect as ChannelEffect
 from node.core import RandomBytes
 from node.directory import Card
 from node.engine import Engine, Outbox
-from node.network import Network, Tcp, join_address, split_address
+from node.network import Network, Tcp, TcpStream, join_address, split_address
 
 __all__ = ("MeshRuntime", "Net", "Network", "Peering", "Tcp", "join_address", "split_address")
 
@@ -225,6 +225,7 @@ class _Connection:
         self._dialed = dialed
         self._sealed: list[bytes] = []
         self._wake = trio.Event()
+        self._idle = False  # the writing task waits for work
         self._outbox = Outbox(self._notify)
         self._runtime: MeshRuntime | None = None
         self._peering: Peering | None = None
@@ -236,6 +237,17 @@ class _Connection:
         self.ended = ""
 
     def _notify(self) -> None:
+        """Send what is small at once, as far as the system takes it; leave the rest to the writing task."""
+        small = 0 < self._outbox.waiting_bytes <= JOIN_SMALL_BYTES and self._channel.phase is Phase.OPEN
+        if small and self._idle and not self._sealed and isinstance(self._stream, TcpStream):
+            self._seal(self._channel.send(self._outbox.drain()))
+            data = b"".join(self._sealed)
+            sent = self._stream.send_now(data)
+            if self._peering is not None:
+                self._peering.bytes_out += sent
+            self._sealed = [data[sent:]] if sent < len(data) else []
+            if not self._sealed:
+                return
         self._wake.set()
 
     async def run(self) -> None:
@@ -319,8 +331,9 @@ class _Connection:
                 elif self._outbox.closing is not None and self._channel.phase is not Phase.CLOSED:
                     self._seal(self._channel.close(*self._outbox.closing))
                 else:
+                    self._idle = True
                     await self._wake.wait()
-                    self._wake = trio.Event()
+                    self._wake, self._idle = trio.Event(), False
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._cut_off(scope)
 

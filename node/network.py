@@ -84,6 +84,13 @@ class TcpStream(trio.abc.Stream):
         except OSError as error:
             raise self._ended(error) from error
 
+    def send_now(self, data: bytes) -> int:
+        """Send what the system takes at once, and return how much that was: 0 too where the stream has ended."""
+        try:
+            return self._write(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return 0  # whoever sends the rest is told
+
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the system takes something."""
         await self._opened.wait_send_all_might_not_block()

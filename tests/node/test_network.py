@@ -120,3 +120,25 @@ async def test_who_cannot_send_waits_and_can_be_cancelled() -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert sent == stuck  # nobody reads
         nursery.cancel_scope.cancel()
+
+
+async def test_what_is_sent_at_once_is_what_the_system_takes() -> None:
+    async with joined() as (one, other):
+        assert isinstance(one, TcpStream)
+        assert one.send_now(b"small") == 5
+        assert await other.receive_some() == b"small"
+        data = random.Random(3).randbytes(20_000_000)
+        sent = one.send_now(data)
+        assert 0 < sent < len(data)  # nobody reads
+        taken = bytearray()
+
+        async def read() -> None:
+            while len(taken) < len(data):
+                taken.extend(await other.receive_some())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            await one.send_all(data[sent:])
+        assert taken == data
+        await one.aclose()
+        assert one.send_now(b"too late") == 0

@@ -3,9 +3,9 @@
 How it works
     One listener serves every mesh of the node; the channel's opening tells which mesh is meant. A connection is
     three tasks: one reads bytes into the channel and puts messages into the mesh's engine; one drains the peer's
-    outbox through the channel into the socket, unless that was little and the socket took it at once, in the engine's
-    own task; one looks at the clock for both, so that no read and no send needs a deadline of its own. Sealing order is sending order, and a blocked writer never stops the reader, so two busy
-    ends cannot lock each other.
+    outbox through the channel into the socket, unless that is little and the socket takes it at once, in the engine's
+    own task; one looks at the clock for both, so that no read and no send needs a deadline of its own. Sealing order
+    is sending order, and a blocked writer never stops the reader, so two busy ends cannot lock each other.
 
     For each mesh a dialer keeps channels to members whose address is known, with exponential back-off and jitter.
     Of two channels between the same nodes, the one that the smaller device id dialed is kept.

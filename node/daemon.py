@@ -51,6 +51,7 @@ from node.mesh import (
 )
 from node.net import Net, Network, Tcp
 from node.operations import OPERATIONS
+from node.rekeying import finish
 from node.tenants import Tenants
 from node.tokens import Tokens
 from node.workers import WorkerPool
@@ -316,6 +317,7 @@ def run(home: Home, passphrase: Callable[[], str | None], kind: type[Node] = Nod
         keys = Keystore(home.keys, os.urandom)
         keys.unlock(passphrase() if keys.sealed else None)
         set_up(config.log_format, config.log_level)
+        finish(home, keys)  # a change of the vaults' key that a crash cut off
         collector.calm()
         home.socket.unlink(missing_ok=True)  # ours alone while we hold the lock; left by a crash
         try:

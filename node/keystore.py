@@ -45,6 +45,8 @@ from node.keyfile import (
 ROOT: Final = "root"
 STATIC: Final = "static"
 VAULT: Final = "vault"
+VAULT_NEXT: Final = "vault-next"
+"""The vaults' coming key, while they change keys (node/rekeying.py)."""
 PASSPHRASE_CHARACTERS_MIN: Final = 8
 SUFFIX: Final = ".key"
 _TENANT: Final = "tenant-"
@@ -165,6 +167,10 @@ class Keystore:
         """Make and keep a tenant's key; `seed`: of one that was made elsewhere. Raises LocalError as `new_device`."""
         secret = self._random(SECRET_BYTES) if seed is None else seed
         return SigningKey.from_seed(self._put(tenant_name(name), "tenant", secret))
+
+    def new_vault_key(self) -> None:
+        """Make the vaults' coming key. Raises LocalError KEY_EXISTS, KEY_LOCKED."""
+        self._put(VAULT_NEXT, "vault", self._random(SECRET_BYTES))
 
     def complete(self) -> None:
         """Make a static key where a restore brought none; it is announced with the next card. Raises as `new_device`.

@@ -103,6 +103,12 @@ class Rotated(Result, frozen=True):
     sealed: Annotated[bool, said("Whether a passphrase is needed now.")]
 
 
+class Rekeyed(Result, frozen=True):
+    """What has a new key."""
+
+    vaults: Annotated[int, said("How many vaults were given the new key.")]
+
+
 def fingerprint(public: bytes) -> str:
     """Return eight groups of four hexadecimal digits of SHA-256 over a public key."""
     digits = hashlib.sha256(b"maille-fingerprint" + public).hexdigest()[:32]
@@ -185,6 +191,28 @@ def key_rotate_passphrase(local: Local, args: RotateArgs) -> Rotated:
             new = ask_secret("The new passphrase", "--new-file FILE, or --unsealed", twice=True)
         store.rotate(None if args.unsealed else new)
     return Rotated(store.names(), not args.unsealed)
+
+
+@local_operation(
+    "key",
+    "rekey-vault",
+    permission="admin",
+    keys=True,
+    confirm="Give the vaults a new key? Their older backups open no more.",
+)
+def key_rekey_vault(local: Local, args: Nothing) -> Rekeyed:  # noqa: ARG001 - an operation without arguments
+    """Give the vaults a new key and destroy the old one: what was erased can be read from no old copy. Stop the node.
+
+    Run it after `maille erasure run` where the disk or its backups may have kept what was erased.
+    """
+    from node.keystore import Keystore
+    from node.rekeying import rekey
+
+    home = Home(local.data_dir)
+    with home.lock():
+        store = Keystore(home.keys, os.urandom)
+        store.unlock(local.passphrase() if store.sealed else None)
+        return Rekeyed(rekey(home, store, local.say))
 
 
 @local_operation("key", "authority", permission="admin", keys=True)

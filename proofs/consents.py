@@ -20,7 +20,7 @@ from ledger.consent import disclosure
 from ledger.consent.disclosure import Disclosures
 from ledger.consent.grant import plain
 from ledger.consent.record import FIELDS
-from ledger.consent.status import DECIDED_MAX, State
+from ledger.consent.status import DECIDED_MAX, Party, State
 from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.keys import did_key
@@ -38,6 +38,7 @@ CORE_FIELDS: Final = ("purpose", "pii_type")
 
 GRANT: Final = "the person consented: her own key signed the grant"
 TRANSCRIBED: Final = "a signed paper was transcribed: the grant is signed by whoever did so, and names the paper"
+AMENDED: Final = "nothing has narrowed what she consented to"
 UNSIGNED: Final = "that the person signed the paper from which a consent was transcribed"
 CONTENT: Final = "what, for what, how long: the disclosed values are those she signed"
 RULES: Final = "the mesh's policy allows such a consent"
@@ -125,11 +126,17 @@ class ConsentAudit:
             return
         carried = {each.sha256 for each in self.evidence.bundle.attachments if each.content is not None}
         told = [f"{digest.hex()} ({'carried' if digest in carried else 'not carried'})" for digest in papers]
+        said = self.value(self.ticks[-1]).checked
+        told += [f"{self._role(who)} says {state} of {digest.hex()[:16]}" for digest, who, state in said]
         self.note.levels.append(Level.EVIDENCE)
         self.claims["level"] = Level.EVIDENCE.value
         if UNSIGNED not in self.note.unshown:
             self.note.unshown.append(UNSIGNED)
         self.note.passed("grant", TRANSCRIBED, f"level E, entry {grant.id.hex()}, paper {', '.join(told)}", grant.iat)
+
+    def _role(self, who: Party) -> str:
+        """Return which end of the consent a party is."""
+        return "the holder" if tuple(self.grant.payload["holder"]) == who else "the recipient"
 
     def content(self, *, judged: bool) -> dict[str, Any]:
         """Hold the disclosures to the grant; return the values shown. `judged`: whether something rests on them."""
@@ -207,7 +214,7 @@ class ConsentAudit:
     def active(self, tick: TickEvidence, shown: dict[str, Any], asked: int) -> None:
         """Ask whether the consent was active at the time asked for."""
         boundary, max_age, consent = tick.boundary, self.trust.max_age, self.value(tick)
-        begins, end = self.period(shown, asked)
+        begins, end = self.period(tick, shown, asked)
         age = f"the tick is of {utc(boundary)}, asked for {utc(asked)}, {asked - boundary} s later"
 
         def failed(reason: Reason, words: str, time: int = boundary) -> None:
@@ -227,15 +234,23 @@ class ConsentAudit:
         else:
             self.note.passed("active", ACTIVE, age, boundary)
 
-    def period(self, shown: dict[str, Any], asked: int) -> tuple[int, int]:
-        """Return when the consent begins and ends, as far as that is disclosed."""
+    def period(self, tick: TickEvidence, shown: dict[str, Any], asked: int) -> tuple[int, int]:
+        """Return when the consent begins and ends by a tick, as far as that is disclosed."""
         begins, until = shown.get("access_period", (0, None))
-        return begins, min(self.grant.payload["valid_until"], until if until is not None else asked + 1)
+        return begins, min(self.value(tick).until, until if until is not None else asked + 1)
+
+    def amended(self) -> None:
+        """Ask whether the content still is what the grant says: amendments narrow it, and are sealed themselves."""
+        entries = self.value(self.ticks[-1]).amended
+        if entries:
+            words = f"{len(entries)} amendment(s) narrow it, which this version does not open: {entries[0].hex()}"
+            self.note.failed("amended", AMENDED, Reason.UNSUPPORTED, words)
 
     def status(self, tick: TickEvidence, asked: int) -> None:
         """Ask what has been since the time asked for, and how fresh that is."""
-        note, newest, until = self.note, self.ticks[-1], self.grant.payload["valid_until"]
+        note, newest = self.note, self.ticks[-1]
         boundary, consent = newest.boundary, self.value(newest)
+        until = consent.until
         self.claims["status"] = {"state": consent.state.name, "as_of": boundary}
         if self.value(tick).ended:
             note.skipped("status", STATUS, f"it had ended by {utc(tick.boundary)} already")

@@ -77,11 +77,11 @@ def _covered(
     """Return (why the transfer is not covered, or None; the words; a time)."""
     at, max_age = sent.ended, audit.trust.max_age
     tick = _speaking(audit, transfer, at)
-    begins, end = audit.period(shown, at)
     said = f"the transfer is of {utc(at)}"
     if tick is None:
         first = audit.ticks[0].boundary
         return Reason.NO_POE, f"{said}, the first tick that shows the consent of {utc(first)}", first
+    begins, end = audit.period(tick, shown, at)
     boundary, consent = tick.boundary, audit.value(tick)
     if consent.ended:
         return Reason.REVOKED, f"{consent.state.name} as of {utc(boundary)}, {said}", boundary

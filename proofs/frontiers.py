@@ -20,6 +20,7 @@ from ledger.consent.status import Party, State
 from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.governance.epoch import EVALUATOR_VERSION
+from ledger.keys import thumbprint
 from ledger.maps import state_root
 from proofs.attested import raw_of
 from proofs.bundle import Attestation, TickProof
@@ -157,6 +158,8 @@ def _check_revoker(evidence: Evidence, number: int, at: int, grant: Entry) -> No
         member = evidence.ticks[number].members.get(party[0])
         if kid == party[0] or (member is not None and kid in member.feeds):
             return
+    if kid in map(thumbprint, grant.payload.get("required_parties", ())):
+        return
     raise Refused(Reason.BAD_STATE_PROOF, f"entry {at} revokes, but is signed by no party of the consent")
 
 

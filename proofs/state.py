@@ -13,17 +13,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 from ledger import codec
 from ledger.checkpoint import Head
-from ledger.consent.status import State
+from ledger.consent.kinds import EVIDENCE_STATES
+from ledger.consent.status import Party, State
 from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.maps import verify_value
+from ledger.schema import HASH
+from ledger.shapes import Field, integer, list_of, record, tuple_of
 from proofs.bundle import Presence
 from proofs.policy import Witness
 from proofs.reasons import Reason
+
+AMENDED_MAX: Final = 64
+"""Amendments that a state names."""
+CHECKED_MAX: Final = 32
+"""Words on evidence that a state names: two parties', on sixteen documents."""
 
 
 class Refused(Exception):
@@ -37,10 +45,17 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ConsentValue:
-    """What a tick's state says of the consent (the value in the consent map)."""
+    """What a tick's state says of the consent (the value in the consent map).
+
+    `until`: its end, unix seconds. `amended`: ids of the entries that narrow it. `checked`: (evidence, party, state)
+    for each word of a party on a document that the grant names.
+    """
 
     state: State
     decided_by: tuple[bytes, ...]
+    until: int
+    amended: tuple[bytes, ...] = ()
+    checked: tuple[tuple[bytes, Party, str], ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -94,13 +109,35 @@ def check_presence(ident: bytes, presence: Presence, root: bytes, what: str) -> 
 def consent_value(value: bytes, grant: Entry) -> ConsentValue:
     """Read what the consent map holds of the grant (status.Status.committed)."""
     match _decoded(value):
-        case [state, bytes(record_id), until, list(decided), list()] if type(state) is type(until) is int:
+        case [state, bytes(record_id), until, list(decided), list(), *rest] if type(state) is type(until) is int:
+            more = rest[0] if rest else {}
+            if len(rest) > 1 or not _MORE.ok(more) or not more.keys() <= _NAMES or bool(rest) != bool(more):
+                raise _unfit()
             named = tuple(item for item in decided if type(item) is bytes)
-            fits = record_id == grant.thing[1] and until == grant.payload["valid_until"]
+            ends, amended = grant.payload["valid_until"], tuple(more.get("amended", ()))
+            fits = record_id == grant.thing[1] and (until == ends or (bool(amended) and until < ends))
             fits = fits and state in list(State)
             if fits and named and len(named) == len(decided) and (state > State.INCOMPLETE or named == (grant.id,)):
-                return ConsentValue(State(state), named)
-    raise Refused(Reason.BAD_STATE_PROOF, "the state's value for the consent does not fit the grant")
+                checked = ((each[0], (each[1], each[2]), EVIDENCE_STATES[each[3]]) for each in more.get("checked", ()))
+                return ConsentValue(State(state), named, until, amended, tuple(checked))
+    raise _unfit()
+
+
+def _unfit() -> Refused:
+    return Refused(Reason.BAD_STATE_PROOF, "the state's value for the consent does not fit the grant")
+
+
+_CHECKED: Final = tuple_of(HASH, HASH, integer(0, 2**31), integer(0, len(EVIDENCE_STATES) - 1))
+_MORE: Final = record(
+    {
+        "amended": Field(list_of(HASH, 1, AMENDED_MAX), optional=True),
+        "signed": Field(list_of(HASH, 1, 8), optional=True),
+        "key": Field(HASH, optional=True),
+        "host": Field(tuple_of(HASH, integer(0, 2**31)), optional=True),
+        "checked": Field(list_of(_CHECKED, 1, CHECKED_MAX), optional=True),
+    }
+)
+_NAMES: Final = {"amended", "signed", "key", "host", "checked"}
 
 
 def member_value(value: bytes) -> MemberValue:

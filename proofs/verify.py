@@ -174,6 +174,7 @@ class _Audit:
                 note.skipped(name, what or f"the {name} was a member", _UNATTESTED)
             note.skipped("transfers", _TRANSFERS, _UNATTESTED)
             return
+        audit.amended()
         if evidence.bundle.selection is Selection.CONSENT:
             self._at_a_time(audit, shown)
         else:

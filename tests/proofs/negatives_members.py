@@ -20,11 +20,13 @@ from ledger import codec, tree
 from ledger.entry import Entry
 from ledger.governance.rules import Rules
 from ledger.keys import SigningKey
+from ledger.schema import DAY
 from proofs import reading
 from proofs.bundle import Bundle, EpochProof, Logged
 from proofs.make import Chosen, Extras, make_conduct
 from proofs.policy import MemberQuorum
 from proofs.reasons import Reason as R
+from tests.proofs.forge import NOW, Forge
 from tests.proofs.mesh import Grant, Mesh, Party
 from tests.proofs.negatives import Made, step_of
 from tests.proofs.negatives_flows import granted
@@ -329,6 +331,17 @@ def other_member(case: Accused) -> Bundle:
     return replace(reading.decode(case.bundle()), about=(case.mesh.b.root.kid, 1))
 
 
+# What a consent's value says beside its state
+
+
+def standing(*more: Any, until: int = 0) -> Made:
+    """The map's value says more, or names another end: so many seconds later."""
+    forge = Forge()
+    forge.consent = [*forge.consent, *more]
+    forge.consent[2] += until
+    return forge.bundle(), forge.mesh.trust(policy=MemberQuorum(1)), NOW
+
+
 ROWS: Final = (
     ("a successor that is not named", OURS, R.BAD_EPOCH, partial(of_heirs, nobody_named)),
     ("a successor of one who signed itself", OURS, R.BAD_EPOCH, partial(of_heirs, one_too_many)),
@@ -347,6 +360,19 @@ ROWS: Final = (
     ("on a call of a group", OURS, R.UNSUPPORTED, partial(granted, call=bytes(32))),
     ("on a parent", OURS, R.UNSUPPORTED, partial(granted, parent=bytes(32))),
     ("transcribed from no paper", OURS, R.NO_PAPER, partial(granted, transcribed=True)),
+    ("an amended consent", OURS, R.UNSUPPORTED, partial(standing, {"amended": [bytes(32)]})),
+    (
+        "an end that amendments put before",
+        OURS,
+        R.EXPIRED,
+        partial(standing, {"amended": [bytes(32)]}, until=-40 * DAY),
+    ),
+    ("an end that amendments put off", OURS, R.BAD_STATE_PROOF, partial(standing, {"amended": [bytes(32)]}, until=1)),
+    ("an earlier end by nothing", OURS, R.BAD_STATE_PROOF, partial(standing, {"signed": [bytes(32)]}, until=-1)),
+    ("an empty map in a value", OURS, R.BAD_STATE_PROOF, partial(standing, {})),
+    ("an unknown name in a value", OURS, R.BAD_STATE_PROOF, partial(standing, {"other": 1})),
+    ("a name of another shape in a value", OURS, R.BAD_STATE_PROOF, partial(standing, {"amended": []})),
+    ("seven items in a value", OURS, R.BAD_STATE_PROOF, partial(standing, {"key": bytes(32)}, 0)),
     ("a successor named twice", TUF + ": duplicate keys", R.MALFORMED, partial(of_heirs, heirs_twice)),
     ("a bare epoch with successors", OURS, R.MALFORMED, partial(of_heirs, bare_with_heirs)),
 )

@@ -341,7 +341,7 @@ def test_the_table_of_hashes_is_whole_and_bounded(more: bytes) -> None:
 
 def tick_of(sizes: dict[bytes, Head], state: State) -> TickEvidence:
     """Return a tick with a frontier and a state."""
-    consent = ConsentValue(state, (bytes(32),))
+    consent = ConsentValue(state, (bytes(32),), NOW)
     return TickEvidence(BOUNDARY, sizes, bytes(32), bytes(32), {0: consent}, {}, frozenset(), frozenset())
 
 

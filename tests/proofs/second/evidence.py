@@ -19,6 +19,7 @@ from tests.proofs.second.chain import Epoch, follow
 from tests.proofs.second.container import Attestation, Bundle, Checkpoint, Place, Voter
 from tests.proofs.second.container import Tick as Carried
 from tests.proofs.second.entries import Entry, Head, Refused, is_signed, leaf_hash, need, read_entry, root_of
+from tests.proofs.second.shapes import STANDING
 
 Party = tuple[bytes, int]
 _ENDS: Final = {3: "consent.withdraw", 4: "consent.revoke"}
@@ -35,14 +36,23 @@ class Witness(NamedTuple):
     rooted: bool
 
 
+class Standing(NamedTuple):
+    """What the map says of a consent: state, ids that decide, its end, whether it was narrowed."""
+
+    state: int
+    decided: list[bytes]
+    until: int
+    narrowed: bool
+
+
 class Tick(NamedTuple):
-    """A tick that was checked. `grants`: number -> (state, ids that decide); `people`: key id -> (inc, in, feeds)."""
+    """A tick that was checked. `grants`: by number; `people`: key id -> (inc, in, feeds)."""
 
     boundary: int
     frontier: dict[bytes, Head]
     digest: bytes
     root: bytes
-    grants: dict[int, tuple[int, list[bytes]]]
+    grants: dict[int, Standing]
     people: dict[bytes, tuple[int, bool, list[bytes]]]
     witnesses: set[Witness]
 
@@ -111,10 +121,28 @@ class Evidence:
         if entry.kind == "consent.withdraw":
             grant = read_entry(named)
             same = (grant.kind, grant.thing, grant.mesh) == ("consent.grant", entry.thing, entry.mesh)
-            need(same and entry.signer in (grant.signer, grant.payload["withdraw_key"]), "BAD_SIGNATURE")
+            need(same, "BAD_SIGNATURE", "another grant")
+            need(entry.signer in self._ending_keys(grant, entry.payload.get("via", ())), "BAD_SIGNATURE", "a stranger")
             named = grant.id
         need(named in {grant.id for grant in self.entries[: self.grants]}, "UNREFERENCED_ITEM")
         return named
+
+    def _ending_keys(self, grant: Entry, via: list[bytes]) -> set[bytes]:
+        handed, above = {grant.signer}, grant.payload.get("delegation")
+        ending = {grant.signer, grant.payload["withdraw_key"]}
+        for each in [read_entry(raw) for raw in via]:
+            told = each.payload
+            if each.kind == "consent.rekey":
+                good = each.mesh == grant.mesh and told["grant"] == grant.id and each.signer in handed
+                need(good, "BAD_SIGNATURE", "a rekey of another consent")
+                handed.add(told["key"])
+                ending |= {told["key"], told["withdraw_key"]}
+            else:
+                good = each.kind == "delegation.give" and each.mesh == grant.mesh and each.id == above
+                need(good, "BAD_SIGNATURE", "what gives no key")
+                above = told.get("parent")
+                ending |= {each.signer, told["withdraw_key"]}
+        return ending
 
     def left(self, voter: Voter) -> bool:
         """Say whether a voter's device, or another that its root key certified, says that it leaves."""
@@ -287,7 +315,7 @@ class Evidence:
                 later = newer.frontier.get(feed)
                 good = later is not None and (later == head or later[1] > head[1])
                 need(good, "BAD_STATE_PROOF", "a feed shrank or changed")
-            for at, (state, _) in older.grants.items():
+            for at, (state, *_) in older.grants.items():
                 undone = state in _ENDS and at in newer.grants and newer.grants[at][0] not in _ENDS
                 need(not undone, "BAD_STATE_PROOF", "an end is taken back")
 
@@ -310,7 +338,7 @@ class Evidence:
         need(self._below(at, showing[0]), "BAD_INCLUSION", "a grant above its tick")
         need(showing == list(range(showing[0], len(self.ticks))), "BAD_STATE_PROOF", "a later tick does not show it")
         for number in showing:
-            state, decided = self.ticks[number].grants[at]
+            state, decided, *_ = self.ticks[number].grants[at]
             found = set()
             for place, named in self.ends.items() if state in _ENDS else ():
                 entry = self.entries[place]
@@ -327,7 +355,7 @@ class Evidence:
             person = self.ticks[number].people.get(party[0])
             if entry.kid == party[0] or (person is not None and entry.kid in person[2]):
                 return True
-        return False
+        return entry.kid in map(curve.key_id, self.entries[at].payload.get("required_parties", ()))
 
     def _owners(self) -> None:
         for number, tick in enumerate(self.ticks):
@@ -380,15 +408,21 @@ def _in_map(ident: bytes, place: Place, root: bytes) -> None:
     need(above == root, "BAD_STATE_PROOF", "a place in a map")
 
 
-def _consent(value: bytes, grant: Entry) -> tuple[int, list[bytes]]:
+def _consent(value: bytes, grant: Entry) -> Standing:
     told = _of_map(value)
     kinds = [type(each) for each in told] if type(told) is list else []
-    need(kinds == [int, bytes, int, list, list] and 0 < told[0] < 5, "BAD_STATE_PROOF", "a consent's value")
-    state, record, until, decided, _ = told
-    fits = record == grant.thing[1] and until == grant.payload["valid_until"]
+    need(
+        kinds[:5] == [int, bytes, int, list, list] and len(kinds) < 7 and 0 < told[0] < 5, "BAD_STATE_PROOF", "a value"
+    )
+    state, record, until, decided, _ = told[:5]
+    more = told[5] if len(kinds) > 5 else {}
+    good = type(more) is dict and more.keys() <= STANDING.keys() and (more or len(kinds) == 5)
+    need(good and all(STANDING[name](held) for name, held in more.items()), "BAD_STATE_PROOF", "what else it says")
+    ends, narrowed = grant.payload["valid_until"], "amended" in more
+    fits = record == grant.thing[1] and (until == ends or (narrowed and until < ends))
     fits = fits and decided != [] and all(type(each) is bytes for each in decided)
     need(fits and (state > 2 or decided == [grant.id]), "BAD_STATE_PROOF", "a consent's value")
-    return state, decided
+    return Standing(state, decided, until, narrowed)
 
 
 def _member(value: bytes) -> tuple[int, bool, list[bytes]]:

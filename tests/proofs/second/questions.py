@@ -139,6 +139,7 @@ class Auditor:
         if not sound:
             return
         ticks = [tick for tick in self.evidence.ticks if at in tick.grants]
+        self.row("amended", "UNSUPPORTED" if ticks[-1].grants[at].narrowed else None)
         if self.evidence.bundle.selection == "consent":
             self._at_a_time(at, shown, ticks)
         else:
@@ -202,7 +203,7 @@ class Auditor:
 
     def _why_not(self, at: int, shown: dict[str, Any], tick: Tick, asked: int, began: int) -> str | None:
         """Say why the consent does not cover a time by what a tick knew; None where it does."""
-        state, until = tick.grants[at][0], self.evidence.entries[at].payload["valid_until"]
+        state, until = tick.grants[at].state, tick.grants[at].until
         begins, ends = shown.get("access_period", (0, None))
         if state in ENDED:
             return "REVOKED"
@@ -217,7 +218,7 @@ class Auditor:
         return None
 
     def _since(self, at: int, speaking: Tick, newest: Tick, asked: int) -> str | None:
-        until = self.evidence.entries[at].payload["valid_until"]
+        until = newest.grants[at].until
         if speaking.grants[at][0] in ENDED:
             return None
         if newest.grants[at][0] not in ENDED:

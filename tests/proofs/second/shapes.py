@@ -152,6 +152,27 @@ _GENESIS: Final = form(
 _RECEIPT: Final = row(octets(16), HASH, HASH, either(HASH, NULL))
 _EVIDENCE: Final = form(epoch=HASH, messages=row(octets(1, 25_000), octets(1, 25_000)))
 
+_REKEY: Final = form(grant=HASH, key=HASH, withdraw_key=HASH, host_=MEMBER)
+_DELEGATION: Final = form(
+    delegate=HASH,
+    withdraw_key=HASH,
+    role=word(*("delegate", "mandate", "guardian", "carer", "contract_carrier", "adviser", "group", "custodian")),
+    valid_until=lambda v: WHEN(v) and v % DAY == 0,
+    depth=number(0, 8),
+    slots=octets(256),
+    parent_=HASH,
+    college_=text(100),
+    evidence_=many(HASH, 1, 16),
+)
+STANDING: Final[dict[str, Shape]] = {
+    "amended": many(HASH, 1, 64),
+    "signed": many(HASH, 1, 8),
+    "key": HASH,
+    "host": PARTY,
+    "checked": many(row(HASH, HASH, number(0, 2**31), number(0, 2)), 1, 32),
+}
+"""What a consent's value may say beside its five items."""
+
 KINDS: Final[dict[str, tuple[str, int, bool, Shape]]] = {
     "genesis": ("mesh", 16, False, _GENESIS),
     "device.certify": (
@@ -168,6 +189,8 @@ KINDS: Final[dict[str, tuple[str, int, bool, Shape]]] = {
     "consent.acknowledge": ("consent", 16, False, form(grant=HASH, entry=HASH)),
     "consent.withdraw": ("consent", 16, False, form(grant=octets(1, 8_192), via_=many(octets(1, 4_096), 1, 12))),
     "consent.revoke": ("consent", 16, False, form(grant=HASH, reason_code=_REASONS, reason_=text(500))),
+    "consent.rekey": ("consent", 16, False, _REKEY),
+    "delegation.give": ("delegation", 16, False, _DELEGATION),
     "transfer.receipt": ("transfers", 0, False, form(receipts=many(_RECEIPT, 1, 256))),
     "transfer.ack": ("transfers", 0, False, form(acks=many(row(octets(16), HASH), 1, 512))),
     "state.attestation": ("tick", 0, False, form(boundary=WHEN, frontier=HASH, state_root=HASH)),

@@ -51,7 +51,14 @@ VALUE_BYTES_MAX: Final = 16_384
 SALT_BYTES: Final = 16
 NONCE_BYTES_MAX: Final = 64
 TEXT_MAX: Final = 500
-"""Characters of an audience, a media type, a college."""
+"""Characters of an audience, a college."""
+RULES_TYPE: Final = "application/vnd.maille.rules+cbor"
+"""Media type of the rules of an epoch."""
+MEDIA_TYPES: Final = (
+    *("text/plain", "text/markdown", "text/html", "application/pdf", "image/png", "image/jpeg"),
+    *("application/octet-stream", RULES_TYPE),
+)
+"""Those of attachments: nothing signs them, so no other text may stand there."""
 
 
 class Selection(Enum):

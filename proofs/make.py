@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Final
 
 from ledger.checkpoint import Head
 from ledger.consent.answer import After, open_evidence
@@ -32,6 +31,7 @@ from ledger.rows import Reader
 from ledger.ticks import Tick, Ticker
 from proofs.bundle import (
     BUNDLE_BYTES_MAX,
+    RULES_TYPE,
     Account,
     Attachment,
     Bundle,
@@ -48,9 +48,6 @@ from proofs.frontiers import parties_of
 from proofs.gather import TICK, Cosignatures, Gathering, presence
 from proofs.past import View
 from proofs.steps import STEPS_AUTO_MAX, Steps, gather_steps
-
-RULES_TYPE: Final = "application/vnd.maille.rules+cbor"
-"""Media type of the rules of an epoch, as an attachment."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -318,11 +318,13 @@ def _stamp(value: Any) -> Stamp:
 def _attachment(value: Any) -> Attachment:
     match value:
         case [bytes(digest), str(media_type), bytes() | None as content] if (
-            len(digest) == _HASH and 0 < len(media_type) <= _TEXT
+            len(digest) == _HASH and media_type in limits.MEDIA_TYPES
         ):
             return Attachment(digest, media_type, content)
         case _:
-            return _bad("attachments", "an attachment is [SHA-256, media type, bytes or null]")
+            return _bad(
+                "attachments", "an attachment is [SHA-256, media type, bytes or null], of a type that version 1 knows"
+            )
 
 
 def _presentation(value: Any) -> Presentation:

@@ -34,6 +34,7 @@ from tests.proofs.test_selections import views
 
 OURS: Final = "ledger.md §7"
 TUF: Final = "tuf-conformance"
+SIG: Final = "sigstore-conformance"
 C2SP: Final = "C2SP: tlog-policy"
 
 
@@ -342,6 +343,14 @@ def standing(*more: Any, until: int = 0) -> Made:
     return forge.bundle(), forge.mesh.trust(policy=MemberQuorum(1)), NOW
 
 
+def of_type(name: str) -> Made:
+    """The rules go along as something else."""
+    mesh, grant = allied()
+    made = reading.decode(mesh.prove(grant))
+    (rules,) = made.attachments
+    return replace(made, attachments=(replace(rules, media_type=name),)).encode(), mesh.trust(), mesh.now
+
+
 ROWS: Final = (
     ("a successor that is not named", OURS, R.BAD_EPOCH, partial(of_heirs, nobody_named)),
     ("a successor of one who signed itself", OURS, R.BAD_EPOCH, partial(of_heirs, one_too_many)),
@@ -373,6 +382,7 @@ ROWS: Final = (
     ("an unknown name in a value", OURS, R.BAD_STATE_PROOF, partial(standing, {"other": 1})),
     ("a name of another shape in a value", OURS, R.BAD_STATE_PROOF, partial(standing, {"amended": []})),
     ("seven items in a value", OURS, R.BAD_STATE_PROOF, partial(standing, {"key": bytes(32)}, 0)),
+    ("an unknown media type", SIG, R.MALFORMED, partial(of_type, "application/vnd.maille.rules+cbos")),
     ("a successor named twice", TUF + ": duplicate keys", R.MALFORMED, partial(of_heirs, heirs_twice)),
     ("a bare epoch with successors", OURS, R.MALFORMED, partial(of_heirs, bare_with_heirs)),
 )

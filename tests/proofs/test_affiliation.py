@@ -8,7 +8,7 @@ import pytest
 
 from ledger.governance.rules import Rules
 from proofs import reading
-from proofs.make import RULES_TYPE
+from proofs.bundle import RULES_TYPE
 from proofs.policy import MemberQuorum
 from proofs.reasons import Reason
 from tests.proofs.both import verify

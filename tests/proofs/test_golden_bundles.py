@@ -48,7 +48,7 @@ def test_every_golden_bundle_has_a_verdict_and_the_maker_still_makes_them() -> N
     assert len(card.fingerprint()) == 24
 
 
-@pytest.mark.parametrize("name", ["pinned", "transfers.withdrawn", "conduct"])
+@pytest.mark.parametrize("name", ["pinned", "transfers.withdrawn", "conduct", "affiliates"])
 def test_a_turned_bit_is_refused(name: str) -> None:
     brought, data = VERDICTS[name], (FOLDER / f"{name}{SUFFIX}").read_bytes()
     trust = trusted(brought)

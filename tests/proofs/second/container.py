@@ -205,7 +205,18 @@ _ACCOUNT: Final = _row(
 )
 _PRESENTATION: Final = _row(_row_of, _text(0), _octets(0, 64), _uint(TIME), _octets(32), _octets(64))
 _STAMP: Final = _row(_row_of, _uint(2), _uint(_32), _octets(1, 16_384))
-_ATTACHMENT: Final = _row(_row_of, _octets(32), _text(1), _optional(_octets(0, 1 << 20)))
+_TYPES: Final = (
+    *("text/plain", "text/markdown", "text/html", "application/pdf", "image/png", "image/jpeg"),
+    *("application/octet-stream", "application/vnd.maille.rules+cbor"),
+)
+
+
+def _type(value: Any) -> str:
+    _ensure(type(value) is str and value in _TYPES, "a media type")
+    return str(value)
+
+
+_ATTACHMENT: Final = _row(_row_of, _octets(32), _type, _optional(_octets(0, 1 << 20)))
 
 
 class _Table:

@@ -166,16 +166,15 @@ def early(mesh: Mesh, grant: Grant, *, ahead: int) -> Cosignatures:
     return cosigned_by(mesh, mesh.replica.position(cime.device.kid), now, mesh.a, mesh.b)
 
 
-def withdrawn_early(asked: int = 100) -> tuple[Mesh, bytes, int]:
+def withdrawn_early(mesh: Mesh, asked: int = 100) -> tuple[bytes, int]:
     """A consent that ended 5 s after its first tick, as cosigners show; asked for `asked` seconds after it."""
-    mesh = Mesh()
     grant = mesh.grant()
     first = mesh.tick(mesh.a, mesh.b).boundary
     mesh.now += 5
     cosignatures = early(mesh, grant, ahead=0)
-    mesh.now = first + 200
+    mesh.now = first + asked + 100
     mesh.tick(mesh.a, mesh.b)
-    return mesh, mesh.prove(grant, first=first, cosignatures=cosignatures), first + asked
+    return mesh.prove(grant, first=first, cosignatures=cosignatures), first + asked
 
 
 def moved_after_the_end() -> tuple[Mesh, bytes]:

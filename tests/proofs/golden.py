@@ -2,9 +2,9 @@
 
 How it works
     `made` makes bundles of each selection from fixed seeds, in sets: what came later is a set of its own. In
-    tests/golden/proofs stand the files as they were made, and for each set the verdicts: what an auditor brings, and
-    what she is told. `python -m tests.proofs.golden` writes the files that are missing, and only those: what is there
-    is never written again.
+    tests/golden/proofs stand the files as they were made, and for each set the verdicts: what an auditor brings, what
+    she is told, and the hash of the file. `python -m tests.proofs.golden` writes the files that are missing, and only
+    those: what is there is never written again.
 
 What it does not do
     A later maker may give other bytes: the files are held to their verdicts, not to the maker.
@@ -21,12 +21,14 @@ from typing import Any
 
 from proofs.bundle import Attachment
 from proofs.make import Chosen, Extras, make_conduct
+from proofs.policy import MemberQuorum
 from proofs.presentation import present
-from proofs.trust import Card
+from proofs.trust import Card, Trust
 from proofs.verify import verify
-from tests.proofs.mesh import Mesh
+from tests.proofs.findings import every_finding, withdrawn_early
+from tests.proofs.mesh import MAX_AGE, Mesh
 from tests.proofs.negatives_members import Accused, allied, departed, inherited
-from tests.proofs.test_selections import forked, period, views
+from tests.proofs.test_selections import forked, period, two_consents, views
 
 FOLDER = Path(__file__).resolve().parents[1] / "golden" / "proofs"
 SUFFIX = ".mailleproof"
@@ -35,7 +37,7 @@ SUFFIX = ".mailleproof"
 @cache
 def made() -> Mapping[str, bytes]:
     """Return the content of every golden file, by name."""
-    return {**first(), **second()}
+    return {**first(), **second(), **third()}
 
 
 def first() -> dict[str, bytes]:
@@ -108,12 +110,37 @@ def second() -> dict[str, bytes]:
     return files({name: data for name, (_, data, _) in of_mesh.items()}, verdicts, "verdicts.2.json")
 
 
+def third() -> dict[str, bytes]:
+    """Return the set with every finding, a presented period, an end that cosigners knew early, and a class."""
+    sealing, early, to_class = Mesh(21), Mesh(22), Mesh(23)
+    findings = every_finding(sealing, sealing.c)
+    ended, at = withdrawn_early(early, 1_000)
+    whole, bundle = two_consents()
+    presented = present(bundle, whole.a.device, "cnil.example", b"nonce", whole.now)
+    given = to_class.grant(recipient=["balance responsible parties"])
+    tick = to_class.tick(to_class.a, to_class.b)
+    to_class.now += 60
+    moved = to_class.move(given, tick.frontier, acked=False)
+    to_class.now += 60
+    to_class.tick(to_class.a, to_class.b)
+    of_class = to_class.prove(given, first=tick.boundary, transfers=[moved])
+    of_mesh: dict[str, tuple[Mesh, bytes, dict[str, Any]]] = {
+        "conduct.findings": (sealing, findings, {}),
+        "period.presented": (whole, presented, {"audience": "cnil.example", "nonce": b"nonce".hex()}),
+        "cosigned": (early, ended, {"at": at}),
+        "class": (to_class, of_class, {"at": tick.boundary}),
+    }
+    verdicts = {name: verdict(mesh, data, **asked) for name, (mesh, data, asked) in of_mesh.items()}
+    return files({name: data for name, (_, data, _) in of_mesh.items()}, verdicts, "verdicts.3.json")
+
+
 def verdict(mesh: Mesh, data: bytes, **asked: Any) -> dict[str, Any]:
     """Return what an auditor brings, and what she is told."""
     brought = {"at": None, "epoch": None, "audience": None, "nonce": None, **asked}
-    report = verify(data, trust_of(mesh.genesis.mesh_id, brought, mesh), mesh.now)
+    brought["genesis"] = mesh.genesis.mesh_id.hex()
+    report = verify(data, trusted(brought), mesh.now)
     told = {"now": mesh.now, "reason": report.reason.name, "checks": rows_of(report)}
-    return {"genesis": mesh.genesis.mesh_id.hex(), **brought, **told}
+    return {**brought, **told, "sha256": sha256(data).hexdigest()}
 
 
 def files(bundles: Mapping[str, bytes], verdicts: Mapping[str, Any], name: str) -> dict[str, bytes]:
@@ -122,12 +149,11 @@ def files(bundles: Mapping[str, bytes], verdicts: Mapping[str, Any], name: str) 
     return {**{f"{each}{SUFFIX}": data for each, data in bundles.items()}, name: told}
 
 
-def trust_of(genesis: bytes, brought: Mapping[str, Any], mesh: Mesh) -> Any:
-    """Return the trust of an auditor who brings this."""
+def trusted(brought: Mapping[str, Any]) -> Trust:
+    """Return what the auditor of a golden bundle brings."""
     epoch, nonce = (bytes.fromhex(brought[name]) if brought[name] else None for name in ("epoch", "nonce"))
-    trust = mesh.trust(at=brought["at"], epoch=epoch, audience=brought["audience"], nonce=nonce)
-    assert trust.genesis == genesis
-    return trust
+    genesis = bytes.fromhex(brought["genesis"])
+    return Trust(genesis, MemberQuorum(2), brought["at"], MAX_AGE, epoch, brought["audience"], nonce)
 
 
 def rows_of(report: Any) -> list[list[str | None]]:

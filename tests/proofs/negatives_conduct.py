@@ -117,7 +117,8 @@ def no_evidence(mesh: Mesh) -> bytes:
 
 def known_early() -> Made:
     """By the cosigners the consent had ended long before the time asked for; no tick says so by then."""
-    mesh, bundle, at = scenes.withdrawn_early()
+    mesh = Mesh()
+    bundle, at = scenes.withdrawn_early(mesh)
     return bundle, mesh.trust(at=at, max_age=10), mesh.now
 
 

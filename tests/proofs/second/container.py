@@ -116,7 +116,7 @@ class Statement(NamedTuple):
 
 
 class Bundle(NamedTuple):
-    """The whole file. `bare`: its bytes without the presentation."""
+    """The whole file. `bare`: its bytes without the presentation, where it has one."""
 
     selection: str
     genesis: bytes
@@ -315,7 +315,7 @@ def read_bundle(data: bytes) -> Bundle:
     presentation = _PRESENTATION(value[11]) if 11 in value else None
     about = _about(selection, value)
     need(len(table.named) == len(table.hashes), "UNREFERENCED_ITEM", "an idle hash")
-    bare = cbor.write({key: held for key, held in value.items() if key != 11})
+    bare = cbor.write({key: held for key, held in value.items() if key != 11}) if presentation is not None else b""
     listed = (disclosed, epochs, transfers, presentation, stamps, attachments, about, bare)
     return Bundle(selection, _octets(0, 1 << 20)(value[4]), entries, checkpoints, ticks, *listed)
 

@@ -79,6 +79,7 @@ def is_sound_key(public: bytes) -> bool:
     return point is not None and _is_zero(_times(_L, point))
 
 
+@lru_cache(maxsize=4_096)
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
     """Say whether a signature is good by the rule."""
     if len(public) != 32 or len(signature) != 64:

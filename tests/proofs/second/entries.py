@@ -11,6 +11,7 @@ What it does not do
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
@@ -53,6 +54,7 @@ def need(holds: object, code: str, words: str = "") -> None:
         raise Refused(code, words)
 
 
+@lru_cache(maxsize=1_024)
 def read_entry(raw: bytes) -> Entry:
     """Read an entry and check its signature. Raises Refused MALFORMED, BAD_SIGNATURE."""
     try:

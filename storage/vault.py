@@ -4,7 +4,8 @@
 |---|---|
 | `disclosures` | entry id -> the values and salts behind its digests |
 | `readings` | series name, time -> a chunk of values (never one a row: each row is sealed by itself) |
-| `receipts` `pseudonyms` `outgoing` `incoming` `wallets` | documented by the modules that own them |
+| `receipts` `pseudonyms` `outgoing` `incoming` `wallets` | documented by the modules that own them (node/vaults) |
+| `releases` `computations` | likewise |
 | `rowkeys` (private) | length of table name, table name, row key -> the row's data key, wrapped |
 | `vault` (private) | `blind` -> the secret of `blind`, sealed; opening it shows that the key is right |
 
@@ -59,7 +60,12 @@ INCOMING: Final = "incoming"
 WALLETS: Final = "wallets"
 """Wallets held here for people."""
 
-ROWS: Final = (DISCLOSURES, READINGS, RECEIPTS, PSEUDONYMS, OUTGOING, INCOMING, WALLETS)
+RELEASES: Final = "releases"
+"""Aggregates that were published, with whose readings are in them."""
+COMPUTATIONS: Final = "computations"
+"""Descriptions and modules of computations that consents name."""
+
+ROWS: Final = (DISCLOSURES, READINGS, RECEIPTS, PSEUDONYMS, OUTGOING, INCOMING, WALLETS, RELEASES, COMPUTATIONS)
 """The tables that callers see."""
 ROWKEYS: Final = "rowkeys"
 FACTS: Final = "vault"

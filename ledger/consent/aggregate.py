@@ -38,6 +38,8 @@ from ledger.errors import LocalError
 
 ATOMS_MAX: Final = 2_000_000
 """Atoms of one release: points times elementary steps, counted once a cell."""
+CANDIDATES_MAX: Final = 200
+"""Classes that are looked at to mend one; with fewer, more cells may be given up than need be."""
 
 Parts: TypeAlias = Mapping[int, frozenset[str]]
 """Elementary step (any whole number that names it) -> the points that are counted in it."""
@@ -149,6 +151,24 @@ def judge_group(points: Iterable[str], material: Material, profile: Profile) -> 
     check = _few([(0, chosen)], material, profile) or Check.RELEASED
     cell = Cell("group", {0: chosen})
     return Verdict(cell.name, check, _missing(cell, check, material, profile))
+
+
+def fewest_people(figures: Sequence[Parts], material: Material) -> int:
+    """Return how many people the smallest class has into which these figures cut their atoms; 0 without any."""
+    classes = _Classes.of(enumerate(figures))
+    people = (
+        {material.holders[point] for _, points in blocks for point in points} for blocks in classes.blocks.values()
+    )
+    return min(map(len, people), default=0)
+
+
+def shares_of(parts: Parts, material: Material) -> list[int]:
+    """Return the absolute amount of each person in a figure, the largest first."""
+    shares: dict[str, int] = defaultdict(int)
+    for step, points in parts.items():
+        for point in points:
+            shares[material.holders[point]] += abs(material.amounts[step][point])
+    return sorted(shares.values(), reverse=True)
 
 
 def dominates(largest: int, total: int, percent: int) -> bool:
@@ -289,33 +309,38 @@ def _choices(
     faulty: Callable[[Sequence[_Block]], bool],
     cost: Callable[[int], tuple[int, int, int]],
 ) -> dict[int, Check]:
-    """Return, for classes that tell too much, the cells to give up: those missed least among those that mend one."""
-    joined: dict[_Signature, list[tuple[int, _Signature]]] = defaultdict(list)
+    """Return, for classes that tell too much, the cells to give up: those missed least among those that mend one.
+
+    A class is mended by joining it to one that more cells contain, once those are given up, or by giving up one that
+    contains it itself.
+    """
+    containing: dict[int, list[_Signature]] = defaultdict(list)
     by_past: dict[_Signature, set[int]] = defaultdict(set)
     for sig in classes.blocks:
-        own = [number for number in sig if number >= 0]
-        by_past[sig[: len(sig) - len(own)]].update(own)
-        for number in own:
-            joined[_without(sig, number)].append((number, sig))
+        by_past[tuple(number for number in sig if number < 0)].update(number for number in sig if number >= 0)
+        for number in sig:
+            containing[number].append(sig)
     chosen: dict[int, Check] = {}
     for sig in sorted(bad):
         blocks = classes.blocks[sig]
-        options = {number for number, other in joined[sig] if not faulty([*blocks, *classes.blocks[other]])}
+        near = min((containing[number] for number in sig), key=len)[:CANDIDATES_MAX]
+        options = []
+        for other in near:
+            more = set(other) - set(sig)
+            if more and min(more) >= 0 and set(sig) < set(other) and not faulty([*blocks, *classes.blocks[other]]):
+                options.append(more)
         own = [number for number in sig if number >= 0]
         for number in own:
-            rest = _without(sig, number)
+            rest = tuple(one for one in sig if one != number)
             if not rest or (rest in classes.blocks and not faulty([*blocks, *classes.blocks[rest]])):
-                options.add(number)
+                options.append({number})
         # Nothing mends it by itself: give up what contains it, or what split it off an earlier figure.
-        options = options or set(own) or by_past[sig]
+        options = options or [{number} for number in own or by_past[sig]]
         if options:
-            chosen[min(options, key=cost)] = Check.SECONDARY
+            least = min(options, key=lambda cells: sorted(map(cost, cells), reverse=True))
+            chosen.update(dict.fromkeys(least, Check.SECONDARY))
     past = {number for sig in classes.blocks if sig[0] < 0 for number in sig}
     return {number: Check.EARLIER_RELEASE if number in past else check for number, check in chosen.items()}
-
-
-def _without(signature: _Signature, number: int) -> _Signature:
-    return tuple(one for one in signature if one != number)
 
 
 class _Table:

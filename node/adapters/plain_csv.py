@@ -6,7 +6,8 @@ How it works
         urn:dev:prm:12345678901234_consumption/power/active/raw,2021-01-07T13:00:00Z,1800,1061,W,false
     `start` is the UTC start of the period, `duration_s` its length (0: an instant). A gap has an empty value.
     A decimal has a point. No cell needs quotes: names, units and numbers hold neither commas nor quotes nor
-    line ends, and no cell begins with "=", "+" or "@", which spreadsheets would run.
+    line ends, and no cell begins with "=", "+" or "@", which spreadsheets would run. Under pseudonyms, the point in
+    a series' name is replaced by an id: urn:maille:4f…_consumption/power/active/raw.
 
 What it does not do
     It reads nothing back: SenML (`node.adapters.senml`) is the form that travels.
@@ -14,7 +15,7 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Final
 
@@ -26,13 +27,15 @@ HEADER: Final = "series,start,duration_s,value,unit,fictitious"
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 
 
-def to_csv(series: Iterable[Series]) -> bytes:
-    """Return the records of all series, one after another, in the form above."""
+def to_csv(series: Iterable[Series], pseudonyms: Mapping[str, str] | None = None) -> bytes:
+    """Return the records of all series, one after another, in the form above. `pseudonyms`: point -> id, of each."""
     lines = [HEADER]
     for one in series:
         ending = f"{one.key.unit},{'true' if one.key.fictitious else 'false'}"
         values = ["" if value is None else format(value, "f" if one.exponent else "") for value in one.values()]
         name = one.key.name
+        if pseudonyms is not None:
+            name = f"urn:maille:{pseudonyms[one.key.point]}_{name.partition('_')[2]}"
         lines += [
             f"{name},{stamp},{duration},{value},{ending}"
             for stamp, duration, value in zip(_stamps(one), one.durations, values, strict=True)

@@ -39,12 +39,15 @@ from node.flows.wire import Ask, Chunk, Disclose, Done, Got, Redeem, Redeemed, R
 from node.tenants import Tenants
 from node.vaults import Blind
 from node.vaults.changes import ChangeRows
+from node.vaults.computations import ComputationRows
 from node.vaults.consents import ConsentRows
 from node.vaults.deliveries import DeliveryRows
 from node.vaults.erasures import ErasureRows
 from node.vaults.letters import LetterRows
 from node.vaults.points import PointRows
+from node.vaults.pseudonyms import PseudonymRows
 from node.vaults.receipts import ReceiptRows
+from node.vaults.releases import ReleaseRows
 from node.vaults.rights import RightsRows
 from node.vaults.series import SeriesRows
 from node.vaults.shares import ShareRows
@@ -97,6 +100,7 @@ class Flows:
         self.receiving = Receiving(self.door, self.incoming, self.accounts)
         self.probing = Probing(self.door, self.consents, self.receiving, chooser, probes_a_day)
         self.disclosing = Disclosing(self.door, self.consents, deliveries, self.tenants)
+        self.sending.content_for = self.disclosing.content_for
         self.registering = Registering(deliveries, chooser)
         self.changing = Changing(ChangeRows(), self.consents, self.incoming)
         self.erasures = ErasureRows()
@@ -106,6 +110,7 @@ class Flows:
         out.entitled = self.door.entitled = self.points.entitled
         self.letters = Letters(LetterRows(), self.disclosing)
         self.rights = Rights(RightsRows(), self.wallets, self.consents, self.incoming, self.disclosing)
+        self.releases, self.computations, self.pseudonyms = ReleaseRows(), ComputationRows(), PseudonymRows(blind)
         self._pause_ms = RETRY_FIRST_MS
         self.acts = Consenting(self.wallets, self.consents, self.disclosing, self.registering)
 

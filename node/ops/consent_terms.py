@@ -48,6 +48,7 @@ class Terms(Args, frozen=True):
     direction: Annotated[Literal["consumption", "production"], said("The direction.")] = "consumption"
     granularity: Annotated[str, said("The finest step: PT30M, P1D, … Default: PT30M for curves, else P1D.")] = ""
     purpose: Annotated[str, said("What for, in words that the person understands.")] = ""
+    computation: Annotated[str, said("Only the result of this computation may go: its hash, by `compute list`.")] = ""
     contact: Annotated[str, said("Where the person uses her rights: an address or a telephone number.")] = ""
     data_from: Annotated[datetime | None, said("Data from this day on. Default: three years back.")] = None
     data_until: Annotated[datetime | None, said("Data until this day. Default: the end of the consent.")] = None
@@ -96,7 +97,7 @@ def _options(args: Terms, until: int, now: int) -> dict[str, Any]:
         found["points"] = list(args.point)
     if args.kind:
         found["pii_type"] = f"{args.energy}/{args.direction}/{args.kind}"
-    for name in ("granularity", "purpose", "contact"):
+    for name in ("granularity", "purpose", "contact", "computation"):
         if getattr(args, name):
             found[name] = getattr(args, name)
     if args.data_from is not None or args.data_until is not None:

@@ -113,6 +113,7 @@ class ExportedReadings(Result, frozen=True):
 
     records: Annotated[int, said("How many records.")]
     series: Annotated[int, said("Of how many series.")]
+    label: Annotated[str, said("How near they are to a person: identified, since they name the points.")]
     file: Annotated[bytes, said("The file; base64 in JSON, empty when --to took it.", content=True)]
 
 
@@ -207,8 +208,9 @@ async def readings_export(node: Node, args: ReadingsExportArgs) -> ExportedReadi
 def written(series: Sequence[Series], form: str) -> ExportedReadings:
     """Return series as a file, in "csv" or "senml". Raises LocalError NOT_FOUND when there are none."""
     from node.adapters import plain_csv, senml
+    from node.labels import Level
 
     if not series:
         raise LocalError("NOT_FOUND", "there are no such readings here")
     data = plain_csv.to_csv(series) if form == "csv" else senml.encode_json(series)
-    return ExportedReadings(sum(map(len, series)), len({one.key for one in series}), data)
+    return ExportedReadings(sum(map(len, series)), len({one.key for one in series}), Level.IDENTIFIED.value, data)

@@ -1,0 +1,119 @@
+"""A table that is published: judged, kept, and written as CSV and as JSON with its label, thresholds and sources.
+
+How it works
+    `publish` has every cell judged and makes the release that the vault keeps: the figures that passed have a value,
+    the others have none, so that nothing written from a release can hold one. In a file all that is kept back looks
+    the same: neither the reason nor any count is told, since both would tell of the group.
+
+What it does not do
+    It sends nothing: a release is a file on this machine, for whoever runs the node to publish. It asks nobody's
+    consent: the aggregate door is for data that are not personal any more, and the thresholds are its condition.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from ledger.consent.aggregate import Verdict, judge_release
+from ledger.consent.thresholds import Profile
+from node.aggregates.checks import report
+from node.aggregates.table import Built, Request, runs_of, unit_of
+from node.labels import MEANINGS, Level
+from node.vaults.releases import Figure, Release
+
+HEADER: Final = "group,start,stop,value,unit,state,label"
+"""The header line of the CSV form. Lines before it begin with "#"."""
+RELEASED: Final = "released"
+KEPT_BACK: Final = "kept back"
+ALL: Final = "(all)"
+"""The group of lines over all groups."""
+
+
+def publish(
+    request: Request, built: Built, profile: Profile, history: Sequence[Release], *, ident: bytes, name: str, at: int
+) -> tuple[Release, list[Verdict]]:
+    """Judge a table and return it as a release, with the verdicts, which are for the holder of the data alone.
+
+    `history`: every release before; what the table was built with is the part of it that is `concerned`. Raises
+    what `judge_release` raises.
+    """
+    verdicts = judge_release(
+        built.cells, built.earlier, built.material, profile, related=built.related, kept_back=built.kept_back
+    )
+    points = tuple(sorted(request.points))
+    places = {point: place for place, point in enumerate(points)}
+    figures = []
+    for cell, line, verdict in zip(built.cells, built.lines, verdicts, strict=True):
+        value = built.value(cell) if verdict.released else ""
+        figures.append(Figure(*line, value, verdict.check.value, tuple(runs_of(cell.parts, built.bounds, places))))
+    numbers = tuple((key, one.value, one.source, one.confidence) for key, one in profile.numbers().items())
+    what = (ident, name, at, request.source, unit_of(request.source), request.step, request.window)
+    lines = report(request, built, profile, verdicts, history)
+    holders = tuple(request.holders[point] for point in points)
+    return Release(*what, profile.name, numbers, points, holders, tuple(figures), lines), verdicts
+
+
+def to_csv(release: Release) -> bytes:
+    """Return a release as CSV (RFC 4180), with its label and thresholds in lines that begin with "#"."""
+    lines = [f"# {line}" for line in _preamble(release)]
+    lines.append(HEADER)
+    label = f'"{Level.AGGREGATED.value}"'  # it holds a comma
+    for figure in release.figures:
+        times = ",".join(map(_stamp, figure.window))
+        state = RELEASED if figure.released else KEPT_BACK
+        lines.append(f"{figure.group or ALL},{times},{figure.value},{release.unit},{state},{label}")
+    return ("\r\n".join(lines) + "\r\n").encode()
+
+
+def to_json(release: Release) -> bytes:
+    """Return a release as JSON: label, profile with the source of every number, lines."""
+    source = release.source
+    said: dict[str, Any] = {
+        "label": Level.AGGREGATED.value,
+        "meaning": MEANINGS[Level.AGGREGATED],
+        "release": release.id.hex(),
+        "name": release.name,
+        "made": _stamp(release.at),
+        "energy": source.energy,
+        "direction": source.direction,
+        "kind": source.kind,
+        "readings": source.granularity,
+        "fictitious": source.fictitious,
+        "unit": release.unit,
+        "step": release.step or "whole window",
+        "window": list(map(_stamp, release.window)),
+        "profile": {
+            "name": release.profile,
+            "numbers": {
+                key: {"value": value, "source": where, "confidence": confidence}
+                for key, value, where, confidence in release.numbers
+            },
+        },
+        "lines": [
+            {
+                "group": figure.group or None,
+                "start": _stamp(figure.window[0]),
+                "stop": _stamp(figure.window[1]),
+                "value": figure.value or None,
+                "state": RELEASED if figure.released else KEPT_BACK,
+            }
+            for figure in release.figures
+        ],
+    }
+    return json.dumps(said, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _preamble(release: Release) -> list[str]:
+    found = [f"{Level.AGGREGATED.value}: {MEANINGS[Level.AGGREGATED]}", f"release {release.id.hex()} {release.name}"]
+    if release.source.fictitious:
+        found.append("fictitious readings, of no real meter")
+    found.append(f"thresholds: {release.profile}")
+    found += [f"{key} = {value} ({confidence}: {where})" for key, value, where, confidence in release.numbers]
+    return found
+
+
+def _stamp(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

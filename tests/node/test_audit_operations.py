@@ -8,7 +8,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,26 +69,8 @@ async def test_a_consented_transfer_and_one_without(tmp_path: Path, capsys: pyte
         assert series.point in text
 
         await do(bob, "tick run")
-        code, text = await maille("--as", "html", "--proofs", str(tmp_path / "the proofs"))
-        assert code == exits.OK, text
-        files = {path.name for path in (tmp_path / "the proofs").iterdir()}
-        hrefs = re.findall(r'<a href="the%20proofs/([^"]+)">', text)
-        assert set(hrefs) == files
-        assert len(hrefs) == 2, "the transfer, and the line of the register"
-        assert "2 of 2 lines link to theirs" in text
-        genesis = bob.mesh().core.replica.mesh_id
-        for name in files:
-            report = verify(
-                (tmp_path / "the proofs" / name).read_bytes(), Trust(genesis, MemberQuorum(1), None, DAY), now()
-            )
-            assert report.reason in (Reason.ACTIVE, Reason.TRY_LATER, Reason.NO_POE), report.as_text()
+        await with_proofs(maille, tmp_path, bob.mesh().core.replica.mesh_id)
         capsys.readouterr()
-        code, text = await maille("--as", "html", "--proofs", str(tmp_path / "the proofs"))
-        assert (code, "FOLDER_TAKEN" in text) == (exits.REFUSED, True)
-        code, text = await maille("--proofs", str(tmp_path / "others"))
-        assert (code, "--as html" in text) == (exits.USAGE, True)
-        assert not (tmp_path / "others").exists()
-
         code, text = await maille("--party", "ada", "--as", "csv")
         (row, *_) = csv.DictReader(io.StringIO(text))
         assert (row["section"], row["holder"].split()[0]) == ("consented", "ada")
@@ -102,6 +84,26 @@ async def test_a_consented_transfer_and_one_without(tmp_path: Path, capsys: pyte
         code, text = await maille()
         assert code == exits.REFUSED
         assert [one["code"] for one in json.loads(text)["without_consent"]] == ["UNREGISTERED"]
+
+
+async def with_proofs(maille: Callable[..., Awaitable[tuple[int, str]]], path: Path, genesis: bytes) -> None:
+    """Have a page made with the proofs beside it, and verify each; a folder is made anew, and for pages alone."""
+    folder = path / "the proofs"
+    code, text = await maille("--as", "html", "--proofs", str(folder))
+    assert code == exits.OK, text
+    files = {each.name for each in folder.iterdir()}
+    hrefs = re.findall(r'<a href="the%20proofs/([^"]+)">', text)
+    assert set(hrefs) == files
+    assert len(hrefs) == 2, "the transfer, and the line of the register"
+    assert "2 of 2 lines link to theirs" in text
+    for name in files:
+        report = verify((folder / name).read_bytes(), Trust(genesis, MemberQuorum(1), None, DAY), now())
+        assert report.reason in (Reason.ACTIVE, Reason.TRY_LATER, Reason.NO_POE), report.as_text()
+    code, text = await maille("--as", "html", "--proofs", str(folder))
+    assert (code, "FOLDER_TAKEN" in text) == (exits.REFUSED, True)
+    code, text = await maille("--proofs", str(path / "others"))
+    assert (code, "--as html" in text) == (exits.USAGE, True)
+    assert not (path / "others").exists()
 
 
 def now() -> int:

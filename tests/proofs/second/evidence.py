@@ -12,53 +12,19 @@ from __future__ import annotations
 
 from hashlib import sha256
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from tests.proofs.second import cbor, curve
 from tests.proofs.second.chain import Epoch, follow
-from tests.proofs.second.container import Attestation, Bundle, Checkpoint, Place, Voter
+from tests.proofs.second.container import Attestation, Bundle, Checkpoint, Voter
 from tests.proofs.second.container import Tick as Carried
 from tests.proofs.second.entries import Entry, Head, Refused, is_signed, leaf_hash, need, read_entry, root_of
-from tests.proofs.second.shapes import STANDING
+from tests.proofs.second.state import Tick, Witness, consent, in_map, member
 
 Party = tuple[bytes, int]
 _ENDS: Final = {3: "consent.withdraw", 4: "consent.revoke"}
 _SERVING: Final = {"device.certify", "member.apply", "member.admit", "member.leave", "transfer.receipt", "transfer.ack"}
 _OF_CONDUCT: Final = {"fork.proof", "seal.evidence", "probe.result", "consent.acknowledge"}
-
-
-class Witness(NamedTuple):
-    """Who vouched for something, and when. `voice`: the one that counts for a member and its affiliates."""
-
-    key: bytes
-    voice: bytes
-    time: int
-    rooted: bool
-
-
-class Standing(NamedTuple):
-    """What the map says of a consent: state, ids that decide, its end, whether it was narrowed."""
-
-    state: int
-    decided: list[bytes]
-    until: int
-    narrowed: bool
-
-
-class Tick(NamedTuple):
-    """A tick that was checked. `grants`: by number; `people`: key id -> (inc, in, feeds)."""
-
-    boundary: int
-    frontier: dict[bytes, Head]
-    digest: bytes
-    root: bytes
-    grants: dict[int, Standing]
-    people: dict[bytes, tuple[int, bool, list[bytes]]]
-    witnesses: set[Witness]
-
-    def holds(self, head: Head) -> bool:
-        """Say whether this very head is in the frontier."""
-        return self.frontier.get(head[0]) == head
 
 
 class Evidence:
@@ -268,11 +234,11 @@ class Evidence:
         grants, people = {}, {}
         for at, place in tick.grants:
             need(at < self.grants, "MALFORMED", "a tick shows a grant")
-            _in_map(self.entries[at].id, place, tick.consents[1])
-            grants[at] = _consent(place.value, self.entries[at])
+            in_map(self.entries[at].id, place, tick.consents[1])
+            grants[at] = consent(place.value, self.entries[at])
         for kid, place in tick.people:
-            _in_map(kid, place, tick.members[1])
-            people[kid] = _member(place.value)
+            in_map(kid, place, tick.members[1])
+            people[kid] = member(place.value)
         frontier = {head[0]: head for head in tick.frontier}
         for item in self.bundle.checkpoints:
             late = frontier.get(item.feed) == item.head and item.time > tick.boundary
@@ -397,44 +363,3 @@ def _form(content: bytes, otherwise: dict[str, Any]) -> dict[str, Any]:
         return otherwise
     named = type(form) is dict and {"forbidden_purposes", "affiliations"} <= form.keys()
     return form if named else otherwise
-
-
-def _in_map(ident: bytes, place: Place, root: bytes) -> None:
-    key = sha256(ident).digest()
-    inner = root_of(leaf_hash(key + place.value), place.at, place.size, place.path)
-    need(inner, "BAD_STATE_PROOF", "a place in a bucket")
-    bucket = int.from_bytes(key[:2], "big") >> 4
-    above = root_of(leaf_hash(place.size.to_bytes(4, "big") + (inner or b"")), bucket, 4_096, place.top)
-    need(above == root, "BAD_STATE_PROOF", "a place in a map")
-
-
-def _consent(value: bytes, grant: Entry) -> Standing:
-    told = _of_map(value)
-    kinds = [type(each) for each in told] if type(told) is list else []
-    need(
-        kinds[:5] == [int, bytes, int, list, list] and len(kinds) < 7 and 0 < told[0] < 5, "BAD_STATE_PROOF", "a value"
-    )
-    state, record, until, decided, _ = told[:5]
-    more = told[5] if len(kinds) > 5 else {}
-    good = type(more) is dict and more.keys() <= STANDING.keys() and (more or len(kinds) == 5)
-    need(good and all(STANDING[name](held) for name, held in more.items()), "BAD_STATE_PROOF", "what else it says")
-    ends, narrowed = grant.payload["valid_until"], "amended" in more
-    fits = record == grant.thing[1] and (until == ends or (narrowed and until < ends))
-    fits = fits and decided != [] and all(type(each) is bytes for each in decided)
-    need(fits and (state > 2 or decided == [grant.id]), "BAD_STATE_PROOF", "a consent's value")
-    return Standing(state, decided, until, narrowed)
-
-
-def _member(value: bytes) -> tuple[int, bool, list[bytes]]:
-    told = _of_map(value)
-    kinds = [type(each) for each in told] if type(told) is list else []
-    need(kinds == [int, bool, bool, list], "BAD_STATE_PROOF", "a member's value")
-    need(all(type(each) is bytes for each in told[3]), "BAD_STATE_PROOF", "a member's value")
-    return told[0], told[1], told[3]
-
-
-def _of_map(value: bytes) -> Any:
-    try:
-        return cbor.read(value)
-    except cbor.BadBytes:
-        raise Refused("BAD_STATE_PROOF", "a value of a map") from None

@@ -17,10 +17,11 @@ from typing import Any, Final
 
 from tests.proofs.second import cbor
 from tests.proofs.second.entries import note
-from tests.proofs.second.evidence import Evidence, Tick, Witness
+from tests.proofs.second.evidence import Evidence
 from tests.proofs.second.flows import Transfer, slot
 from tests.proofs.second.policy import Quorum
 from tests.proofs.second.shapes import DAY, FIELDS, SLOT
+from tests.proofs.second.state import Tick, Witness
 
 Stamps = Callable[[bytes, bytes], int | None]
 """(token, SHA-256 that it must cover) -> unix seconds, or None for one that she does not trust."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ledger.consent.disclosure import hide
-from ledger.consent.grant import Notice, day_before, request_payload
+from ledger.consent.grant import Notice, Recipient, day_before, request_payload
 from ledger.consent.record import Terms
 from ledger.consent.slip import Slip
 from ledger.consent.wallet import HOUR, RECORD_ID_BYTES, OpenRequest, make_grant, make_refusal, make_withdrawal
@@ -53,7 +53,7 @@ class Offer:
     """
 
     holder: Party
-    recipient: Party
+    recipient: Recipient
     terms: Terms
     valid_until: int
     notice: Notice | None = None

@@ -87,6 +87,12 @@ class Disclosing:
         parties = [holder, *([recipient] if recipient is not None else []), *also]
         self._deliver(turn, entry, disclosures, parties)
 
+    def content_for(self, turn: Turn, grant: bytes, recipient: Party) -> None:
+        """Send the content of a consent for a class of recipients to one of them, to whom data are about to go."""
+        entry, row = turn.core.replica.grant(turn.rows, grant), self._rows.get(turn.vault, grant)
+        if entry is not None and row is not None and parties_of(entry)[1] is None:
+            self._deliver(turn, entry, row.disclosures, [recipient])
+
     def _deliver(self, turn: Turn, entry: Entry, disclosures: Disclosures, parties: Sequence[Party]) -> None:
         members, own = turn.core.replica.members, turn.core.device.kid
         readers = [kid for kid in {kid for party in parties for kid in devices_of(party, members)} if kid != own]
@@ -149,8 +155,10 @@ class Disclosing:
         holder, recipient = parties_of(entry)
         if not self._rows.holds(turn.vault, entry.id):
             disclosures = open_sealed(blob, entry, turn.core.device)
-            here = {node_of(party, turn.core.replica.members) for party in (holder, recipient) if party is not None}
-            if kind == GRANT and turn.core.party not in here:
+            members = turn.core.replica.members
+            here = {node_of(party, members) for party in (holder, recipient) if party is not None}
+            offered = recipient is None and members.party_of(peer) == node_of(holder, members)  # to one of a class
+            if kind == GRANT and turn.core.party not in here and not offered:
                 raise RemoteError("DISCLOSURE_NOT_FOR_YOU", "this node is no party of the grant", field="readers")
             row = ConsentRow(entry.id, kind, "", turn.now, disclosures)
             self._rows.put(turn.vault, row, holder, recipient)

@@ -24,10 +24,13 @@ from ledger.consent.gate import Candidate, Context, Decision, Flow, Freshness, S
 from ledger.consent.reasons import Reason
 from ledger.consent.record import DataKind, Window
 from ledger.consent.scope import limited
+from ledger.consent.status import State
 from ledger.consent.token import Limits
 from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.governance.members import Members, Party
+from ledger.rows import prefix_stop
+from ledger.tables import CONSENT, FactRow
 from node.readings import Series
 from node.series_key import SeriesKey
 from node.vaults.consents import ConsentRows
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 
 CACHE_MAX: Final = 20_000
 """Compiled consents kept in memory; about 1 kB each."""
+HOLDERS_SCAN_MAX: Final = 50_000
+"""Rows about consents that are looked through for one under which a party holds data."""
 LATER: Final = frozenset({Reason.STALE, Reason.UNREGISTERED, Reason.DISCLOSURE_MISSING})
 """Reasons that may pass by themselves soon: a transfer waits for them instead of ending."""
 
@@ -91,10 +96,6 @@ def _none_made(turn: Turn, token: bytes) -> Limits:  # noqa: ARG001 (a Door.open
     raise RemoteError("TOKEN_FORGED", "no tokens are made here")
 
 
-def _no_register(turn: Turn) -> Entitled:  # noqa: ARG001 (a Door.entitled)
-    return lambda _signers, _point: None
-
-
 class Door:
     """See the module. One for each mesh; `rows`: the vault's disclosures."""
 
@@ -102,11 +103,10 @@ class Door:
         self._rows = rows
         self.open_token: Callable[[Turn, bytes], Limits] = _none_made
         """Opens a token that was made here (node.flows.sharing). Raises RemoteError for any other."""
-        self.entitled: Callable[[Turn], Entitled] = _no_register
-        """The register of points (node.flows.points), as it stands in a turn."""
         self.entitled: Callable[[Turn], Entitled] = lambda _: NO_REGISTER
         """Gives the register of points, as the vault has it in a turn (node.flows.points)."""
         self._cache: dict[bytes, Candidate] = {}
+        self._holders: dict[Party, bytes] = {}  # a consent in force under which each holds data
         self._ids: dict[tuple[Party, str, DataKind], list[bytes]] = {}  # what the index said, until it changes
 
     def forget(self, grant: bytes) -> None:
@@ -180,7 +180,30 @@ class Door:
                 met[home] = self.freshness(turn, home).fresh
             return met[home]
 
-        return Context(replica.members, policy, fresh, self.entitled(turn))
+        colleges = replica.chain.newest.voters
+        return Context(replica.members, policy, fresh, self.entitled(turn), colleges, lambda p: self._holds(turn, p))
+
+    def _holds(self, turn: Turn, party: Party) -> bool:
+        """Say whether a party holds data under a consent in force: the class "holders". The first such one will do."""
+        replica = turn.core.replica
+
+        def stands(grant: bytes) -> bool:
+            status = replica.consent(turn.rows, grant)
+            granted = status is not None and status.state is State.GRANTED and turn.now < status.valid_until
+            return status is not None and granted and status.holder == party
+
+        witness = self._holders.get(party)
+        if witness is not None and stands(witness):
+            return True
+        seen = 0
+        for _, value in turn.rows.scan("things", CONSENT, prefix_stop(CONSENT)):
+            row, seen = FactRow.decode(value), seen + 1
+            if row.kind == "consent.grant" and stands(row.entry_id):
+                self._holders[party] = row.entry_id
+                return True
+            if seen >= HOLDERS_SCAN_MAX:
+                break
+        return False
 
     def freshness(self, turn: Turn, home: tuple[bytes, ...] = ()) -> Freshness:
         """Measure how fresh the frontier is: by the quorum of the voters' feeds, or by the `home` feeds."""

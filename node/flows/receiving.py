@@ -122,7 +122,7 @@ class Receiving:
             return None
         recipient = read_recipient(grant.payload["recipient"])
         if isinstance(recipient, RecipientClass):
-            recipient = (b"", -1)  # nobody: the gate refuses classes
+            recipient = turn.core.party  # whether we are of the class, the gate says
         wanted = Wanted(read_party(grant.payload["holder"]), recipient, chunk.grant)
         tally = Tally.begin(chunk.transfer)
         return Incoming(chunk.transfer, wanted, chunk.grant, turn.now, RECEIVING, "", tally, ())

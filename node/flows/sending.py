@@ -20,7 +20,7 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -86,6 +86,8 @@ class Sending:
         self._door, self._rows, self._accounts = door, rows, accounts
         self._packing = Packing(series, rows)
         self._flight: dict[bytes, dict[bytes, int]] = {}  # peer -> transfer -> bytes on their way
+        self.content_for: Callable[[Turn, bytes, Party], None] = lambda _turn, _grant, _recipient: None
+        """Sends the content of a consent for a class of recipients to one of them, who must judge it too."""
         self._moved: dict[bytes, int] = {}  # transfer -> when something last moved, unix milliseconds
 
     # Beginning
@@ -110,6 +112,7 @@ class Sending:
         self._rows.begin(turn.vault, row)
         self._rows.put_results(turn.vault, chosen, results)
         self._accounts.begin(turn, HOLDER, chosen, wanted, row.acked, row.grant)
+        self.content_for(turn, row.grant, wanted.recipient)
         self.go_on(turn, chosen)
         return Started(chosen, decision)
 

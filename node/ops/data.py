@@ -11,6 +11,7 @@ What it does not do
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -21,8 +22,10 @@ from node.exits import OK, REFUSED, TEMPORARY, usage
 from node.naming import find_entry, find_party, member_name, moment, seconds_of
 from node.operation import Args, Result, operation, said
 from node.ops.consent_terms import AS_TENANT, OF_TENANT
+from node.ops.data_compare import data_compare
 from node.ops.data_export import DataExportArgs, data_export
 from node.ops.mesh import WHICH
+from node.ops.share import held_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from node.vaults.receipts import Receipt
     from node.vaults.transfers import Wanted
 
-__all__ = ("DataExportArgs", "data_export")
+__all__ = ("DataExportArgs", "data_compare", "data_export")
 LOOK_SECONDS: Final = 0.02
 Kind = Literal["", "load_curve", "daily", "index", "max_power"]
 
@@ -67,6 +70,7 @@ class AskArgs(FlowArgs, frozen=True):
     """Which data, and of whom."""
 
     holder: Annotated[str, said("The holder: its name, did:key, or the beginning of its id.")] = ""
+    token: Annotated[str, said("With a token that was given to us (`maille share list`): its id, or the start.")] = ""
 
 
 class Transferred(Result, frozen=True):
@@ -196,7 +200,7 @@ def _wanted(turn: Turn, args: FlowArgs, other: str, tenants: Tenants, *, sends: 
         if entry is None:
             raise LocalError("NOT_FOUND", "this entry is no consent; `maille consent list` shows them", field="consent")
         holder, recipient = parties_of(entry)
-        parties = (holder, recipient or (b"", -1))
+        parties = (holder, recipient or ((b"", -1) if sends else own))  # to a class: to us, who ask
         if args.as_tenant and own != parties[not sends]:
             raise LocalError("NOT_A_PARTY", f"this consent is not one of {args.as_tenant!r}", field="consent")
     if other:
@@ -276,7 +280,10 @@ async def data_request(node: Node, args: AskArgs) -> Transferred:
     flows = mesh.flows
 
     def act(turn: Turn) -> bytes:
-        transfer = flows.receiving.ask(turn, _wanted(turn, args, args.holder, flows.tenants, sends=False))
+        wanted = _wanted(turn, args, args.holder, flows.tenants, sends=False)
+        if args.token:
+            wanted = replace(wanted, token=held_token(flows.sharing.rows.held(turn.vault), args.token))
+        transfer = flows.receiving.ask(turn, wanted)
         flows.retry_later(turn)
         return transfer
 

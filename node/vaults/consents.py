@@ -37,6 +37,8 @@ INDEX_MAX: Final = 256  # grants under one key of the index
 PAIR_MAX: Final = 64  # grants between one holder and one recipient that explain refusals
 GRANT: Final = "grant"
 REQUEST: Final = "request"
+ANYBODY: Final[Party] = (b"", 1)
+"""Stands in the index for a class of recipients: which parties are of it, the gate says."""
 _MEMO: Final = b"m"
 _INDEX: Final = b"i"
 _PAIR: Final = b"h"
@@ -104,14 +106,15 @@ class ConsentRows:
         return None if held is None else ConsentRow(entry_id, kind, wallet, received, Disclosures.decode(held))
 
     def put(self, vault: Writer, row: ConsentRow, holder: Party, recipient: Party | None) -> None:
-        """Keep a row; index it when it is a grant to one recipient. The caller has held it to its slots."""
+        """Keep a row; index a grant, to one recipient or to a class (None). The caller has held it to its slots."""
         vault.put(TABLE, row.entry_id, row.disclosures.encode())
         vault.put(TABLE, _MEMO + row.entry_id, codec.encode([1, row.kind, row.wallet, row.received]))
-        if row.kind == GRANT and recipient is not None:
-            for key, most in self._keys(row.disclosures, holder, recipient):
+        if row.kind == GRANT:
+            to = ANYBODY if recipient is None else recipient
+            for key, most in self._keys(row.disclosures, holder, to):
                 ids = [one for one in _ids(vault.get(TABLE, key)) if one != row.entry_id]
                 vault.put(TABLE, key, b"".join([*ids, row.entry_id][-most:]))
-            for key in self._tenants(row.entry_id, holder, recipient):
+            for key in self._tenants(row.entry_id, holder, to):
                 vault.put(TABLE, key, b"\x00")
 
     def erase(self, vault: Writer, entry_id: bytes, holder: Party, recipient: Party | None) -> bool:
@@ -121,14 +124,15 @@ class ConsentRows:
             return False
         vault.delete(TABLE, entry_id)
         vault.delete(TABLE, _MEMO + entry_id)
-        if row.kind == GRANT and recipient is not None:
-            for key, _ in self._keys(row.disclosures, holder, recipient):
+        if row.kind == GRANT:
+            to = ANYBODY if recipient is None else recipient
+            for key, _ in self._keys(row.disclosures, holder, to):
                 ids = [one for one in _ids(vault.get(TABLE, key)) if one != entry_id]
                 if ids:
                     vault.put(TABLE, key, b"".join(ids))
                 else:
                     vault.delete(TABLE, key)
-            for key in self._tenants(entry_id, holder, recipient):
+            for key in self._tenants(entry_id, holder, to):
                 vault.delete(TABLE, key)
         return True
 
@@ -144,12 +148,14 @@ class ConsentRows:
         return _TENANT + self._blind(b"tenant" + tenant[0])
 
     def covering(self, vault: Reader, recipient: Party, point: str, kind: DataKind) -> list[bytes]:
-        """Return the grants to a recipient that name this point and kind of data."""
-        return _ids(vault.get(TABLE, self._index(recipient, point, kind)))
+        """Return the grants to a recipient, or to a class, that name this point and kind of data."""
+        found = (_ids(vault.get(TABLE, self._index(to, point, kind))) for to in (recipient, ANYBODY))
+        return [grant for several in found for grant in several]
 
     def between(self, vault: Reader, holder: Party, recipient: Party) -> list[bytes]:
-        """Return the newest grants from a holder to a recipient."""
-        return _ids(vault.get(TABLE, self._pair(holder, recipient)))
+        """Return the newest grants from a holder to a recipient, or to a class."""
+        found = (_ids(vault.get(TABLE, self._pair(holder, to))) for to in (recipient, ANYBODY))
+        return [grant for several in found for grant in several]
 
     def _keys(self, disclosures: Disclosures, holder: Party, recipient: Party) -> list[tuple[bytes, int]]:
         keys = [(self._pair(holder, recipient), PAIR_MAX)]

@@ -71,6 +71,12 @@ def test_without_terms_only_the_clear_fields_speak() -> None:
     assert said(consents=(cases.consent(terms=None, valid_until=NOW),), accounts=(cases.account(),))[1] == "EXPIRED"
 
 
+def test_the_result_of_a_computation_may_come_where_readings_may_not() -> None:
+    computed = cases.consent(terms=replace(TERMS, computation=b"c" * 32))
+    assert said(consents=(computed,), accounts=(cases.account(series=()),))[1] == "ALLOWED"
+    assert said(consents=(computed,), accounts=(cases.account(),))[1] == "COMPUTATION_ONLY"
+
+
 def test_a_window_may_span_a_hole_between_granted_ones() -> None:
     wide = (TERMS.data_period[0][0], TERMS.data_period[2][1])
     assert said(accounts=(cases.account(window=wide),)) == CONSENTED

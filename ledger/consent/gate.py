@@ -304,7 +304,10 @@ def _judge_terms(
             break
     else:
         return Reason.OTHER_PERIOD
-    tenure = context.entitled(candidate.signers, flow.point)
+    signers, status = candidate.signers, candidate.status
+    tenure = context.entitled(
+        (*signers, *status.signed) if status is not None and status.signed else signers, flow.point
+    )
     if tenure is None:
         return None
     if not tenure:

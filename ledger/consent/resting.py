@@ -1,8 +1,9 @@
-"""Consents made ready for the gate: content opened, amendments taken in, and the chain they rest on held together.
+"""Consents made ready for the gate: content opened, amendments taken in, put together with what they rest on.
 
 How it works
     `prepare` compiles one grant. What never changes is judged here once: disclosures held to their slots, prior
-    information, amendments intersected. What the ledger says, which changes, is filled in by `Candidate.as_of`.
+    information, amendments intersected; `chain` has held together what the grant rests on. What the ledger says, which
+    changes, is filled in by `Candidate.as_of`.
 
 What it does not do
     It finds no entries and opens no seals (node/flows/door does). It never raises for what disclosures hold: their
@@ -14,15 +15,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ledger.consent import disclosure
+from ledger.consent.chain import Chain, opened
 from ledger.consent.disclosure import Disclosures
 from ledger.consent.grant import Notice, missing_information, read_party, read_recipient
 from ledger.consent.reasons import Reason
-from ledger.consent.record import Terms
-from ledger.consent.scope import Candidate, Link, Proof, Scope, compile_terms, narrowed, proof_of
+from ledger.consent.scope import Candidate, Proof, Scope, compile_terms, narrowed, proof_of
 from ledger.consent.status import Status
 from ledger.entry import Entry
-from ledger.errors import RemoteError
 
 RESTS: Final = ("delegation", "parent", "call")
 """Fields of a grant that name what it rests on."""
@@ -34,16 +33,17 @@ def prepare(
     disclosures: Disclosures | None,
     *,
     amendments: Sequence[tuple[Entry, Disclosures | None]] = (),
-    links: tuple[Link, ...] | Reason | None = None,
-    signers: tuple[bytes, ...] = (),
+    rests: Chain | Reason | None = None,
 ) -> Candidate:
     """Compile a consent for the gate. `grant`: the verified entry; `status`: what the fold says of it.
 
-    `amendments`: those that narrow it, each with its content. `links`: what it rests on, or why that is wrong; a
-    grant that rests on something is denied without them. `signers`: key ids it speaks for, where not its own alone.
+    `amendments`: those that narrow it, each with its content. `rests`: what it rests on, or why that is wrong; a grant
+    that rests on something is denied without it.
     """
     payload = grant.payload
-    rests = any(name in payload for name in RESTS)
+    if rests is None:
+        rests = Reason.CHAINED if any(name in payload for name in RESTS) else Chain((), (grant.kid,))
+    above = () if isinstance(rests, Reason) else rests.narrowing
     transcribed = "transcribed" in payload
     proof = Proof.NOT_NEEDED
     if transcribed:
@@ -55,30 +55,22 @@ def prepare(
         valid_until=payload["valid_until"],
         granted_at=grant.iat,
         status=status,
-        content=content_of(grant, disclosures, amendments),
+        content=content_of(grant, disclosures, amendments, above),
         amended=frozenset(entry.id for entry, _ in amendments),
-        links=(Reason.CHAINED if rests else ()) if links is None else links,
-        signers=signers or (grant.kid,),
+        links=rests if isinstance(rests, Reason) else rests.links,
+        signers=(grant.kid,) if isinstance(rests, Reason) else rests.signers,
         proof=proof,
         transcribed=transcribed,
     )
 
 
-def opened(entry: Entry, disclosures: Disclosures | None) -> Terms | Reason:
-    """Return the terms of a grant or an amendment, or why they are not to be had."""
-    if disclosures is None:
-        return Reason.DISCLOSURE_MISSING
-    try:
-        disclosure.check(disclosures, entry.payload["slots"])
-        return disclosures.terms()
-    except RemoteError as error:
-        return Reason.DISCLOSURE_MISSING if error.code == "DISCLOSURE_MISSING" else Reason.BAD_TERMS
-
-
 def content_of(
-    grant: Entry, disclosures: Disclosures | None, amendments: Sequence[tuple[Entry, Disclosures | None]] = ()
+    grant: Entry,
+    disclosures: Disclosures | None,
+    amendments: Sequence[tuple[Entry, Disclosures | None]] = (),
+    above: Sequence[Scope] = (),
 ) -> Scope | Reason:
-    """Return what a grant and its amendments cover together, or why that is not known."""
+    """Return what a grant, its amendments and those of its parents cover together, or why that is not known."""
     terms = opened(grant, disclosures)
     if isinstance(terms, Reason):
         return terms
@@ -86,12 +78,14 @@ def content_of(
     notice = Notice.read(grant.payload["notice"])
     missing = missing_information(terms, valid_until=valid_until, notice=notice, granted_at=grant.iat)
     scope = compile_terms(terms, valid_until, informed=not missing)
+    narrowing = list(above)
     for entry, told in amendments:
         also = opened(entry, told)
         if isinstance(also, Reason):
             return also
-        ends = entry.payload.get("valid_until", valid_until)
-        narrower = narrowed(scope, compile_terms(also, ends, informed=True))
+        narrowing.append(compile_terms(also, entry.payload.get("valid_until", valid_until), informed=True))
+    for by in narrowing:
+        narrower = narrowed(scope, by)
         if narrower is None:
             return Reason.BAD_TERMS  # an amendment to another purpose or kind of data leaves nothing
         scope = narrower

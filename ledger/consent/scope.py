@@ -187,13 +187,16 @@ class Standing:
 class Link:
     """One entry that a consent rests on. `ends`: unix seconds, from its clear fields and, for a parent, its content.
 
-    `standing`: None while the ledger says nothing of it, which denies.
+    `standing`: None while the ledger says nothing of it, which denies. `amended`: of a parent, the amendments that the
+    child's content has taken in. `evidence`: digests of which its holder must have found one good (a guardian's).
     """
 
     kind: Rest
     entry: bytes
     ends: int
     standing: Standing | None = None
+    amended: frozenset[bytes] = frozenset()
+    evidence: tuple[bytes, ...] | None = None
 
 
 STANDS: Final = Standing(None)

@@ -74,20 +74,20 @@ class ReleasesArgs(Args, frozen=True):
     mesh: Annotated[str, said(WHICH)] = ""
 
 
-class WhichArgs(Args, frozen=True):
+class ReleaseWhichArgs(Args, frozen=True):
     """Which release."""
 
     release: Annotated[str, said("Its id, or the beginning of it.", positional=True)]
     mesh: Annotated[str, said(WHICH)] = ""
 
 
-class ReleaseExportArgs(WhichArgs, frozen=True):
+class ReleaseExportArgs(ReleaseWhichArgs, frozen=True):
     """Which release, and in which form."""
 
     format: Annotated[Literal["csv", "json"], said("The format.")] = "csv"
 
 
-class VerdictRow(Result, frozen=True):
+class ReleaseLine(Result, frozen=True):
     """What was found for one line of the table. For the holder of the data: it is not for publishing."""
 
     group: Annotated[str, said("The group; empty for all.")]
@@ -99,7 +99,7 @@ class VerdictRow(Result, frozen=True):
     value: Annotated[str, said("The figure; empty where it is kept back, and after a dry run.")]
 
 
-class CheckRow(Result, frozen=True):
+class RiskRow(Result, frozen=True):
     """One line of the report."""
 
     test: Annotated[str, said("singling out, linkability, inference; or not tested.")]
@@ -107,7 +107,7 @@ class CheckRow(Result, frozen=True):
     found: Annotated[str, said("What was found.")]
 
 
-class Released(Result, frozen=True):
+class TableReleased(Result, frozen=True):
     """A table that was judged, and published unless it was a dry run."""
 
     release: Annotated[str, said("Its id; empty after a dry run.")]
@@ -115,8 +115,8 @@ class Released(Result, frozen=True):
     profile: Annotated[str, said("The profile of thresholds.")]
     released: Annotated[int, said("How many lines have a figure.")]
     kept_back: Annotated[int, said("How many have none.")]
-    lines: Annotated[tuple[VerdictRow, ...], said("Each line.")]
-    report: Annotated[tuple[CheckRow, ...], said("What it could tell of a person: results, and no claim.")]
+    lines: Annotated[tuple[ReleaseLine, ...], said("Each line.")]
+    report: Annotated[tuple[RiskRow, ...], said("What it could tell of a person: results, and no claim.")]
 
 
 class ReleaseRow(Result, frozen=True):
@@ -148,19 +148,19 @@ class ReleaseFile(Result, frozen=True):
     file: Annotated[bytes, said("The file; base64 in JSON, empty when --to took it.", content=True)]
 
 
-class Checked(Result, frozen=True):
+class ReleaseChecked(Result, frozen=True):
     """The report on a release, as of when it was published."""
 
     release: Annotated[str, said("Its id.")]
-    report: Annotated[tuple[CheckRow, ...], said("Results; nothing is claimed.")]
+    report: Annotated[tuple[RiskRow, ...], said("Results; nothing is claimed.")]
 
 
-def _exit(done: Released) -> int:
+def _exit(done: TableReleased) -> int:
     return OK if done.released else REFUSED
 
 
 @operation("aggregate", "release", permission="operate", exit_of=_exit)
-async def aggregate_release(node: Node, args: ReleaseArgs) -> Released:
+async def aggregate_release(node: Node, args: ReleaseArgs) -> TableReleased:
     """Publish a table of sums over several people, after the thresholds and all that was published before.
 
     What would tell of too few people, by itself or together with other figures, is kept back. Exit code 1: nothing
@@ -194,12 +194,12 @@ async def aggregate_release(node: Node, args: ReleaseArgs) -> Released:
     return _told(release, verdicts, "")  # not kept, so no figure is told: it would go round what was published
 
 
-def _told(release: Release, verdicts: Sequence[Verdict], ident: str) -> Released:
+def _told(release: Release, verdicts: Sequence[Verdict], ident: str) -> TableReleased:
     from ledger.consent.aggregate import SENTENCES
     from node.labels import Level
 
     lines = tuple(
-        VerdictRow(
+        ReleaseLine(
             figure.group,
             moment(figure.window[0]),
             moment(figure.window[1]),
@@ -211,8 +211,8 @@ def _told(release: Release, verdicts: Sequence[Verdict], ident: str) -> Released
         for figure, verdict in zip(release.figures, verdicts, strict=True)
     )
     out = sum(verdict.released for verdict in verdicts)
-    report = tuple(CheckRow(*line) for line in release.report)
-    return Released(ident, Level.AGGREGATED.value, release.profile, out, len(lines) - out, lines, report)
+    report = tuple(RiskRow(*line) for line in release.report)
+    return TableReleased(ident, Level.AGGREGATED.value, release.profile, out, len(lines) - out, lines, report)
 
 
 def _asked(flows: Flows, turn: Turn, args: ReleaseArgs) -> tuple[Request, list[Release], dict[str, list[Series]]]:
@@ -339,9 +339,9 @@ async def aggregate_export(node: Node, args: ReleaseExportArgs) -> ReleaseFile:
 
 
 @operation("aggregate", "check", permission="read")
-async def aggregate_check(node: Node, args: WhichArgs) -> Checked:
+async def aggregate_check(node: Node, args: ReleaseWhichArgs) -> ReleaseChecked:
     """Show what a table could tell of a person: singling out, linkability, inference. Results, and no claim."""
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
     release = await mesh.engine.read(lambda turn: flows.releases.find(turn.vault, args.release))
-    return Checked(release.id.hex(), tuple(CheckRow(*line) for line in release.report))
+    return ReleaseChecked(release.id.hex(), tuple(RiskRow(*line) for line in release.report))

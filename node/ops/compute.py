@@ -47,7 +47,7 @@ HASH = "Its hash, or the beginning of it."
 Whole = Annotated[int, Meta(ge=1)]
 
 
-class DefineArgs(Args, frozen=True):
+class ComputeDefineArgs(Args, frozen=True):
     """A reviewed operation with its parameters, or a module with its limits."""
 
     operation: Annotated[str, said("A reviewed operation, as `compute operations` lists them.")] = ""
@@ -60,14 +60,14 @@ class DefineArgs(Args, frozen=True):
     mesh: Annotated[str, said(WHICH)] = ""
 
 
-class ForgetArgs(Args, frozen=True):
+class ComputeForgetArgs(Args, frozen=True):
     """Which computation."""
 
     computation: Annotated[str, said(HASH, positional=True)]
     mesh: Annotated[str, said(WHICH)] = ""
 
 
-class RunArgs(Args, frozen=True):
+class ComputeArgs(Args, frozen=True):
     """Which computation, over which of one's own readings."""
 
     computation: Annotated[str, said(HASH, positional=True)]
@@ -87,7 +87,7 @@ class ComputeSendArgs(Args, frozen=True):
     mesh: Annotated[str, said(WHICH)] = ""
 
 
-class ResultsArgs(Args, frozen=True):
+class ComputedArgs(Args, frozen=True):
     """Which results."""
 
     consent: Annotated[str, said("Those received under one consent alone.")] = ""
@@ -128,7 +128,7 @@ class ComputationRows(Result, frozen=True):
     computations: Annotated[tuple[ComputationRow, ...], said("Each computation.")]
 
 
-class ResultRow(Result, frozen=True):
+class ComputedRow(Result, frozen=True):
     """One result."""
 
     computation: Annotated[str, said("The computation's hash.")]
@@ -147,7 +147,7 @@ class Results(Result, frozen=True):
     """Results of computations."""
 
     label: Annotated[str, said("How near they are to a person.")]
-    results: Annotated[tuple[ResultRow, ...], said("Each result.")]
+    results: Annotated[tuple[ComputedRow, ...], said("Each result.")]
 
 
 @operation("compute", "operations", permission="read")
@@ -181,7 +181,7 @@ def _row(one: Computation) -> ComputationRow:
 
 
 @operation("compute", "define", permission="operate")
-async def compute_define(node: Node, args: DefineArgs) -> ComputationRow:
+async def compute_define(node: Node, args: ComputeDefineArgs) -> ComputationRow:
     """Define a computation, and get the hash by which a consent names it. The same definition has the same hash."""
     from node.compute.computation import brought
     from node.compute.module import check_module
@@ -211,7 +211,7 @@ def _parameter(text: str) -> tuple[str, int]:
 
 
 @operation("compute", "forget", permission="operate")
-async def compute_forget(node: Node, args: ForgetArgs) -> ComputationRow:
+async def compute_forget(node: Node, args: ComputeForgetArgs) -> ComputationRow:
     """Forget a computation. Consents that name it stand; nothing can be sent under them until it is defined again."""
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
@@ -232,7 +232,7 @@ def _find(flows: Flows, turn: Turn, text: str) -> Computation:
 
 
 @operation("compute", "run", permission="operate")
-async def compute_run(node: Node, args: RunArgs) -> Results:
+async def compute_run(node: Node, args: ComputeArgs) -> Results:
     """Run a computation on one's own readings, and look at what it gives. Nothing is sent."""
     from node.labels import Level
 
@@ -288,11 +288,11 @@ def _compute(
     return found
 
 
-def _result(one: Computed, sender: str = "") -> ResultRow:
+def _result(one: Computed, sender: str = "") -> ComputedRow:
     value = one.value.hex() if isinstance(one.value, bytes) else one.value
     times = (moment(one.window[0]), moment(one.window[1]))
     counts = (one.records, one.gaps)
-    return ResultRow(one.computation.hex(), one.point, *times, value, one.unit, *counts, one.complete, sender)
+    return ComputedRow(one.computation.hex(), one.point, *times, value, one.unit, *counts, one.complete, sender)
 
 
 @operation("compute", "send", permission="operate", exit_of=exit_of_transfer)
@@ -384,7 +384,7 @@ def _granted(flows: Flows, turn: Turn, wanted: Wanted, scope: Scope) -> list[lis
 
 
 @operation("compute", "results", permission="read")
-async def compute_results(node: Node, args: ResultsArgs) -> Results:
+async def compute_results(node: Node, args: ComputedArgs) -> Results:
     """List the results that were received."""
     from node.compute.result import is_result, read_result
     from node.labels import Level

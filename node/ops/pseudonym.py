@@ -58,7 +58,7 @@ class Pseudonyms(Result, frozen=True):
     pseudonyms: Annotated[tuple[PseudonymRow, ...], said("Each point.")]
 
 
-class Erased(Result, frozen=True):
+class PseudonymsErased(Result, frozen=True):
     """What was erased."""
 
     erased: Annotated[int, said("How many pseudonyms are forgotten.")]
@@ -126,7 +126,7 @@ async def pseudonym_list(node: Node, args: PseudonymArgs) -> Pseudonyms:
     permission="admin",
     confirm="Erase the table? Nobody will find the points by these pseudonyms again.",
 )
-async def pseudonym_erase(node: Node, args: PseudonymArgs) -> Erased:
+async def pseudonym_erase(node: Node, args: PseudonymArgs) -> PseudonymsErased:
     """Erase the table of one recipient: its pseudonyms lead nowhere from then on.
 
     What it received stays pseudonymised: a load curve can be recognised without a table. For the disk, see
@@ -135,8 +135,8 @@ async def pseudonym_erase(node: Node, args: PseudonymArgs) -> Erased:
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
 
-    def act(turn: Turn) -> Erased:
+    def act(turn: Turn) -> PseudonymsErased:
         recipient = find_party(turn.core.replica.members, args.recipient, "recipient", flows.tenants)
-        return Erased(flows.pseudonyms.erase(turn.vault, recipient))
+        return PseudonymsErased(flows.pseudonyms.erase(turn.vault, recipient))
 
     return await mesh.engine.act(act)

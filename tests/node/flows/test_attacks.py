@@ -158,6 +158,11 @@ def test_nothing_else_of_the_node_reads_readings_to_send_them() -> None:
     assert users(NODE, "packs") & users(NODE, "put_pack") <= {"node/flows/sending.py", "node/flows/receiving.py"}
     readers = users(NODE, "piece") | users(NODE, "pieces") | users(NODE, "load")
     of_series = {path for path in readers if "node.vaults.series" in (ROOT / path).read_text()}
-    assert of_series <= {"node/flows/packing.py", "node/flows/family.py", "node/ops/readings.py"}
+    assert of_series <= {
+        "node/flows/packing.py",
+        "node/flows/family.py",
+        "node/ops/readings.py",
+        "node/ops/aggregate.py",
+    }
     senders = {path for path in users(NODE, "send") if path.startswith("node/ops/")}
     assert senders == set()  # an operation hands a file to whoever asks on this machine, never to a peer

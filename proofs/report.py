@@ -56,7 +56,10 @@ NOT_SHOWN: Final = (
 _NOT_SHOWN_OF: Final = {
     Selection.CONSENT: ("that no other transfer was made under the consent",),
     Selection.CONDUCT: ("that the member did nothing else, good or bad",),
-    Selection.PERIOD: ("that no other consent was given and no other transfer made in the period",),
+    Selection.PERIOD: (
+        "that no other consent was given and no other transfer made in the period",
+        "that somebody asked about this period: its bounds are its maker's word, which only a presenter signs",
+    ),
 }
 
 

@@ -78,6 +78,30 @@ async def test_a_consent_with_its_transfers_is_proven_to_an_auditor(tmp_path: Pa
             await do(ada, "proof make", consent=made.id, audience="cnil.example", nonce="none")
 
 
+async def test_a_seal_by_a_replaced_device_is_proven_to_an_auditor(tmp_path: Path) -> None:
+    async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
+        founder = (await do(bob, "mesh prepare", name="coop")).founder
+        await do(ada, "mesh create", name="coop", founder=(founder,), seal_seconds=1)
+        ticket = await do(ada, "invite create", open=True)
+        assert (await do(bob, "join", ticket=ticket.ticket)).answer == "FOUNDER"
+        await until(lambda: all(len(each.mesh().core.replica.members.members) == 2 for each in (ada, bob)))
+        old = ada.mesh().core.device.kid
+        await do(ada, "device certify")
+        governing = lambda: ada.mesh().core.replica.chain.newest.governing  # noqa: E731 - asked again and again
+        await until(lambda: old not in governing().values() and len(governing()) == 2)
+        await do(ada, "readings fictitious", seed=7, days=3)
+        (series,) = (await do(ada, "readings list")).series
+        await do(ada, "wallet create", name="anna")
+        args = {"recipient": "bob", "point": (series.point,), "granularity": series.granularity, **WHAT, **PERIOD}
+        made = await do(ada, "consent grant", wallet="anna", **args)
+        await do(ada, "tick run")
+        proof = await do(ada, "proof make", consent=made.id)
+        assert any(step.heirs for step in reading.decode(proof.proof).epochs)
+        verdict = verified([written(tmp_path / "consent", proof.proof)], genesis=proof.genesis)
+        rows = {row.name: row.outcome for row in verdict.checks}
+        assert rows["epochs"] == rows["epoch"] == rows["witnesses.1"] == rows["active"] == "passed", rows
+
+
 def written(path: Path, data: bytes) -> Path:
     """Write a file and return its path."""
     path.write_bytes(data)

@@ -130,6 +130,7 @@ class ConsentAudit:
         told += [f"{self._role(who)} says {state} of {digest.hex()[:16]}" for digest, who, state in said]
         self.note.levels.append(Level.EVIDENCE)
         self.claims["level"] = Level.EVIDENCE.value
+        self.claims["papers"] = [digest.hex() for digest in papers]
         if UNSIGNED not in self.note.unshown:
             self.note.unshown.append(UNSIGNED)
         self.note.passed("grant", TRANSCRIBED, f"level E, entry {grant.id.hex()}, paper {', '.join(told)}", grant.iat)
@@ -244,6 +245,7 @@ class ConsentAudit:
         entries = self.value(self.ticks[-1]).amended
         if entries:
             words = f"{len(entries)} amendment(s) narrow it, which this version does not open: {entries[0].hex()}"
+            self.claims["amended"] = [entry.hex() for entry in entries]
             self.note.failed("amended", AMENDED, Reason.UNSUPPORTED, words)
 
     def status(self, tick: TickEvidence, asked: int) -> None:

@@ -47,7 +47,8 @@ BASES: Final = {
 
 
 def odrl(shown: Shown) -> dict[str, Any]:
-    """Return the agreement as JSON-LD; what is not disclosed is not there."""
+    """Return the agreement as JSON-LD; what is not disclosed is not there. Raises LocalError EXPORT_NOT_JUDGED."""
+    shown.need()
     claims, values, target = shown.claims, shown.values, f"{shown.grant}#data"
     permission: dict[str, Any] = {
         "odrl:target": {"id": target},

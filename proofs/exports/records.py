@@ -17,7 +17,6 @@ from proofs.exports.shown import Shown, actor_id, party_id, utc
 
 SCHEMA_27560: Final = "ISO/IEC TS 27560:2023"
 KANTARA_VERSION: Final = "KI-CR-v1.1.0"
-COLLECTION: Final = "entry on a ledger, signed by the person's own key for this consent"
 EVENT_STATES: Final = {
     "GRANTED": "given",
     "INCOMPLETE": "requested",
@@ -105,7 +104,7 @@ def _purpose(shown: Shown, ids: dict[str, list[str]]) -> dict[str, Any]:
         "privacy_rights": values.get("rights"),
         "authority_party": values.get("authority"),
         "validity_duration": {"from": utc(claims["granted_at"]), "until": utc(claims["valid_until"])},
-        "collection_method": COLLECTION,
+        "collection_method": shown.collection,
     }
     found = {name: value for name, value in found.items() if value is not None}
     found["pii_information"] = [
@@ -148,7 +147,7 @@ def kantara(shown: Shown) -> dict[str, Any]:
         "version": KANTARA_VERSION,
         "jurisdiction": values["jurisdiction"],
         "consentTimestamp": shown.claims["granted_at"],
-        "collectionMethod": COLLECTION,
+        "collectionMethod": shown.collection,
         "consentReceiptID": shown.record,
         "publicKey": shown.claims["principal"],
         "piiPrincipalId": shown.claims["principal"],

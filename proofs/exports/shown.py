@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from ledger.errors import LocalError
 
+COLLECTION: Final = "entry on a ledger, signed by the person's own key for this consent"
 NOT_THERE: Final = "disclose more with `maille proof make --field`, or take another format"
 
 
@@ -37,7 +38,14 @@ class Shown:
         return cls(mesh, bundle, claims, claims.get("disclosed", {}))
 
     def need(self, *names: str) -> None:
-        """Raise LocalError EXPORT_WITHHELD when fields that a format demands are not disclosed."""
+        """Raise LocalError EXPORT_WITHHELD when fields that a format demands are not disclosed.
+
+        EXPORT_NOT_JUDGED where the proof does not bear out that the grant says what was consented to: it rests on
+        another entry, or amendments narrow it.
+        """
+        if self.claims.get("amended") or self.claims.get("level") is None:
+            told = "it rests on entries that this version cannot judge; no record of it would be true"
+            raise LocalError("EXPORT_NOT_JUDGED", f"this proof does not show what the consent covers: {told}")
         missing = [name for name in names if name not in self.values]
         if missing:
             told = f"this format needs fields that the proof does not disclose ({', '.join(missing)}); {NOT_THERE}"
@@ -53,6 +61,14 @@ class Shown:
         """The record's id: 128 random bits, written as a UUID."""
         digits = self.claims["record_id"]
         return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+    @property
+    def collection(self) -> str:
+        """How the consent was collected, in words."""
+        papers = self.claims.get("papers")
+        if papers:
+            return f"signed paper, transcribed to an entry on a ledger (SHA-256 {', '.join(papers)})"
+        return COLLECTION
 
     @property
     def notice(self) -> str:

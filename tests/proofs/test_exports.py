@@ -16,7 +16,10 @@ from proofs.exports import odrl, prov, records
 from proofs.exports.receipts import LABEL_TREE_SIZE, cose_receipt, transparent_statement
 from proofs.exports.shown import Shown
 from proofs.exports.tlog import VERSION_LINE, tlog_proof
+from tests.proofs.both import verify
 from tests.proofs.exported import Scene
+from tests.proofs.forge import Forge
+from tests.proofs.mesh import Mesh
 
 SCENE = Scene()
 WITHHELD = ("points", "purpose", "retention", "withdrawal_method", "controllers")
@@ -147,3 +150,28 @@ def test_provenance_needs_a_transfer_and_a_consent() -> None:
     bare = {name: value for name, value in SCENE.shown().claims.items() if name != "transfers"}
     with pytest.raises(LocalError, match="--transfers"):
         prov.prov(Shown.of(bare, "", ""))
+
+
+@pytest.mark.parametrize("make", [records.iso27560, records.kantara])
+def test_a_transcribed_paper_is_not_said_to_be_signed_on_the_ledger(make: Any) -> None:
+    mesh = Mesh()
+    grant = mesh.grant(transcribed=True, evidence=[b"\x01" * 32])
+    mesh.tick(mesh.a, mesh.b)
+    report = verify(mesh.prove(grant), mesh.trust(), mesh.now)
+    shown = Shown.of(report.claims, "00", report.bundle["sha256"])
+    text = json.dumps(make(shown))
+    assert f"signed paper, transcribed to an entry on a ledger (SHA-256 {'01' * 32})" in text
+    assert "the person's own key" not in text
+
+
+def test_no_record_is_made_of_what_is_not_judged() -> None:
+    mesh = Mesh()
+    grant = mesh.grant(delegation=bytes(32))
+    mesh.tick(mesh.a, mesh.b)
+    forge = Forge()
+    forge.consent.append({"amended": [bytes(32)]})
+    for report in (verify(mesh.prove(grant), mesh.trust(), mesh.now), forge.verify()):
+        shown = Shown.of(report.claims, "00", report.bundle["sha256"])
+        for make in (records.iso27560, records.kantara, odrl.odrl):
+            with pytest.raises(LocalError, match="EXPORT_NOT_JUDGED"):
+                make(shown)

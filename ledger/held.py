@@ -17,7 +17,9 @@ from typing import Final
 
 from ledger import codec, keys, tree
 from ledger.checkpoint import Head
-from ledger.consent import status
+from ledger.consent import delegation, status
+from ledger.consent.delegation import Delegation
+from ledger.consent.standing import carried_grant
 from ledger.consent.status import Fact, Place, Status
 from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
@@ -89,6 +91,7 @@ class Held:
         self.chain = Chain(genesis, self._register)
         self._roots: dict[tuple[bytes, int], tuple[bytes, int]] = {}  # (feed, size) -> root, largest iat below
         self._statuses: dict[bytes, Status | None] = {}
+        self._delegations: dict[bytes, Delegation | None] = {}
         self.founding = {keys.thumbprint(device): device for _, device in genesis.founders}  # first devices
         self._digest: bytes | None = None
         self._missing: set[tuple[bytes, int]] = set()  # (feed, size) that governance entries wait for
@@ -104,6 +107,7 @@ class Held:
         self._by_number = [feed for _, feed in feeds]
         self._roots.clear()
         self._statuses.clear()
+        self._delegations.clear()
         self._digest = None
         self.chain.pins = frozenset(key[len(PIN) :] for key, _ in rows.scan("meta", PIN, prefix_stop(PIN)))
         self.chain.past = rows.get("meta", PAST) or self.mesh_id
@@ -134,6 +138,7 @@ class Held:
         self._missing = view.missing
         if self.members is not before:
             self._statuses.clear()
+            self._delegations.clear()
         self._clamp(rows, self.members.forks)
 
     def _clamp(self, rows: Reader, feeds: Iterable[bytes]) -> None:
@@ -361,6 +366,27 @@ class Held:
             self._statuses[grant_id] = found
         return found
 
+    def delegation(self, rows: Reader, ident: bytes) -> Delegation | None:
+        """Return what the ledger says of a delegation now, or None when it says nothing."""
+        if ident in self._delegations:
+            return self._delegations[ident]
+        missing: set[tuple[bytes, int]] = set()
+
+        def counts(entry: Entry, places: Sequence[Place]) -> bool:
+            inside = any(index < self.members.reach(feed) for feed, index in places)
+            return inside and self.resolves(rows, entry, self.size, self.members.forks, missing)
+
+        give = self.entry(rows, ident)
+        found = None
+        if give is not None and give.kind == "delegation.give":
+            facts = facts_of(rows, ident, self._by_number, self.size)
+            found = delegation.resolve(give, facts, self.members.reach, self.members.party_of, counts)
+        if not missing:  # else any batch may complete it
+            if len(self._delegations) >= STATUS_CACHE_MAX:
+                self._delegations.pop(next(iter(self._delegations)))
+            self._delegations[ident] = found
+        return found
+
     def consent_below(
         self,
         rows: Reader,
@@ -390,7 +416,7 @@ class Held:
             if fact.row.kind in {"consent.grant", "consent.withdraw"}:
                 entry = self.entry(rows, fact.row.entry_id)
                 if entry is not None:
-                    return status.carried_grant(entry) if entry.kind == "consent.withdraw" else entry
+                    return carried_grant(entry) if entry.kind == "consent.withdraw" else entry
         return None
 
 

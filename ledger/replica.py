@@ -310,6 +310,7 @@ class Replica(Held):
             rows.put("things", key, value)
         for consent in consents:
             self._statuses.pop(consent, None)
+            self._delegations.pop(consent, None)
         if not is_governance(registration.entry.kind):
             return False
         self._register.add(registration)

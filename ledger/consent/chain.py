@@ -10,7 +10,7 @@ How it works
       within its amendments; it was signed by the person, or by the parent's recipient;
       a group's call was made by the key that signed the grant, for this recipient, and its terms cover the grant's.
     The result is the links with their ends, or the first fault. What the ledger says of each link changes, and is
-    filled in later (`Candidate.as_of`).
+    filled in later (`Candidate.as_of`): `delegation_stands` and `parent_stands` put that into the gate's words.
 
 What it does not do
     It reads no store: `Source` finds entries and their content. It does not say whether a link still stands.
@@ -24,12 +24,13 @@ from typing import Final
 
 from ledger.consent import disclosure
 from ledger.consent.bounds import Bounds, beyond, wider_bounds
+from ledger.consent.delegation import Delegation
 from ledger.consent.disclosure import Disclosures
 from ledger.consent.grant import RecipientClass, read_party, read_recipient, wider_fields
 from ledger.consent.reasons import Reason
 from ledger.consent.record import Terms
-from ledger.consent.scope import Link, Rest, Scope, compile_terms
-from ledger.consent.status import Party
+from ledger.consent.scope import STANDS, Link, Proof, Rest, Scope, Standing, compile_terms, proof_of
+from ledger.consent.status import Party, State, Status
 from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.schema import TIME_MAX
@@ -107,7 +108,7 @@ def _delegations(grant: Entry, terms: Terms, source: Source) -> tuple[list[Link]
     links: list[Link] = []
     ident, signer, ends = grant.payload["delegation"], grant.signer, grant.payload["valid_until"]
     below: Bounds | None = None
-    role, root = "", grant
+    role, root, holder = "", grant, read_party(grant.payload["holder"])
     while ident is not None:
         entry = source.entry(ident)
         if entry is None or entry.kind != "delegation.give" or entry.mesh_id != grant.mesh_id:
@@ -124,7 +125,7 @@ def _delegations(grant: Entry, terms: Terms, source: Source) -> tuple[list[Link]
         if beyond(terms, recipient, bounds) if below is None else wider_bounds(below, bounds):
             return Reason.DELEGATION_WIDER
         needed = tuple(payload.get("evidence", ())) if payload["role"] in BY_LAW else None
-        links.append(Link(Rest.DELEGATION, ident, payload["valid_until"], evidence=needed))
+        links.append(Link(Rest.DELEGATION, ident, payload["valid_until"], evidence=needed, checker=holder))
         role = role or payload["role"]
         below, signer, ends, root = bounds, entry.signer, payload["valid_until"], entry
         ident = payload.get("parent")
@@ -194,7 +195,8 @@ def _parent(grant: Entry, terms: Terms, source: Source, speaker: bytes, depth: i
         until = amendment.payload.get("valid_until", entry.payload["valid_until"])
         narrowing.append(compile_terms(also, until, informed=True))
         ends = min(ends, narrowing[-1].ends)
-    link = Link(Rest.PARENT, entry.id, ends, amended=frozenset(amendments))
+    paper = () if "transcribed" in entry.payload else None
+    link = Link(Rest.PARENT, entry.id, ends, amended=frozenset(amendments), evidence=paper)
     return Chain((link, *rests.links), rests.signers, (*narrowing, *rests.narrowing))
 
 
@@ -211,3 +213,34 @@ def may_pass_on(child: Terms, grant: Entry, parent: Terms) -> bool:
         inside = not isinstance(recipient, RecipientClass) and recipient in listed
         return inside and (own.mode == "none" or (own.mode == "listed" and set(own.listed) <= set(rule.listed)))
     return own.mode == "none" or (own.mode == "depth" and own.depth < rule.depth)
+
+
+def delegation_stands(link: Link, told: Delegation | None) -> Standing | None:
+    """Return what the ledger says of a link that is a delegation. `told`: of that delegation."""
+    if told is None:
+        return None
+    if not told.live:
+        return Standing(Reason.DELEGATION_REVOKED, told.decided_by)
+    if link.evidence is not None:
+        states = {word.state for word in told.checked if word.evidence in link.evidence and word.party == link.checker}
+        if "checked_ok" not in states or "checked_ko" in states:
+            return _UNPROVEN
+    return STANDS
+
+
+def parent_stands(link: Link, told: Status | None) -> Standing | None:
+    """Return what the ledger says of a link that is a parent consent. `told`: of that consent."""
+    if told is None:
+        return None
+    if told.state is not State.GRANTED:
+        return Standing(Reason.PARENT_ENDED, told.decided_by)
+    if not link.amended.issuperset(told.amended):
+        return _NARROWED  # since the child was compiled
+    if link.evidence is not None and proof_of(told) is not Proof.CHECKED:
+        return _UNCHECKED
+    return STANDS
+
+
+_UNPROVEN: Final = Standing(Reason.DELEGATION_UNPROVEN)
+_NARROWED: Final = Standing(Reason.PARENT_HIDDEN)
+_UNCHECKED: Final = Standing(Reason.EVIDENCE_PENDING)

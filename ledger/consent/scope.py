@@ -188,7 +188,8 @@ class Link:
     """One entry that a consent rests on. `ends`: unix seconds, from its clear fields and, for a parent, its content.
 
     `standing`: None while the ledger says nothing of it, which denies. `amended`: of a parent, the amendments that the
-    child's content has taken in. `evidence`: digests of which its holder must have found one good (a guardian's).
+    child's content has taken in. `evidence`: digests of which `checker`, the holder of the data, must have found one
+    good (a guardian's authority); None where none is needed.
     """
 
     kind: Rest
@@ -197,6 +198,7 @@ class Link:
     standing: Standing | None = None
     amended: frozenset[bytes] = frozenset()
     evidence: tuple[bytes, ...] | None = None
+    checker: Party | None = None
 
 
 STANDS: Final = Standing(None)

@@ -2,12 +2,12 @@
 
 How it works
     `decide` holds one flow against the consents that may cover it; `judge` finds a consent for what is wanted, and
-    fills in from its terms what was left open. Both build the gate's context from the ledger as it stands in the
-    open turn: membership and links, policy, and how fresh the voters' (or the homes') checkpoints are. Candidates
-    come from the vault's index; their compiled content is kept in memory, bounded, while their status is looked up
-    anew each time. Where no consent covers a flow, the newest ones between the two parties explain why.
+    fills in from its terms what was left open. Both build the gate's context from the ledger as it stands in the open
+    turn: membership and links, policy, and how fresh the voters' (or the homes') checkpoints are. Candidates come from
+    the vault's index, compiled with all that they rest on (compiling), what the ledger says looked up anew each time.
+    Where no consent covers a flow, the newest ones between the two parties explain why.
 
-    `flow_of` makes a flow from a series itself: what leaves or enters is judged by what it is, not by what is said.
+    A flow is made from a series itself (contents): what leaves or enters is judged by what it is, not by what is said.
 
 What it does not do
     It moves nothing. `sending` and `receiving` do, after `decide`; tests hold them to it.
@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from ledger.consent.flow import NO_REGISTER, Entitled
-from ledger.consent.gate import Candidate, Context, Decision, Flow, Freshness, Scope, freshness, permit, prepare
+from ledger.consent.gate import Candidate, Context, Decision, Flow, Freshness, Scope, freshness, permit
 from ledger.consent.reasons import Reason
 from ledger.consent.record import DataKind, Window
 from ledger.consent.scope import limited
@@ -29,8 +29,10 @@ from ledger.consent.token import Limits
 from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.governance.members import Members, Party
+from ledger.index import named_consents
 from ledger.rows import prefix_stop
 from ledger.tables import CONSENT, FactRow
+from node.flows.compiling import Compiling
 from node.readings import Series
 from node.series_key import SeriesKey
 from node.vaults.consents import ConsentRows
@@ -39,8 +41,8 @@ from node.vaults.transfers import Wanted
 if TYPE_CHECKING:
     from node.core import Turn
 
-CACHE_MAX: Final = 20_000
-"""Compiled consents kept in memory; about 1 kB each."""
+INDEX_MAX: Final = 20_000
+"""Answers of the vault's index kept in memory."""
 HOLDERS_SCAN_MAX: Final = 50_000
 """Rows about consents that are looked through for one under which a party holds data."""
 LATER: Final = frozenset({Reason.STALE, Reason.UNREGISTERED, Reason.DISCLOSURE_MISSING})
@@ -105,14 +107,23 @@ class Door:
         """Opens a token that was made here (node.flows.sharing). Raises RemoteError for any other."""
         self.entitled: Callable[[Turn], Entitled] = lambda _: NO_REGISTER
         """Gives the register of points, as the vault has it in a turn (node.flows.points)."""
-        self._cache: dict[bytes, Candidate] = {}
+        self._compiling = Compiling(rows)
         self._holders: dict[Party, bytes] = {}  # a consent in force under which each holds data
         self._ids: dict[tuple[Party, str, DataKind], list[bytes]] = {}  # what the index said, until it changes
 
-    def forget(self, grant: bytes) -> None:
-        """Drop what is remembered of a grant: its disclosures came, or were erased. The index has changed too."""
-        self._cache.pop(grant, None)
+    def forget(self, ident: bytes) -> None:
+        """Drop what is remembered of a grant, or with another entry: its content came, or was erased."""
+        self._compiling.forget(ident)
         self._ids.clear()
+
+    def came(self, entries: Sequence[Entry]) -> list[bytes]:
+        """Take notice of new entries; return the grants for which something has changed that they rest on."""
+        moved: set[bytes] = set()
+        for entry in entries:
+            for ident in {entry.id, *named_consents(entry)}:
+                moved |= self._compiling.under(ident)
+            self._compiling.forget(entry.id)  # a chain may have been looking for it
+        return sorted(moved)
 
     # Deciding
 
@@ -236,7 +247,7 @@ class Door:
             found = self._ids.get(key)
             if found is None:
                 found = self._rows.covering(turn.vault, recipient, about.point, kind)
-                if len(self._ids) >= CACHE_MAX:
+                if len(self._ids) >= INDEX_MAX:
                     del self._ids[next(iter(self._ids))]
                 self._ids[key] = found
             if found:
@@ -244,21 +255,8 @@ class Door:
         return self._rows.between(turn.vault, holder, recipient)
 
     def _candidates(self, turn: Turn, ids: Sequence[bytes]) -> list[Candidate]:
-        found = (self._candidate(turn, grant) for grant in ids)
+        found = (self._compiling.candidate(turn, grant) for grant in ids)
         return [candidate for candidate in found if candidate is not None]
-
-    def _candidate(self, turn: Turn, grant: bytes) -> Candidate | None:
-        candidate = self._cache.get(grant)
-        if candidate is None:
-            entry = self.grant_entry(turn, grant)
-            if entry is None:
-                return None
-            row = self._rows.get(turn.vault, grant)
-            candidate = prepare(entry, None, row.disclosures if row is not None else None)
-            if len(self._cache) >= CACHE_MAX:
-                del self._cache[next(iter(self._cache))]
-            self._cache[grant] = candidate
-        return candidate.in_status(turn.core.replica.consent(turn.rows, grant))
 
 
 def _governing(feeds: tuple[bytes, ...], members: Members) -> bytes:

@@ -177,6 +177,9 @@ class Flows:
         self.changing.entries(turn, entries)
         self.erasing.entries(turn, entries)
         self.points.entries(turn, entries)
+        for grant in self.door.came(entries):
+            self.sending.review(turn, grant)
+            self.receiving.review(turn, grant)
         for entry in entries:
             if entry.kind == "consent.grant":
                 self.sending.review(turn, entry.id)

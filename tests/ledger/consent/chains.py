@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from ledger.checkpoint import Head
 from ledger.consent.bounds import Bounds
 from ledger.consent.chain import Source
 from ledger.consent.disclosure import Disclosures, hide, hide_bounds
@@ -38,6 +39,9 @@ def key(number: int) -> SigningKey:
 class Book:
     """Entries and their content, by id."""
 
+    mesh: bytes = MESH
+    head: Head = HEAD
+    now: int = NOW
     random: random.Random = field(default_factory=lambda: random.Random(5))
     entries: dict[bytes, Entry] = field(default_factory=dict)
     contents: dict[bytes, Disclosures] = field(default_factory=dict)
@@ -53,13 +57,22 @@ class Book:
             lambda kid: self.parties.get(kid, (kid, 0)),
         )
 
-    def sign(self, signer: SigningKey, kind: str, payload: dict[str, Any], content: Disclosures) -> Entry:
-        """Sign an entry and keep it with its content."""
-        about = signer.kid if kind == "group.call" else self.random.randbytes(16)
-        thing = (kind.partition(".")[0], about)
+    def sign(
+        self,
+        signer: SigningKey,
+        kind: str,
+        payload: dict[str, Any],
+        content: Disclosures | None = None,
+        about: Entry | None = None,
+    ) -> Entry:
+        """Sign an entry, about what another one is or something new, and keep it with its content."""
+        fresh = signer.kid if kind == "group.call" else self.random.randbytes(16)
+        thing = (kind.partition(".")[0], fresh) if about is None else about.thing
         cti = self.random.randbytes(16)
-        entry = sign_entry(signer, kind, thing, payload, iat=NOW, cti=cti, seen=[HEAD], mesh_id=MESH)
-        self.entries[entry.id], self.contents[entry.id] = entry, content
+        entry = sign_entry(signer, kind, thing, payload, iat=self.now, cti=cti, seen=[self.head], mesh_id=self.mesh)
+        self.entries[entry.id] = entry
+        if content is not None:
+            self.contents[entry.id] = content
         return entry
 
     def delegation(
@@ -126,7 +139,7 @@ class Book:
     def amend(self, signer: SigningKey, grant: Entry, terms: Terms, **more: Any) -> Entry:
         """Narrow a grant."""
         slots, content = hide(terms, self.random.randbytes)
-        entry = self.sign(signer, "consent.amend", {"grant": grant.id, "slots": slots, **more}, content)
+        entry = self.sign(signer, "consent.amend", {"grant": grant.id, "slots": slots, **more}, content, grant)
         self.amendments.setdefault(grant.id, []).append(entry.id)
         return entry
 

@@ -33,7 +33,12 @@ READERS = {
     ("node/ops/data.py", "*"): "to the operator of this node, of what it holds itself",
     ("node/ops/readings.py", "*"): "to the operator of this node, of what it holds itself",
     ("node/vaults/series.py", "*"): "the rows themselves",
-    ("node/compute/computation.py", "*"): "computes here; what leaves is a flow of its own",
+    (
+        "node/ops/aggregate.py",
+        "*",
+    ): "sums, which are held to thresholds; a file for the operator, of which nothing is sent",
+    ("node/ops/compute.py", "*"): "computes here; results pass _emit as flows of their own",
+    ("node/ops/pseudonym.py", "*"): "to the operator of this node, of what it holds itself",
 }
 """Who may read readings or packs: (module, function or "*") -> why."""
 
@@ -61,7 +66,8 @@ def _sends(tree: ast.AST) -> bool:
 def _readers() -> set[tuple[str, str]]:
     found = set()
     for path, tree in NODE.items():
-        inside = {name for name, function in functions(tree).items() if _reads(function)}
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef)  # each of them: several may have one name
+        inside = {node.name for node in ast.walk(tree) if isinstance(node, kinds) and _reads(node)}
         found |= {(path, "*")} if (path, "*") in READERS and inside else {(path, name) for name in inside}
     return found
 

@@ -29,6 +29,7 @@ READERS = {
     ("node/flows/packing.py", "packs"): "cuts packs for sending._pump, which hands each to _emit",
     ("node/flows/rights.py", "_meet"): "whether anything received is left, before erasure is called done",
     ("node/audit/gathering.py", "_account"): "whether anything is held, for the node's own audit",
+    ("node/ops/data_compare.py", "*"): "to the operator of this node, of what it holds itself",
     ("node/ops/data_export.py", "*"): "to the operator of this node, of what it holds itself",
     ("node/ops/data.py", "*"): "to the operator of this node, of what it holds itself",
     ("node/ops/readings.py", "*"): "to the operator of this node, of what it holds itself",

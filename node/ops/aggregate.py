@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from node.vaults.series import SeriesRow
 
 GROUPS_BYTES_MAX: Final = 4 << 20
+NAME_LETTERS_MAX: Final = 100
 _GROUP: Final = re.compile(r"[\w][\w .()/-]{0,63}")
 Count = Annotated[int, Meta(ge=0, le=1_000_000)]
 
@@ -225,6 +226,8 @@ def _asked(flows: Flows, turn: Turn, args: ReleaseArgs) -> tuple[Request, list[R
     window = unix(args.since), unix(args.until)
     if window[0] >= window[1]:
         raise usage("The window ends before it begins.", "until")
+    if len(args.name) > NAME_LETTERS_MAX or not args.name.isprintable():
+        raise usage(f"A name is one line of at most {NAME_LETTERS_MAX} letters.", "name")
     points = frozenset().union(*groups.values()) if groups else frozenset(args.points)
     source = _source(flows, turn, args, points)
     held = _held(flows, turn, source)

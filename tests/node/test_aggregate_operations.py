@@ -92,9 +92,29 @@ async def test_groups_from_a_file_and_releases_that_outlive_a_restart(tmp_path: 
         one_owner = "\n".join(f"all,{point},the same" for point in points).encode()
         owned = await do(ada, "aggregate release", groups=one_owner, **day)
         assert [(line.code, line.missing) for line in owned.lines] == [("FEW_HOLDERS", 10)]
+        with pytest.raises(MailleError, match="one line"):
+            await do(ada, "aggregate release", name="a\n=1+1", each_its_own=True, **day)
         with pytest.raises(LocalError) as caught:
             await do(ada, "aggregate release", profile="lax", each_its_own=True, **day)
         assert caught.value.code == "NO_SUCH_PROFILE"
+
+
+async def test_people_who_share_a_point_in_the_register_count_as_one(tmp_path: Path) -> None:
+    async with running(make_home(tmp_path / "ada", "ada")) as ada:
+        await do(ada, "mesh create", name="street")
+        points, day = await street(ada)
+        asked = {"points": tuple(points[:12]), "each_its_own": True, "dry_run": True, **day}
+        assert (await do(ada, "aggregate release", **asked)).released == 1
+        await do(ada, "point add", point=points[0], person="anna")
+        await do(ada, "point add", point=points[1], person="bob")
+        await do(ada, "point add", point=points[2], person="bob", role="household_member")
+        assert (await do(ada, "aggregate release", **asked)).released == 1  # anna; bob, twice; nine others: eleven
+        await do(ada, "point add", point=points[2], person="anna")  # who now meet there
+        few = await do(ada, "aggregate release", **asked)
+        assert [(line.code, line.missing) for line in few.lines] == [("FEW_HOLDERS", 1)]
+        gone = {"since": day["since"] + timedelta(days=400), "until": day["until"] + timedelta(days=400)}
+        empty = await do(ada, "aggregate release", **(asked | gone))
+        assert [line.code for line in empty.lines] == ["EMPTY"]
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from typing import Final
 
 from ledger import codec, keys, tree
 from ledger.checkpoint import Head
-from ledger.consent import delegation, status
-from ledger.consent.delegation import Delegation
+from ledger.consent import status
 from ledger.consent.standing import carried_grant
 from ledger.consent.status import Fact, Place, Status
+from ledger.delegations import Delegations
 from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
 from ledger.feed import RUN_LEAVES_MAX, Registration, Run, SignedHead
@@ -86,12 +86,12 @@ class Held:
             epoch=genesis.mesh_id, as_of=genesis.entry.iat, forbidden_purposes=genesis.rules.forbidden_purposes
         )
         self._feeds: dict[bytes, FeedRow] = {}
-        self._by_number: list[bytes] = []
+        self.by_number: list[bytes] = []  # feed of each local number
         self._register = Register()
         self.chain = Chain(genesis, self._register)
         self._roots: dict[tuple[bytes, int], tuple[bytes, int]] = {}  # (feed, size) -> root, largest iat below
         self._statuses: dict[bytes, Status | None] = {}
-        self._delegations: dict[bytes, Delegation | None] = {}
+        self.delegations = Delegations()
         self.founding = {keys.thumbprint(device): device for _, device in genesis.founders}  # first devices
         self._digest: bytes | None = None
         self._missing: set[tuple[bytes, int]] = set()  # (feed, size) that governance entries wait for
@@ -104,10 +104,10 @@ class Held:
             ((FeedRow.decode(row), feed) for feed, row in rows.scan("feeds", b"")), key=lambda p: p[0].number
         )
         self._feeds = {feed: row for row, feed in feeds}
-        self._by_number = [feed for _, feed in feeds]
+        self.by_number = [feed for _, feed in feeds]
         self._roots.clear()
         self._statuses.clear()
-        self._delegations.clear()
+        self.delegations.clear()
         self._digest = None
         self.chain.pins = frozenset(key[len(PIN) :] for key, _ in rows.scan("meta", PIN, prefix_stop(PIN)))
         self.chain.past = rows.get("meta", PAST) or self.mesh_id
@@ -116,7 +116,7 @@ class Held:
         self._register.truncate(self.size if not self._dropped else lambda _: 0)
         if not len(self._register):  # else a rolled-back transaction only took leaves from the ends of feeds
             for number, index in map(read_position, self._keys(rows, GOVERNANCE)):
-                feed = self._by_number[number]
+                feed = self.by_number[number]
                 self._register.add(Registration(self.leaf_entry(rows, feed, index), feed, index))
         self._refold(rows)
 
@@ -138,7 +138,7 @@ class Held:
         self._missing = view.missing
         if self.members is not before:
             self._statuses.clear()
-            self._delegations.clear()
+            self.delegations.clear()
         self._clamp(rows, self.members.forks)
 
     def _clamp(self, rows: Reader, feeds: Iterable[bytes]) -> None:
@@ -205,7 +205,7 @@ class Held:
 
     def feed_of(self, number: int) -> bytes:
         """Return the feed with this local number."""
-        return self._by_number[number]
+        return self.by_number[number]
 
     def public_of(self, feed: bytes) -> bytes | None:
         """Return the key of a member's device (or of a founder's first one), or None."""
@@ -269,7 +269,7 @@ class Held:
         places = self.places(rows, entry_id)
         if not places:
             return None
-        leaf = self.leaf(rows, self._by_number[places[0][0]], places[0][1])
+        leaf = self.leaf(rows, self.by_number[places[0][0]], places[0][1])
         try:
             # A void leaf may be void because its signature is bad: only a sound one needs no second look.
             return Entry.decode(leaf.raw) if leaf.void else Entry.parse(leaf.raw)
@@ -366,27 +366,6 @@ class Held:
             self._statuses[grant_id] = found
         return found
 
-    def delegation(self, rows: Reader, ident: bytes) -> Delegation | None:
-        """Return what the ledger says of a delegation now, or None when it says nothing."""
-        if ident in self._delegations:
-            return self._delegations[ident]
-        missing: set[tuple[bytes, int]] = set()
-
-        def counts(entry: Entry, places: Sequence[Place]) -> bool:
-            inside = any(index < self.members.reach(feed) for feed, index in places)
-            return inside and self.resolves(rows, entry, self.size, self.members.forks, missing)
-
-        give = self.entry(rows, ident)
-        found = None
-        if give is not None and give.kind == "delegation.give":
-            facts = facts_of(rows, ident, self._by_number, self.size)
-            found = delegation.resolve(give, facts, self.members.reach, self.members.party_of, counts)
-        if not missing:  # else any batch may complete it
-            if len(self._delegations) >= STATUS_CACHE_MAX:
-                self._delegations.pop(next(iter(self._delegations)))
-            self._delegations[ident] = found
-        return found
-
     def consent_below(
         self,
         rows: Reader,
@@ -396,7 +375,7 @@ class Held:
         missing: set[tuple[bytes, int]] | None = None,
     ) -> Status | None:
         """Return what the entries below each feed's `size` say of a grant, `members` being what they fold to."""
-        facts = facts_of(rows, grant_id, self._by_number, size)
+        facts = facts_of(rows, grant_id, self.by_number, size)
         grant = self.grant(rows, grant_id, facts)
 
         def counts(entry: Entry, places: Sequence[Place]) -> bool:
@@ -411,7 +390,7 @@ class Held:
         `facts`: those to look among, where the caller has them already.
         """
         if facts is None:
-            facts = facts_of(rows, grant_id, self._by_number, self.size)
+            facts = facts_of(rows, grant_id, self.by_number, self.size)
         for fact in facts:
             if fact.row.kind in {"consent.grant", "consent.withdraw"}:
                 entry = self.entry(rows, fact.row.entry_id)

@@ -232,8 +232,8 @@ class Replica(Held):
             self._set_feed(rows, feed, FeedRow(row.number, row.peaks, row.iat_max, head))
 
     def _open(self, feed: bytes) -> FeedRow:
-        row = FeedRow(len(self._by_number), Peaks(), 0, None)
-        self._by_number.append(feed)
+        row = FeedRow(len(self.by_number), Peaks(), 0, None)
+        self.by_number.append(feed)
         self._feeds[feed] = row
         return row
 
@@ -310,7 +310,7 @@ class Replica(Held):
             rows.put("things", key, value)
         for consent in consents:
             self._statuses.pop(consent, None)
-            self._delegations.pop(consent, None)
+            self.delegations.forget(consent)
         if not is_governance(registration.entry.kind):
             return False
         self._register.add(registration)

@@ -118,7 +118,7 @@ class Compiling:
         replica = turn.core.replica
         match link.kind:
             case Rest.DELEGATION:
-                return delegation_stands(link, replica.delegation(turn.rows, link.entry))
+                return delegation_stands(link, replica.delegations.now(replica, turn.rows, link.entry))
             case Rest.PARENT:
                 return parent_stands(link, replica.consent(turn.rows, link.entry))
             case Rest.CALL:

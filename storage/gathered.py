@@ -141,12 +141,12 @@ class Gathered:
 class GatheringWriter(DiskWriter):
     """The one transaction of a journaled store; see `ledger.rows.Writer`."""
 
-    __slots__ = ("_gathered", "_log", "_size")
+    __slots__ = ("_gathered", "_size")
 
     def __init__(self, at: Environment, gathered: Gathered) -> None:
         super().__init__(at)
         self._gathered = gathered
-        self._log: list[Change] | None = []  # None: it outgrew the journal
+        self._log = []  # None: it outgrew the journal
         self._size = 0
 
     def __enter__(self) -> GatheringWriter:
@@ -195,23 +195,10 @@ class GatheringWriter(DiskWriter):
         """Fail at the end: the transaction of LMDB is gone."""
         self._lost = failure
 
-    def put(self, table: str, key: bytes, value: bytes, *, append: bool = False) -> None:
-        """Write a row; see `ledger.rows.Writer.put`."""
-        super().put(table, key, value, append=append)
-        if self._log is not None:
-            self._log.append((table, key, value))
-            self._size += len(key) + len(value) + _ROW_BYTES
-            if self._size > RECORD_BYTES_MAX:
-                self._outgrow()
-
-    def delete(self, table: str, key: bytes) -> None:
-        """Remove a row; nothing happens if it is not there."""
-        super().delete(table, key)
-        if self._log is not None:
-            self._log.append((table, key, None))
-            self._size += len(key) + _ROW_BYTES
-            if self._size > RECORD_BYTES_MAX:
-                self._outgrow()
+    def _noted(self, size: int) -> None:
+        self._size += size + _ROW_BYTES
+        if self._size > RECORD_BYTES_MAX:
+            self._outgrow()
 
     def _outgrow(self) -> None:
         """From here on LMDB alone keeps the changes: what was journaled is committed before, so none is undone."""

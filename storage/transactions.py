@@ -235,7 +235,7 @@ def _before(cursor: lmdb.Cursor[bytes], stop: bytes | None) -> bool:
 class DiskWriter(DiskReader):
     """The one transaction; see `ledger.rows.Writer`."""
 
-    __slots__ = ("_changes", "_delete", "_lost", "_put")
+    __slots__ = ("_changes", "_delete", "_log", "_lost", "_put")
 
     def __init__(self, at: Environment) -> None:
         super().__init__(at)
@@ -243,6 +243,7 @@ class DiskWriter(DiskReader):
         self._delete: Callable[..., object] = _over
         self._changes = 0
         self._lost: LocalError | None = None
+        self._log: list[tuple[str, bytes, bytes | None]] | None = None  # what was changed, where it is to be noted
 
     def __enter__(self) -> DiskWriter:
         """Begin. Raises STORE_BUSY if a transaction is open."""
@@ -292,11 +293,13 @@ class DiskWriter(DiskReader):
         self._changes += 1
         try:
             # Arguments by position: dupdata, overwrite, append, db. An append out of order returns False.
-            if append and self._put(key, value, True, True, True, self._tables[table]):
-                return
-            self._put(key, value, True, True, False, self._tables[table])
+            if not (append and self._put(key, value, True, True, True, self._tables[table])):
+                self._put(key, value, True, True, False, self._tables[table])
         except (lmdb.Error, KeyError) as error:
             raise self._failed(error, table, key) from error
+        if self._log is not None:
+            self._log.append((table, key, value))
+            self._noted(len(key) + len(value))
 
     def delete(self, table: str, key: bytes) -> None:
         """Remove a row; nothing happens if it is not there."""
@@ -305,6 +308,12 @@ class DiskWriter(DiskReader):
             self._delete(key, b"", self._tables[table])
         except (lmdb.Error, KeyError) as error:
             raise self._failed(error, table, key) from error
+        if self._log is not None:
+            self._log.append((table, key, None))
+            self._noted(len(key))
+
+    def _noted(self, size: int) -> None:
+        """A change of so many bytes of key and value was noted."""
 
     def _upward(self, table: str, start: bytes, stop: bytes | None) -> Iterator[tuple[bytes, bytes]]:
         try:

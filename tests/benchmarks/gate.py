@@ -1,11 +1,13 @@
-"""gate: decisions a second of the gate with many consents in the store, allowed and refused, statuses from the ledger.
+"""gate: decisions a second of the gate, many consents in the store, each on a chain of delegations, from the ledger.
 
 How it works
     Two founders with a link hold as many consents as asked for, each for its own point, with real disclosures, in a
-    store on disk; every tenth was withdrawn. The gate is asked as a node asks it: the consents that name the point are
-    looked up, each takes its status from the replica, then `permit` decides. Of ten flows about seven are allowed, one
-    asks for a withdrawn consent, one for another kind of data, one for a point without consent; points are drawn at
-    random. The limit is the same look-up with a decision that checks nothing. First the statuses come from the rows
+    store on disk. Every consent rests on a chain of LINKS delegations, sealed bounds and all; CONSENTS_A_CHAIN of them
+    on the same chain. Every tenth consent was withdrawn, and the topmost link of every tenth chain was revoked. The
+    gate is asked as a node asks it: the consents that name the point are looked up, each is brought up to date with
+    what the replica says of it and of each link, then `permit` decides. Of ten flows about six are allowed; one asks
+    for a withdrawn consent, one for another kind of data, one for a point without consent; points are drawn at random.
+    The limit is the same look-up with a decision that checks nothing. First what the ledger says comes from the rows
     (cold), then from the replica's memory (warm, the figure), limit and figure in turns.
 
 What it does not do
@@ -22,29 +24,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from ledger.consent.disclosure import Disclosures
+from ledger.consent.bounds import Bounds
+from ledger.consent.chain import chain, delegation_stands
 from ledger.consent.gate import Candidate, Context, Decision, Flow, freshness, permit, prepare
 from ledger.consent.reasons import Reason
 from ledger.consent.record import DataKind
-from ledger.consent.wallet import Wallet, make_grant, make_withdrawal
+from ledger.consent.scope import Link, Standing
 from ledger.entry import Entry
-from ledger.governance.epoch import Policy
 from ledger.merkle import leaf_hash
 from ledger.replica import Replica
 from ledger.rows import Reader
 from storage.disk import DiskStore
 from tests.benchmarks import measure
-from tests.benchmarks.corpus import BEGUN, Feed, Mesh
+from tests.benchmarks.corpus import BEGUN, Mesh
 from tests.benchmarks.measure import Result
-from tests.ledger.consent.cases import NOTICE, TERMS
+from tests.ledger.consent.cases import TERMS
+from tests.ledger.consent.chains import Book, key
 
 DAY: Final = 86_400
 NOW: Final = BEGUN + 30 * DAY
 REACH: Final = 50_000.0
 BATCH: Final = 1_000
+LINKS: Final = 3
+CONSENTS_A_CHAIN: Final = 100
 OTHER: Final = DataKind("electricity", "consumption", "daily")
-
-Grants = list[tuple[Entry, Disclosures]]
+END: Final = (NOW // DAY + 200) * DAY
 
 
 def point(number: int) -> str:
@@ -52,54 +56,77 @@ def point(number: int) -> str:
     return f"prm:{number:014}"
 
 
-def granted(path: Path, mesh: Mesh, count: int) -> Grants:
-    """Make a store with `count` grants, every tenth of them withdrawn; return the grants with their disclosures."""
-    store = DiskStore(path)
-    with store.write() as rows:
-        replica = Replica.create(rows, mesh.genesis)
-        for run, entries in mesh.founding():
-            replica.ingest(rows, run, NOW, entries)
-    feed, grants = mesh.feeds[0], list[tuple[Entry, Disclosures]]()
-    for first in range(0, count, BATCH):
+class Ledger:
+    """What the benchmark states: chains of delegations, grants under them, and what ended some. `book` has the rest."""
+
+    def __init__(self, path: Path, mesh: Mesh) -> None:
+        self.mesh, self.feed = mesh, mesh.feeds[0]
+        self.store = DiskStore(path)
+        with self.store.write() as rows:
+            self.replica = Replica.create(rows, mesh.genesis)
+            for run, entries in mesh.founding():
+                self.replica.ingest(rows, run, NOW, entries)
+        self.book = Book(mesh.genesis.mesh_id, self.feed.shown(), NOW, mesh.random)
+
+    def state(self, entries: Sequence[Entry]) -> None:
+        """Register entries."""
+        for first in range(0, len(entries), BATCH):
+            batch = entries[first : first + BATCH]
+            for entry in batch:
+                self.feed.tree.append(leaf_hash(entry.id))
+            with self.store.write() as rows:
+                self.replica.ingest(rows, self.feed.close(self.mesh.genesis.mesh_id, batch, NOW), NOW, batch)
+
+    def chain(self, number: int) -> list[Entry]:
+        """Give a chain of delegations; the nearest is the last."""
+        links: list[Entry] = []
+        for place in range(LINKS):
+            giver, delegate = (key(1_000_000 + number * 10 + place + step) for step in (0, 1))
+            above = links[-1] if links else None
+            depth = LINKS - 1 - place
+            links.append(self.book.delegation(giver, delegate, BOUNDS, parent=above, depth=depth, valid_until=END))
+        return links
+
+    def grant(self, number: int, chain: int, nearest: Entry) -> Entry:
+        """Grant under a chain."""
+        return self.book.grant(
+            key(1_000_000 + chain * 10 + LINKS),
+            replace(TERMS, points=(point(number),)),
+            holder=self.mesh.parties[0],
+            recipient=self.mesh.parties[1],
+            valid_until=END,
+            delegation=nearest.id,
+        )
+
+    def ended(self, grant: Entry, chain: int) -> Entry:
+        """Withdraw a grant, with its own key."""
+        signer = key(1_000_000 + chain * 10 + LINKS)
+        return self.book.sign(signer, "consent.withdraw", {"grant": grant.raw}, about=grant)
+
+    def revoked(self, top: Entry, chain: int) -> Entry:
+        """Revoke the topmost link of a chain, by the person."""
+        return self.book.sign(key(1_000_000 + chain * 10), "delegation.revoke", {"links": [top.raw]}, about=top)
+
+
+BOUNDS: Final = Bounds(kinds=frozenset({TERMS.pii_type} if TERMS.pii_type else ()), granularity="PT10M")
+
+
+def granted(path: Path, mesh: Mesh, count: int) -> tuple[Book, list[Entry]]:
+    """Make a store with `count` grants under chains, some ended; return the grants and the book with all content."""
+    ledger = Ledger(path, mesh)
+    grants: list[Entry] = []
+    for first in range(0, count, CONSENTS_A_CHAIN):
         if first % 10_000 == 0:
             measure.progress(f"signed {first} of {count} consents")
-        batch = [_grant(mesh, feed, number) for number in range(first, min(first + BATCH, count))]
-        withdrawn = [_withdraw(mesh, feed, first + place, batch[place][0]) for place in range(0, len(batch), 10)]
-        for signed in ([grant for grant, _ in batch], withdrawn):
-            for entry in signed:
-                feed.tree.append(leaf_hash(entry.id))
-            with store.write() as rows:
-                replica.ingest(rows, feed.close(mesh.genesis.mesh_id, signed, NOW), NOW, signed)
-        grants += batch
-    store.close()
-    return grants
-
-
-def _grant(mesh: Mesh, feed: Feed, number: int) -> tuple[Entry, Disclosures]:
-    return make_grant(
-        _wallet(number),
-        replace(TERMS, points=(point(number),)),
-        holder=mesh.parties[0],
-        recipient=mesh.parties[1],
-        valid_until=(NOW // DAY + 200) * DAY,
-        notice=NOTICE,
-        request=None,
-        head=feed.shown(),
-        closure_iat=NOW,
-        now=NOW,
-        mesh_id=mesh.genesis.mesh_id,
-        policy=Policy(),
-        random_bytes=mesh.random.randbytes,
-    )
-
-
-def _withdraw(mesh: Mesh, feed: Feed, number: int, grant: Entry) -> Entry:
-    draw = mesh.random.randbytes
-    return make_withdrawal(_wallet(number), grant, head=feed.shown(), closure_iat=0, now=NOW, random_bytes=draw)
-
-
-def _wallet(number: int) -> Wallet:
-    return Wallet(number.to_bytes(32, "big"))
+        number = first // CONSENTS_A_CHAIN
+        links = ledger.chain(number)
+        own = [ledger.grant(n, number, links[-1]) for n in range(first, min(first + CONSENTS_A_CHAIN, count))]
+        ends = [ledger.ended(own[place], number) for place in range(0, len(own), 10)]
+        tops = [ledger.revoked(links[0], number)] if number % 10 == 9 else []
+        ledger.state([*links, *own, *ends, *tops])
+        grants += own
+    ledger.store.close()
+    return ledger.book, grants
 
 
 def flows(mesh: Mesh, consents: int, count: int) -> list[Flow]:
@@ -133,9 +160,14 @@ def gate(replica: Replica, rows: Reader, mesh: Mesh, by_point: dict[str, list[Ca
     context = Context(replica.members, policy, fresh)
     nothing: list[Candidate] = []
 
+    def stands(link: Link) -> Standing | None:
+        return delegation_stands(link, replica.delegations.now(replica, rows, link.entry))
+
     def decide(flow: Flow) -> Decision:
         found = by_point.get(flow.point, nothing)
-        return permit(flow, context, [c.in_status(replica.consent(rows, c.grant)) for c in found], NOW)
+        for place, candidate in enumerate(found):
+            found[place] = candidate.as_of(replica.consent(rows, candidate.grant), stands)
+        return permit(flow, context, found, NOW)
 
     return decide
 
@@ -148,6 +180,12 @@ def unchecked(by_point: dict[str, list[Candidate]]) -> Decide:
         return Decision(Reason.ALLOWED, grants[0] if grants else None, (), flow.window, flow.granularity)
 
     return decide
+
+
+def compiled(book: Book, grant: Entry) -> Candidate:
+    """Compile a consent with what it rests on, as a node does once."""
+    content = book.contents[grant.id]
+    return prepare(grant, None, content, rests=chain(grant, content.terms(), book.source()))
 
 
 def rate(decide: Decide, asked: Sequence[Flow]) -> float:
@@ -163,20 +201,20 @@ def bench(options: argparse.Namespace) -> Result:
     mesh = Mesh(2, 7)
     count = options.consents
     with measure.workspace() as folder:
-        grants = granted(folder / "store", mesh, count)
+        book, grants = granted(folder / "store", mesh, count)
         measure.progress("preparing the consents")
         begun = time.perf_counter()
-        by_point = {point(n): [prepare(grant, None, told)] for n, (grant, told) in enumerate(grants)}
+        by_point = {point(number): [compiled(book, grant)] for number, grant in enumerate(grants)}
         preparing = count / (time.perf_counter() - begun)
-        del grants
+        del grants, book
         asked = flows(mesh, count, options.decisions)
         store = DiskStore(folder / "store")
         with store.read() as rows:
             replica = Replica.load(rows)
             decide, limit = gate(replica, rows, mesh, by_point), unchecked(by_point)
             cold = rate(decide, asked)
-            for chosen in by_point.values():
-                replica.consent(rows, chosen[0].grant)
+            for flow in asked:
+                decide(flow)
             reasons: dict[str, int] = {}
             for flow in asked:
                 code = decide(flow).reason.value
@@ -186,7 +224,7 @@ def bench(options: argparse.Namespace) -> Result:
     best, most = max(r for _, r in rounds), max(r for r, _ in rounds)
     return Result(
         name="gate",
-        what=f"decisions of the gate with {count} consents in the store, {reasons.get('ALLOWED', 0)} of "
+        what=f"decisions of the gate with {count} consents on chains of {LINKS}, {reasons.get('ALLOWED', 0)} of "
         f"{len(asked)} flows allowed",
         figure=best,
         unit="decisions/s",

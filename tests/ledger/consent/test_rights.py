@@ -43,6 +43,7 @@ def test_payloads_are_what_the_kinds_say(right: str) -> None:
     asked = request_payload(b"\x03" * 32, right, TO, details)
     kinds.check("rights.request", THING, codec.decode(codec.encode(asked)), has_epoch=False)
     details.check(asked)
+    assert codec.decode(codec.encode(asked)) == asked
     for outcome in RIGHTS_OUTCOMES:
         answered = answer_payload(b"\x04" * 32, outcome, DETAILS)
         kinds.check("rights.answer", THING, codec.decode(codec.encode(answered)), has_epoch=False)

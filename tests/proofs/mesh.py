@@ -52,6 +52,7 @@ class Mesh:
     def __init__(self, seed: int = 1, **policy: Any) -> None:
         self.random = random.Random(seed)
         self.now = START
+        self.subject: SigningKey  # of the newest grant
         self.a, self.b, self.c = (Party(name, self.random) for name in ("Aube", "Brume", "Cime"))
         founders = [(party.root.public, party.device.public) for party in (self.a, self.b)]
         rules = Policy(**{"attestation_quorum": 2, **policy})
@@ -142,7 +143,7 @@ class Mesh:
 
     def grant(self, *, days: int = 30, access: tuple[int, int | None] | None = None, **extra: Any) -> Grant:
         """Log a grant from Aube to Brume in Aube's feed, and sign it."""
-        subject, withdraw = (SigningKey.from_seed(self.random.randbytes(32)) for _ in range(2))
+        self.subject, withdraw = (SigningKey.from_seed(self.random.randbytes(32)) for _ in range(2))
         slots, disclosures = hide(terms(self.now, access), self.random.randbytes)
         payload = {
             "schema": 1,
@@ -155,7 +156,7 @@ class Mesh:
             **extra,
         }
         thing = ("consent", self.random.randbytes(16))
-        entry = self._sign(subject, "consent.grant", thing, payload, self.a.device.kid)
+        entry = self._sign(self.subject, "consent.grant", thing, payload, self.a.device.kid)
         self.log(self.a, entry)
         self.sign(self.a)
         return Grant(entry, withdraw, disclosures)

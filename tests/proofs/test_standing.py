@@ -1,7 +1,8 @@
-"""What a consent's value says beside its state, and who else may end it: required parties."""
+"""What a consent's value says beside its state; who else may end it: required parties, keys it was handed to."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -56,9 +57,93 @@ def test_words_on_a_paper_are_told() -> None:
 
 def test_a_required_party_may_end_a_consent_and_a_stranger_may_not() -> None:
     party, stranger = (SigningKey.from_seed(bytes([number]) * 32) for number in (1, 2))
-    for key, reason in ((party, Reason.REVOKED), (stranger, Reason.BAD_STATE_PROOF)):
+    for signer, reason in ((party, Reason.REVOKED), (stranger, Reason.BAD_STATE_PROOF)):
         forge = with_grant(required_parties=[party.public])
         payload = {"grant": forge.grant.id, "reason_code": "contract_ended"}
-        revocation = forge.entry(key, "consent.revoke", forge.grant.thing, payload)
+        revocation = forge.entry(signer, "consent.revoke", forge.grant.thing, payload)
         report = ended(forge, 4, revocation).verify()
         assert report.reason is reason, report.as_text()
+
+
+# Withdrawals by other keys than the grant's
+
+other_keys = pytest.mark.skipif(
+    find_spec("ledger.consent.standing") is None, reason="nothing makes a key another's yet"
+)
+
+
+def withdrawn(forge: Forge, by: SigningKey, *via: bytes) -> Reason:
+    """Withdraw by a key, with what is carried to make it hers; return the verdict's reason."""
+    payload = {"grant": forge.grant.raw, "via": list(via)}
+    raw = forge.entry(by, "consent.withdraw", forge.grant.thing, payload)
+    return ended(forge, 3, raw).verify().reason
+
+
+def person(forge: Forge) -> SigningKey:
+    """Return the key that signed the forge's grant: the first that its mesh drew for it."""
+    key = forge.mesh.subject
+    assert key.kid == forge.grant.kid
+    return key
+
+
+def handed(forge: Forge, by: SigningKey, to: SigningKey, *, grant: bytes | None = None) -> bytes:
+    """Hand the consent on to another key."""
+    payload = {"grant": grant or forge.grant.id, "key": to.public, "withdraw_key": to.public}
+    return forge.entry(by, "consent.rekey", forge.grant.thing, payload)
+
+
+def given(forge: Forge, by: SigningKey, to: SigningKey, *, parent: bytes | None = None) -> bytes:
+    """Delegate to a key."""
+    payload = {
+        "delegate": to.public,
+        "withdraw_key": by.public,
+        "role": "delegate",
+        "valid_until": forge.grant.payload["valid_until"],
+        "depth": 2,
+        "slots": bytes(256),
+        **({} if parent is None else {"parent": parent}),
+    }
+    return forge.entry(by, "delegation.give", ("delegation", bytes(16)), payload)
+
+
+def key(number: int) -> SigningKey:
+    """Return a key of somebody else."""
+    return SigningKey.from_seed(bytes([number]) * 32)
+
+
+@other_keys
+def test_whom_a_consent_was_handed_to_may_withdraw_it() -> None:
+    forge = Forge()
+    first = handed(forge, person(forge), key(1))
+    assert withdrawn(forge, key(1), first) is Reason.REVOKED
+    forge = Forge()
+    first, second = handed(forge, person(forge), key(1)), handed(forge, key(1), key(2))
+    assert withdrawn(forge, key(2), first, second) is Reason.REVOKED
+
+
+@other_keys
+def test_who_was_handed_nothing_may_not() -> None:
+    forge = Forge()
+    for by, via in (
+        (key(2), [handed(forge, person(forge), key(1))]),
+        (key(2), [handed(forge, key(1), key(2))]),  # by one who did not have it
+        (key(1), [handed(forge, person(forge), key(1), grant=bytes(32))]),
+        (person(forge), [forge.certify(forge.mesh.b)]),  # what is carried must be of use
+    ):
+        assert withdrawn(Forge(), by, *via) is Reason.BAD_SIGNATURE
+
+
+@other_keys
+def test_who_gave_the_delegation_under_which_a_consent_stands_may_withdraw_it() -> None:
+    forge = Forge()
+    above = given(forge, key(1), key(2))
+    below = given(forge, key(2), key(3), parent=Entry.parse(above).id)
+    for by, via, reason in (
+        (key(2), [below], Reason.REVOKED),
+        (key(1), [below, above], Reason.REVOKED),
+        (key(1), [below], Reason.BAD_SIGNATURE),
+        (key(1), [above, below], Reason.BAD_SIGNATURE),
+    ):
+        stands = with_grant(delegation=Entry.parse(below).id)
+        found = withdrawn(stands, by, *via)
+        assert found is reason, (found, reason)

@@ -99,10 +99,16 @@ def encoded(change: Callable[[], Bundle]) -> Iterator[bytes]:
 def is_honest(made: Bundle, changed: bytes, before: Report, after: Report) -> bool:
     """Say whether a change that passes is what an honest maker could do, and the report tells it.
 
-    It discloses less; says another time in a period that nobody presents; shows a conduct's member at one tick more.
+    It discloses less, or withholds what a recipient wrote down; ends its chain at an earlier epoch; says another time
+    in a period that nobody presents; shows a conduct's member at one tick more.
     """
     told = reading.decode(changed)
-    if told.disclosures != made.disclosures or told.transfers != made.transfers:
+    if told.epochs != made.epochs:
+        fewer = len(after.claims["epochs"]) < len(before.claims["epochs"])
+        return fewer and told.epochs == made.epochs[: len(told.epochs)]
+    if told.transfers != made.transfers:
+        return withheld(after) > withheld(before)
+    if told.disclosures != made.disclosures:
         return len(str(after.claims)) < len(str(before.claims))
     if told.about != made.about:
         return made.selection is Selection.PERIOD and after.claims["about"] != before.claims["about"]
@@ -111,6 +117,11 @@ def is_honest(made: Bundle, changed: bytes, before: Report, after: Report) -> bo
         for one, other in zip(told.ticks, made.ticks, strict=True)
     ]
     return made.selection is Selection.CONDUCT and made.about is not None and set().union(*shown) == {made.about[0]}
+
+
+def withheld(report: Report) -> int:
+    """Return how many acknowledgements are told without the account that they hide."""
+    return sum(row.id.endswith(".ack") and "withheld" in row.evidence for row in report.checks)
 
 
 def try_all(made: Bundle, trust: Trust, now: int, changes: Iterator[Change], stride: int = 1) -> int:

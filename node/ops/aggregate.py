@@ -52,14 +52,14 @@ class ReleaseArgs(Args, frozen=True):
 
     since: Annotated[datetime, said("Readings from this moment on.")]
     until: Annotated[datetime, said("Readings until this moment.")]
-    groups: Annotated[bytes, said("A file of groups: group,point,holder on each line.", content=True)] = b""
-    points: Annotated[tuple[str, ...], said("Points that make one group, instead of a file.")] = ()
+    groups: Annotated[bytes | None, said("A file of groups: group,point,holder a line.", content=True)] = None
+    point: Annotated[tuple[str, ...], said("A point of the one group that there is, instead of a file.")] = ()
     kind: Annotated[Literal["load_curve", "daily"], said("Which readings.")] = "load_curve"
     energy: Annotated[Literal["electricity", "gas", "water"], said("The energy.")] = "electricity"
     direction: Annotated[Literal["consumption", "injection"], said("The direction.")] = "consumption"
     readings: Annotated[str, said("The step of the readings, where several are held: PT30M.")] = ""
     granularity: Annotated[str, said("The step of the table: PT60M, P1D, P1M; empty for the whole window.")] = ""
-    margins: Annotated[bool, said("With totals by step, by group, and over all.")] = True
+    no_margins: Annotated[bool, said("Without totals by step, by group, and over all.")] = False
     profile: Annotated[str, said("The profile of thresholds.")] = "strictest"
     min_holders: Annotated[Count, said("At least so many people, where that is stricter.")] = 0
     min_points: Annotated[Count, said("At least so many points, where that is stricter.")] = 0
@@ -221,14 +221,14 @@ def _asked(flows: Flows, turn: Turn, args: ReleaseArgs) -> tuple[Request, list[R
     from node.aggregates.holders import persons
     from node.aggregates.table import Request, concerned
 
-    groups, named = _groups(args.groups) if args.groups else ({}, {})
+    groups, named = _groups(args.groups) if args.groups is not None else ({}, {})
     history = list(flows.releases.listing(turn.vault))
     window = unix(args.since), unix(args.until)
     if window[0] >= window[1]:
         raise usage("The window ends before it begins.", "until")
     if len(args.name) > NAME_LETTERS_MAX or not args.name.isprintable():
         raise usage(f"A name is one line of at most {NAME_LETTERS_MAX} letters.", "name")
-    points = frozenset().union(*groups.values()) if groups else frozenset(args.points)
+    points = frozenset().union(*groups.values()) if groups else frozenset(args.point)
     source = _source(flows, turn, args, points)
     held = _held(flows, turn, source)
     if not points:
@@ -236,7 +236,7 @@ def _asked(flows: Flows, turn: Turn, args: ReleaseArgs) -> tuple[Request, list[R
     if not groups:
         groups = {args.name if _GROUP.fullmatch(args.name) else "all": points}
     holders = persons(flows, turn, points, named, history, window, each_its_own=args.each_its_own)
-    request = Request(groups, holders, source, args.granularity, window, args.margins)
+    request = Request(groups, holders, source, args.granularity, window, not args.no_margins)
     request.check()
     near = concerned(request, history)
     since = min([window[0], *(one.window[0] for one in near)])

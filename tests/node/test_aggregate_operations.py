@@ -51,10 +51,12 @@ async def test_a_street_is_published_once_and_every_later_table_is_held_against_
         (row,) = (await do(ada, "aggregate list")).releases
         assert (row.release, row.released, row.name) == (done.release, 25, "our street")
 
-        less = await do(ada, "aggregate release", points=tuple(points[:-1]), each_its_own=True, **day)
+        less = await do(ada, "aggregate release", point=tuple(points[:-1]), each_its_own=True, **day)
         assert (less.release, [line.code for line in less.lines]) == ("", ["EARLIER_RELEASE"])
         assert find("aggregate", "release").exit_of(less) == 1  # type: ignore[union-attr]
-        few = await do(ada, "aggregate release", points=tuple(points[:8]), each_its_own=True, **day)
+        bare = await do(ada, "aggregate release", no_margins=True, **(whole | {"dry_run": True}))
+        assert bare.released == 24
+        few = await do(ada, "aggregate release", point=tuple(points[:8]), each_its_own=True, **day)
         assert [(line.code, line.missing) for line in few.lines] == [("FEW_HOLDERS", 3)]
         assert len((await do(ada, "aggregate list")).releases) == 1
 
@@ -103,7 +105,7 @@ async def test_people_who_share_a_point_in_the_register_count_as_one(tmp_path: P
     async with running(make_home(tmp_path / "ada", "ada")) as ada:
         await do(ada, "mesh create", name="street")
         points, day = await street(ada)
-        asked = {"points": tuple(points[:12]), "each_its_own": True, "dry_run": True, **day}
+        asked = {"point": tuple(points[:12]), "each_its_own": True, "dry_run": True, **day}
         assert (await do(ada, "aggregate release", **asked)).released == 1
         await do(ada, "point add", point=points[0], person="anna")
         await do(ada, "point add", point=points[1], person="bob")

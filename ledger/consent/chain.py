@@ -160,7 +160,7 @@ def _call(grant: Entry, terms: Terms, source: Source, role: str) -> tuple[Link, 
     # The call says what is asked of all; whose points they are is each member's own.
     if clear or wider_fields(terms, replace(asked, points=terms.points)):
         return Reason.DELEGATION_WIDER
-    return (Link(Rest.CALL, entry.id, TIME_MAX),)
+    return (Link(Rest.CALL, entry.id, TIME_MAX, under=payload["delegation"]),)
 
 
 def _parent(grant: Entry, terms: Terms, source: Source, speaker: bytes, depth: int) -> Chain | Reason:

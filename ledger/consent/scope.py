@@ -189,7 +189,8 @@ class Link:
 
     `standing`: None while the ledger says nothing of it, which denies. `amended`: of a parent, the amendments that the
     child's content has taken in. `evidence`: digests of which `checker`, the holder of the data, must have found one
-    good (a guardian's authority); None where none is needed.
+    good (a guardian's authority); None where none is needed. `under`: of a call, the delegation that made the person a
+    member of the group.
     """
 
     kind: Rest
@@ -199,6 +200,7 @@ class Link:
     amended: frozenset[bytes] = frozenset()
     evidence: tuple[bytes, ...] | None = None
     checker: Party | None = None
+    under: bytes | None = None
 
 
 STANDS: Final = Standing(None)

@@ -15,20 +15,25 @@ What it does not do
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ledger.consent.chain import Chain, Source, chain, delegation_stands, opened, parent_stands
-from ledger.consent.disclosure import Disclosures
+from ledger.consent.disclosure import Disclosures, open_sealed
 from ledger.consent.reasons import Reason
 from ledger.consent.resting import RESTS, prepare
 from ledger.consent.scope import Candidate, Link, Rest, Standing
 from ledger.consent.status import Status
 from ledger.entry import Entry
-from node.vaults.consents import ConsentRows
+from node.vaults.consents import ConsentRow, ConsentRows
 
 if TYPE_CHECKING:
     from node.core import Turn
 
+RESTED_ON: Final = "rested on"
+"""Kind of the rows that hold the content of delegations, amendments and calls."""
+TAKEN: Final = ("delegation.give", "consent.amend", "group.call")
+"""Kinds of entries whose content is taken in here."""
 CACHE_MAX: Final = 20_000
 """Compiled consents kept in memory; about 1 kB each."""
 
@@ -39,6 +44,8 @@ class Compiling:
     def __init__(self, rows: ConsentRows) -> None:
         self._rows = rows
         self._cache: dict[bytes, Candidate] = {}
+        self.call_stands: Callable[[Turn, Link], Standing | None] = lambda _turn, _link: None
+        """What the ledger says of a group's call; nothing denies."""
         self._under: dict[bytes, set[bytes]] = {}  # entry that was looked for -> grants compiled with it, or without
 
     def forget(self, ident: bytes) -> None:
@@ -49,6 +56,13 @@ class Compiling:
     def under(self, ident: bytes) -> set[bytes]:
         """Return the grants that were compiled with an entry, or without it when it was looked for."""
         return set(self._under.get(ident, ()))
+
+    def take(self, turn: Turn, entry: Entry, blob: bytes) -> None:
+        """Open and keep the content of what consents rest on, or are narrowed by. Raises RemoteError as open_sealed."""
+        if not self._rows.holds(turn.vault, entry.id):
+            found = open_sealed(blob, entry, turn.core.device)
+            self._rows.put(turn.vault, ConsentRow(entry.id, RESTED_ON, "", turn.now, found), turn.core.party, None)
+            self.forget(entry.id)
 
     def candidate(self, turn: Turn, grant: bytes) -> Candidate | None:
         """Return a consent as it stands now, or None while the ledger here does not hold it."""
@@ -122,7 +136,7 @@ class Compiling:
             case Rest.PARENT:
                 return parent_stands(link, replica.consent(turn.rows, link.entry))
             case Rest.CALL:
-                return None
+                return self.call_stands(turn, link)
 
 
 def _links(candidate: Candidate) -> tuple[Link, ...]:

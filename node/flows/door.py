@@ -107,13 +107,13 @@ class Door:
         """Opens a token that was made here (node.flows.sharing). Raises RemoteError for any other."""
         self.entitled: Callable[[Turn], Entitled] = lambda _: NO_REGISTER
         """Gives the register of points, as the vault has it in a turn (node.flows.points)."""
-        self._compiling = Compiling(rows)
+        self.compiling = Compiling(rows)
         self._holders: dict[Party, bytes] = {}  # a consent in force under which each holds data
         self._ids: dict[tuple[Party, str, DataKind], list[bytes]] = {}  # what the index said, until it changes
 
     def forget(self, ident: bytes) -> None:
         """Drop what is remembered of a grant, or with another entry: its content came, or was erased."""
-        self._compiling.forget(ident)
+        self.compiling.forget(ident)
         self._ids.clear()
 
     def came(self, entries: Sequence[Entry]) -> list[bytes]:
@@ -121,8 +121,8 @@ class Door:
         moved: set[bytes] = set()
         for entry in entries:
             for ident in {entry.id, *named_consents(entry)}:
-                moved |= self._compiling.under(ident)
-            self._compiling.forget(entry.id)  # a chain may have been looking for it
+                moved |= self.compiling.under(ident)
+            self.compiling.forget(entry.id)  # a chain may have been looking for it
         return sorted(moved)
 
     # Deciding
@@ -255,7 +255,7 @@ class Door:
         return self._rows.between(turn.vault, holder, recipient)
 
     def _candidates(self, turn: Turn, ids: Sequence[bytes]) -> list[Candidate]:
-        found = (self._compiling.candidate(turn, grant) for grant in ids)
+        found = (self.compiling.candidate(turn, grant) for grant in ids)
         return [candidate for candidate in found if candidate is not None]
 
 

@@ -21,6 +21,7 @@ from ledger.entry import Entry
 from ledger.errors import RemoteError
 from node.flows.accounts import TIMER, Accounts
 from node.flows.changing import Changing
+from node.flows.compiling import TAKEN
 from node.flows.consenting import Consenting
 from node.flows.disclosing import Disclosing, ended_grant
 from node.flows.door import Door, parties_at
@@ -100,6 +101,7 @@ class Flows:
         self.receiving = Receiving(self.door, self.incoming, self.accounts)
         self.probing = Probing(self.door, self.consents, self.receiving, chooser, probes_a_day)
         self.disclosing = Disclosing(self.door, self.consents, deliveries, self.tenants)
+        self.disclosing.takers |= dict.fromkeys(TAKEN, self.door.compiling.take)
         self.sending.content_for = self.disclosing.content_for
         self.registering = Registering(deliveries, chooser)
         self.changing = Changing(ChangeRows(), self.consents, self.incoming)

@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 
 from ledger.consent.bounds import Bounds
-from ledger.consent.disclosure import Disclosures
+from ledger.consent.disclosure import Disclosures, hide_bounds, seal
 from ledger.consent.record import OnwardSharing, Terms
 from ledger.entry import Entry
-from ledger.errors import LocalError
+from ledger.errors import LocalError, RemoteError
 from ledger.schema import DAY
 from node.core import Turn
+from node.flows import wire
 from node.vaults.consents import GRANT, ConsentRow
 from tests.ledger.consent.cases import NOTICE
 from tests.ledger.consent.chains import Book, key
@@ -201,6 +202,25 @@ def test_what_comes_late_completes_the_chain() -> None:
     scene.put(first, content=False)
     assert scene.asked(grant) == (0, "DELEGATION_HIDDEN")
     scene.tell(first)
+    assert scene.asked(grant)[1] == ""
+
+
+def test_content_that_is_sealed_to_us_completes_the_chain_wherever_it_comes_from() -> None:
+    scene = Scene()
+    first = scene.book.delegation(ANNA, BEN, valid_until=scene.end)
+    grant = scene.grant(BEN, terms(SHORT), delegation=first.id)
+    scene.put(grant)
+    scene.put(first, content=False)
+    assert scene.asked(grant) == (0, "DELEGATION_HIDDEN")
+    third, devices = scene.world.sides[2], [side.device.public for side in scene.world.sides[:2]]
+    draw = scene.book.random.randbytes
+    other = hide_bounds(Bounds(granularity="P1D"), draw)[1]
+    with pytest.raises(RemoteError):
+        seal(other, first, devices, draw)
+    blob = seal(scene.book.contents[first.id], first, devices, draw)
+    for side in scene.world.sides[:2]:
+        third.say(side, wire.Disclose(first.raw, blob))
+    scene.world.pump()
     assert scene.asked(grant)[1] == ""
 
 

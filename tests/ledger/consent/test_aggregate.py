@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.consent.aggregate import (
@@ -346,7 +346,6 @@ def test_no_cell_that_was_given_up_in_the_last_table_can_be_computed(case: Any) 
     assert not [parts for parts in lost if derives(rows, row(parts))]
 
 
-@settings(max_examples=40)
 @given(histories())
 def test_no_cell_that_was_kept_back_is_bounded_closely(case: Any) -> None:
     """The attacker knows that no part is negative, and has the least and the greatest value by linear programming.

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from ledger.consent.reasons import Reason, sentence
 from ledger.consent.record import DataKind, Window
@@ -113,12 +113,12 @@ class Context:
     pending_evidence: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What the gate says. `consent`: id of the grant it rests on, or of the nearest one; `entries`: of its state.
 
     `entries` names what decided of the grant, then what it rests on. `window`, `granularity`: what is permitted; when
-    refused for one of them, what this consent would permit. `label`: of what left without a consent.
+    refused for one of them, what this consent would permit. `label`: of what left without a consent. (A tuple, since
+    one is made for every pack: it takes a fourth of the time.)
     """
 
     reason: Reason

@@ -254,10 +254,12 @@ class Candidate:
     def as_of(self, status: Status | None, stand: Stand) -> Candidate:
         """Return the same consent as the ledger has it now; itself when nothing has moved. Nothing is compiled anew."""
         links = self.links
-        if links and not isinstance(links, Reason):
-            stood = [stand(link) for link in links]
-            if any(now is not link.standing and now != link.standing for now, link in zip(stood, links, strict=True)):
-                links = tuple(replace(link, standing=now) for now, link in zip(stood, links, strict=True))
+        if not isinstance(links, Reason):
+            for link in links:
+                now = stand(link)
+                if now is not link.standing and now != link.standing:
+                    links = tuple(replace(link, standing=stand(link)) for link in links)
+                    break
         if status is self.status and links is self.links:
             return self
         proof = proof_of(status) if self.transcribed and status is not None else self.proof

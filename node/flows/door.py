@@ -108,6 +108,7 @@ class Door:
         self.entitled: Callable[[Turn], Entitled] = lambda _: NO_REGISTER
         """Gives the register of points, as the vault has it in a turn (node.flows.points)."""
         self.compiling = Compiling(rows)
+        self._context: tuple[Turn, Context] | None = None
         self._holders: dict[Party, bytes] = {}  # a consent in force under which each holds data
         self._ids: dict[tuple[Party, str, DataKind], list[bytes]] = {}  # what the index said, until it changes
 
@@ -182,7 +183,17 @@ class Door:
     # What is known
 
     def context(self, turn: Turn) -> Context:
-        """Return what the gate must know, as the ledger stands in the open turn."""
+        """Return what the gate must know, as the ledger stands in the open turn.
+
+        It is made once a turn, unless membership moves within it: the time stands still in a turn, and what is heard
+        in it can only make the frontier fresher.
+        """
+        members = turn.core.replica.members
+        if self._context is None or self._context[0] is not turn or self._context[1].members is not members:
+            self._context = (turn, self._made(turn))
+        return self._context[1]
+
+    def _made(self, turn: Turn) -> Context:
         replica, policy = turn.core.replica, turn.core.policy
         met: dict[tuple[bytes, ...], bool] = {}
 

@@ -5,8 +5,10 @@ How it works
     store on disk. Every consent rests on a chain of LINKS delegations, sealed bounds and all; CONSENTS_A_CHAIN of them
     on the same chain. Every tenth consent was withdrawn, and the topmost link of every tenth chain was revoked. The
     gate is asked as a node asks it: the consents that name the point are looked up, each is brought up to date with
-    what the replica says of it and of each link, then `permit` decides. Of ten flows about six are allowed; one asks
-    for a withdrawn consent, one for another kind of data, one for a point without consent; points are drawn at random.
+    what the replica says of it and of each link, then `permit` decides. What it must know of the mesh is put together
+    anew every DECISIONS_A_TURN decisions, as in a turn of the node, freshness included. Of ten flows about six are
+    allowed; one asks for a withdrawn consent, one for another kind of data, one for a point without consent; points
+    are drawn at random.
     The limit is the same look-up with a decision that checks nothing. First what the ledger says comes from the rows
     (cold), then from the replica's memory (warm, the figure), limit and figure in turns.
 
@@ -47,6 +49,7 @@ REACH: Final = 50_000.0
 BATCH: Final = 1_000
 LINKS: Final = 3
 CONSENTS_A_CHAIN: Final = 100
+DECISIONS_A_TURN: Final = 8  # as many packs of one transfer are on their way at once
 OTHER: Final = DataKind("electricity", "consumption", "daily")
 END: Final = (NOW // DAY + 200) * DAY
 
@@ -157,13 +160,28 @@ def gate(replica: Replica, rows: Reader, mesh: Mesh, by_point: dict[str, list[Ca
     def fresh(home: tuple[bytes, ...]) -> bool:
         return freshness(home, feeds[0], feeds, newest, now=NOW, max_staleness=bound).fresh
 
-    context = Context(replica.members, policy, fresh)
+    def turn() -> Context:
+        met: dict[tuple[bytes, ...], bool] = {}
+
+        def asked(home: tuple[bytes, ...]) -> bool:
+            if home not in met:
+                met[home] = fresh(home)
+            return met[home]
+
+        return Context(replica.members, policy, asked)
+
+    context = turn()
+    left = DECISIONS_A_TURN
     nothing: list[Candidate] = []
 
     def stands(link: Link) -> Standing | None:
         return delegation_stands(link, replica.delegations.now(replica, rows, link.entry))
 
     def decide(flow: Flow) -> Decision:
+        nonlocal context, left
+        left -= 1
+        if not left:
+            context, left = turn(), DECISIONS_A_TURN
         found = by_point.get(flow.point, nothing)
         for place, candidate in enumerate(found):
             found[place] = candidate.as_of(replica.consent(rows, candidate.grant), stands)

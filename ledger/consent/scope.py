@@ -139,10 +139,16 @@ def _coarsest(one: Scope, other: Scope) -> tuple[str | None, tuple[str, ...]]:
     """
     ones, others = _steps(one), _steps(other)
     if not ones or not others:
-        return (None if ones == others else NEVER), ()
+        no_series = one.granularity_text is None and other.granularity_text is None
+        return (None if no_series else NEVER), ()
     steps = {*ones, *others}
-    coarsest = [step for step in steps if all(_as_coarse(step, finest) for finest in steps)]
-    return (min(coarsest), ()) if coarsest else (NEVER, tuple(sorted(steps)))
+    coarsest = sorted(step for step in steps if not any(_says_more(other, step) for other in steps))
+    return (coarsest[0], ()) if len(coarsest) == 1 else (NEVER, tuple(coarsest))
+
+
+def _says_more(step: str, other: str) -> bool:
+    """Say whether readings that fit `step` fit `other` anyway; of two that mean the same, the lesser text stays."""
+    return step != other and _as_coarse(step, other) and (step < other or not _as_coarse(other, step))
 
 
 def _steps(scope: Scope) -> tuple[str, ...]:

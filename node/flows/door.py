@@ -45,7 +45,19 @@ INDEX_MAX: Final = 20_000
 """Answers of the vault's index kept in memory."""
 HOLDERS_SCAN_MAX: Final = 50_000
 """Rows about consents that are looked through for one under which a party holds data."""
-LATER: Final = frozenset({Reason.STALE, Reason.UNREGISTERED, Reason.DISCLOSURE_MISSING})
+LATER: Final = frozenset(
+    {
+        Reason.STALE,
+        Reason.UNREGISTERED,
+        Reason.DISCLOSURE_MISSING,
+        Reason.CHAINED,
+        Reason.DELEGATION_HIDDEN,
+        Reason.DELEGATION_UNREGISTERED,
+        Reason.PARENT_HIDDEN,
+        Reason.PARENT_UNREGISTERED,
+        Reason.CALL_UNREGISTERED,
+    }
+)
 """Reasons that may pass by themselves soon: a transfer waits for them instead of ending."""
 
 _DIRECTION: Final = {"consumption": "consumption", "injection": "production"}

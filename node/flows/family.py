@@ -185,6 +185,9 @@ class Flows:
         for entry in entries:
             if entry.kind == "consent.grant":
                 self.sending.review(turn, entry.id)
+            elif entry.kind in ("consent.amend", "consent.evidence"):
+                self.sending.review(turn, entry.payload["grant"])
+                self.receiving.review(turn, entry.payload["grant"])
             elif entry.kind in ("consent.withdraw", "consent.revoke"):
                 grant = ended_grant(entry)
                 self.door.forget(grant)

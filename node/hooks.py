@@ -166,7 +166,7 @@ class Deliverer:
     def _due(self, turn: Turn) -> tuple[list[Hook], list[int]]:
         """Return the hooks with something to be told now, and when the others are due."""
         rows = self._mesh.flows.changing.rows
-        waiting = [hook for hook in rows.hooks(turn.vault) if next(rows.waiting(turn.vault, hook.id, 1), None)]
+        waiting = [hook for hook in rows.hooks(turn.vault) if rows.count(turn.vault, hook.id) and not hook.gone]
         due = [hook for hook in waiting if hook.next_at <= turn.now]
         return due, [hook.next_at for hook in waiting if hook.next_at > turn.now]
 

@@ -69,20 +69,24 @@ def status(_: Settings) -> Flow[Status]:
 
 def consents(self: Settings, *, state: str = "") -> Flow[tuple[consents_.ConsentLine, ...]]:
     """Return the consents whose content is known there; `state`: such as "active", those alone."""
-    found: consents_.ConsentLines = yield Call(consents_.consent_list, consents_.ListArgs(mesh=self.mesh))
+    found: consents_.ConsentLines = yield Call(
+        consents_.consent_list, consents_.ListArgs(mesh=self.mesh, as_tenant=self.as_tenant)
+    )
     return tuple(line for line in found.consents if state in ("", line.state))
 
 
 def requests(self: Settings, *, state: str = "") -> Flow[tuple[consents_.ConsentLine, ...]]:
     """Return the requests for consents; `state`: pending, refused or expired."""
-    args = consents_.ListArgs(mesh=self.mesh, requests=True)
+    args = consents_.ListArgs(mesh=self.mesh, requests=True, as_tenant=self.as_tenant)
     found: consents_.ConsentLines = yield Call(consents_.consent_list, args)
     return tuple(line for line in found.consents if state in ("", line.state))
 
 
 def consent(self: Settings, id: str) -> Flow[consents_.ConsentShown]:
     """Return how a consent or a request stands, and all that it says in words. Raises LocalError NOT_FOUND."""
-    found: consents_.ConsentShown = yield Call(consents_.consent_show, consents_.ConsentArgs(id=id, mesh=self.mesh))
+    found: consents_.ConsentShown = yield Call(
+        consents_.consent_show, consents_.ConsentArgs(id=id, mesh=self.mesh, as_tenant=self.as_tenant)
+    )
     return found
 
 

@@ -21,11 +21,12 @@ from ledger.errors import LocalError
 from node.exits import usage
 from node.naming import find_entry, find_member, member_name, moment
 from node.operation import Args, Result, operation, said
-from node.ops.consent_terms import AS_TENANT, MEMBER, Terms, names_of, offer_of
+from node.ops.consent_terms import AS_TENANT, MEMBER, OF_TENANT, Terms, names_of, offer_of
 from node.ops.mesh import WHICH
 
 if TYPE_CHECKING:
     from ledger.entry import Entry
+    from ledger.governance.members import Party
     from node.core import Turn
     from node.daemon import Node
     from node.flows.family import Flows
@@ -58,6 +59,7 @@ class ConsentArgs(Args, frozen=True):
     id: Annotated[str, said(CONSENT, positional=True)]
     mesh: Annotated[str, said(WHICH)] = ""
     lang: Annotated[Literal["en", "fr"], said("The language of what is printed.")] = "en"
+    as_tenant: Annotated[str, said(OF_TENANT)] = ""
 
 
 class RefuseArgs(Args, frozen=True):
@@ -95,6 +97,7 @@ class ListArgs(Args, frozen=True):
     mesh: Annotated[str, said(WHICH)] = ""
     wallet: Annotated[str, said("Those of one wallet alone.")] = ""
     requests: Annotated[bool, said("Requests in place of consents.")] = False
+    as_tenant: Annotated[str, said(OF_TENANT)] = ""
 
 
 class Granted(Result, frozen=True):
@@ -296,7 +299,8 @@ async def consent_list(node: Node, args: ListArgs) -> ConsentLines:
 
     def look(turn: Turn) -> ConsentLines:
         rows = flows.consents.listing(turn.vault, REQUEST if args.requests else GRANT)
-        lines = [_line(turn, row) for row in rows if not args.wallet or row.wallet == args.wallet]
+        own = flows.tenants.voice(turn, args.as_tenant).party if args.as_tenant else None
+        lines = [_line(turn, row, own) for row in rows if not args.wallet or row.wallet == args.wallet]
         found = sorted((line for line in lines if line is not None), key=lambda line: (line.granted, line.id))
         return ConsentLines(tuple(found))
 
@@ -311,16 +315,17 @@ async def consent_show(node: Node, args: ConsentArgs) -> ConsentShown:
     flows = mesh.flows
 
     def look(turn: Turn) -> ConsentShown:
-        return _shown(turn, flows, find_entry(turn.rows, args.id), args.lang)
+        own = flows.tenants.voice(turn, args.as_tenant).party if args.as_tenant else None
+        return _shown(turn, flows, find_entry(turn.rows, args.id), args.lang, own)
 
     return await mesh.engine.read(look)
 
 
-def _shown(turn: Turn, flows: Flows, entry_id: bytes, lang: str) -> ConsentShown:
+def _shown(turn: Turn, flows: Flows, entry_id: bytes, lang: str, own: Party | None) -> ConsentShown:
     from ledger.consent.words import Parties, in_words
 
     row = flows.consents.get(turn.vault, entry_id)
-    line = _line(turn, row) if row is not None else None
+    line = _line(turn, row, own) if row is not None else None
     if row is None or line is None:
         raise LocalError("NOT_FOUND", "the content of this consent is not known here, or was erased", field="id")
     status = turn.core.replica.consent(turn.rows, entry_id)
@@ -332,7 +337,7 @@ def _shown(turn: Turn, flows: Flows, entry_id: bytes, lang: str) -> ConsentShown
     return ConsentShown(line, words, decided, (notice or b"").decode())
 
 
-def _line(turn: Turn, row: ConsentRow) -> ConsentLine | None:
+def _line(turn: Turn, row: ConsentRow, own: Party | None) -> ConsentLine | None:
     from node.flows.disclosing import parties_of
     from node.vaults.consents import REQUEST
 
@@ -343,6 +348,8 @@ def _line(turn: Turn, row: ConsentRow) -> ConsentLine | None:
         return None
     terms = row.disclosures.terms()
     holder, recipient = parties_of(entry)
+    if own not in (None, holder, recipient):
+        return None
     status = replica.consent(turn.rows, row.entry_id) if row.kind != REQUEST else None
     said_by = status.acknowledged if status is not None else ()
     parties = [party for party in (holder, recipient) if party is not None]

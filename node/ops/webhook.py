@@ -142,7 +142,7 @@ async def webhook_list(node: Node, args: HooksArgs) -> HookRows:
 
 def _row(turn: Turn, flows: Flows, hook: Hook) -> HookRow:
     rows = flows.changing.rows
-    waiting = sum(1 for _ in rows.waiting(turn.vault, hook.id))
+    waiting = rows.count(turn.vault, hook.id)
     return HookRow(
         hook.id.hex(),
         hook.url,

@@ -9,6 +9,7 @@
 | "Cv", valid until (8), grant | empty: an active consent that will expire |
 | "Hh", hook (8) | a web-hook (`Hook`) |
 | "Hq", hook, number (8) | [1, attempts]: a change that the hook's receiver has not confirmed |
+| "Hc", hook | how many wait for it (8 bytes) |
 | "Hd", hook, number (8) | [1, why]: a change that was given up, the newest DEAD_MAX of a hook |
 
 How it works
@@ -39,7 +40,7 @@ DEAD_MAX: Final = 100
 """Given-up changes that are kept to be shown, of one hook."""
 HOOK_BYTES: Final = 8
 _LAST, _CHANGE, _ID, _TOLD, _UNTIL = b"Cn", b"Ce", b"Ci", b"Cs", b"Cv"
-_HOOK, _QUEUE, _DEAD = b"Hh", b"Hq", b"Hd"
+_HOOK, _QUEUE, _COUNT, _DEAD = b"Hh", b"Hq", b"Hc", b"Hd"
 _GRANT: Final = 32
 
 
@@ -173,14 +174,21 @@ class ChangeRows:
         for prefix in (_QUEUE + hook, _DEAD + hook):
             for key in [key for key, _ in vault.scan(TABLE, prefix, prefix_stop(prefix))]:
                 vault.delete(TABLE, key)
+        vault.delete(TABLE, _COUNT + hook)
         vault.delete(TABLE, _HOOK + hook)
 
     def queue(self, vault: Writer, hook: Hook, number: int) -> None:
         """Have a hook told of a change."""
-        waiting = list(self.waiting(vault, hook.id))
-        if len(waiting) >= QUEUE_MAX:
-            self.give_up(vault, hook.id, waiting[0][0], "QUEUE_FULL")
+        if self.count(vault, hook.id) >= QUEUE_MAX:
+            for oldest, _ in list(self.waiting(vault, hook.id, 1)):
+                self.give_up(vault, hook.id, oldest, "QUEUE_FULL")
         vault.put(TABLE, _QUEUE + hook.id + _number(number), codec.encode([1, 0]))
+        vault.put(TABLE, _COUNT + hook.id, _number(self.count(vault, hook.id) + 1))
+
+    def count(self, vault: Reader, hook: bytes) -> int:
+        """Return how many changes wait for a hook."""
+        held = vault.get(TABLE, _COUNT + hook)
+        return int.from_bytes(held, "big") if held is not None else 0
 
     def waiting(self, vault: Reader, hook: bytes, limit: int | None = None) -> Iterator[tuple[int, int]]:
         """Yield (number, attempts) of what waits for a hook, the oldest first."""
@@ -195,11 +203,13 @@ class ChangeRows:
 
     def confirmed(self, vault: Writer, hook: bytes, number: int) -> None:
         """Forget a change that the receiver has."""
-        vault.delete(TABLE, _QUEUE + hook + _number(number))
+        if vault.get(TABLE, _QUEUE + hook + _number(number)) is not None:
+            vault.delete(TABLE, _QUEUE + hook + _number(number))
+            vault.put(TABLE, _COUNT + hook, _number(self.count(vault, hook) - 1))
 
     def give_up(self, vault: Writer, hook: bytes, number: int, why: str) -> None:
         """Put a change among those that were given up."""
-        vault.delete(TABLE, _QUEUE + hook + _number(number))
+        self.confirmed(vault, hook, number)
         dead = self.dead(vault, hook)
         for old, _ in dead[: max(0, len(dead) + 1 - DEAD_MAX)]:
             vault.delete(TABLE, _DEAD + hook + _number(old))

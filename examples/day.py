@@ -1,0 +1,20 @@
+"""Print a household's consumption of its last day, as a home automation asks for it: `python examples/day.py CONSENT`.
+
+It fails closed: once the consent has ended nothing is printed but why, and the exit code is 1 (75: not now).
+"""
+
+import sys
+from datetime import UTC, datetime
+
+from ledger.errors import MailleError
+from node.client import Client
+from node.exits import exit_of
+
+try:
+    with Client() as node:  # MAILLE_DATA_DIR names its directory; or MAILLE_URL and MAILLE_TOKEN_FILE
+        series = node.fetch(sys.argv[1])[0]
+except MailleError as error:
+    print(f"No data: {error.message} [{error.code}]", file=sys.stderr)
+    sys.exit(exit_of(error.code))
+last = list(series)[-1]
+print(f"{datetime.fromtimestamp(last.start, UTC):%Y-%m-%d} {last.value} {series.key.unit}")

@@ -104,8 +104,8 @@ def _hash(name: str, field: str) -> bytes:
     try:
         with Path(name).open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        raise usage(f"{name} cannot be read: {error.strerror}.", field) from None
+    except (OSError, ValueError) as error:  # a name with a NUL is no OSError
+        raise usage(f"{name} cannot be read: {error}.", field) from None
 
 
 def _chain(turn: Turn, flows: Flows, text: str) -> bytes:

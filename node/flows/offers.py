@@ -93,7 +93,7 @@ def _fields(values: Mapping[str, Any], recipient: Actor, now: int, valid_until: 
         "access_period": (_seconds(begins), None if ends is None else _seconds(ends)),
         "controllers": _actors(values, "controllers", "controller") or (_as(recipient, "controller", contact),),
         "processors": _actors(values, "processors", "processor"),
-        "recipients": _actors(values, "recipients", "recipient") or (_as(recipient, "recipient", contact),),
+        "recipients": _actors(values, "recipients", "recipient") or (_as(recipient, recipient.role, contact),),
         "onward_sharing": _sharing(values.get("onward_sharing", {})),
         "rights": Rights(**{**rights, **values.get("rights", {})}),
         "dpo_contact": str(values.get("dpo_contact", contact)),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
+from ledger.consent.grant import RecipientClass
 from ledger.schema import DAY
 from node.exits import usage
 from node.naming import find_party, member_name
@@ -22,6 +23,7 @@ from node.operation import Args, said
 from node.ops.mesh import WHICH
 
 if TYPE_CHECKING:
+    from ledger.consent.grant import Recipient
     from ledger.governance.members import Party
     from node.core import Turn
     from node.flows.consenting import Offer
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 DAYS: Final = 365
 """How long a consent lasts unless it says otherwise."""
 MEMBER = "its name, did:key, or the beginning of its id"
+CLASS = "class:"
+CLASSES = "class:members, class:linked, class:holders, class:college:NAME"
 AS_TENANT = "Speak for this tenant, which this node hosts and whose key it keeps: its name here."
 OF_TENANT = "Those of this tenant alone, whose key this node keeps: its name here."
 Kind = Literal["", "load_curve", "daily", "index", "max_power", "contract", "technical"]
@@ -39,7 +43,7 @@ class Terms(Args, frozen=True):
     """What is to be consented to. Left out, a field is that of --terms, else of --request, else its default."""
 
     holder: Annotated[str, said(f"Who holds the data: {MEMBER}. Default: this node.")] = ""
-    recipient: Annotated[str, said(f"Who receives them: {MEMBER}.")] = ""
+    recipient: Annotated[str, said(f"Who receives them: {MEMBER}; or a class: {CLASSES}.")] = ""
     point: Annotated[
         tuple[str, ...], said("A point of measurement: prm: or pce: and 14 digits, or water: and a name.")
     ] = ()
@@ -71,8 +75,10 @@ def offer_of(turn: Turn, args: Terms, base: Offer | None, tenants: Tenants, own:
     holder: Party = base.holder if base is not None else own
     if args.holder:
         holder = find_party(members, args.holder, "holder", tenants)
-    recipient: Party = base.recipient if base is not None else own
-    if args.recipient:
+    recipient: Recipient = base.recipient if base is not None else own
+    if args.recipient.startswith(CLASS):
+        recipient = RecipientClass(args.recipient.removeprefix(CLASS))
+    elif args.recipient:
         recipient = find_party(members, args.recipient, "recipient", tenants)
     if base is None and holder == recipient:
         raise usage("Say who receives the data with --recipient (or who holds them with --holder).", "recipient")
@@ -84,8 +90,11 @@ def offer_of(turn: Turn, args: Terms, base: Offer | None, tenants: Tenants, own:
             raise usage("A request is answered as it stands; narrow it by --days alone, or grant without --request.")
         return Offer(holder, recipient, base.terms, until, base.notice)
     values |= _options(args, until, turn.now)
-    name = tenants.name_of(recipient[0]) or member_name(members, recipient)
-    actor = Actor(name, "recipient", "", recipient)
+    if isinstance(recipient, RecipientClass):
+        actor = Actor(recipient.name, "category")
+    else:
+        name = tenants.name_of(recipient[0]) or member_name(members, recipient)
+        actor = Actor(name, "recipient", "", recipient)
     return Offer(holder, recipient, terms_of(values, actor, now=turn.now, valid_until=until), until)
 
 
@@ -115,7 +124,9 @@ def names_of(turn: Turn, offer: Offer) -> tuple[str, str]:
     members = turn.core.replica.members
     called = {actor.party: actor.name for actor in (*offer.terms.controllers, *offer.terms.recipients)}
 
-    def name(party: Party) -> str:
+    def name(party: Recipient) -> str:
+        if isinstance(party, RecipientClass):
+            return f"any of the class {party.name!r}"
         ledger = member_name(members, party)
         own = called.get(party, ledger)
         return ledger if party[1] or own == ledger else f"{own} ({ledger})"

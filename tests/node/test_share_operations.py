@@ -52,3 +52,22 @@ async def test_a_share_is_made_redeemed_used_and_ended(tmp_path: Path) -> None:
         ):
             with pytest.raises(LocalError):
                 await do(ada, words, **what)
+
+
+async def test_a_consent_for_a_class_opens_to_who_is_of_it(tmp_path: Path) -> None:
+    data = shared(CURVE).read_bytes()
+    async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
+        await pair(ada, bob)
+        await do(ada, "readings import", file=data)
+        (series,) = (await do(ada, "readings list")).series
+        await do(ada, "wallet create", name="anna")
+        args = {"point": (series.point,), "granularity": series.granularity, **WHAT, **PERIOD}
+        refused = await do(bob, "data request", holder="ada", point=series.point, kind="load_curve")
+        assert (refused.state, refused.reason) == ("refused", "NO_CONSENT")
+        await do(ada, "consent grant", wallet="anna", recipient="class:college:towns", **args)
+        refused = await do(bob, "data request", holder="ada", point=series.point, kind="load_curve")
+        assert (refused.state, refused.reason) == ("refused", "NOT_IN_CLASS")
+        made = await do(ada, "consent grant", wallet="anna", recipient="class:linked", **args)
+        got = await do(bob, "data request", holder="ada", point=series.point, kind="load_curve")
+        assert (got.state, got.reason, got.consent) == ("done", "", made.id)
+        assert got.records > 0

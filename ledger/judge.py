@@ -7,7 +7,8 @@ How it works
       F2 an entry that a device signs stands in that device's own feed, and names the feed's size and root at
          signing: the signature fixes the position, so a device cannot claim an older view without a fork;
       F3 a permissive entry of the feed's own device is not dated before any sound entry below it;
-      F4 what an entry carries is sound: a withdrawal its grant, a fork proof its checkpoints, a certificate the
+      F4 what an entry carries is sound: a withdrawal its grant and what makes another key hers, a revocation its
+         delegation, a fork proof its checkpoints, a certificate the
          device key's own signature.
     The rest of "no `iat` before any in its closure" looks at other feeds, which may not be held yet: the fold asks
     it where it asks whether `seen` is held (`Held.resolves`), and of permissive entries alone.
@@ -23,7 +24,7 @@ from typing import Final
 
 from ledger import fork, keys
 from ledger.checkpoint import Head
-from ledger.consent.status import carried_grant
+from ledger.consent.standing import carried_delegation, carried_grant
 from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.governance.members import possession_message
@@ -68,6 +69,11 @@ def _carried(entry: Entry, mesh_id: bytes, is_verified: Callable[[bytes], bool])
                 carried_grant(entry, is_verified)
             except RemoteError:
                 return "VOID_WITHDRAWAL"
+        case "delegation.revoke":
+            try:
+                carried_delegation(entry, is_verified)
+            except RemoteError:
+                return "VOID_REVOCATION"
         case "fork.proof":
             try:
                 hold = fork.check(entry.payload, mesh_id)

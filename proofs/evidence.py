@@ -30,7 +30,8 @@ from typing import Final
 
 from ledger import keys, merkle
 from ledger.checkpoint import Head, verify_head
-from ledger.consent.status import Party, carried_grant
+from ledger.consent.standing import carried_grant
+from ledger.consent.status import Party
 from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.governance.epoch import Genesis

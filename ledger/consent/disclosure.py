@@ -2,8 +2,9 @@
 
 How it works
     On the ledger stands one digest a slot, SD-CWT style: SHA-256 over the CBOR byte string that wraps CBOR
-    [salt16, value, field]. The name is hashed in, and field n must be in slot n, so no second truth can hide
-    among the decoys that fill the unused slots. Off the ledger the values travel as a sealed blob:
+    [salt16, value, field]. How many slots an entry has tells which table of fields they are of. The name is hashed
+    in, and field n must be in slot n, so no second truth can hide among the decoys that fill the unused slots. Off the
+    ledger the values travel as a sealed blob:
 
       blob = CBOR [suite 1, entry id, [[reader's kid, wrapped key], …], nonce 24, ciphertext]
       ciphertext = XChaCha20-Poly1305(key, CBOR {field: [salt, value]})
@@ -38,6 +39,9 @@ from nacl.bindings import (
 from nacl.exceptions import CryptoError
 
 from ledger import codec
+from ledger.consent import bounds
+from ledger.consent.bounds import Bounds
+from ledger.consent.kinds import BOUND_COUNT, SLOT_COUNT
 from ledger.consent.record import FIELDS, FREE_SLOTS, SLOTS, Terms
 from ledger.entry import Entry, typ_of_kind
 from ledger.errors import LocalError, RemoteError
@@ -46,6 +50,8 @@ from ledger.keys import SigningKey, thumbprint
 RandomBytes: TypeAlias = Callable[[int], bytes]
 """So many random bytes, from whoever may draw them."""
 
+TABLES: Final[dict[int, Mapping[str, int]]] = {SLOT_COUNT: SLOTS, BOUND_COUNT: bounds.SLOTS}
+"""Number of slots -> field -> slot: those of a consent, those of a delegation's bounds."""
 SALT_BYTES: Final = 16
 DIGEST_BYTES: Final = 32
 KEY_BYTES: Final = 32
@@ -86,6 +92,14 @@ class Disclosures:
             )
         return Terms.from_values({name: value for name, (_, value) in self.fields.items()})
 
+    def bounds(self) -> Bounds:
+        """Return the bounds of a delegation. Raises RemoteError DISCLOSURE_MISSING (fields named), BOUNDS_INVALID."""
+        missing = [name for name in bounds.FIELDS if name not in self.fields]
+        if missing:
+            told = "not disclosed; ask the person or her host for them"
+            raise RemoteError("DISCLOSURE_MISSING", told, field=", ".join(missing))
+        return Bounds.from_values({name: value for name, (_, value) in self.fields.items()})
+
     def encode(self) -> bytes:
         """Return them as CBOR, for the vault. Raises LocalError DISCLOSURES_TOO_LARGE."""
         data = codec.encode({name: [salt, value] for name, (salt, value) in self.fields.items()})
@@ -104,7 +118,7 @@ class Disclosures:
             raise RemoteError("DISCLOSURES_MALFORMED", "disclosures are a map")
         fields: dict[str, tuple[bytes, Any]] = {}
         for name, pair in value.items():
-            if type(name) is not str or name not in SLOTS:
+            if type(name) is not str or not any(name in table for table in TABLES.values()):
                 raise RemoteError("DISCLOSURES_MALFORMED", "schema 1 has no such field", field=str(name)[:40])
             if type(pair) is not list or len(pair) != 2:
                 raise RemoteError("DISCLOSURES_MALFORMED", "a disclosure is [salt, value]", field=name)
@@ -129,8 +143,17 @@ def hide(terms: Terms, random_bytes: RandomBytes) -> tuple[bytes, Disclosures]:
     Every call draws fresh salts and decoys: two consents never share one. Raises LocalError UNENCODABLE, with
     the field, for text that is not in Unicode normal form C.
     """
+    return _hide(terms.values(), FREE_SLOTS, random_bytes)
+
+
+def hide_bounds(limits: Bounds, random_bytes: RandomBytes) -> tuple[bytes, Disclosures]:
+    """Return (slots, disclosures) of a delegation's bounds, as `hide` does."""
+    return _hide(limits.values(), bounds.FREE_SLOTS, random_bytes)
+
+
+def _hide(values: Mapping[str, Any], free: int, random_bytes: RandomBytes) -> tuple[bytes, Disclosures]:
     digests, fields = [], {}
-    for name, value in terms.values().items():
+    for name, value in values.items():
         salt = random_bytes(SALT_BYTES)
         try:
             digests.append(slot_digest(salt, value, name))
@@ -138,7 +161,7 @@ def hide(terms: Terms, random_bytes: RandomBytes) -> tuple[bytes, Disclosures]:
             raise LocalError(error.code, error.message, field=name) from None
         fields[name] = (salt, value)
     # A decoy is a digest as well: nothing about the source of randomness sets it apart.
-    digests += [hashlib.sha256(random_bytes(DIGEST_BYTES)).digest() for _ in range(FREE_SLOTS)]
+    digests += [hashlib.sha256(random_bytes(DIGEST_BYTES)).digest() for _ in range(free)]
     return b"".join(digests), Disclosures(fields)
 
 
@@ -154,9 +177,10 @@ def check(disclosures: Disclosures, slots: bytes) -> None:
 
 
 def _opens(slots: bytes, salt: bytes, value: Any, name: str) -> bool:
-    if name not in SLOTS:
+    table = TABLES.get(len(slots) // DIGEST_BYTES, {})
+    if name not in table:
         return False
-    start = SLOTS[name] * DIGEST_BYTES
+    start = table[name] * DIGEST_BYTES
     try:
         return slot_digest(salt, value, name) == slots[start : start + DIGEST_BYTES]
     except LocalError:  # outside the ledger's data model: no slot was ever made of it
@@ -164,7 +188,7 @@ def _opens(slots: bytes, salt: bytes, value: Any, name: str) -> bool:
 
 
 def seal(disclosures: Disclosures, entry: Entry, readers: Sequence[bytes], random_bytes: RandomBytes) -> bytes:
-    """Seal the disclosures of `entry` (a request or a grant) for `readers` (Ed25519 public keys); return the blob.
+    """Seal the disclosures of an entry that has slots for `readers` (Ed25519 public keys); return the blob.
 
     Raises LocalError SEAL_READERS, DISCLOSURES_TOO_LARGE; RemoteError DISCLOSURE_MISMATCH, WEAK_KEY.
     """

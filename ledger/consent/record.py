@@ -180,7 +180,7 @@ def _actors(roles: tuple[str, ...], low: int) -> Shape:
 _NULL: Final = Shape(lambda value: value is None, "null", "null")
 _BOOL: Final = Shape(lambda value: type(value) is bool, "true or false", "bool")
 _DATE: Final = integer(0, DATE_MAX)
-_POINT_NAME: Final = Shape(
+POINT_NAME: Final = Shape(
     lambda value: type(value) is str and _POINT.fullmatch(value) is not None,
     '"prm:" or "pce:" and 14 digits, or "water:" or "heat:" and a name',
     "tstr .size (5..40)",
@@ -190,7 +190,7 @@ FIELDS: Final[dict[str, Field]] = {
     "purpose": Field(_open_text(300)),
     "purpose_category": Field(text(100)),  # a term of the W3C Data Privacy Vocabulary
     "legal_basis": Field(one_of(*LEGAL_BASES)),
-    "points": Field(list_of(_POINT_NAME, 1, POINTS_MAX)),
+    "points": Field(list_of(POINT_NAME, 1, POINTS_MAX)),
     "pii_type": Field(either(tuple_of(one_of(*ENERGIES), one_of(*DIRECTIONS), one_of(*KINDS_OF_DATA)), _NULL)),
     "granularity": Field(either(DURATION, _NULL)),
     "data_period": Field(list_of(tuple_of(_DATE, _DATE), 1, WINDOWS_MAX)),

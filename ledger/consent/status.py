@@ -4,16 +4,27 @@ How it works
     `resolve(grant, facts, reach)` takes the grant, every entry that names it with its places, and how far each
     feed counts, and returns a `Status`. Rules:
       C1 a grant counts once it is registered, sound and with its `seen` held, within the reach of a feed;
-      C2 a withdrawal counts wherever it is found: signed by the grant's key or its withdraw key, carrying the
-         grant; it never loses to anything;
-      C3 a revocation counts wherever it is found, from a party the grant names (holder or recipient);
+      C2 a withdrawal counts wherever it is found: signed by the grant's key or its withdraw key, by a key that was put
+         in their place, or by one above in the delegation that it was given under; it carries the grant, and what
+         makes another key hers (`standing`); it never loses to anything;
+      C3 a revocation counts wherever it is found, from a party the grant names (holder or recipient), or from a key
+         whose signature it requires: where all must sign, any leaves alone; where a quorum of them suffices, the
+         consent ends when no quorum is left;
       C4 an acknowledgement counts within the reach of a feed, a device's in its own alone, from a party the grant
          names, and of the decision that stands: who acknowledged the grant has not acknowledged its withdrawal;
-      C5 a grant that needs other signatures (`required_parties`) is incomplete until their kinds exist.
+      C5 a grant that needs other signatures (`required_parties`) is incomplete until all of them have signed, or
+         `required_quorum`; a signature counts within the reach of a feed, and not from one who has left;
+      C6 an amendment counts wherever it is found, from any key that the consent ever had: it only narrows. What it
+         narrows is sealed, but for an earlier end; `AMENDED_MAX` is the most that are told apart, and beyond it the
+         consent is incomplete: what cannot be read cannot be allowed;
+      C7 a rekey counts within the reach of a feed, by the key in force; of several by one key, the oldest. Old keys
+         withdraw and narrow for ever; they cannot take the consent back;
+      C8 of the evidence that the grant names, each of its parties has a newest word within the reach of a feed.
     The status rests on clear fields alone. It never reads a clock: expiry is the gate's and the verifier's.
 
 What it does not do
-    It opens no disclosure and judges no content (gate).
+    It opens no disclosure and judges no content (gate). What a grant rests on (a delegation, a parent, a call) has a
+    standing of its own, and is put together where it is judged (delegation, sharing, group).
 """
 
 from __future__ import annotations
@@ -21,12 +32,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from ledger import codec
+from ledger.consent.kinds import EVIDENCE_STATES
 from ledger.entry import Entry
-from ledger.errors import RemoteError
 from ledger.keys import thumbprint
 from ledger.tables import FactRow
 
@@ -36,6 +46,7 @@ Place = tuple[bytes, int]  # (feed id, leaf index)
 
 VIA_MARK: Final = b"via"  # of the fact of a withdrawal by a key that the grant itself does not name
 DECIDED_MAX: Final = 8  # entries a status names: one who may withdraw may do so many times over
+AMENDED_MAX: Final = 64  # amendments of one consent: more of them, and nothing is permitted any more
 
 
 class State(IntEnum):
@@ -56,11 +67,23 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """The newest word of a party on a piece of evidence; `state`: one of `EVIDENCE_STATES`."""
+
+    evidence: bytes
+    party: Party
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What the ledger knows of one consent.
 
     `decided_by`: ids of the withdrawals, else of the revocations (of either the `DECIDED_MAX` smallest), else of the
-    grant. `acknowledged`: the parties that acknowledged what decided.
+    grant. `acknowledged`: the parties that acknowledged what decided. `valid_until`: of the grant, or the earliest of
+    its amendments. `amended`: their ids; the content of each narrows. `signed`: key ids of required parties that have
+    signed and not left. `key`: id of the key in force, where it is another than the grant's own; `host`: the member
+    that it named. `checked`: what parties say of the evidence.
     """
 
     grant: bytes
@@ -73,9 +96,25 @@ class Status:
     valid_until: int
     decided_by: tuple[bytes, ...]
     acknowledged: tuple[Party, ...]
+    amended: tuple[bytes, ...] = ()
+    signed: tuple[bytes, ...] = ()
+    key: bytes | None = None
+    host: Party | None = None
+    checked: tuple[Checked, ...] = ()
 
     def committed(self) -> bytes:
-        """Return the value that stands for this consent in the committed map."""
+        """Return the value that stands for this consent in the committed map.
+
+        A list of five, and a map with what else there is: "amended", "signed", "key", "host", "checked".
+        """
+        more: dict[str, Any] = {
+            "amended": list(self.amended),
+            "signed": list(self.signed),
+            "key": self.key,
+            "host": None if self.host is None else list(self.host),
+            "checked": [[each.evidence, *each.party, EVIDENCE_STATES.index(each.state)] for each in self.checked],
+        }
+        present = {name: value for name, value in more.items() if value}
         return codec.encode(
             [
                 int(self.state),
@@ -83,25 +122,9 @@ class Status:
                 self.valid_until,
                 list(self.decided_by),
                 [list(party) for party in self.acknowledged],
+                *([present] if present else []),
             ]
         )
-
-
-def carried_grant(withdrawal: Entry, is_verified: Callable[[bytes], bool] = lambda _: False) -> Entry:
-    """Return the grant a withdrawal carries, verified, if the withdrawal's signer may withdraw it.
-
-    `is_verified(id)`: whether an entry with these very bytes was verified before, which spares doing it again.
-    Raises RemoteError with the grant's own fault, or WITHDRAW_NOT_YOURS.
-    """
-    raw = withdrawal.payload["grant"]
-    grant = Entry.vouched(raw) if is_verified(sha256(raw).digest()) else Entry.decode(raw)
-    if grant.kind != "consent.grant" or grant.thing != withdrawal.thing or grant.mesh_id != withdrawal.mesh_id:
-        raise RemoteError("WITHDRAW_NOT_YOURS", "the entry carried is not the grant that is named", field="grant")
-    if withdrawal.signer not in (grant.signer, grant.payload["withdraw_key"]):
-        raise RemoteError(
-            "WITHDRAW_NOT_YOURS", "only the person's key or the withdraw key of this grant may withdraw it"
-        )
-    return grant
 
 
 def resolve(
@@ -116,50 +139,134 @@ def resolve(
     `reach(feed)`: how far a feed counts. `party_of(kid)`: whom a signer speaks for. `counts(grant, places)`: C1,
     asked once, since it must look at what the grant has seen.
     """
-    holder, recipient = _party(grant.payload["holder"]), _party(grant.payload["recipient"])
-    parties = (holder, recipient)
-    withdrawals: set[bytes] = set()
-    revocations: set[bytes] = set()
-    acks: set[tuple[Party, bytes]] = set()  # who acknowledged what
-    registered: tuple[Place, ...] = ()
+    payload = grant.payload
+    parties = (_party(payload["holder"]), _party(payload["recipient"]))
+    by_kind: dict[str, list[Fact]] = {}
     for fact in facts:
-        row = fact.row
-        if row.kind == "consent.grant":
-            registered = fact.places
-        elif row.kind == "consent.withdraw":
-            if row.kid in (grant.kid, thumbprint(grant.payload["withdraw_key"])):
-                withdrawals.add(row.entry_id)
-        elif row.kind == "consent.revoke":
-            if party_of(row.kid) in parties:
-                revocations.add(row.entry_id)
-        elif row.kind == "consent.acknowledge":
-            party = party_of(row.kid)
-            places = [place for place in fact.places if party[1] == 0 or place[0] == row.kid]
-            if party in parties and any(index < reach(feed) for feed, index in places):
-                acks.add((party, row.about))
+        by_kind.setdefault(fact.row.kind, []).append(fact)
+
+    def inside(fact: Fact) -> bool:
+        return any(index < reach(feed) for feed, index in fact.places)
+
+    rows = {kind: [fact.row for fact in of_kind] for kind, of_kind in by_kind.items()}
+    keys = _Keys.of(grant, rows.get("consent.rekey", ()))
+    withdrawals = {row.entry_id for row in rows.get("consent.withdraw", ()) if row.kid in keys.ending or row.about}
+    required = {thumbprint(key) for key in payload.get("required_parties", ())}
+    needed = min(payload.get("required_quorum", len(required)), len(required))
+    left = {row.kid for row in rows.get("consent.revoke", ()) if row.kid in required}
+    lost = len(required - left) < needed  # no quorum is left
+    revocations = {
+        row.entry_id
+        for row in rows.get("consent.revoke", ())
+        if party_of(row.kid) in parties or (lost and row.kid in left)
+    }
+    registered = tuple(place for fact in by_kind.get("consent.grant", ()) for place in fact.places)
     granted = bool(registered) and counts(grant, registered)
     if not (granted or withdrawals or revocations):
         return None
-    state = State.GRANTED
-    decided: set[bytes] = {grant.id}
+    signed = {fact.row.kid for fact in by_kind.get("consent.sign", ()) if inside(fact)} & required - left
+    amendments = [row for row in rows.get("consent.amend", ()) if row.kid in keys.narrowing]
+    state, decided = State.GRANTED, {grant.id}
     if withdrawals:
         state, decided = State.WITHDRAWN, withdrawals
     elif revocations:
         state, decided = State.REVOKED, revocations
-    elif "required_parties" in grant.payload:
+    elif len(signed) < needed or len(amendments) > AMENDED_MAX:
         state = State.INCOMPLETE
+    ends = [int.from_bytes(row.about, "big") for row in amendments if row.about]
+    key, host = _in_force(grant.kid, [fact.row for fact in by_kind.get("consent.rekey", ()) if inside(fact)])
+    said = [fact.row for fact in by_kind.get("consent.evidence", ()) if inside(fact)]
     return Status(
         grant.id,
         grant.thing[1],
         state,
         grant.kid,
-        holder,
-        recipient if len(grant.payload["recipient"]) == 2 else None,
+        parties[0],
+        parties[1] if len(payload["recipient"]) == 2 else None,
         grant.iat,
-        grant.payload["valid_until"],
+        min([payload["valid_until"], *ends]),
         tuple(sorted(decided)[:DECIDED_MAX]),
-        tuple(sorted({party for party, about in acks if about in decided})),
+        _acknowledged(by_kind.get("consent.acknowledge", ()), parties, decided, reach, party_of),
+        tuple(sorted(row.entry_id for row in amendments)[:AMENDED_MAX]),
+        tuple(sorted(signed)),
+        None if key == grant.kid else key,
+        host,
+        checked_by(said, payload.get("evidence", ()), parties, party_of),
     )
+
+
+def _acknowledged(
+    facts: Iterable[Fact],
+    parties: tuple[Party, Party],
+    decided: set[bytes],
+    reach: Callable[[bytes], int],
+    party_of: Callable[[bytes], Party],
+) -> tuple[Party, ...]:
+    """Return the parties that acknowledged one of the entries that decided (C4)."""
+    found: set[Party] = set()
+    for fact in facts:
+        party = party_of(fact.row.kid)
+        places = [place for place in fact.places if party[1] == 0 or place[0] == fact.row.kid]
+        if party in parties and fact.row.about in decided and any(index < reach(feed) for feed, index in places):
+            found.add(party)
+    return tuple(sorted(found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """Key ids that a consent ever had: those that may narrow it, and those that may end it as well."""
+
+    narrowing: frozenset[bytes]
+    ending: frozenset[bytes]
+
+    @classmethod
+    def of(cls, grant: Entry, rekeys: Sequence[FactRow]) -> _Keys:
+        """Follow every sound rekey, whether or not it counts: they only take away here."""
+        narrowing, ending = {grant.kid}, {grant.kid, thumbprint(grant.payload["withdraw_key"])}
+        grown = bool(rekeys)
+        while grown:
+            fresh = [row for row in rekeys if row.kid in narrowing and not {*_kids(row)} <= ending]
+            grown = bool(fresh)
+            for row in fresh:
+                narrowing.add(_kids(row)[0])
+                ending.update(_kids(row))
+        return cls(frozenset(narrowing), frozenset(ending))
+
+
+def _kids(rekey: FactRow) -> tuple[bytes, bytes]:
+    """Return the key ids that a rekey names: the new key's, the new withdraw key's."""
+    return rekey.about[8:40], rekey.about[40:72]
+
+
+def _in_force(kid: bytes, rekeys: Sequence[FactRow]) -> tuple[bytes, Party | None]:
+    """Follow the rekeys that count from the grant's key: the id of the key in force, and the host it named (C7)."""
+    oldest: dict[bytes, FactRow] = {}
+    for row in sorted(rekeys, key=lambda row: (row.about[:8], row.entry_id), reverse=True):
+        oldest[row.kid] = row
+    host: Party | None = None
+    passed = set[bytes]()
+    while kid in oldest and kid not in passed:
+        passed.add(kid)
+        about = oldest[kid].about
+        kid = about[8:40]
+        host = (about[72:104], int.from_bytes(about[104:108], "big")) if len(about) > 72 else host
+    return kid, host
+
+
+def checked_by(
+    rows: Iterable[FactRow],
+    evidence: Sequence[bytes],
+    parties: Sequence[Party],
+    party_of: Callable[[bytes], Party],
+) -> tuple[Checked, ...]:
+    """Return the newest word of each of `parties` on each piece of `evidence` (C8); of two at once, the worse."""
+    newest: dict[tuple[bytes, Party], tuple[bytes, int]] = {}
+    for row in rows:
+        named, party = row.about[8:40], party_of(row.kid)
+        if named in evidence and party in parties:
+            word = (row.about[:8], row.about[40])
+            newest[named, party] = max(word, newest.get((named, party), word))
+    return tuple(Checked(named, party, EVIDENCE_STATES[state]) for (named, party), (_, state) in sorted(newest.items()))
 
 
 def _party(value: Sequence[object]) -> Party:

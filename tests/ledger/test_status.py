@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from ledger import codec
 from ledger.checkpoint import Head
-from ledger.consent.status import DECIDED_MAX, Fact, Place, State, Status, carried_grant, resolve
+from ledger.consent.standing import carried_grant
+from ledger.consent.status import DECIDED_MAX, Fact, Place, State, Status, resolve
 from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.governance.members import Party

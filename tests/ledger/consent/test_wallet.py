@@ -13,7 +13,7 @@ from ledger.consent.disclosure import hide
 from ledger.consent.grant import request_payload
 from ledger.consent.record import Rights
 from ledger.consent.slip import Slip, parse_slip
-from ledger.consent.status import carried_grant
+from ledger.consent.standing import carried_grant
 from ledger.consent.wallet import OpenRequest, OwnConsent, Wallet, make_refusal, make_withdrawal, subject_iat
 from ledger.entry import Entry, sign_entry
 from ledger.errors import LocalError, RemoteError

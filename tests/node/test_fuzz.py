@@ -26,8 +26,8 @@ from simulations.sandbox import Sandbox, sandbox
 from tests.conftest import PROFILE
 
 EXAMPLES = {"ci": 12, "nightly": 200}[PROFILE]
-WAITING = {"data send", "data request", "probe run", "changes list", "tick run", "join", "compute request"}
-"""These may rightly wait for others, for as long as they are told."""
+WAITING = {"data send", "data request", "probe run", "changes list", "tick run", "join", "compute request", "backup make"}
+"""These may rightly wait for others, for as long as they are told, or write where they are told."""
 
 
 @pytest.fixture(scope="module")

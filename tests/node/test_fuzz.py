@@ -26,7 +26,16 @@ from simulations.sandbox import Sandbox, sandbox
 from tests.conftest import PROFILE
 
 EXAMPLES = {"ci": 12, "nightly": 200}[PROFILE]
-WAITING = {"data send", "data request", "probe run", "changes list", "tick run", "join", "compute request", "backup make"}
+WAITING = {
+    "data send",
+    "data request",
+    "probe run",
+    "changes list",
+    "tick run",
+    "join",
+    "compute request",
+    "backup make",
+}
 """These may rightly wait for others, for as long as they are told, or write where they are told."""
 
 

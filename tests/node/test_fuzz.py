@@ -34,7 +34,7 @@ WAITING = {
     "tick run",
     "join",
     "compute request",
-    "backup make",
+    "backup create",
 }
 """These may rightly wait for others, for as long as they are told, or write where they are told."""
 

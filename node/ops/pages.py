@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from node.vaults.people import Invitation, Person
 
 
-class InviteArgs(Args, frozen=True):
+class InvitePersonArgs(Args, frozen=True):
     """Whom to invite."""
 
     name: Annotated[str, said("The name with which she will log in.", positional=True)]
@@ -76,7 +76,7 @@ class People(Result, frozen=True):
 
 
 @operation("pages", "invite", permission="admin")
-async def pages_invite(node: Node, args: InviteArgs) -> Invited:
+async def pages_invite(node: Node, args: InvitePersonArgs) -> Invited:
     """Make a link with which a person opens her account on the citizen pages, or chooses a new passphrase."""
     from node.pages.door import CODE_BYTES, link_of
     from node.vaults.people import Invitation, PeopleRows, check_points, plain_login

@@ -1,11 +1,11 @@
-"""A person's account: who keeps her keys, her passphrase, her words, her rights.
+"""A person's account: who keeps her keys, her passphrase, her rights.
 
 How it works
-    Whatever weighs more than looking asks for the passphrase again. Showing the words of the wallet is rare by a
-    limit, and they are shown on that one page alone, which no browser keeps (`no-store`).
+    Changing the passphrase asks for the old one, and ends every other session of hers.
 
 What it does not do
-    It cannot take the keys out of the host's hands: a wallet made here was known here. The page says so.
+    It cannot take the keys out of the host's hands: a wallet made here was known here. The page says so. It shows no
+    seed words, and answers no request for a right: it says with whom she has which.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from ledger.errors import LocalError, MailleError
-from node.pages.limits import LOGIN_NAME, WORDS
+from node.pages.limits import LOGIN_NAME
 from node.pages.passphrase import CHARACTERS_MIN, check_new
 from node.pages.reading import Unstated, card, lines_of
 from node.pages.visit import Visit
@@ -59,38 +59,6 @@ async def passphrase(visit: Visit) -> Response:
     await visit.site.act(lambda turn, _: people.put(turn.vault, changed))
     visit.site.sessions.end_all(plain_login(changed.name), visit.cookie)
     return _account(visit, changed=True)
-
-
-# Words
-
-
-async def words(visit: Visit) -> Response:
-    """Ask for the passphrase before the words are shown."""
-    return visit.page("words.html", words=None, error=None)
-
-
-async def show_words(visit: Visit) -> Response:
-    """Show the words of the wallet, on this page alone."""
-    from ledger.consent.wallet import words_of_seed
-
-    if not visit.may(WORDS, plain_login(visit.who.name)):
-        raise LocalError("TOO_OFTEN", "the words were shown too often")
-    try:
-        await _check_passphrase(visit)
-    except MailleError as error:
-        return visit.page("words.html", 422, words=None, error=error)
-    wallet = await visit.site.read(visit.wallet)
-    return visit.page("words.html", words=words_of_seed(wallet.seed), error=None)
-
-
-async def restore(visit: Visit) -> Response:
-    """Ask for the words of a wallet that was kept elsewhere."""
-    return visit.page("restore.html", error=None)
-
-
-async def do_restore(visit: Visit) -> Response:
-    """Take a person's own wallet in, by its words."""
-    return visit.page("restore.html", error=None)
 
 
 # Rights

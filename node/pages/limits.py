@@ -36,8 +36,6 @@ SLIP: Final = Limit(30, 600)
 INVITATION: Final = Limit(20, 600)
 POST: Final = Limit(120, 60)
 """Forms of any kind from one address."""
-WORDS: Final = Limit(5, 3_600)
-"""Showing the seed words, of one account."""
 
 
 class Limits:

@@ -74,15 +74,15 @@ class Renderer:
             auto_reload=False,
         )
 
-    def page(self, name: str, lang: Language, now: int, **values: Any) -> str:
+    def page(self, template: str, lang: Language, now: int, /, **values: Any) -> str:
         """Return a page in a language."""
         fr = lang == "fr"
 
         def say(english: str, french: str) -> str:
             return french if fr else english
 
-        template = self._environment.get_template(name)
-        return template.render(
+        found = self._environment.get_template(template)
+        return found.render(
             lang=lang,
             say=say,
             now=now,

@@ -157,11 +157,11 @@ class Visit:
 
     # Answers
 
-    def page(self, template: str, status: int = 200, **values: Any) -> Response:
+    def page(self, template: str, status: int = 200, /, **values: Any) -> Response:
         """Return a page."""
         return self.finish(HTMLResponse(self.render(template, **values), status))
 
-    def render(self, template: str, **values: Any) -> str:
+    def render(self, template: str, /, **values: Any) -> str:
         """Return a template's text."""
         settings = self.site.settings
         path = self.request.url.path

@@ -40,8 +40,8 @@ from node.vaults.transfers import Tally
 from storage.disk import DiskStore
 from storage.vault import VAULT_TABLES, Vault
 from tests.benchmarks import measure
+from tests.benchmarks.consents import DAY, NOW, Grants, granted
 from tests.benchmarks.corpus import Feed, Mesh
-from tests.benchmarks.gate import DAY, NOW, Grants, granted
 from tests.benchmarks.measure import Result
 from tests.ledger.consent.cases import TERMS
 

@@ -38,25 +38,18 @@ from ledger.replica import Replica
 from ledger.rows import Reader
 from storage.disk import DiskStore
 from tests.benchmarks import measure
-from tests.benchmarks.corpus import BEGUN, Mesh
+from tests.benchmarks.consents import BATCH, DAY, NOW, point
+from tests.benchmarks.corpus import Mesh
 from tests.benchmarks.measure import Result
 from tests.ledger.consent.cases import TERMS
 from tests.ledger.consent.chains import Book, key
 
-DAY: Final = 86_400
-NOW: Final = BEGUN + 30 * DAY
 REACH: Final = 50_000.0
-BATCH: Final = 1_000
 LINKS: Final = 3
 CONSENTS_A_CHAIN: Final = 100
 DECISIONS_A_TURN: Final = 8  # as many packs of one transfer are on their way at once
 OTHER: Final = DataKind("electricity", "consumption", "daily")
 END: Final = (NOW // DAY + 200) * DAY
-
-
-def point(number: int) -> str:
-    """Return the point of consent `number`."""
-    return f"prm:{number:014}"
 
 
 class Ledger:

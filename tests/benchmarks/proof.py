@@ -35,8 +35,8 @@ from proofs.policy import MemberQuorum
 from proofs.verify import Trust, verify
 from storage.disk import DiskStore
 from tests.benchmarks import measure
+from tests.benchmarks.consents import NOW, grant_of
 from tests.benchmarks.corpus import LATER, Consents, Feed, Mesh
-from tests.benchmarks.gate import NOW, _grant
 from tests.benchmarks.measure import Result
 
 VOTERS: Final = 7
@@ -72,7 +72,7 @@ class Ledger:
             feed, batch = mesh.feeds[first // BATCH % VOTERS], list[Entry]()
             for at in range(first, min(first + BATCH, entries)):
                 if real is None and at >= entries // 2:
-                    real, known = _grant(mesh, feed, at)
+                    real, known = grant_of(mesh, feed, at)
                     entry = real
                 elif made < consents or not batch:
                     entry, made = work._grant(feed)[0], made + 1

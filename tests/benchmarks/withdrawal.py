@@ -238,13 +238,13 @@ class Line:
             child.communicate()
 
 
-def _sealed(line: Line) -> bool:
+def _sealed(line: Line, seconds: float) -> bool:
     """Wait until the mesh has sealed its first epoch, and say whether it has.
 
     A mesh that is founded folds all that it ever stated for its first seal, a tenth of a second; later seals, at most
     one in ten minutes, look at what is new.
     """
-    deadline = time.monotonic() + SEAL_SECONDS
+    deadline = time.monotonic() + seconds
     while min(line.order(place, "epoch") for place in range(HOPS + 1)) < 1:
         if time.monotonic() > deadline:
             return False
@@ -252,7 +252,7 @@ def _sealed(line: Line) -> bool:
     return True
 
 
-def one_round(folder: Path, count: int) -> dict[str, Any]:
+def one_round(folder: Path, count: int, seal_wait: float = SEAL_SECONDS) -> dict[str, Any]:
     """Withdraw one by one, and return how long each took to be refused at the far end."""
     line = Line(folder, count)
     try:
@@ -264,7 +264,7 @@ def one_round(folder: Path, count: int) -> dict[str, Any]:
             if time.monotonic() > deadline:
                 raise SystemExit(f"the holder allows not all before anything is withdrawn: {sorted(set(allowed))}")
             time.sleep(0.2)
-        sealed = _sealed(line)
+        sealed = _sealed(line, seal_wait)
         begun, commits = {}, []
         for number in range(WARM_UP + count):
             told = line.order(0, number)
@@ -294,7 +294,7 @@ def bench(options: argparse.Namespace) -> Result:
     with measure.workspace() as folder:
         for number in range(options.rounds):
             measure.progress(f"round {number + 1} of {options.rounds}")
-            rounds.append(one_round(folder / f"round-{number}", options.withdrawals))
+            rounds.append(one_round(folder / f"round-{number}", options.withdrawals, options.seal_wait))
     best = min(rounds, key=lambda one: float(one["p99_ms"]))
     whole = all(one["lost"] == 0 and set(one["reasons"]) == {"WITHDRAWN"} for one in rounds)
     figure, limit = best["p99_ms"], best["four_commits_ms"]
@@ -319,6 +319,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add this benchmark's options."""
     parser.add_argument("--withdrawals", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seal-wait", type=float, default=SEAL_SECONDS)
     parser.add_argument("--nodes", type=int, default=HOPS + 1, help=argparse.SUPPRESS)
     parser.add_argument("--node", help=argparse.SUPPRESS)
     parser.add_argument("--place", type=int, default=0, help=argparse.SUPPRESS)

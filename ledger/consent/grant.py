@@ -117,19 +117,27 @@ def grant_payload(
     supersedes: bytes | None = None,
     delegation: bytes | None = None,
     parent: bytes | None = None,
+    call: bytes | None = None,
     required_parties: Sequence[bytes] = (),
+    required_quorum: int | None = None,
+    transcribed: bool = False,
     evidence: Sequence[bytes] = (),
 ) -> dict[str, Any]:
     """Return the payload of a `consent.grant`. `withdraw_key`: a public key. `valid_until` is rounded down to a day.
 
-    `request`, `supersedes`, `delegation`, `parent`: entry ids. `required_parties`: keys that must sign too.
+    `request`, `supersedes`, `delegation`, `parent`, `call`: entry ids. `required_parties`: keys that must sign too,
+    all or `required_quorum` of them. `transcribed`: from a signed paper.
     """
     payload = _clear(holder, recipient, valid_until, notice, slots, evidence)
     payload["withdraw_key"] = withdraw_key
-    links = {"request": request, "supersedes": supersedes, "delegation": delegation, "parent": parent}
+    links = {"request": request, "supersedes": supersedes, "delegation": delegation, "parent": parent, "call": call}
     payload.update({name: link for name, link in links.items() if link is not None})
     if required_parties:
         payload["required_parties"] = list(required_parties)
+        if required_quorum is not None:
+            payload["required_quorum"] = required_quorum
+    if transcribed:
+        payload["transcribed"] = True
     return payload
 
 

@@ -35,6 +35,7 @@ from ledger.consent.grant import (
 )
 from ledger.consent.record import Terms
 from ledger.consent.slip import PREFIX_BYTES, Slip
+from ledger.consent.standing import carried_grant
 from ledger.consent.status import Party
 from ledger.entry import Entry, sign_entry
 from ledger.errors import LocalError, RemoteError
@@ -51,6 +52,7 @@ WALLET_MAX: Final = 1_048_576
 _CONSENT: Final = "maille consent"
 _WITHDRAW: Final = "maille withdraw"
 _REFUSE: Final = "maille refuse"
+_DELEGATE: Final = "maille delegate"
 _VERSION: Final = 1
 
 
@@ -86,6 +88,10 @@ class Wallet:
         """Return the key that refuses one request. Raises LocalError BAD_SEED."""
         return SigningKey.from_seed(derive_seed(self.seed, _REFUSE, request_id))
 
+    def delegate_key(self) -> SigningKey:
+        """Return the key to which others delegate: as a person who acts for them, or as a group."""
+        return SigningKey.from_seed(derive_seed(self.seed, _DELEGATE, b""))
+
     def with_grant(self, grant: Entry) -> Wallet:
         """Return the wallet with this grant of its own, kept once. Raises LocalError NOT_YOUR_CONSENT."""
         self.check_own(grant)
@@ -105,7 +111,8 @@ class Wallet:
 
     def check_own(self, grant: Entry) -> None:
         """Refuse a grant that this wallet did not sign. Raises LocalError NOT_YOUR_CONSENT."""
-        own = grant.kind == "consent.grant" and grant.signer == self.consent_key(grant.thing[1]).public
+        keys = (self.consent_key(grant.thing[1]).public, self.delegate_key().public)
+        own = grant.kind == "consent.grant" and grant.signer in keys
         if not own:
             raise LocalError("NOT_YOUR_CONSENT", "the grant was not signed by this wallet; use the one that did")
 
@@ -150,6 +157,15 @@ class OpenRequest:
     terms: Terms
 
 
+@dataclass(frozen=True, slots=True)
+class Rests:
+    """What a grant is given under, by entry id: a delegation, the consent it passes on, the call of a group."""
+
+    delegation: bytes | None = None
+    parent: bytes | None = None
+    call: bytes | None = None
+
+
 def subject_iat(now: int, *not_before: int) -> int:
     """Round `now` down to the hour, but not below any of `not_before`: that rule is the stronger one (ledger.md §3)."""
     return max((now - now % HOUR, *not_before))
@@ -171,10 +187,15 @@ def make_grant(
     policy: Policy,
     random_bytes: RandomBytes,
     supersedes: bytes | None = None,
+    rests: Rests | None = None,
     required_parties: Sequence[bytes] = (),
+    required_quorum: int | None = None,
+    transcribed: bool = False,
     evidence: Sequence[bytes] = (),
 ) -> tuple[Entry, Disclosures]:
     """Sign a grant; return it with its disclosures. Keep both: `with_grant` for the wallet, the vault for the rest.
+
+    `rests`: what it is given under; under a delegation, the wallet's delegate key signs.
 
     `head`: the newest checkpoint she was shown; `closure_iat`: the largest `iat` or `as_of` in its closure.
     Times in unix seconds. Raises LocalError CONSENT_NOT_INFORMED (every item), FORBIDDEN_PURPOSE, TOO_LONG,
@@ -193,13 +214,19 @@ def make_grant(
         withdraw_key=SigningKey.from_seed(wallet.withdraw_seed(record_id)).public,
         request=None if request is None else request.entry.id,
         supersedes=supersedes,
+        delegation=rests.delegation if rests is not None else None,
+        parent=rests.parent if rests is not None else None,
+        call=rests.call if rests is not None else None,
         required_parties=required_parties,
+        required_quorum=required_quorum,
+        transcribed=transcribed,
         evidence=evidence,
     )
     if request is not None:
         check_grant_against_request(payload, terms, request.entry.payload, request.terms, now=now)
+    delegated = rests is not None and rests.delegation is not None
     grant = sign_entry(
-        wallet.consent_key(record_id),
+        wallet.delegate_key() if delegated else wallet.consent_key(record_id),
         "consent.grant",
         ("consent", record_id),
         payload,
@@ -248,22 +275,31 @@ def make_refusal(
 
 
 def make_withdrawal(
-    by: Wallet | Slip, grant: Entry, *, head: Head, closure_iat: int, now: int, random_bytes: RandomBytes
+    by: Wallet | Slip,
+    grant: Entry,
+    *,
+    via: Sequence[Entry] = (),
+    head: Head,
+    closure_iat: int,
+    now: int,
+    random_bytes: RandomBytes,
 ) -> Entry:
     """Sign a withdrawal with the key that can only withdraw: from the wallet, or from the paper slip alone.
 
-    It carries its grant whole, so that any member can judge and register it. Raises LocalError NOT_YOUR_CONSENT
-    when the key is not the grant's `withdraw_key`.
+    It carries its grant whole, so that any member can judge and register it. `via`: where the grant does not name this
+    key, what makes it hers: rekeys of the consent, oldest first, or the delegation and those above it. Raises
+    LocalError NOT_YOUR_CONSENT when the key may not withdraw it.
     """
-    seed = by.withdraw_seed if isinstance(by, Slip) else by.withdraw_seed(grant.thing[1])
+    ident = via[-1].thing[1] if via and via[-1].kind == "delegation.give" else grant.thing[1]
+    seed = by.withdraw_seed if isinstance(by, Slip) else by.withdraw_seed(ident)
     key = SigningKey.from_seed(seed)
-    if grant.kind != "consent.grant" or key.public != grant.payload["withdraw_key"]:
+    if grant.kind != "consent.grant" or (not via and key.public != grant.payload["withdraw_key"]):
         raise LocalError("NOT_YOUR_CONSENT", "this wallet or slip does not withdraw this consent; check which it is")
-    return sign_entry(
+    withdrawal = sign_entry(
         key,
         "consent.withdraw",
         grant.thing,
-        {"grant": grant.raw},
+        {"grant": grant.raw, **({"via": [entry.raw for entry in via]} if via else {})},
         # To the second, unlike a grant's: a withdrawal goes out at once, so that its time is seen anyway, and an hour's
         # blur would leave every transfer of that hour undecided between "before" and "after" (ledger.md §7).
         iat=max(now, closure_iat, grant.iat),
@@ -271,3 +307,8 @@ def make_withdrawal(
         seen=[head],
         mesh_id=grant.mesh_id,
     )
+    try:
+        carried_grant(withdrawal)
+    except RemoteError as error:
+        raise LocalError("NOT_YOUR_CONSENT", error.message) from None
+    return withdrawal

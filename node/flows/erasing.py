@@ -8,8 +8,8 @@ How it works
 
 What it does not do
     The receipts stay: they say that data passed, not what the data were, and proofs rest on them. Rows are gone from
-    the vault at once; old pages of the disk, and backups, are the subject of storage/vault.py and `maille key rekey-vault`.
-    A copy that somebody made elsewhere is beyond it.
+    the vault at once; old pages of the disk, and backups, are the subject of storage/vault.py and of
+    `maille key rekey-vault`. A copy that somebody made elsewhere is beyond it.
 """
 
 from __future__ import annotations

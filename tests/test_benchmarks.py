@@ -24,6 +24,7 @@ TINY = {
     "gate": ("--consents", "30", "--decisions", "60", "--rounds", "1"),
     "ingest": ("--entries", "200", "--feeds", "2", "--signers", "10", "--batch", "50", "--rounds", "1"),
     "maps": ("--consents", "300", "--new", "20", "--rounds", "2"),
+    "pages": ("--consents", "30", "--rounds", "2"),
     "proof": ("--entries", "140", "--consents", "60", "--rounds", "2"),
     "withdrawal": ("--withdrawals", "3", "--rounds", "1", "--seal-wait", "0"),
     "latency": ("--nodes", "3", "--publications", "3", "--rounds", "1"),

@@ -11,6 +11,7 @@ What it does not do
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from ledger.consent import explain as consents
@@ -18,6 +19,7 @@ from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
 from ledger.feed import Registration
 from ledger.governance.explain import Ledger, explain
+from ledger.groups import called
 from ledger.held import Held, HeldView
 from ledger.judge import SOUND, judge
 from ledger.kinds import KINDS, is_governance
@@ -59,11 +61,19 @@ def _sound(held: Held, rows: Reader, places: Sequence[Registration]) -> list[Acc
     if is_governance(entry.kind):
         ledger = Ledger(held.genesis, held.registrations, held.chain, HeldView(held, rows))
         return [explain(ledger, place) for place in places]
-    if entry.kind.startswith("consent."):
+    if entry.kind.startswith("consent.") and entry.kind in KINDS:
         grant = entry.id if entry.kind == "consent.grant" else entry.payload.get("grant", b"")
         status = held.consent(rows, grant) if entry.kind != "consent.withdraw" else None
         where = [(place.feed, place.index) for place in places]
         return [consents.explain(entry, where, status, members.reach, members.party_of)]
+    if entry.thing[0] == "delegation" and entry.kind in KINDS:
+        ident = entry.id if entry.kind == "delegation.give" else hashlib.sha256(entry.payload["links"][0]).digest()
+        return [consents.explain_delegation(entry, held.delegations.now(held, rows, ident))]
+    if entry.thing[0] == "group" and entry.kind in KINDS:
+        call = entry.payload.get("call", entry.id)
+        found = called(held, rows, call) if entry.kind not in {"group.open", "group.admit"} else None
+        within = any(place.index < members.reach(place.feed) for place in places)
+        return [consents.explain_group(entry, found.outcome if found is not None else None, within=within)]
     if entry.kind not in KINDS:
         return [waits("M8", "this program does not know its kind; it is kept and passed on")]
     if KINDS[entry.kind].restrictive or any(place.index < members.reach(place.feed) for place in places):

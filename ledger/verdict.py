@@ -2,7 +2,8 @@
 
 How it works
     Every rule of the ledger has a number: F0 to F4 whether a leaf is sound (`judge`), M1 to M8 membership, G1
-    admission, G2 seals, G4 ballots (`governance.explain` lists them), C1 to C5 consents (`consent.status`). A void
+    admission, G2 seals, G4 ballots (`governance.explain` lists them), C1 to C10 consents (`consent.status`,
+    `consent.delegation`, `consent.group`). A void
     leaf keeps its reason: the code with which `judge` or the decoding refused it, which anybody can compute again.
 
 What it does not do

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from node.pages.limits import Limits
-from tests.pages.town import ADVISER, CITY, HOLDER, PASSPHRASE, PRM, Town
+from tests.pages.town import ADVISER, CITY, HOLDER, HOST, PASSPHRASE, PRM, Town
 
 CHROMIUM = os.environ.get("MAILLE_CHROMIUM", "/usr/bin/chromium")
 AXE = Path(__file__).parent / "static" / "axe.min.js"
@@ -156,6 +156,7 @@ def test_all_of_one_organisation_is_withdrawn_in_one_act(town: Town, browser: Br
     expect(page.get_by_role("status")).to_contain_text("6 of 6 have confirmed")
     page.goto(town.url + "/consents")
     expect(page.locator("main")).to_contain_text("Nobody receives your data")
+    assert [line.state for line in town.do(HOST, "consent list", wallet="carl").consents] == ["withdrawn"] * 3
 
 
 def test_a_slip_withdraws_without_an_account(town: Town, browser: Browser) -> None:

@@ -20,6 +20,7 @@ from gossip.messages import Envelope
 from ledger.entry import Entry
 from ledger.errors import RemoteError
 from node.flows.accounts import TIMER, Accounts
+from node.flows.calling import Calling
 from node.flows.changing import Changing
 from node.flows.compiling import TAKEN
 from node.flows.consenting import Consenting
@@ -102,6 +103,7 @@ class Flows:
         self.probing = Probing(self.door, self.consents, self.receiving, chooser, probes_a_day)
         self.disclosing = Disclosing(self.door, self.consents, deliveries, self.tenants)
         self.disclosing.takers |= dict.fromkeys(TAKEN, self.door.compiling.take)
+        self.door.compiling.call_stands = Calling().stands
         self.sending.content_for = self.disclosing.content_for
         self.registering = Registering(deliveries, chooser)
         self.changing = Changing(ChangeRows(), self.consents, self.incoming)

@@ -16,7 +16,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from ledger.consent.standing import carried_grant
+from ledger.consent.standing import carried_delegation, carried_grant
 from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
 from ledger.feed import AHEAD_SECONDS_MAX
@@ -105,6 +105,8 @@ def _about(turn: Turn, entry: Entry) -> bytes:
     """Return the grant or the request that an entry restricts. Raises RemoteError NOT_RESTRICTIVE and others."""
     if entry.kind == "consent.withdraw":
         return carried_grant(entry).id
+    if entry.kind == "delegation.revoke":
+        return carried_delegation(entry).id
     if entry.kind == "consent.refuse":
         request: bytes = entry.payload["request"]
         if turn.core.replica.entry(turn.rows, request) is None:

@@ -20,6 +20,7 @@ from tests.pages.town import ADVISER, CITY, HOLDER, HOST, PASSPHRASE, PRM, Town
 CHROMIUM = os.environ.get("MAILLE_CHROMIUM", "/usr/bin/chromium")
 AXE = Path(__file__).parent / "static" / "axe.min.js"
 LOCALES = {"fr": "fr-FR", "en": "en-GB"}
+FOCUSED = "([s, text]) => document.activeElement.matches(s) && document.activeElement.innerText.includes(text)"
 SERIOUS = ("serious", "critical")
 
 pytestmark = pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}: apt install chromium")
@@ -228,11 +229,10 @@ def test_the_whole_way_by_keyboard_alone(town: Town, browser: Browser) -> None:
 
 def tab_to(page: Page, selector: str, text: str) -> None:
     """Press Tab until an element has the focus."""
+    page.wait_for_load_state()
     for _ in range(80):
         page.keyboard.press("Tab")
-        focused = page.locator(":focus")
-        matches = focused.count() and focused.evaluate("(e, s) => e.matches(s)", selector)
-        if matches and text in focused.inner_text():
+        if page.evaluate(FOCUSED, [selector, text]):
             return
     raise AssertionError(f"{selector} {text!r} is not reached by Tab")
 

@@ -222,6 +222,7 @@ def test_the_whole_way_by_keyboard_alone(town: Town, browser: Browser) -> None:
         page.keyboard.press("Space")
     tab_to(page, "button[value=allow]", "Allow")
     page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("Is this what you allow?")
     tab_to(page, "main form button", "Yes, I allow this")
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_contain_text("you have allowed it")

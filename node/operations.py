@@ -30,6 +30,8 @@ NOUNS: Final = {
     "link": "Links: between which members data may flow.",
     "wallet": "Wallets: the keys of people, kept here for them.",
     "consent": "Consents: ask, give, refuse, look, withdraw.",
+    "delegation": "Delegations: let somebody consent in one's name, within bounds.",
+    "group": "Groups: join, call, vote, refuse for oneself.",
     "pages": "The pages for people whose wallets are kept here: invite them, list their accounts.",
     "readings": "One's own readings: import, list, export.",
     "data": "Data that move: send, request, receipts, refusals.",
@@ -65,10 +67,13 @@ NOUNS: Final = {
 ALONE: Final = ("join", "explain", "demo")
 """Modules of node/ops whose commands have one word."""
 
+MORE: Final = ("consent_life",)
+"""Modules with more commands of a noun that has a module of its own."""
+
 
 def _collect() -> tuple[Operation, ...]:
     found: list[Operation] = []
-    for module in (*NOUNS, *ALONE):
+    for module in (*NOUNS, *ALONE, *MORE):
         held = vars(import_module(f"node.ops.{module}")).values()
         found.extend(value for value in held if isinstance(value, Operation) and value not in found)
     return tuple(found)

@@ -85,15 +85,16 @@ class Disclosing:
         self._rows.put(turn.vault, row, holder, recipient)
         self._door.forget(entry.id)
         parties = [holder, *([recipient] if recipient is not None else []), *also]
-        self._deliver(turn, entry, disclosures, parties)
+        self.tell(turn, entry, disclosures, parties)
 
     def content_for(self, turn: Turn, grant: bytes, recipient: Party) -> None:
         """Send the content of a consent for a class of recipients to one of them, to whom data are about to go."""
         entry, row = turn.core.replica.grant(turn.rows, grant), self._rows.get(turn.vault, grant)
         if entry is not None and row is not None and parties_of(entry)[1] is None:
-            self._deliver(turn, entry, row.disclosures, [recipient])
+            self.tell(turn, entry, row.disclosures, [recipient])
 
-    def _deliver(self, turn: Turn, entry: Entry, disclosures: Disclosures, parties: Sequence[Party]) -> None:
+    def tell(self, turn: Turn, entry: Entry, disclosures: Disclosures, parties: Sequence[Party]) -> None:
+        """Send the content of an entry that has slots to the nodes where these parties live."""
         members, own = turn.core.replica.members, turn.core.device.kid
         readers = [kid for kid in {kid for party in parties for kid in devices_of(party, members)} if kid != own]
         if readers:
@@ -202,7 +203,7 @@ class Disclosing:
                 continue  # what has ended is no business of the new host
             row, grant = self._rows.get(turn.vault, grant_id), turn.core.replica.entry(turn.rows, grant_id)
             if row is not None and grant is not None:
-                self._deliver(turn, grant, row.disclosures, [tenant])
+                self.tell(turn, grant, row.disclosures, [tenant])
 
     def _acknowledge_all(self, turn: Turn, grant: Entry) -> None:
         """Acknowledge a grant, and what ended it, once each, for those of its parties who live here."""

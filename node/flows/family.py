@@ -28,6 +28,7 @@ from node.flows.disclosing import Disclosing, ended_grant
 from node.flows.door import Door, parties_at
 from node.flows.erasing import Erasing
 from node.flows.letters import Letters
+from node.flows.living import Living
 from node.flows.points import Points
 from node.flows.probing import TIMER as PROBES
 from node.flows.probing import TIMER_NEXT as PROBE_NEXT
@@ -117,6 +118,8 @@ class Flows:
         self.releases, self.computations, self.pseudonyms = ReleaseRows(), ComputationRows(), PseudonymRows(blind)
         self._pause_ms = RETRY_FIRST_MS
         self.acts = Consenting(self.wallets, self.consents, self.disclosing, self.registering)
+        parts = (self.wallets, self.consents, self.disclosing, self.registering, self.door, self.tenants)
+        self.life = Living(*parts)
 
     # node.core.DataFamily
 

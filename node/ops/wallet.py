@@ -4,14 +4,16 @@ How it works
     A wallet's seed lies sealed in the vault of this node, whose operator could use it: each listing says so. Each
     consent has its own pair of keys, and its withdrawal slip works without the wallet.
 
+    `words` shows the seed as 24 words, with which the person carries her wallet to another node (`import`).
+
 What it does not do
-    It shows no seed. A person's own wallet, with seed words, is hers to keep elsewhere.
+    It forgets no wallet: who has written down its words may ask the operator to.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from node.naming import moment
 from node.operation import Args, Result, operation, said
@@ -80,3 +82,47 @@ async def wallet_list(node: Node, args: WalletsArgs) -> WalletRows:
         return flows.wallets.listing(turn.vault)
 
     return WalletRows(tuple(map(_row, await mesh.engine.read(look))))
+
+
+class ImportWalletArgs(WalletArgs, frozen=True):
+    """What the wallet is called, and its words."""
+
+    seed: Annotated[str, said("The 24 words: a file, or the words themselves.", content=True)] = ""
+
+
+class WalletWords(Result, frozen=True):
+    """A wallet's seed, to write down."""
+
+    words: Annotated[tuple[str, ...], said("24 words, in their order. Whoever has them has the wallet.")]
+
+
+class WordsArgs(WalletArgs, frozen=True):
+    """Which wallet, in which words."""
+
+    lang: Annotated[Literal["en", "fr"], said("The language of the words.")] = "en"
+
+
+@operation("wallet", "words", permission="admin")
+async def wallet_words(node: Node, args: WordsArgs) -> WalletWords:
+    """Show the 24 words of a wallet's seed, so that the person can carry her wallet away."""
+    from node.seed_words import words_of_seed
+
+    mesh = node.mesh(args.mesh)
+    flows = mesh.flows
+    language = {"en": "english", "fr": "french"}[args.lang]
+
+    def look(turn: Turn) -> WalletWords:
+        return WalletWords(tuple(words_of_seed(flows.wallets.get(turn.vault, args.name).wallet.seed, language).split()))
+
+    return await mesh.engine.read(look)
+
+
+@operation("wallet", "import", permission="operate")
+async def wallet_import(node: Node, args: ImportWalletArgs) -> WalletRow:
+    """Take in a wallet by its 24 words, with the consents that the ledger here shows it to have given."""
+    from node.seed_words import seed_of_words
+
+    mesh = node.mesh(args.mesh)
+    flows = mesh.flows
+    seed = seed_of_words(args.seed)
+    return _row(await mesh.engine.act(lambda turn: flows.life.import_wallet(turn, args.name, seed)))

@@ -1,0 +1,294 @@
+"""What people do with consents that were given, and with delegations and groups, each inside one turn.
+
+How it works
+    A wallet kept here signs (ledger.consent.acts), the entry is registered in our feed, and what is sealed in it is
+    kept in the vault and sent to those who must read it: an amendment to holder and recipient, a delegation to the node
+    of the delegate, a call to the members named. Whoever grants under a delegation or a call passes the content of both
+    on to holder and recipient, who could not judge the grant without it.
+
+What it does not do
+    It prompts nobody. Keys of people on other nodes are theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ledger.consent import acts
+from ledger.consent.acts import Shown
+from ledger.consent.bounds import Bounds
+from ledger.consent.disclosure import Disclosures, hide
+from ledger.consent.grant import Notice
+from ledger.consent.record import Terms
+from ledger.consent.status import Party
+from ledger.consent.wallet import Rests, Wallet, make_grant
+from ledger.entry import Entry
+from ledger.errors import LocalError
+from ledger.groups import asking, called, refusals
+from ledger.index import resting_on
+from ledger.keys import SigningKey
+from ledger.rows import prefix_stop
+from ledger.tables import CONSENT, FactRow
+from node.flows.compiling import RESTED_ON
+from node.flows.consenting import Offer
+from node.flows.disclosing import Disclosing, parties_of
+from node.flows.door import Door
+from node.flows.registering import Registering
+from node.tenants import Tenants
+from node.vaults.consents import ConsentRow, ConsentRows
+from node.vaults.wallets import HostedWallet, WalletRows
+
+if TYPE_CHECKING:
+    from node.core import Turn
+
+
+class Living:
+    """See the module. One for each mesh."""
+
+    def __init__(
+        self,
+        wallets: WalletRows,
+        consents: ConsentRows,
+        disclosing: Disclosing,
+        registering: Registering,
+        door: Door,
+        tenants: Tenants,
+    ) -> None:
+        self._wallets, self._consents, self._disclosing = wallets, consents, disclosing
+        self._registering, self._door, self._tenants = registering, door, tenants
+
+    # What all acts need
+
+    def shown(self, turn: Turn) -> Shown:
+        """Return what an act is signed with now."""
+        head, replica = turn.shown_head(), turn.core.replica
+        return Shown(head, replica.closure_iat(turn.rows, [head]), turn.now, replica.mesh_id, turn.core.random_bytes)
+
+    def wallet(self, turn: Turn, name: str) -> Wallet:
+        """Return a wallet kept here. Raises LocalError NOT_FOUND."""
+        return self._wallets.get(turn.vault, name).wallet
+
+    def content(self, turn: Turn, entry_id: bytes) -> Disclosures:
+        """Return what is sealed in an entry. Raises LocalError CONTENT_MISSING."""
+        row = self._consents.get(turn.vault, entry_id)
+        if row is None:
+            raise LocalError("CONTENT_MISSING", "what is sealed in this entry is not known here", field="id")
+        return row.disclosures
+
+    def _keep(self, turn: Turn, entry: Entry, told: Disclosures, parties: Sequence[Party], wallet: str = "") -> Entry:
+        turn.register(entry)
+        row = ConsentRow(entry.id, RESTED_ON, wallet, turn.now, told)
+        self._consents.put(turn.vault, row, turn.core.party, None)
+        self._door.forget(entry.id)
+        self._disclosing.tell(turn, entry, told, parties)
+        return entry
+
+    def import_wallet(self, turn: Turn, name: str, seed: bytes) -> HostedWallet:
+        """Begin a wallet with a seed from elsewhere, and find the consents it gave. Raises LocalError WALLET_EXISTS."""
+        hosted, replica = self._wallets.create(turn.vault, name, seed, turn.now), turn.core.replica
+        wallet, found = hosted.wallet, set[bytes]()
+        for key, value in turn.rows.scan("things", CONSENT, prefix_stop(CONSENT)):
+            ident = key[len(CONSENT) : len(CONSENT) + 32]
+            if ident in found or FactRow.decode(value).kind not in {"consent.grant", "consent.withdraw"}:
+                continue
+            found.add(ident)
+            grant = replica.grant(turn.rows, ident)
+            if grant is not None and grant.signer == wallet.consent_key(grant.thing[1]).public:
+                wallet = wallet.with_grant(grant)
+        hosted = replace(hosted, wallet=wallet)
+        self._wallets.put(turn.vault, hosted)
+        return hosted
+
+    # Consents
+
+    def key_in_force(self, turn: Turn, grant: Entry) -> tuple[HostedWallet, SigningKey]:
+        """Return the wallet kept here that has the key in force, and the key. Raises LocalError NOT_YOUR_CONSENT."""
+        status = turn.core.replica.consent(turn.rows, grant.id)
+        kid = grant.kid if status is None or status.key is None else status.key
+        for hosted in self._wallets.listing(turn.vault):
+            for key in (hosted.wallet.consent_key(grant.thing[1]), hosted.wallet.delegate_key()):
+                if key.kid == kid:
+                    return hosted, key
+        raise LocalError("NOT_YOUR_CONSENT", "no wallet kept here has the key of this consent", field="id")
+
+    def amend(self, turn: Turn, grant: Entry, narrow: Callable[[Terms], Terms], valid_until: int | None) -> Entry:
+        """Narrow a consent of a wallet kept here. Raises LocalError NOT_YOUR_CONSENT and as make_amendment."""
+        hosted, key = self.key_in_force(turn, grant)
+        terms = self.content(turn, grant.id).terms()
+        shown = self.shown(turn)
+        entry, told = acts.make_amendment(key, grant, terms, narrow(terms), shown, valid_until=valid_until)
+        parties = [party for party in parties_of(grant) if party is not None]
+        self._keep(turn, entry, told, parties, hosted.name)
+        self._door.forget(grant.id)
+        return entry
+
+    def sign(self, turn: Turn, grant: Entry, wallet: str) -> Entry:
+        """Sign a consent as a required party: by a wallet, else by our device or a tenant.
+
+        Raises LocalError NOT_REQUIRED.
+        """
+        if wallet:
+            keys = [self.wallet(turn, wallet).delegate_key()]
+        else:
+            keys = [turn.core.device, *self._tenants.keys().values()]
+        required = grant.payload.get("required_parties", ())
+        key = next((key for key in keys if key.public in required), keys[0])
+        return turn.register(acts.make_signature(key, grant, self.shown(turn)))
+
+    def rekey(self, turn: Turn, grant: Entry, to: str, host: Party | None) -> Entry:
+        """Hand a consent on to another wallet kept here. Raises LocalError NOT_YOUR_CONSENT."""
+        _, key = self.key_in_force(turn, grant)
+        return turn.register(acts.make_rekey(key, grant, self.wallet(turn, to), self.shown(turn), host=host))
+
+    # Delegations
+
+    def delegate(
+        self, turn: Turn, wallet: str, delegate: bytes, role: str, bounds: Bounds, *, to: Sequence[Party], **more: Any
+    ) -> Entry:
+        """Let a key consent for a wallet's owner; `to`: whose nodes are told; `more`: see make_delegation."""
+        hosted = self._wallets.get(turn.vault, wallet)
+        entry, told = acts.make_delegation(hosted.wallet, delegate, role, bounds, self.shown(turn), **more)
+        return self._keep(turn, entry, told, to, wallet)
+
+    def links(self, turn: Turn, delegation: Entry) -> list[Entry]:
+        """Return a delegation and those above it, as far as they are held."""
+        found, ident = [delegation], delegation.payload.get("parent")
+        while ident is not None and len(found) <= 8:
+            above = turn.core.replica.entry(turn.rows, ident)
+            if above is None or above.kind != "delegation.give":
+                break
+            found.append(above)
+            ident = above.payload.get("parent")
+        return found
+
+    def revoke(self, turn: Turn, delegation: Entry, reason: str | None) -> Entry:
+        """End a delegation with any key kept here that may. Raises LocalError REVOKE_NOT_YOURS."""
+        links = self.links(turn, delegation)
+        for hosted in self._wallets.listing(turn.vault):
+            wallet = hosted.wallet
+            if delegation.payload["delegate"] == wallet.delegate_key().public:
+                return self._revoke(turn, wallet.delegate_key(), links[:1], reason)
+            for count, link in enumerate(links, start=1):
+                for key in (wallet.consent_key(link.thing[1]), wallet.delegate_key()):
+                    if key.public == link.signer:
+                        return self._revoke(turn, key, links[:count], reason)
+        raise LocalError("REVOKE_NOT_YOURS", "no wallet kept here may end this delegation", field="id")
+
+    def _revoke(self, turn: Turn, key: SigningKey, links: Sequence[Entry], reason: str | None) -> Entry:
+        entry = turn.register(acts.make_revocation(key, links, self.shown(turn), reason=reason))
+        self._registering.spread(turn, entry)
+        return entry
+
+    def grant(self, turn: Turn, wallet: str, offer: Offer, notice: Notice, rests: Rests) -> Entry:
+        """Grant under a delegation, a call, or a consent that is passed on. Raises LocalError as make_grant."""
+        hosted = self._wallets.get(turn.vault, wallet)
+        shown = self.shown(turn)
+        entry, told = make_grant(
+            hosted.wallet,
+            offer.terms,
+            holder=offer.holder,
+            recipient=offer.recipient,
+            valid_until=offer.valid_until,
+            notice=notice,
+            request=None,
+            head=shown.head,
+            closure_iat=shown.closure_iat,
+            now=turn.now,
+            mesh_id=shown.mesh_id,
+            policy=turn.core.policy,
+            random_bytes=turn.core.random_bytes,
+            rests=rests,
+        )
+        turn.register(entry)
+        self._wallets.put(turn.vault, replace(hosted, wallet=hosted.wallet.with_grant(entry)))
+        self._disclosing.publish(turn, entry, told, wallet=wallet)
+        parties = [party for party in parties_of(entry) if party is not None]
+        delegation = turn.core.replica.entry(turn.rows, rests.delegation) if rests.delegation is not None else None
+        resting = self.links(turn, delegation) if delegation is not None else []
+        call = turn.core.replica.entry(turn.rows, rests.call) if rests.call is not None else None
+        for each in (*resting, *([call] if call is not None else [])):
+            row = self._consents.get(turn.vault, each.id)
+            if row is not None:
+                self._disclosing.tell(turn, each, row.disclosures, parties)
+        return entry
+
+    # Groups
+
+    def say(self, turn: Turn, wallet: str, kind: str, payload: dict[str, Any]) -> Entry:
+        """State something as a group, whose key is the delegate key of a wallet kept here."""
+        key = self.wallet(turn, wallet).delegate_key()
+        return turn.register(self.shown(turn).sign(key, kind, ("group", key.kid), payload, exact=True))
+
+    def call(
+        self, turn: Turn, wallet: str, offer: Offer, notice: Notice, title: str, days: int, to: list[Party]
+    ) -> Entry:
+        """Ask a group's members whether it shall share this. `offer`: its points stand for each member's own."""
+        key = self.wallet(turn, wallet).delegate_key()
+        slots, told = hide(offer.terms, turn.core.random_bytes)
+        recipient = [offer.recipient.name] if not isinstance(offer.recipient, tuple) else list(offer.recipient)
+        payload = {
+            "title": title,
+            "opens": turn.now,
+            "closes": turn.now + days * 86_400,
+            "recipient": recipient,
+            "valid_until": offer.valid_until - offer.valid_until % 86_400,
+            "notice": notice.value(),
+            "slots": slots,
+        }
+        entry = self.shown(turn).sign(key, "group.call", ("group", key.kid), payload, exact=True)
+        return self._keep(turn, entry, told, to, wallet)
+
+    def voter(self, turn: Turn, call: Entry) -> tuple[HostedWallet, SigningKey]:
+        """Return the wallet kept here that joined the group, and its key there. Raises LocalError NOT_A_MEMBER."""
+        for ident in asking(turn.core.replica, turn.rows, call.kid):
+            entry = turn.core.replica.entry(turn.rows, ident)
+            for hosted in self._wallets.listing(turn.vault) if entry is not None else ():
+                key = hosted.wallet.consent_key(entry.thing[1]) if entry is not None else None
+                if entry is not None and key is not None and key.public == entry.signer:
+                    return hosted, key
+        raise LocalError("NOT_A_MEMBER", "no wallet kept here has joined the group that calls", field="call")
+
+    def vote(self, turn: Turn, call: Entry, choice: str) -> Entry:
+        """Vote on a call. Raises LocalError NOT_A_MEMBER, CALL_OVER."""
+        _, key = self.voter(turn, call)
+        return turn.register(acts.make_vote(key, call, choice, self.shown(turn)))
+
+    def refuse(self, turn: Turn, call: Entry, reason: str | None) -> Entry:
+        """Leave a member out of what a call decides. Raises LocalError NOT_A_MEMBER."""
+        _, key = self.voter(turn, call)
+        return turn.register(acts.make_group_refusal(key, call, self.shown(turn), reason=reason))
+
+    def carry(self, turn: Turn, wallet: str, call: Entry, holder: Party) -> list[Entry]:
+        """After a call has passed, grant for each member whose points are known here and who has not refused.
+
+        Each grant is for the points in the bounds of her delegation, made once. Raises LocalError CALL_NOT_PASSED.
+        """
+        replica = turn.core.replica
+        found = called(replica, turn.rows, call.id)
+        if found is None or turn.now <= call.payload["closes"] or not found.outcome.passed:
+            raise LocalError("CALL_NOT_PASSED", "the call is still open, or has not passed", field="call")
+        terms, made = self.content(turn, call.id).terms(), list[Entry]()
+        for delegation in found.members.values():
+            told = replica.delegations.now(replica, turn.rows, delegation.id)
+            row = self._consents.get(turn.vault, delegation.id)
+            points = row.disclosures.bounds().points if row is not None else None
+            if told is None or not told.live or not points or refusals(replica, turn.rows, call, delegation):
+                continue
+            if self._carried(turn, call.id, delegation.id):
+                continue
+            ends = min(call.payload["valid_until"], delegation.payload["valid_until"])
+            recipient = tuple(call.payload["recipient"])
+            offer = Offer(holder, recipient, replace(terms, points=tuple(sorted(points))), ends)
+            rests = Rests(delegation=delegation.id, call=call.id)
+            made.append(self.grant(turn, wallet, offer, Notice.read(call.payload["notice"]), rests))
+        return made
+
+    def _carried(self, turn: Turn, call: bytes, delegation: bytes) -> bool:
+        replica = turn.core.replica
+        for fact in resting_on(turn.rows, call, replica.by_number, replica.size):
+            entry = replica.entry(turn.rows, fact.row.entry_id)
+            if entry is not None and entry.payload.get("delegation") == delegation:
+                return True
+        return False

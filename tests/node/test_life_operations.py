@@ -1,0 +1,111 @@
+"""Consents after they were given, delegations and groups by their operations, on whole nodes over real sockets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from ledger.errors import MailleError
+from tests.node.nodes import do, make_home, running
+from tests.node.test_data_operations import PERIOD, WHAT, pair
+
+POINT, OTHER = "prm:12345678901234", "prm:12345678901235"
+
+
+async def until(look: Any, wanted: Any) -> Any:
+    """Wait until what is looked at is as wanted."""
+    with trio.fail_after(20):
+        while not wanted(found := await look()):
+            await trio.sleep(0.05)
+    return found
+
+
+async def refused(code: str, node: Any, name: str, **args: Any) -> None:
+    with pytest.raises(MailleError) as error:
+        await do(node, name, **args)
+    assert error.value.code == code
+
+
+async def test_a_consent_is_narrowed_and_handed_on(tmp_path: Path) -> None:
+    async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
+        await pair(ada, bob)
+        for name in ("anna", "anna's new one"):
+            await do(ada, "wallet create", name=name)
+        args = {"recipient": "bob", "point": (POINT, OTHER), "granularity": "PT30M", **WHAT, **PERIOD}
+        made = await do(ada, "consent grant", wallet="anna", **args)
+        await refused("AMENDMENT_WIDER", ada, "consent amend", id=made.id, granularity="PT10M")
+        await refused("USAGE", ada, "consent amend", id=made.id)
+        await refused("NOT_REQUIRED", ada, "consent sign", id=made.id)
+        narrowed = await do(ada, "consent amend", id=made.id, point=(POINT,))
+        assert narrowed.state == "narrowed"
+        assert (await do(ada, "explain", id=narrowed.entry)).rule == "C6"
+        handed = await do(ada, "consent rekey", id=made.id, to="anna's new one", host="ada")
+        assert (await do(ada, "explain", id=handed.entry)).rule == "C7"
+        await do(ada, "consent amend", id=made.id, granularity="P1D")  # by the new key
+        words = (await do(ada, "wallet words", name="anna")).words
+        taken = await do(bob, "wallet import", name="hers", seed=" ".join(words))
+        await until(lambda: do(bob, "consent show", id=made.id), lambda shown: shown.line.state == "active")
+        assert taken.consents in (0, 1)
+        await do(ada, "consent withdraw", id=made.id)
+        await until(lambda: do(bob, "consent show", id=made.id), lambda shown: shown.line.state == "withdrawn")
+
+
+async def test_a_request_is_reminded_three_times(tmp_path: Path) -> None:
+    async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
+        await pair(ada, bob)
+        asked = await do(bob, "consent request", holder="ada", point=(POINT,), granularity="PT30M", **WHAT, **PERIOD)
+        for count in range(1, 4):
+            assert (await do(bob, "consent remind", id=asked.id)).state == f"reminded {count} times"
+        await refused("TOO_MANY_REMINDERS", bob, "consent remind", id=asked.id)
+        await until(lambda: do(ada, "consent list", requests=True), lambda found: found.consents)
+        await refused("NOT_A_PARTY", ada, "consent remind", id=asked.id)
+
+
+async def test_a_daughter_consents_for_her_mother_until_she_may_not(tmp_path: Path) -> None:
+    async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
+        await pair(ada, bob)
+        for name in ("mother", "daughter"):
+            await do(ada, "wallet create", name=name)
+        key = (await do(ada, "delegation key", wallet="daughter")).key
+        bounds = {"point": (POINT,), "recipient": ("bob",), "granularity": "PT30M"}
+        given = await do(ada, "delegation give", wallet="mother", to=key, **bounds)
+        assert (given.state, given.delegate) == ("live", key)
+        args = {"recipient": "bob", "granularity": "PT30M", **WHAT, **PERIOD}
+        made = await do(ada, "delegation grant", wallet="daughter", under=given.id, point=(POINT,), **args)
+        await until(lambda: do(bob, "consent list"), lambda found: [line.id for line in found.consents] == [made.id])
+        await until(
+            lambda: do(bob, "delegation list"), lambda found: [one.id for one in found.delegations] == [given.id]
+        )
+        await refused("REVOKE_NOT_YOURS", bob, "delegation revoke", id=given.id)
+        ended = await do(ada, "delegation revoke", id=given.id)
+        assert ended.state == "revoked"
+        await until(lambda: do(bob, "delegation show", id=given.id), lambda shown: shown.state == "revoked")
+        assert (await do(ada, "explain", id=given.id)).rule == "C9"
+
+
+async def test_a_group_votes_and_one_refuses_for_herself(tmp_path: Path) -> None:
+    async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
+        await pair(ada, bob)
+        for name in ("loop", "anna", "ben"):
+            await do(ada, "wallet create", name=name)
+        key = (await do(ada, "delegation key", wallet="loop")).key
+        await do(ada, "group open", name="The loop", wallet="loop", quorum=50)
+        joined = [
+            (await do(ada, "group join", wallet=name, group=key, point=(point,))).id
+            for name, point in (("anna", POINT), ("ben", OTHER))
+        ]
+        await do(ada, "group admit", delegation=(joined[0],), wallet="loop")
+        shown = await do(ada, "group show", group=key)
+        assert (shown.name, shown.members, set(shown.asking)) == ("The loop", 1, set(joined))
+        args = {"recipient": "bob", "point": (POINT,), "granularity": "PT30M", **WHAT, **PERIOD}
+        call = await do(ada, "group call", wallet="loop", title="Shall we?", **args)
+        assert (call.state, call.members, call.missing) == ("open", 1, ("quorum", "majority"))
+        voted = await do(ada, "group vote", id=call.id, choice="yes")
+        assert (voted.yes, voted.missing) == (1, ())
+        assert (await do(ada, "explain", id=call.id)).rule == "C10"
+        await refused("CALL_NOT_PASSED", ada, "group carry", id=call.id, wallet="loop")
+        await refused("NOT_A_MEMBER", bob, "group vote", id=call.id, choice="no")
+        assert (await do(ada, "group refuse", id=call.id)).group

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -67,10 +66,6 @@ def test_a_required_party_may_end_a_consent_and_a_stranger_may_not() -> None:
 
 # Withdrawals by other keys than the grant's
 
-other_keys = pytest.mark.skipif(
-    find_spec("ledger.consent.standing") is None, reason="nothing makes a key another's yet"
-)
-
 
 def withdrawn(forge: Forge, by: SigningKey, *via: bytes) -> Reason:
     """Withdraw by a key, with what is carried to make it hers; return the verdict's reason."""
@@ -111,7 +106,6 @@ def key(number: int) -> SigningKey:
     return SigningKey.from_seed(bytes([number]) * 32)
 
 
-@other_keys
 def test_whom_a_consent_was_handed_to_may_withdraw_it() -> None:
     forge = Forge()
     first = handed(forge, person(forge), key(1))
@@ -121,7 +115,6 @@ def test_whom_a_consent_was_handed_to_may_withdraw_it() -> None:
     assert withdrawn(forge, key(2), first, second) is Reason.REVOKED
 
 
-@other_keys
 def test_who_was_handed_nothing_may_not() -> None:
     forge = Forge()
     for by, via in (
@@ -133,7 +126,6 @@ def test_who_was_handed_nothing_may_not() -> None:
         assert withdrawn(Forge(), by, *via) is Reason.BAD_SIGNATURE
 
 
-@other_keys
 def test_who_gave_the_delegation_under_which_a_consent_stands_may_withdraw_it() -> None:
     forge = Forge()
     above = given(forge, key(1), key(2))

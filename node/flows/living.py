@@ -240,25 +240,39 @@ class Living:
         entry = self.shown(turn).sign(key, "group.call", ("group", key.kid), payload, exact=True)
         return self._keep(turn, entry, told, to, wallet)
 
-    def voter(self, turn: Turn, call: Entry) -> tuple[HostedWallet, SigningKey]:
-        """Return the wallet kept here that joined the group, and its key there. Raises LocalError NOT_A_MEMBER."""
-        for ident in asking(turn.core.replica, turn.rows, call.kid):
-            entry = turn.core.replica.entry(turn.rows, ident)
-            for hosted in self._wallets.listing(turn.vault) if entry is not None else ():
-                key = hosted.wallet.consent_key(entry.thing[1]) if entry is not None else None
-                if entry is not None and key is not None and key.public == entry.signer:
-                    return hosted, key
-        raise LocalError("NOT_A_MEMBER", "no wallet kept here has joined the group that calls", field="call")
+    def joined(self, turn: Turn, call: Entry, wallet: str) -> list[SigningKey]:
+        """Return the keys by which wallets kept here (or the one named) joined a call's group; voters first.
 
-    def vote(self, turn: Turn, call: Entry, choice: str) -> Entry:
-        """Vote on a call. Raises LocalError NOT_A_MEMBER, CALL_OVER."""
-        _, key = self.voter(turn, call)
-        return turn.register(acts.make_vote(key, call, choice, self.shown(turn)))
+        Raises LocalError NOT_A_MEMBER.
+        """
+        replica, found = turn.core.replica, called(turn.core.replica, turn.rows, call.id)
+        hosted = [self._wallets.get(turn.vault, wallet)] if wallet else self._wallets.listing(turn.vault)
+        given = (replica.entry(turn.rows, ident) for ident in asking(replica, turn.rows, call.kid))
+        keys = [
+            key
+            for entry in given
+            for each in (hosted if entry is not None else ())
+            if entry is not None and (key := each.wallet.consent_key(entry.thing[1])).public == entry.signer
+        ]
+        if not keys:
+            raise LocalError("NOT_A_MEMBER", "no such wallet kept here has joined the group that calls", field="id")
+        voters = found.members if found is not None else {}
+        return sorted(keys, key=lambda key: key.kid not in voters)
 
-    def refuse(self, turn: Turn, call: Entry, reason: str | None) -> Entry:
-        """Leave a member out of what a call decides. Raises LocalError NOT_A_MEMBER."""
-        _, key = self.voter(turn, call)
+    def vote(self, turn: Turn, call: Entry, choice: str, wallet: str) -> Entry:
+        """Vote on a call. Raises LocalError NOT_A_MEMBER, SEVERAL_MEMBERS, CALL_OVER."""
+        return turn.register(acts.make_vote(self._only(turn, call, wallet), call, choice, self.shown(turn)))
+
+    def refuse(self, turn: Turn, call: Entry, reason: str | None, wallet: str) -> Entry:
+        """Leave a member out of what a call decides. Raises LocalError NOT_A_MEMBER, SEVERAL_MEMBERS."""
+        key = self._only(turn, call, wallet)
         return turn.register(acts.make_group_refusal(key, call, self.shown(turn), reason=reason))
+
+    def _only(self, turn: Turn, call: Entry, wallet: str) -> SigningKey:
+        keys = self.joined(turn, call, wallet)
+        if len(keys) > 1 and not wallet:
+            raise LocalError("SEVERAL_MEMBERS", "several wallets kept here are of this group; name one", field="wallet")
+        return keys[0]
 
     def carry(self, turn: Turn, wallet: str, call: Entry, holder: Party) -> list[Entry]:
         """After a call has passed, grant for each member whose points are known here and who has not refused.

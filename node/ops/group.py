@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 CALL = "The call's id, or the beginning of it."
 KEY = "The group's key, did:key:…, as `delegation key` shows it."
+OF_MEMBER = "The wallet kept here that joined the group; needed where several did."
 OF_GROUP = "The wallet kept here that is the group's."
 
 
@@ -72,6 +73,7 @@ class GroupVoteArgs(Args, frozen=True):
 
     id: Annotated[str, said(CALL, positional=True)]
     choice: Annotated[Literal["yes", "no", "abstain"], said("yes, no or abstain.", positional=True)]
+    wallet: Annotated[str, said(OF_MEMBER)] = ""
     mesh: Annotated[str, said(WHICH)] = ""
 
 
@@ -85,6 +87,7 @@ class GroupCallIdArgs(Args, frozen=True):
 class GroupLeaveOutArgs(GroupCallIdArgs, frozen=True):
     """Which call, and why."""
 
+    wallet: Annotated[str, said(OF_MEMBER)] = ""
     reason: Annotated[str, said("A reason, if she wants to give one; all will read it.")] = ""
 
 
@@ -238,7 +241,7 @@ async def group_vote(node: Node, args: GroupVoteArgs) -> CallRow:
 
     def act(turn: Turn) -> CallRow:
         call = _call(turn, args.id)
-        flows.life.vote(turn, call, args.choice)
+        flows.life.vote(turn, call, args.choice, args.wallet)
         return _row(turn, call)
 
     return await mesh.engine.act(act)
@@ -249,7 +252,9 @@ async def group_refuse(node: Node, args: GroupLeaveOutArgs) -> GroupSaid:
     """Leave oneself out of what a call decides, before or after: the others are not concerned."""
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
-    return await mesh.engine.act(lambda turn: _said(flows.life.refuse(turn, _call(turn, args.id), args.reason or None)))
+    return await mesh.engine.act(
+        lambda turn: _said(flows.life.refuse(turn, _call(turn, args.id), args.reason or None, args.wallet))
+    )
 
 
 @operation("group", "carry", permission="operate")

@@ -103,9 +103,11 @@ async def test_a_group_votes_and_one_refuses_for_herself(tmp_path: Path) -> None
         args = {"recipient": "bob", "point": (POINT,), "granularity": "PT30M", **WHAT, **PERIOD}
         call = await do(ada, "group call", wallet="loop", title="Shall we?", **args)
         assert (call.state, call.members, call.missing) == ("open", 1, ("quorum", "majority"))
-        voted = await do(ada, "group vote", id=call.id, choice="yes")
+        await refused("SEVERAL_MEMBERS", ada, "group vote", id=call.id, choice="yes")
+        assert (await do(ada, "group vote", id=call.id, choice="yes", wallet="ben")).yes == 0  # who was not admitted
+        voted = await do(ada, "group vote", id=call.id, choice="yes", wallet="anna")
         assert (voted.yes, voted.missing) == (1, ())
         assert (await do(ada, "explain", id=call.id)).rule == "C10"
         await refused("CALL_NOT_PASSED", ada, "group carry", id=call.id, wallet="loop")
         await refused("NOT_A_MEMBER", bob, "group vote", id=call.id, choice="no")
-        assert (await do(ada, "group refuse", id=call.id)).group
+        assert (await do(ada, "group refuse", id=call.id, wallet="ben")).group

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from ledger import codec
 from ledger.consent.status import Status
+from ledger.delegations import delegation_below
 from ledger.entry import Entry
 from ledger.feed import SignedHead
 from ledger.governance.members import Members, View
@@ -105,6 +106,11 @@ class Frontier:
     def consent(self, grant_id: bytes) -> Status | None:
         """Return what the entries below the frontier say of a grant."""
         return self._replica.consent_below(self._rows, grant_id, self.members, self.size)
+
+    def committed(self, ident: bytes) -> bytes | None:
+        """Return what the committed map holds of a consent or a delegation; None where nothing is known of it."""
+        found = self.consent(ident) or delegation_below(self._replica, self._rows, ident, self.members, self.size)
+        return found.committed() if found is not None else None
 
 
 def touched(

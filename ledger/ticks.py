@@ -194,8 +194,7 @@ class Ticker:
         dealt = list(islice(touched(self._replica, rows, old, new, move.cursor), leaves))
         values: dict[bytes, bytes | None] = {}
         for grant_id in {grant_id for _, named in dealt for grant_id in named}:
-            found = new.consent(grant_id)
-            values[grant_id] = found.committed() if found is not None else None
+            values[grant_id] = new.committed(grant_id)
         stale = move.buckets | self.consents.stage(rows, values)
         cursor = dealt[-1][0] if len(dealt) == leaves else MOVED
         if cursor == MOVED:
@@ -248,8 +247,7 @@ class Ticker:
         old, new = Frontier(self._replica, rows, before), Frontier(self._replica, rows, sizes)
         values: dict[bytes, bytes | None] = {}
         for grant_id in {grant_id for _, named in touched(self._replica, rows, old, new) for grant_id in named}:
-            found = new.consent(grant_id)
-            values[grant_id] = found.committed() if found is not None else None
+            values[grant_id] = new.committed(grant_id)
         consents.update(draft, values)
         members.update(draft, changed_members(old.members, new.members))
         return state_root(members.root(), consents.root(), self._replica.genesis.evaluator_version)

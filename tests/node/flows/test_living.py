@@ -1,0 +1,128 @@
+"""What people do with consents, delegations and groups, as it acts on the flow between two live nodes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ledger.consent.bounds import Bounds
+from ledger.consent.wallet import Rests
+from ledger.entry import Entry
+from ledger.errors import LocalError
+from ledger.schema import DAY
+from node.core import Turn
+from node.flows.consenting import Offer
+from tests.ledger.consent.cases import NOTICE
+from tests.node.flows.world import NOW, SHORT, Side, World, terms
+
+UNTIL = NOW + 300 * DAY
+POINT, OTHER = SHORT.key.point, "prm:98765432109876"
+
+
+class Scene:
+    """Two nodes; the first keeps the wallets and holds the data."""
+
+    def __init__(self, *wallets: str) -> None:
+        self.world = World()
+        self.world.import_series(SHORT)
+        for name in wallets:
+            self.act(lambda turn, name=name: self.ada.flows.acts.create_wallet(turn, name))
+
+    @property
+    def ada(self) -> Side:
+        return self.world.holder
+
+    def act(self, act: Any) -> Any:
+        """Act at the first node, and let all that follows happen."""
+        done = self.ada.act(act)
+        self.world.pump()
+        return done
+
+    def offer(self, **changes: Any) -> Offer:
+        """Return what is offered to the second node."""
+        return Offer(self.ada.party, self.world.recipient.party, terms(SHORT, **changes), UNTIL, NOTICE)
+
+    def delegate(self, wallet: str, to: str, role: str, **bounds: Any) -> Entry:
+        """Let one wallet's owner act for another's."""
+
+        def act(turn: Turn) -> Entry:
+            key = self.ada.flows.life.wallet(turn, to).delegate_key().public
+            life = self.ada.flows.life
+            return life.delegate(turn, wallet, key, role, Bounds(**bounds), to=[], valid_until=UNTIL)
+
+        found: Entry = self.act(act)
+        return found
+
+    def flows(self, grant: bytes) -> str:
+        """Have the recipient ask; return "" when all came, else why not."""
+        transfer = self.world.ask(grant=grant)
+        self.world.pump()
+        row, waits = self.world.recipient.received(transfer), self.ada.sent(transfer)
+        assert row is not None
+        reason = row.reason or (waits.reason if waits is not None else "")
+        assert reason or row.tally.count
+        return reason
+
+
+def test_an_amendment_reaches_both_gates() -> None:
+    scene = Scene("anna")
+    life = scene.ada.flows.life
+    offer = scene.offer(points=(POINT, OTHER))
+    grant = scene.act(lambda turn: scene.ada.flows.acts.grant(turn, "anna", offer, NOTICE))[0]
+    assert scene.flows(grant.id) == ""
+    scene.act(lambda turn: life.amend(turn, grant, lambda held: replace(held, points=(POINT,)), None))
+    assert scene.flows(grant.id) == ""
+    scene.act(lambda turn: life.amend(turn, grant, lambda held: replace(held, points=(OTHER,)), None))
+    assert scene.flows(grant.id) == "OTHER_POINT"
+
+
+def test_what_is_granted_under_a_delegation_flows_until_that_ends() -> None:
+    scene = Scene("mother", "daughter")
+    life = scene.ada.flows.life
+    given = scene.delegate("mother", "daughter", "delegate", points=frozenset({POINT}))
+    rests = Rests(delegation=given.id)
+    grant = scene.act(lambda turn: life.grant(turn, "daughter", scene.offer(), NOTICE, rests))
+    assert scene.flows(grant.id) == ""
+    wider = scene.act(lambda turn: life.grant(turn, "daughter", scene.offer(points=(OTHER,)), NOTICE, rests))
+    assert scene.flows(wider.id) == "DELEGATION_WIDER"
+    scene.act(lambda turn: life.revoke(turn, given, None))
+    assert scene.flows(grant.id) == "DELEGATION_REVOKED"
+
+
+def test_a_call_that_passed_is_carried_out_for_all_but_who_refused() -> None:
+    scene = Scene("loop", "anna", "ben")
+    life = scene.ada.flows.life
+    rules = {"decides": "persons", "majority_percent": 50, "quorum_percent": 100, "critical_mass": 2}
+    scene.act(lambda turn: life.say(turn, "loop", "group.open", {"name": "The loop", **rules}))
+    joined = [
+        scene.delegate(name, "loop", "group", points=frozenset({point}))
+        for name, point in (("anna", POINT), ("ben", OTHER))
+    ]
+    ids = [entry.id for entry in joined]
+    scene.act(lambda turn: life.say(turn, "loop", "group.admit", {"delegations": ids}))
+    call = scene.act(lambda turn: life.call(turn, "loop", scene.offer(), NOTICE, "Shall we?", 7, []))
+    for name in ("anna", "ben"):
+        scene.act(lambda turn, name=name: life.vote(turn, call, "yes", name))
+    with pytest.raises(LocalError, match="CALL_NOT_PASSED"):
+        scene.act(lambda turn: life.carry(turn, "loop", call, scene.ada.party))
+    scene.act(lambda turn: life.refuse(turn, call, None, "ben"))
+    scene.world.pass_time(7 * DAY + 1)
+    (grant,) = scene.act(lambda turn: life.carry(turn, "loop", call, scene.ada.party))
+    assert scene.act(lambda turn: life.carry(turn, "loop", call, scene.ada.party)) == []
+    assert scene.flows(grant.id) == ""
+    scene.act(lambda turn: life.refuse(turn, call, None, "anna"))
+    assert scene.flows(grant.id) == "CALL_REFUSED"
+
+
+def test_a_wallet_is_carried_to_another_node_by_its_seed() -> None:
+    scene = Scene("anna")
+    grant = scene.act(lambda turn: scene.ada.flows.acts.grant(turn, "anna", scene.offer(), NOTICE))[0]
+    seed = scene.ada.look(lambda turn: scene.ada.flows.life.wallet(turn, "anna").seed)
+    bob = scene.world.recipient
+    taken = bob.act(lambda turn: bob.flows.life.import_wallet(turn, "hers", seed))
+    assert [own.grant_id for own in taken.wallet.consents] == [grant.id]
+    bob.act(lambda turn: bob.flows.acts.withdraw(turn, grant, "hers"))
+    scene.world.pump()
+    assert scene.flows(grant.id) == "WITHDRAWN"

@@ -323,5 +323,8 @@ class Evidence:
 
     def digest(self) -> bytes:
         """Return what stands in the grant's `evidence` list; made as a slot's digest is, under the name "evidence"."""
-        value = [self.kind, self.sha256, self.media_type, self.captured_at]
-        return slot_digest(self.salt, value, "evidence")
+        return slot_digest(self.salt, self.value()[1:], "evidence")
+
+    def value(self) -> list[Any]:
+        """Return it with its salt, as a CBOR list: for the vault."""
+        return [self.salt, self.kind, self.sha256, self.media_type, self.captured_at]

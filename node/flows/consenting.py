@@ -15,7 +15,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ledger.consent.disclosure import hide
+from ledger.consent.disclosure import Evidence, hide
 from ledger.consent.grant import Notice, Recipient, day_before, request_payload
 from ledger.consent.record import Terms
 from ledger.consent.slip import Slip
@@ -57,6 +57,18 @@ class Offer:
     terms: Terms
     valid_until: int
     notice: Notice | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Formalities:
+    """What a grant needs or rests on beside the person's own signature.
+
+    `required`: public keys that must sign too, all or `quorum` of them. `paper`: the signed paper that it transcribes.
+    """
+
+    required: tuple[bytes, ...] = ()
+    quorum: int | None = None
+    paper: Evidence | None = None
 
 
 def words_of(offer: Offer, names: tuple[str, str], lang: str = "en") -> list[str]:
@@ -122,12 +134,19 @@ class Consenting:
         return OpenRequest(entry, row.disclosures.terms())
 
     def grant(
-        self, turn: Turn, wallet: str, offer: Offer, notice: Notice, request: OpenRequest | None = None
+        self,
+        turn: Turn,
+        wallet: str,
+        offer: Offer,
+        notice: Notice,
+        request: OpenRequest | None = None,
+        formal: Formalities | None = None,
     ) -> tuple[Entry, Slip]:
         """Grant from a wallet kept here; return the grant and its withdrawal slip. Raises LocalError as make_grant."""
         hosted = self._wallets.get(turn.vault, wallet)
         head = turn.shown_head()
         replica = turn.core.replica
+        formal = formal or Formalities()
         entry, disclosures = make_grant(
             hosted.wallet,
             offer.terms,
@@ -142,6 +161,10 @@ class Consenting:
             mesh_id=replica.mesh_id,
             policy=turn.core.policy,
             random_bytes=turn.core.random_bytes,
+            required_parties=formal.required,
+            required_quorum=formal.quorum,
+            transcribed=formal.paper is not None,
+            evidence=() if formal.paper is None else (formal.paper.digest(),),
         )
         turn.register(entry)
         self._wallets.put(turn.vault, replace(hosted, wallet=hosted.wallet.with_grant(entry)))

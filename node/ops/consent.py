@@ -21,7 +21,7 @@ from ledger.errors import LocalError
 from node.exits import usage
 from node.naming import find_entry, find_member, member_name, moment
 from node.operation import Args, Result, operation, said
-from node.ops.consent_terms import AS_TENANT, MEMBER, OF_TENANT, Terms, names_of, offer_of
+from node.ops.consent_terms import AS_TENANT, MEMBER, OF_TENANT, FormalTerms, Terms, formalities_of, names_of, offer_of
 from node.ops.mesh import WHICH
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ CONSENT = "The consent's id, or the beginning of it."
 Text = Annotated[str, Meta(max_length=500)]
 
 
-class GrantArgs(Terms, frozen=True):
+class GrantArgs(FormalTerms, frozen=True):
     """Who consents, and to what."""
 
     wallet: Annotated[str, said("The wallet kept here that consents.")] = ""
@@ -167,8 +167,7 @@ async def consent_request(node: Node, args: AskConsentArgs) -> Requested:
     """Ask a person for a consent, as the holder or the recipient of her data, or for a tenant that is one."""
     from node.flows.consenting import words_of
 
-    mesh = node.mesh(args.mesh)
-    flows = mesh.flows
+    flows = (mesh := node.mesh(args.mesh)).flows
 
     def act(turn: Turn) -> Requested:
         voice = flows.tenants.voice(turn, args.as_tenant)
@@ -197,8 +196,7 @@ async def consent_grant(node: Node, args: GrantArgs) -> Granted:
     from node.flows.consenting import Offer, words_of
     from node.vaults.wallets import CUSTODY
 
-    mesh = node.mesh(args.mesh)
-    flows = mesh.flows
+    flows = (mesh := node.mesh(args.mesh)).flows
     if not args.wallet and not args.preview:
         raise usage("Say whose consent it is with --wallet; `maille wallet list` shows them.", "wallet")
 
@@ -215,7 +213,11 @@ async def consent_grant(node: Node, args: GrantArgs) -> Granted:
         until = moment(day_before(offer.valid_until))
         if args.preview:
             return Granted("", words, "", (), until, CUSTODY)
-        grant, slip = flows.acts.grant(turn, args.wallet, offer, flows.acts.notice(turn, offer, names), request)
+        formal = formalities_of(turn, args)
+        notice = flows.acts.notice(turn, offer, names)
+        grant, slip = flows.acts.grant(turn, args.wallet, offer, notice, request, formal)
+        if formal.paper is not None:
+            flows.letters.keep(turn, grant, formal.paper.value())
         flows.retry_later(turn)
         return Granted(grant.id.hex(), words, slip.code(), tuple(slip.lines(args.lang)), until, CUSTODY)
 
@@ -226,8 +228,7 @@ async def consent_grant(node: Node, args: GrantArgs) -> Granted:
 async def consent_refuse(node: Node, args: RefuseArgs) -> Stated:
     """Refuse a request, from a wallet kept here."""
 
-    mesh = node.mesh(args.mesh)
-    flows = mesh.flows
+    flows = (mesh := node.mesh(args.mesh)).flows
 
     def act(turn: Turn) -> Stated:
         request = flows.acts.open_request(turn, find_entry(turn.rows, args.id))
@@ -267,8 +268,7 @@ async def consent_withdraw(node: Node, args: WithdrawArgs) -> Stated:
 async def consent_revoke(node: Node, args: RevokeConsentArgs) -> Stated:
     """Revoke a consent as its holder or recipient; the person withdraws instead."""
 
-    mesh = node.mesh(args.mesh)
-    flows = mesh.flows
+    flows = (mesh := node.mesh(args.mesh)).flows
 
     def act(turn: Turn) -> Stated:
         grant = _grant(turn, args.id)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ledger.consent.grant import Recipient
     from ledger.governance.members import Party
     from node.core import Turn
-    from node.flows.consenting import Offer
+    from node.flows.consenting import Formalities, Offer
     from node.tenants import Tenants
 
 DAYS: Final = 365
@@ -59,6 +59,36 @@ class Terms(Args, frozen=True):
     days: Annotated[Annotated[int, Meta(ge=1, le=3_653)] | None, said("How long it lasts. Default: 365.")] = None
     terms: Annotated[bytes | None, said("A file of terms, TOML or JSON; the options win over it.", content=True)] = None
     mesh: Annotated[str, said(WHICH)] = ""
+
+
+class FormalTerms(Terms, frozen=True):
+    """What is to be consented to, and what it needs beside the person's own signature."""
+
+    require: Annotated[tuple[str, ...], said("A did:key that must sign too: `maille consent sign`.")] = ()
+    quorum: Annotated[int | None, said("How many of those suffice. Default: all of them.")] = None
+    paper: Annotated[
+        bytes | None,
+        said("The scan of a signed paper that this transcribes; it counts once it was checked.", content=True),
+    ] = None
+    paper_type: Annotated[str, said("The scan's media type.")] = "application/pdf"
+
+
+def formalities_of(turn: Turn, args: FormalTerms) -> Formalities:
+    """Return what the arguments say. Raises LocalError USAGE, and RemoteError for a key that is none."""
+    from hashlib import sha256
+
+    from ledger.consent.disclosure import SALT_BYTES, Evidence
+    from ledger.keys import public_from_did_key
+    from node.flows.consenting import Formalities
+
+    required = tuple(dict.fromkeys(public_from_did_key(text) for text in args.require))
+    if args.quorum is not None and not 1 <= args.quorum <= len(required):
+        raise usage("A quorum is at least one, and at most as many as must sign (--require).", "quorum")
+    paper = None
+    if args.paper is not None:
+        digest = sha256(args.paper).digest()
+        paper = Evidence("paper", digest, args.paper_type, turn.now, turn.core.random_bytes(SALT_BYTES))
+    return Formalities(required, args.quorum, paper)
 
 
 def offer_of(turn: Turn, args: Terms, base: Offer | None, tenants: Tenants, own: Party | None = None) -> Offer:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
+from ledger.consent.disclosure import Evidence
 from ledger.errors import MailleError
 from tests.node.nodes import do, make_home, running
 from tests.node.test_data_operations import PERIOD, WHAT, pair
@@ -51,6 +53,48 @@ async def test_a_consent_is_narrowed_and_handed_on(tmp_path: Path) -> None:
         assert taken.consents in (0, 1)
         await do(ada, "consent withdraw", id=made.id)
         await until(lambda: do(bob, "consent show", id=made.id), lambda shown: shown.line.state == "withdrawn")
+
+
+async def test_a_consent_that_needs_others_waits_for_them(tmp_path: Path) -> None:
+    async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
+        await pair(ada, bob)
+        names = ("anna", "pmo", "grid")
+        for name in names:
+            await do(ada, "wallet create", name=name)
+        keys = {name: (await do(ada, "delegation key", wallet=name)).key for name in names[1:]}
+        args = {"recipient": "bob", "point": (POINT,), "granularity": "PT30M", **WHAT, **PERIOD}
+        require = tuple(keys.values())
+        for quorum in (0, 3):
+            await refused("USAGE", ada, "consent grant", wallet="anna", require=require, quorum=quorum, **args)
+        made = await do(ada, "consent grant", wallet="anna", require=require, **args)
+        state = "incomplete"
+        for name in keys:
+            assert (await do(ada, "consent show", id=made.id)).line.state == state
+            signed = await do(ada, "consent sign", id=made.id, wallet=name)
+            state = signed.state
+        assert state == "granted"
+        one = await do(ada, "consent grant", wallet="anna", require=require, quorum=1, **args)
+        assert (await do(ada, "consent sign", id=one.id, wallet="grid")).state == "granted"
+
+
+async def test_a_transcribed_paper_is_kept_and_must_be_checked(tmp_path: Path) -> None:
+    async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
+        await pair(ada, bob)
+        await do(ada, "wallet create", name="anna")
+        args = {"recipient": "bob", "point": (POINT,), "granularity": "PT30M", **WHAT, **PERIOD}
+        made = await do(ada, "consent grant", wallet="anna", paper=b"%PDF-1.7 signed", **args)
+        mesh = ada.mesh()
+        grant = await mesh.engine.read(lambda turn: turn.core.replica.grant(turn.rows, bytes.fromhex(made.id)))
+        kept = await mesh.engine.read(lambda turn: mesh.flows.letters.read(turn, bytes.fromhex(made.id)))
+        assert grant is not None
+        assert kept is not None
+        assert grant.payload["transcribed"] is True
+        salt, kind, sha256, media_type, captured = kept
+        evidence = Evidence(kind, sha256, media_type, captured, salt)
+        assert grant.payload["evidence"] == [evidence.digest()]
+        assert sha256 == hashlib.sha256(b"%PDF-1.7 signed").digest()
+        sent = await do(ada, "data send", consent=made.id)
+        assert (sent.state, sent.reason) == ("refused", "EVIDENCE_PENDING")
 
 
 async def test_a_request_is_reminded_three_times(tmp_path: Path) -> None:

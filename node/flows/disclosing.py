@@ -15,10 +15,10 @@ What it does not do
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from ledger.consent.disclosure import READERS_MAX, Disclosures, open_sealed, seal, sealed_for
+from ledger.consent.disclosure import READERS_MAX, Disclosures, open_sealed, seal, seal_bytes, sealed_for
 from ledger.consent.grant import RecipientClass, read_party, read_recipient
 from ledger.consent.status import State
 from ledger.entry import Entry
@@ -30,6 +30,7 @@ from node.flows.wire import Disclose, Taken, encode
 from node.tenants import Tenants, Voice, state
 from node.vaults.consents import GRANT, REQUEST, ConsentRow, ConsentRows
 from node.vaults.deliveries import DeliveryRows
+from node.vaults.points import PointRows
 
 if TYPE_CHECKING:
     from node.core import Turn
@@ -67,8 +68,10 @@ def devices_of(party: Party, members: Members) -> list[bytes]:
 class Disclosing:
     """See the module. One for each mesh."""
 
-    def __init__(self, door: Door, rows: ConsentRows, deliveries: DeliveryRows, tenants: Tenants) -> None:
-        self._door, self._rows, self._deliveries, self._tenants = door, rows, deliveries, tenants
+    def __init__(
+        self, door: Door, rows: ConsentRows, deliveries: DeliveryRows, tenants: Tenants, points: PointRows
+    ) -> None:
+        self._door, self._rows, self._deliveries, self._tenants, self._points = door, rows, deliveries, tenants, points
         self._early: dict[bytes, tuple[bytes, bytes]] = {}  # entry id -> (peer, blob)
         self._hosts: dict[bytes, Party] = {}  # tenant -> the host that was last sent its consents
         self.takers: dict[str, Taker] = {}
@@ -83,6 +86,8 @@ class Disclosing:
         holder, recipient = parties_of(entry)
         row = ConsentRow(entry.id, _KIND[entry.kind], wallet, turn.now, disclosures)
         self._rows.put(turn.vault, row, holder, recipient)
+        if wallet:
+            self._points.link(turn.vault, entry.kid, wallet)
         self._door.forget(entry.id)
         parties = [holder, *([recipient] if recipient is not None else []), *also]
         self.tell(turn, entry, disclosures, parties)
@@ -95,15 +100,21 @@ class Disclosing:
 
     def tell(self, turn: Turn, entry: Entry, disclosures: Disclosures, parties: Sequence[Party]) -> None:
         """Send the content of an entry that has slots to the nodes where these parties live."""
-        members, own = turn.core.replica.members, turn.core.device.kid
-        readers = [kid for kid in {kid for party in parties for kid in devices_of(party, members)} if kid != own]
-        if readers:
-            chosen = sorted(readers)[:READERS_MAX]
-            keys = [members.devices[kid].public for kid in chosen]
-            self.deliver(turn, entry, seal(disclosures, entry, keys, turn.core.random_bytes), chosen)
+        self._deliver(turn, entry, parties, lambda keys: seal(disclosures, entry, keys, turn.core.random_bytes))
 
-    def deliver(self, turn: Turn, entry: Entry, blob: bytes, readers: Sequence[bytes]) -> None:
-        """Send a blob that belongs to an entry to these devices, now or when they come."""
+    def tell_bytes(self, turn: Turn, entry: Entry, plaintext: bytes, parties: Iterable[Party]) -> None:
+        """Send any bytes that belong to an entry, sealed, to the nodes where these parties live."""
+        self._deliver(turn, entry, parties, lambda keys: seal_bytes(plaintext, entry, keys, turn.core.random_bytes))
+
+    def _deliver(
+        self, turn: Turn, entry: Entry, parties: Iterable[Party], sealed: Callable[[Sequence[bytes]], bytes]
+    ) -> None:
+        """Send the blob that `sealed` makes for the devices where these parties live, now or when they come."""
+        members, own = turn.core.replica.members, turn.core.device.kid
+        readers = sorted({kid for party in parties for kid in devices_of(party, members)} - {own})[:READERS_MAX]
+        if not readers:
+            return
+        blob = sealed([members.devices[kid].public for kid in readers])
         for kid in readers:
             self._deliveries.disclose(turn.vault, kid, entry.id, blob)
             if kid in turn.core.member_peers:
@@ -216,7 +227,7 @@ class Disclosing:
 
     def _acknowledge(self, turn: Turn, grant: Entry, voice: Voice) -> None:
         replica, party = turn.core.replica, voice.party
-        facts = facts_of(turn.rows, grant.id, [replica.feed_of(n) for n in range(len(replica.feeds))], _all)
+        facts = facts_of(turn.rows, grant.id, replica.by_number, _all)
         said = {
             fact.row.about
             for fact in facts

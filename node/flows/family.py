@@ -102,7 +102,8 @@ class Flows:
         self.sending = Sending(out, self.series, self.outgoing, self.accounts)
         self.receiving = Receiving(self.door, self.incoming, self.accounts)
         self.probing = Probing(self.door, self.consents, self.receiving, chooser, probes_a_day)
-        self.disclosing = Disclosing(self.door, self.consents, deliveries, self.tenants)
+        self.points = Points(PointRows(blind), self.wallets)
+        self.disclosing = Disclosing(self.door, self.consents, deliveries, self.tenants, self.points.rows)
         self.disclosing.takers |= dict.fromkeys(TAKEN, self.door.compiling.take)
         self.door.compiling.call_stands = Calling().stands
         self.sending.content_for = self.disclosing.content_for
@@ -110,8 +111,6 @@ class Flows:
         self.changing = Changing(ChangeRows(), self.consents, self.incoming)
         self.erasures = ErasureRows()
         self.erasing = Erasing(self.erasures, self.incoming, self.disclosing, self.tenants)
-        self.points = Points(PointRows(blind), self.wallets, self.consents)
-        self.door.entitled = self.points.entitled
         out.entitled = self.door.entitled = self.points.entitled
         self.letters = Letters(LetterRows(), self.disclosing)
         self.rights = Rights(RightsRows(), self.wallets, self.consents, self.incoming, self.disclosing)
@@ -183,7 +182,6 @@ class Flows:
         self.disclosing.entries(turn, entries)
         self.changing.entries(turn, entries)
         self.erasing.entries(turn, entries)
-        self.points.entries(turn, entries)
         for grant in self.door.came(entries):
             self.sending.review(turn, grant)
             self.receiving.review(turn, grant)

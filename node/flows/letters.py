@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 from ledger import codec
 from ledger.consent import facts, identity
 from ledger.consent.allocation import Shares
-from ledger.consent.disclosure import READERS_MAX, SEALED_MAX, open_bytes, seal_bytes, slot_digest
+from ledger.consent.disclosure import SEALED_MAX, open_bytes, slot_digest
 from ledger.consent.processing import Record
 from ledger.entry import Entry
 from ledger.errors import MailleError, RemoteError
 from ledger.governance.members import Party
-from node.flows.disclosing import Disclosing, devices_of
+from node.flows.disclosing import Disclosing
 from node.vaults.letters import LetterRows
 
 if TYPE_CHECKING:
@@ -74,12 +74,7 @@ class Letters:
     def keep(self, turn: Turn, entry: Entry, value: Any, to: Iterable[Party] = ()) -> None:
         """Keep the value that opens our own entry, and send it to those parties."""
         self.rows.put(turn.vault, entry.id, entry.kind, value)
-        members, own = turn.core.replica.members, turn.core.device.kid
-        readers = sorted({kid for party in to for kid in devices_of(party, members)} - {own})[:READERS_MAX]
-        if readers:
-            keys = [members.devices[kid].public for kid in readers]
-            blob = seal_bytes(codec.encode(value), entry, keys, turn.core.random_bytes)
-            self._disclosing.deliver(turn, entry, blob, readers)
+        self._disclosing.tell_bytes(turn, entry, codec.encode(value), to)
 
     def _take(self, turn: Turn, entry: Entry, blob: bytes) -> None:
         """Keep a value that was sent here. Raises RemoteError for what does not open the entry."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ledger import codec
-from ledger.consent.disclosure import READERS_MAX, SEALED_MAX, open_bytes, seal_bytes
+from ledger.consent.disclosure import SEALED_MAX, open_bytes
 from ledger.consent.rights import (
     Answer,
     Correction,
@@ -37,7 +37,7 @@ from ledger.entry import Entry, sign_entry
 from ledger.errors import LocalError, RemoteError
 from ledger.governance.members import Party
 from ledger.index import facts_of
-from node.flows.disclosing import Disclosing, devices_of, parties_of
+from node.flows.disclosing import Disclosing, parties_of
 from node.tenants import Voice, state
 from node.vaults.consents import GRANT, ConsentRows
 from node.vaults.rights import ANSWER, REQUEST, RightsRow, RightsRows
@@ -201,14 +201,15 @@ class Rights:
 
     def _answers(self, turn: Turn, request: bytes) -> Iterable[Answer]:
         replica = turn.core.replica
-        for fact in facts_of(turn.rows, request, _feeds(turn), replica.size):
+        for fact in facts_of(turn.rows, request, replica.by_number, replica.size):
             if fact.row.kind == "rights.answer":
                 entry = replica.entry(turn.rows, fact.row.entry_id)
                 if entry is not None:
                     yield Answer(entry.id, replica.members.party_of(entry.kid), entry.iat, entry.payload["outcome"])
 
     def _places(self, turn: Turn, request: bytes) -> list[tuple[bytes, int]]:
-        facts = facts_of(turn.rows, request, _feeds(turn), turn.core.replica.size)
+        replica = turn.core.replica
+        facts = facts_of(turn.rows, request, replica.by_number, replica.size)
         return [place for fact in facts if fact.row.kind == "rights.request" for place in fact.places]
 
     # Details
@@ -216,12 +217,8 @@ class Rights:
     def _keep(self, turn: Turn, row: RightsRow, entry: Entry, parties: Iterable[Party]) -> None:
         """Keep details, and send them to those parties."""
         self._rows.put(turn.vault, row)
-        members, own = turn.core.replica.members, turn.core.device.kid
-        readers = sorted({kid for party in parties for kid in devices_of(party, members)} - {own})[:READERS_MAX]
-        if readers:
-            keys = [members.devices[kid].public for kid in readers]
-            plain = codec.encode([row.details.salt, row.details.value()])
-            self._disclosing.deliver(turn, entry, seal_bytes(plain, entry, keys, turn.core.random_bytes), readers)
+        plain = codec.encode([row.details.salt, row.details.value()])
+        self._disclosing.tell_bytes(turn, entry, plain, parties)
 
     def _take(self, turn: Turn, entry: Entry, blob: bytes) -> None:
         """Keep details that were sent here. Raises RemoteError for what is not the entry's."""
@@ -245,8 +242,3 @@ class Rights:
             return False
         to = (request.payload["to"][0], request.payload["to"][1])
         return request.signer == grant.signer and to in parties_of(grant)
-
-
-def _feeds(turn: Turn) -> list[bytes]:
-    replica = turn.core.replica
-    return [replica.feed_of(number) for number in range(len(replica.feeds))]

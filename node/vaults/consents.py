@@ -85,12 +85,6 @@ class ConsentRows:
         """Destroy the text of a notice."""
         vault.delete(TABLE, _NOTICE + sha256)
 
-    def wallet_of(self, vault: Reader, entry_id: bytes) -> str:
-        """Return the wallet kept here that a grant came from; "" for another's, or for what is not held."""
-        memo = vault.get(TABLE, _MEMO + entry_id)
-        fields: Any = codec.decode(memo) if memo is not None else [1, "", "", 0]
-        return str(fields[2])
-
     def listing(self, vault: Reader, kind: str | None = None) -> Iterator[ConsentRow]:
         """Yield everything held, or the grants or the requests alone, by entry id."""
         for key, memo in vault.scan(TABLE, _MEMO, prefix_stop(_MEMO)):

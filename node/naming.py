@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ledger.errors import LocalError
 from ledger.governance.members import Member, Members, Party
@@ -21,6 +21,10 @@ from ledger.keys import did_key, public_from_did_key, thumbprint
 from ledger.rows import Reader, prefix_stop
 from node.exits import not_found, usage
 from node.tenants import Tenants
+
+if TYPE_CHECKING:
+    from ledger.entry import Entry
+    from node.core import Turn
 
 PREFIX_DIGITS_MIN: Final = 4
 DID_KEY: Final = "did:key:"
@@ -41,6 +45,11 @@ def seconds_of(text: str, field: str) -> int:
 def moment(seconds: int) -> datetime:
     """Return unix seconds as a time in UTC."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def unix_of(at: datetime) -> int:
+    """Return a time as unix seconds; one without a zone is in UTC."""
+    return int((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp())
 
 
 def find_member(members: Members, text: str, field: str = "member") -> Member:
@@ -111,3 +120,11 @@ def find_entry(rows: Reader, text: str, field: str = "id") -> bytes:
 def root_kid(text: str) -> bytes:
     """Return the id of the root key that a did:key names. Raises RemoteError BAD_DID_KEY."""
     return thumbprint(public_from_did_key(text))
+
+
+def find_grant(turn: Turn, text: str, field: str = "consent") -> Entry:
+    """Return the grant whose id begins with `text`. Raises LocalError NOT_FOUND, NAME_UNCLEAR."""
+    grant = turn.core.replica.grant(turn.rows, find_entry(turn.rows, text, field))
+    if grant is None:
+        raise LocalError("NOT_FOUND", "this entry is no consent; `maille consent list` shows them", field=field)
+    return grant

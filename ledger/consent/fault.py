@@ -168,7 +168,7 @@ def endings(held: Held, rows: Reader, grant: Entry, device: bytes) -> tuple[dict
     """Return what ended a grant, and since which leaf of its feed a device has told that it knew (`Known`)."""
     ends: dict[bytes, str] = {}
     told: dict[bytes, int] = {}
-    for fact in facts_of(rows, grant.id, [held.feed_of(number) for number in range(len(held.feeds))], held.size):
+    for fact in facts_of(rows, grant.id, held.by_number, held.size):
         if fact.row.kind in _WRONG and _may_end(held, grant, fact.row.kind, fact.row.kid):
             ends[fact.row.entry_id] = fact.row.kind
         about = fact.row.about or fact.row.entry_id

@@ -211,7 +211,7 @@ def _consents(turn: Turn, flows: Flows, start: bytes) -> tuple[list[Consent], st
 
 def _consent(turn: Turn, flows: Flows, ident: bytes) -> Consent | None:
     replica = turn.core.replica
-    facts = facts_of(turn.rows, ident, [replica.feed_of(number) for number in range(len(replica.feeds))], replica.size)
+    facts = facts_of(turn.rows, ident, replica.by_number, replica.size)
     grant = replica.grant(turn.rows, ident, facts)
     if grant is None:
         return None
@@ -253,8 +253,7 @@ def _ends(turn: Turn, grant: Entry, parties: set[Party | None]) -> Iterator[End]
     kinds, _ = endings(replica, turn.rows, grant, b"")
     if not kinds:
         return
-    numbers = [replica.feed_of(number) for number in range(len(replica.feeds))]
-    facts = facts_of(turn.rows, grant.id, numbers, replica.size)
+    facts = facts_of(turn.rows, grant.id, replica.by_number, replica.size)
     for ident, kind in sorted(kinds.items()):
         entry = replica.entry(turn.rows, ident)
         if entry is None:

@@ -126,7 +126,6 @@ class Erasing:
     def _said(self, turn: Turn, grant: bytes, entry: bytes) -> set[Party]:
         """Return who has acknowledged the erasure `entry`."""
         replica = turn.core.replica
-        feeds = [replica.feed_of(number) for number in range(len(replica.feeds))]
-        facts = (fact.row for fact in facts_of(turn.rows, grant, feeds, replica.size))
+        facts = (fact.row for fact in facts_of(turn.rows, grant, replica.by_number, replica.size))
         acks = (fact for fact in facts if fact.kind == "erasure.ack" and fact.about == entry)
         return {replica.members.party_of(fact.kid) for fact in acks}

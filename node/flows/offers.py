@@ -21,6 +21,7 @@ from typing import Any, Final
 from ledger.consent.record import Actor, DataKind, OnwardSharing, Rights, Stages, Terms, Window
 from ledger.errors import LocalError
 from ledger.schema import DAY
+from node.naming import unix_of
 
 FILE_BYTES_MAX: Final = 1 << 18
 PAST_DAYS: Final = 1_096
@@ -136,7 +137,7 @@ def _seconds(value: Any) -> int:
             moment = datetime.fromisoformat(value)
         case _:
             raise ValueError("a time is a date, a moment or unix seconds")
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    return unix_of(moment)
 
 
 def _bad(field: str, why: str) -> LocalError:

@@ -90,9 +90,8 @@ class Registering:
         if entry.iat > turn.now + AHEAD_SECONDS_MAX:
             raise RemoteError("DATED_AHEAD", "the entry is dated ahead of our clock", field="iat")
         about = _about(turn, entry)
-        feeds = [replica.feed_of(number) for number in range(len(replica.feeds))]
         own = turn.core.device.kid
-        facts = facts_of(turn.rows, about, feeds, lambda feed: (1 << 62) if feed == own else 0)
+        facts = facts_of(turn.rows, about, replica.by_number, lambda feed: (1 << 62) if feed == own else 0)
         if not any(fact.row.kind == entry.kind for fact in facts):
             try:
                 turn.register(entry)

@@ -24,9 +24,8 @@ from msgspec import Meta
 
 from ledger.errors import LocalError
 from node.exits import OK, REFUSED, usage
-from node.naming import moment
+from node.naming import moment, unix_of
 from node.operation import Args, Result, operation, said
-from node.ops.data import _unix as unix
 from node.ops.mesh import WHICH
 
 if TYPE_CHECKING:
@@ -223,7 +222,7 @@ def _asked(flows: Flows, turn: Turn, args: ReleaseArgs) -> tuple[Request, list[R
 
     groups, named = _groups(args.groups) if args.groups is not None else ({}, {})
     history = list(flows.releases.listing(turn.vault))
-    window = unix(args.since), unix(args.until)
+    window = unix_of(args.since), unix_of(args.until)
     if window[0] >= window[1]:
         raise usage("The window ends before it begins.", "until")
     if len(args.name) > NAME_LETTERS_MAX or not args.name.isprintable():

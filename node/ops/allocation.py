@@ -10,13 +10,13 @@ What it does not do
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from node.exits import not_found, usage
-from node.naming import find_party, member_name, moment
+from node.naming import find_party, member_name, moment, unix_of
 from node.operation import Args, Result, operation, said
 from node.ops.consent_terms import AS_TENANT, MEMBER
 from node.ops.mesh import WHICH
@@ -78,7 +78,7 @@ async def allocation_state(node: Node, args: StateSharesArgs) -> SharesShown:
         loop = _loop(args.loop) if args.loop else turn.core.random_bytes(LOOP_DIGITS // 2)
         version = 1 + max((one.version for one, _ in _known(turn, flows, loop) if one.by == voice.party), default=0)
         salt = turn.core.random_bytes(SALT_BYTES)
-        effective = _unix(args.effective) // DAY * DAY
+        effective = unix_of(args.effective) // DAY * DAY
         entry = state(turn, voice, "allocation.state", ("allocation", loop), payload(version, effective, shares, salt))
         to = [find_party(turn.core.replica.members, name, "to", flows.tenants) for name in args.to]
         flows.letters.keep(turn, entry, [salt, shares.value()], to)
@@ -97,10 +97,6 @@ def _read(data: bytes) -> Shares:
         return Shares.of({point: Fraction(text) for point, text in texts.items()})
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, ZeroDivisionError) as error:
         raise usage(f"The shares are no JSON object of fractions: {error}.", "shares") from None
-
-
-def _unix(at: datetime) -> int:
-    return int((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp())
 
 
 def _loop(text: str) -> bytes:
@@ -122,12 +118,7 @@ async def allocation_show(node: Node, args: ShowSharesArgs) -> SharesShown:
     def look(turn: Turn) -> SharesShown:
         members = turn.core.replica.members
         party = find_party(members, args.organiser, "organiser", flows.tenants) if args.organiser else turn.core.party
-        at = (
-            turn.now
-            if args.at is None
-            else int((args.at if args.at.tzinfo else args.at.replace(tzinfo=UTC)).timestamp())
-        )
-        return _shown(turn, flows, _loop(args.loop), party, at)
+        return _shown(turn, flows, _loop(args.loop), party, turn.now if args.at is None else unix_of(args.at))
 
     return await mesh.engine.read(look)
 

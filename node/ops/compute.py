@@ -20,11 +20,10 @@ from msgspec import Meta
 
 from ledger.errors import LocalError
 from node.exits import not_found, usage
-from node.naming import find_entry, member_name, moment
+from node.naming import find_entry, member_name, moment, unix_of
 from node.operation import Args, Result, operation, said
 from node.ops.data import DataArgs, Transferred, _ended, _moved
 from node.ops.data import _exit as exit_of_transfer
-from node.ops.data import _unix as unix
 from node.ops.mesh import WHICH
 
 if TYPE_CHECKING:
@@ -238,7 +237,7 @@ async def compute_run(node: Node, args: ComputeArgs) -> Results:
 
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
-    window = unix(args.since), unix(args.until)
+    window = unix_of(args.since), unix_of(args.until)
     if window[0] >= window[1]:
         raise usage("The window ends before it begins.", "until")
 
@@ -349,7 +348,7 @@ def _window(args: ComputeSendArgs) -> Window | None:
         return None
     if args.since is None or args.until is None:
         raise usage("A window has two ends: give --since and --until, or neither.", "since")
-    return unix(args.since), unix(args.until)
+    return unix_of(args.since), unix_of(args.until)
 
 
 def _offered(flows: Flows, turn: Turn, args: ComputeSendArgs) -> tuple[Wanted, bytes | None]:

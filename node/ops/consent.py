@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from ledger.errors import LocalError
 from node.exits import usage
-from node.naming import find_entry, find_member, member_name, moment
+from node.naming import find_entry, find_grant, find_member, member_name, moment
 from node.operation import Args, Result, operation, said
 from node.ops.consent_terms import AS_TENANT, MEMBER, OF_TENANT, FormalTerms, Terms, formalities_of, names_of, offer_of
 from node.ops.mesh import WHICH
@@ -257,7 +257,7 @@ async def consent_withdraw(node: Node, args: WithdrawArgs) -> Stated:
             grant = flows.acts.find_by_slip(turn, slip)
             entry = flows.acts.withdraw(turn, grant, slip)
         else:
-            grant = _grant(turn, args.id)
+            grant = find_grant(turn, args.id, "id")
             entry = flows.acts.withdraw(turn, grant, flows.acts.wallet_of(turn, grant.id))
         return Stated(grant.id.hex(), entry.id.hex(), "withdrawn", len(turn.core.member_peers[:2]))
 
@@ -271,19 +271,12 @@ async def consent_revoke(node: Node, args: RevokeConsentArgs) -> Stated:
     flows = (mesh := node.mesh(args.mesh)).flows
 
     def act(turn: Turn) -> Stated:
-        grant = _grant(turn, args.id)
+        grant = find_grant(turn, args.id, "id")
         voice = flows.tenants.voice(turn, args.as_tenant)
         entry = flows.acts.revoke(turn, grant, voice, args.why, args.reason)
         return Stated(grant.id.hex(), entry.id.hex(), "revoked")
 
     return await mesh.engine.act(act)
-
-
-def _grant(turn: Turn, text: str) -> Entry:
-    grant = turn.core.replica.grant(turn.rows, find_entry(turn.rows, text))
-    if grant is None:
-        raise LocalError("NOT_FOUND", "this entry is no consent; `maille consent list` shows them", field="id")
-    return grant
 
 
 # Looking
@@ -390,8 +383,8 @@ def _request_state(turn: Turn, request: Entry) -> str:
     from ledger.index import facts_of
 
     replica = turn.core.replica
-    feeds = [replica.feed_of(number) for number in range(len(replica.feeds))]
-    if any(fact.row.kind == "consent.refuse" for fact in facts_of(turn.rows, request.id, feeds, replica.size)):
+    facts = facts_of(turn.rows, request.id, replica.by_number, replica.size)
+    if any(fact.row.kind == "consent.refuse" for fact in facts):
         return "refused"
     if turn.now > request.payload["expires"]:
         return "expired"

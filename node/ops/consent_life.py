@@ -16,7 +16,7 @@ from ledger.consent.kinds import EVIDENCE_STATES
 from ledger.errors import LocalError
 from ledger.schema import DAY
 from node.exits import usage
-from node.naming import find_entry, find_member
+from node.naming import find_entry, find_grant, find_member
 from node.operation import Args, operation, said
 from node.ops.consent import CONSENT, Stated
 from node.ops.consent_terms import AS_TENANT, MEMBER
@@ -24,7 +24,6 @@ from node.ops.mesh import WHICH
 
 if TYPE_CHECKING:
     from ledger.consent.record import Terms
-    from ledger.entry import Entry
     from node.core import Turn
     from node.daemon import Node
 
@@ -78,13 +77,6 @@ class EvidenceArgs(Args, frozen=True):
     mesh: Annotated[str, said(WHICH)] = ""
 
 
-def _grant(turn: Turn, text: str) -> Entry:
-    grant = turn.core.replica.grant(turn.rows, find_entry(turn.rows, text))
-    if grant is None:
-        raise LocalError("NOT_FOUND", "this entry is no consent; `maille consent list` shows them", field="id")
-    return grant
-
-
 @operation("consent", "amend", permission="operate", confirm="Narrow this consent? That cannot be undone.")
 async def consent_amend(node: Node, args: AmendArgs) -> Stated:
     """Narrow a consent of a wallet kept here: fewer points, coarser steps, an earlier end."""
@@ -102,7 +94,7 @@ async def consent_amend(node: Node, args: AmendArgs) -> Stated:
         )
 
     def act(turn: Turn) -> Stated:
-        grant = _grant(turn, args.id)
+        grant = find_grant(turn, args.id, "id")
         entry = flows.life.amend(turn, grant, narrow, turn.now + args.days * DAY if args.days else None)
         flows.retry_later(turn)
         return Stated(grant.id.hex(), entry.id.hex(), "narrowed")
@@ -117,7 +109,7 @@ async def consent_sign(node: Node, args: SignArgs) -> Stated:
     flows = mesh.flows
 
     def act(turn: Turn) -> Stated:
-        grant = _grant(turn, args.id)
+        grant = find_grant(turn, args.id, "id")
         entry = flows.life.sign(turn, grant, args.wallet)
         status = turn.core.replica.consent(turn.rows, grant.id)
         return Stated(
@@ -134,7 +126,7 @@ async def consent_rekey(node: Node, args: RekeyArgs) -> Stated:
     flows = mesh.flows
 
     def act(turn: Turn) -> Stated:
-        grant = _grant(turn, args.id)
+        grant = find_grant(turn, args.id, "id")
         host = find_member(turn.core.replica.members, args.host, "host").party if args.host else None
         entry = flows.life.rekey(turn, grant, args.to, host)
         return Stated(grant.id.hex(), entry.id.hex(), "handed on")

@@ -10,7 +10,7 @@ What it does not do
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from msgspec import Meta
@@ -18,7 +18,7 @@ from msgspec import Meta
 from ledger.consent.grant import RecipientClass
 from ledger.schema import DAY
 from node.exits import usage
-from node.naming import find_party, member_name
+from node.naming import find_party, member_name, unix_of
 from node.operation import Args, said
 from node.ops.mesh import WHICH
 
@@ -140,13 +140,9 @@ def _options(args: Terms, until: int, now: int) -> dict[str, Any]:
         if getattr(args, name):
             found[name] = getattr(args, name)
     if args.data_from is not None or args.data_until is not None:
-        start = _unix(args.data_from) if args.data_from is not None else now - PAST_DAYS * DAY
-        found["data_period"] = [[start, _unix(args.data_until) if args.data_until is not None else until]]
+        start = unix_of(args.data_from) if args.data_from is not None else now - PAST_DAYS * DAY
+        found["data_period"] = [[start, unix_of(args.data_until) if args.data_until is not None else until]]
     return found
-
-
-def _unix(at: datetime) -> int:
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
 
 
 def names_of(turn: Turn, offer: Offer) -> tuple[str, str]:

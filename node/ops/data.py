@@ -12,14 +12,14 @@ What it does not do
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import trio
 
 from ledger.errors import LocalError
 from node.exits import OK, REFUSED, TEMPORARY, usage
-from node.naming import find_entry, find_party, member_name, moment, seconds_of
+from node.naming import find_entry, find_grant, find_party, member_name, moment, seconds_of, unix_of
 from node.operation import Args, Result, operation, said
 from node.ops.consent_terms import AS_TENANT, OF_TENANT
 from node.ops.data_compare import data_compare
@@ -195,10 +195,8 @@ def _wanted(turn: Turn, args: FlowArgs, other: str, tenants: Tenants, *, sends: 
     grant = None
     parties = None
     if args.consent:
-        grant = find_entry(turn.rows, args.consent, "consent")
-        entry = turn.core.replica.grant(turn.rows, grant)
-        if entry is None:
-            raise LocalError("NOT_FOUND", "this entry is no consent; `maille consent list` shows them", field="consent")
+        entry = find_grant(turn, args.consent)
+        grant = entry.id
         holder, recipient = parties_of(entry)
         parties = (holder, recipient or ((b"", -1) if sends else own))  # to a class: to us, who ask
         if args.as_tenant and own != parties[not sends]:
@@ -224,11 +222,7 @@ def _window(args: FlowArgs) -> tuple[int, int] | None:
         return None
     if args.since is None or args.until is None:
         raise usage("A window has two ends: give --since and --until, or neither.", "since")
-    return _unix(args.since), _unix(args.until)
-
-
-def _unix(at: datetime) -> int:
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
+    return unix_of(args.since), unix_of(args.until)
 
 
 async def _ended(mesh: Mesh, look: Callable[[Turn], Progress], wait: str) -> Transferred:

@@ -14,9 +14,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
-from ledger.errors import LocalError
 from node.exits import usage
-from node.naming import find_entry, member_name, moment
+from node.naming import find_grant, member_name, moment
 from node.operation import Args, Result, operation, said
 from node.ops.consent_terms import AS_TENANT
 from node.ops.mesh import WHICH
@@ -93,20 +92,18 @@ async def erasure_run(node: Node, args: EraseArgs) -> ErasureRows:
     if bool(args.consent) == args.due:
         raise usage("Name a consent with --consent, or say --due.", "consent")
     if args.consent:
-        grants = [await mesh.engine.read(lambda turn: find_entry(turn.rows, args.consent, "consent"))]
+        grants = [args.consent]
     else:
-        grants = [bytes.fromhex(one.consent) for one in await _overdue(mesh)]
+        grants = [one.consent for one in await _overdue(mesh)]
     made = [await _erase(mesh, grant, args) for grant in grants]
     return await mesh.engine.read(lambda turn: ErasureRows(tuple(_row(mesh, turn, one) for one in made)))
 
 
-async def _erase(mesh: Mesh, grant_id: bytes, args: EraseArgs) -> Erasure:
+async def _erase(mesh: Mesh, consent: str, args: EraseArgs) -> Erasure:
     flows = mesh.flows
 
     def act(turn: Turn) -> Erasure:
-        grant = turn.core.replica.grant(turn.rows, grant_id)
-        if grant is None:
-            raise LocalError("NOT_FOUND", "this entry is no consent; `maille consent list` shows them", field="consent")
+        grant = find_grant(turn, consent)
         return flows.erasing.erase(turn, grant, flows.tenants.voice(turn, args.as_tenant), content=args.content)
 
     row = await mesh.engine.act(act)

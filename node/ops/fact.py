@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from ledger.errors import LocalError, RemoteError
 from node.exits import OK, REFUSED, usage
-from node.naming import find_entry, find_party, member_name, moment
+from node.naming import find_entry, find_grant, find_party, member_name, moment
 from node.operation import Args, Local, Result, local_operation, operation, said
 from node.ops.consent_terms import AS_TENANT, MEMBER
 from node.ops.mesh import WHICH
@@ -125,9 +125,7 @@ async def fact_attest(node: Node, args: AttestFactArgs) -> FactRow:
     flows = mesh.flows
 
     def act(turn: Turn) -> FactRow:
-        grant = turn.core.replica.grant(turn.rows, find_entry(turn.rows, args.consent, "consent"))
-        if grant is None:
-            raise LocalError("NOT_FOUND", "this entry is no consent; `maille consent list` shows them", field="consent")
+        grant = find_grant(turn, args.consent)
         fact = facts.Fact(args.statement, _value(args.value), args.about, args.basis)
         slots, opened = facts.hide(fact, turn.core.random_bytes)
         to = [find_party(turn.core.replica.members, args.to, "to", flows.tenants)] if args.to else []
@@ -252,9 +250,8 @@ def _row(turn: Turn, flows: Flows, entry_id: bytes) -> FactRow:
 
     replica, entry = turn.core.replica, _entry(turn, entry_id)
     value = flows.letters.read(turn, entry_id) or [[b"", ""], [b"", ""]]
-    feeds = [replica.feed_of(number) for number in range(len(replica.feeds))]
     party = replica.members.party_of(entry.kid)
-    named = (fact.row for fact in facts_of(turn.rows, entry_id, feeds, replica.size))
+    named = (fact.row for fact in facts_of(turn.rows, entry_id, replica.by_number, replica.size))
     revoked = any(one.kind == "fact.revoke" and replica.members.party_of(one.kid) == party for one in named)
     return FactRow(
         entry_id.hex(),

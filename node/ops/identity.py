@@ -17,7 +17,7 @@ import msgspec
 
 from ledger.errors import LocalError
 from node.exits import usage
-from node.naming import find_entry, find_party, member_name, moment
+from node.naming import find_entry, find_grant, find_party, member_name, moment
 from node.operation import Args, Result, operation, said
 from node.ops.consent_terms import AS_TENANT, MEMBER
 from node.ops.mesh import WHICH
@@ -79,9 +79,7 @@ async def identity_attest(node: Node, args: AttestIdentityArgs) -> IdentityRow:
 
     def act(turn: Turn) -> IdentityRow:
         members = turn.core.replica.members
-        grant = turn.core.replica.grant(turn.rows, find_entry(turn.rows, args.consent, "consent"))
-        if grant is None:
-            raise LocalError("NOT_FOUND", "this entry is no consent; `maille consent list` shows them", field="consent")
+        grant = find_grant(turn, args.consent)
         voice = flows.tenants.voice(turn, args.as_tenant)
         salt = turn.core.random_bytes(identity.SALT_BYTES)
         payload = identity.payload(args.issuer, args.level, turn.now, fields, salt)

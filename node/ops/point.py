@@ -10,12 +10,12 @@ What it does not do
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from ledger.errors import LocalError
 from node.exits import not_found
-from node.naming import find_entry, moment
+from node.naming import find_grant, moment, unix_of
 from node.operation import Args, Result, operation, said
 from node.ops.mesh import WHICH
 
@@ -110,8 +110,8 @@ async def point_add(node: Node, args: AddTenureArgs) -> PointRow:
 
     mesh = node.mesh(args.mesh)
     points, wallets = mesh.flows.points, mesh.flows.wallets
-    until = None if args.until is None else _unix(args.until)
-    since = 0 if args.since is None else _unix(args.since)
+    until = None if args.until is None else unix_of(args.until)
+    since = 0 if args.since is None else unix_of(args.since)
     tenure = Tenure(args.person, args.role, since, until, args.represented_by)
 
     def act(turn: Turn) -> PointRow:
@@ -138,7 +138,7 @@ async def point_move_out(node: Node, args: MoveOutArgs) -> PointRow:
         held = points.rows.get(turn.vault, args.point)
         if held is None:
             raise _unknown()
-        register = held.moved_out(args.person, turn.now if args.at is None else _unix(args.at))
+        register = held.moved_out(args.person, turn.now if args.at is None else unix_of(args.at))
         points.rows.put(turn.vault, args.point, register)
         return _row(args.point, register)
 
@@ -151,9 +151,7 @@ async def point_link(node: Node, args: LinkKeyArgs) -> KeyLinked:
     mesh = node.mesh(args.mesh)
 
     def act(turn: Turn) -> KeyLinked:
-        grant = turn.core.replica.grant(turn.rows, find_entry(turn.rows, args.consent, "consent"))
-        if grant is None:
-            raise LocalError("NOT_FOUND", "this entry is no consent; `maille consent list` shows them", field="consent")
+        grant = find_grant(turn, args.consent)
         mesh.flows.points.rows.link(turn.vault, grant.kid, args.person)
         return KeyLinked(grant.id.hex(), grant.kid.hex(), args.person)
 
@@ -204,7 +202,3 @@ def _row(point: str, register: Register) -> PointRow:
 
 def _unknown() -> LocalError:
     return not_found("This point is not registered here; `maille point list` shows the register.", "point")
-
-
-def _unix(at: datetime) -> int:
-    return int((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp())

@@ -17,12 +17,12 @@ What it does not do
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ledger.errors import LocalError, RemoteError
 from node.exits import not_found, usage
-from node.naming import find_entry, find_member
+from node.naming import find_entry, find_member, unix_of
 from node.operation import Args, Local, Result, local_operation, operation, said
 from node.ops.export import proof_export
 from node.ops.mesh import WHICH
@@ -314,9 +314,7 @@ def _made(turn: Turn, proof: bytes, audience: str, nonce: str, grant: bytes = b"
 
 
 def _seconds(at: datetime | None) -> int | None:
-    if at is None:
-        return None
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
+    return None if at is None else unix_of(at)
 
 
 @local_operation("proof", "inspect", permission="read")

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from ledger.errors import LocalError
 from node.exits import not_found, usage
-from node.naming import seconds_of
+from node.naming import seconds_of, unix_of
 from node.operation import Args, Local, Result, local_operation, said
 
 if TYPE_CHECKING:
@@ -155,13 +155,12 @@ def _trust(args: ProofVerifyArgs) -> Trust:
             policy = parse_policy(card.policy)
     if genesis is None:
         raise usage("A genesis hash is 64 hexadecimal digits; name it, or a card.", "genesis")
-    at = args.at if args.at is None or args.at.tzinfo else args.at.replace(tzinfo=UTC)
     try:
         nonce = bytes.fromhex(args.nonce) if args.nonce else None
         return Trust(
             genesis,
             policy,
-            None if at is None else int(at.timestamp()),
+            None if args.at is None else unix_of(args.at),
             seconds_of(args.max_age, "max_age"),
             epoch,
             args.audience or None,

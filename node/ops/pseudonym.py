@@ -79,12 +79,12 @@ async def pseudonym_export(node: Node, args: PseudonymExportArgs) -> Pseudonymis
     """Export one's own readings as CSV for one recipient, under random ids in the place of the points."""
     from node.adapters.plain_csv import to_csv
     from node.labels import MEANINGS, Level
-    from node.ops.data import _unix as unix
+    from node.naming import unix_of
 
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
-    since = unix(args.since) if args.since is not None else 0
-    until = unix(args.until) if args.until is not None else 1 << 40
+    since = unix_of(args.since) if args.since is not None else 0
+    until = unix_of(args.until) if args.until is not None else 1 << 40
 
     def act(turn: Turn) -> tuple[list[Series], dict[str, str]]:
         recipient = find_party(turn.core.replica.members, args.recipient, "recipient", flows.tenants)

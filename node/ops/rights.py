@@ -10,12 +10,11 @@ What it does not do
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from ledger.errors import LocalError
 from node.exits import usage
-from node.naming import find_entry, find_party, member_name, moment
+from node.naming import find_entry, find_grant, find_party, member_name, moment, unix_of
 from node.operation import Args, Result, operation, said
 from node.ops.consent_terms import AS_TENANT, MEMBER
 from node.ops.mesh import WHICH
@@ -121,9 +120,7 @@ async def rights_ask(node: Node, args: AskRightArgs) -> RightRows:
         raise usage("Say either --to or --everywhere.", "to")
 
     def act(turn: Turn) -> RightRows:
-        grant = turn.core.replica.grant(turn.rows, find_entry(turn.rows, args.consent, "consent"))
-        if grant is None:
-            raise LocalError("NOT_FOUND", "this entry is no consent; `maille consent list` shows them", field="consent")
+        grant = find_grant(turn, args.consent)
         if args.everywhere:
             targets = flows.rights.everywhere(turn, args.wallet, grant)
         else:
@@ -153,8 +150,7 @@ def _correction(text: str) -> Correction:
         at = datetime.fromisoformat(start)
     except ValueError:
         raise usage(f"{text!r} is no correction; write POINT,START,VALUE.", "correction") from None
-    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    return Correction(point, int(at.timestamp()), value or None)
+    return Correction(point, unix_of(at), value or None)
 
 
 @operation("rights", "answer", permission="operate")

@@ -11,14 +11,14 @@ What it does not do
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import trio
 
 from ledger.errors import LocalError
 from node.exits import OK, REFUSED, TEMPORARY, not_found, usage
-from node.naming import find_entry, find_party, member_name, moment, seconds_of
+from node.naming import find_entry, find_party, member_name, moment, seconds_of, unix_of
 from node.operation import Args, Result, operation, said
 from node.ops.consent_terms import AS_TENANT
 from node.ops.mesh import WHICH
@@ -118,17 +118,13 @@ def _caveats(args: MakeShareArgs) -> list[tuple[str, Any]]:
     if args.point:
         caveats.append(("points", sorted(args.point)))
     if args.since is not None or args.until is not None:
-        start = 0 if args.since is None else _unix(args.since)
-        caveats.append(("windows", [[start, DATE_MAX if args.until is None else _unix(args.until)]]))
+        start = 0 if args.since is None else unix_of(args.since)
+        caveats.append(("windows", [[start, DATE_MAX if args.until is None else unix_of(args.until)]]))
     if args.granularity:
         caveats.append(("granularity", args.granularity))
     if args.computation:
         caveats.append(("aggregation", args.computation.lower()))
     return caveats
-
-
-def _unix(at: datetime) -> int:
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
 
 
 @operation("share", "make", permission="operate")

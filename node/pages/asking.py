@@ -184,8 +184,7 @@ def _asker(turn: Turn, request: Entry, called: str, contact: str) -> Asker:
 def refusal_of(turn: Turn, request_id: bytes, wallet: Wallet) -> Entry | None:
     """Return this person's own refusal of a request, or None."""
     replica = turn.core.replica
-    feeds = [replica.feed_of(number) for number in range(len(replica.feeds))]
-    facts = facts_of(turn.rows, request_id, feeds, replica.size)
+    facts = facts_of(turn.rows, request_id, replica.by_number, replica.size)
     refusals = [fact.row for fact in facts if fact.row.kind == "consent.refuse"]
     if not refusals:
         return None

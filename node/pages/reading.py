@@ -220,8 +220,7 @@ def _ledger_steps(turn: Turn, grant: Entry) -> list[Step]:
     if request is not None:
         asker = member_name(members, members.party_of(request.kid))
         steps.append(Step(request.iat, "asked", asker, entry=request.id.hex()))
-    feeds = [replica.feed_of(number) for number in range(len(replica.feeds))]
-    for fact in facts_of(turn.rows, grant.id, feeds, replica.size):
+    for fact in facts_of(turn.rows, grant.id, replica.by_number, replica.size):
         what = _STEPS.get(fact.row.kind)
         entry = replica.entry(turn.rows, fact.row.entry_id) if what is not None else None
         if entry is None or what is None:

@@ -28,7 +28,7 @@ RUN_SECONDS_MAX = 300
 """Only against a command that hangs."""
 
 SETUP = "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/maille demo"
-TEST = ".venv/bin/pytest"
+TEST = ".venv/bin/pytest -n auto --dist loadfile"
 
 FENCE = re.compile(r"^(<!-- run -->\n+)?```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LOOKS_LIKE_PATH = re.compile(

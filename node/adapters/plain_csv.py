@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Final
 
+from node.adapters.adapter import Adapter
 from node.readings import Series
 
 HEADER: Final = "series,start,duration_s,value,unit,fictitious"
@@ -52,3 +53,7 @@ def _stamps(series: Series) -> list[str]:
             days[day] = date.fromordinal(_EPOCH_DAY + day).isoformat()
         stamps.append(f"{days[day]}T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}Z")
     return stamps
+
+
+ADAPTERS: Final = (Adapter("csv", "Plain CSV (RFC 4180) for people and spreadsheets", write=to_csv),)
+"""What `node.adapters.registry` lists of this module."""

@@ -28,7 +28,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, DecimalException
 from itertools import pairwise, repeat
 from operator import add, sub
@@ -37,6 +37,7 @@ from typing import Any, Final, NoReturn
 import cbor2
 
 from ledger.errors import LocalError
+from node.adapters.adapter import Adapter, Found, Head, Parsed, Source
 from node.adapters.senml_records import (
     BN,
     BT,
@@ -234,3 +235,35 @@ def _opening(series: Series) -> dict[int | str, Any]:
 
 def _empty() -> LocalError:
     return LocalError("EMPTY_PACK", "A pack has at least one record; there is nothing to send")
+
+
+def _is_json(head: Head) -> bool:
+    return head.kind == "json" and head.text.startswith("[") and not head.members.isdisjoint({"bn", "n"})
+
+
+def _is_cbor(head: Head) -> bool:
+    return head.kind == "binary" and 0x80 <= head.data[0] <= 0x9F  # an array
+
+
+def _read_json(data: bytes, _: Source) -> Iterator[Found]:
+    return map(Parsed, decode_json(data))
+
+
+def _read_cbor(data: bytes, _: Source) -> Iterator[Found]:
+    return map(Parsed, decode_cbor(data))
+
+
+_CODES: Final = ("BAD_SENML", "BAD_SERIES_NAME", "BAD_SERIES_KEY")
+ADAPTERS: Final = (
+    Adapter(
+        "senml-json",
+        "SenML in JSON (RFC 8428)",
+        _is_json,
+        _read_json,
+        encode_json,
+        {"bytes": MAX_JSON_BYTES, "records": MAX_RECORDS},
+        _CODES,
+    ),
+    Adapter("senml-cbor", "SenML in CBOR (RFC 8428)", _is_cbor, _read_cbor, None, {"bytes": MAX_CBOR_BYTES}, _CODES),
+)
+"""What `node.adapters.registry` lists of this module."""

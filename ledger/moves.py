@@ -6,6 +6,7 @@ How it works
     yields such leaves one by one, by place and then by key of the table `things`, each with a cursor: what follows a
     cursor is the same in every later transaction, since the frontiers do not change. A million leaves thus take no
     memory, and a slice of them is a bounded piece of work. A consent may come up more than once: its value is the same.
+    What is said of a group moves the outcome of each of its calls: `values_of` finds these.
     `Move` is what is remembered between the slices.
 
 What it does not do
@@ -14,18 +15,21 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ledger import codec
+from ledger.consent.group import ROLE
 from ledger.consent.status import Status
 from ledger.delegations import delegation_below
 from ledger.entry import Entry
 from ledger.feed import SignedHead
 from ledger.governance.members import Members, View
+from ledger.groups import Below
 from ledger.held import HeldView
-from ledger.index import named_consents
+from ledger.index import named_consents, resting_on
+from ledger.keys import thumbprint
 from ledger.replica import Replica
 from ledger.rows import Reader, prefix_stop
 from ledger.tables import SIGNER, WAITING, position, read_position
@@ -108,21 +112,48 @@ class Frontier:
         return self._replica.consent_below(self._rows, grant_id, self.members, self.size)
 
     def committed(self, ident: bytes) -> bytes | None:
-        """Return what the committed map holds of a consent or a delegation; None where nothing is known of it."""
+        """Return what the committed map holds of a consent, a delegation or a call; None: nothing is known of it."""
         found = self.consent(ident) or delegation_below(self._replica, self._rows, ident, self.members, self.size)
-        return found.committed() if found is not None else None
+        return found.committed() if found is not None else self._below().committed(ident)
+
+    def _below(self) -> Below:
+        return Below(self._replica, self._rows, self.members, self.size)
 
 
 def touched(
     replica: Replica, rows: Reader, old: Frontier, new: Frontier, after: bytes = b""
-) -> Iterator[tuple[bytes, list[bytes]]]:
-    """Yield (cursor, consents) for each leaf behind the cursor `after` whose consents may differ in value.
+) -> Iterator[tuple[bytes, list[bytes], list[bytes]]]:
+    """Yield (cursor, consents, groups) for each leaf behind the cursor `after` whose consents may differ in value.
 
-    The rows must not change between two steps of the iterator.
+    `groups`: by kid; the calls of these may differ too. The rows must not change between two steps of the iterator.
     """
     for cursor, (number, index) in _places(replica, rows, old, new, after):
         leaf = replica.leaf(rows, replica.feed_of(number), index)
-        yield cursor, [] if leaf.void else named_consents(Entry.parse(leaf.raw))
+        entry = None if leaf.void else Entry.parse(leaf.raw)
+        yield cursor, [] if entry is None else named_consents(entry), [] if entry is None else _groups(entry)
+
+
+def _groups(entry: Entry) -> list[bytes]:
+    """Return the group about whose members or rules an entry says something, by its kid."""
+    if entry.kind in {"group.open", "group.admit"}:
+        return [entry.thing[1]]
+    given = Entry.parse(entry.payload["links"][0]) if entry.kind == "delegation.revoke" else entry
+    joins = given.kind == "delegation.give" and given.payload["role"] == ROLE
+    return [thumbprint(given.payload["delegate"])] if joins else []
+
+
+def values_of(
+    replica: Replica, rows: Reader, dealt: Iterable[tuple[bytes, list[bytes], list[bytes]]], new: Frontier
+) -> dict[bytes, bytes | None]:
+    """Return what the committed map holds of all that `dealt` leaves of `touched` name, calls of groups included."""
+    named, groups = set[bytes](), set[bytes]()
+    for _, idents, of_groups in dealt:
+        named.update(idents)
+        groups.update(of_groups)
+    for group in groups:
+        resting = resting_on(rows, group, replica.by_number, replica.size)
+        named.update(fact.row.entry_id for fact in resting if fact.row.kind == "group.call")
+    return {ident: new.committed(ident) for ident in named}
 
 
 def _places(

@@ -12,7 +12,8 @@ How it works
 
     A move of many leaves is done in steps, each a transaction of its own (`begin`, `step`; ledger/moves.py).
 
-    The member map holds every member's standing; the consent map every consent the ledger says anything of.
+    The member map holds every member's standing; the consent map every consent, delegation and call of a group that the
+    ledger says anything of.
 
 What it does not do
     It signs no attestation and decides no time: the node asks when a boundary has passed.
@@ -32,7 +33,7 @@ from ledger.feed import SignedHead
 from ledger.governance.members import Member, Members
 from ledger.held import HeldView
 from ledger.maps import CONSENTS, MEMBERS, CommittedMap, state_root
-from ledger.moves import MOVED, Frontier, Move, touched
+from ledger.moves import MOVED, Frontier, Move, touched, values_of
 from ledger.overlay import Draft
 from ledger.replica import Replica, digest_of
 from ledger.rows import Reader, Writer, prefix_stop
@@ -192,10 +193,7 @@ class Ticker:
             raise LocalError("NOT_MOVING", "no move of the committed maps is under way; begin one")
         old, new = self._ends(rows, move)
         dealt = list(islice(touched(self._replica, rows, old, new, move.cursor), leaves))
-        values: dict[bytes, bytes | None] = {}
-        for grant_id in {grant_id for _, named in dealt for grant_id in named}:
-            values[grant_id] = new.committed(grant_id)
-        stale = move.buckets | self.consents.stage(rows, values)
+        stale = move.buckets | self.consents.stage(rows, values_of(self._replica, rows, dealt, new))
         cursor = dealt[-1][0] if len(dealt) == leaves else MOVED
         if cursor == MOVED:
             stale = self.consents.rehash(rows, stale, buckets)
@@ -245,10 +243,8 @@ class Ticker:
             return None
         draft, members, consents = Draft(rows), self.members.copy(), self.consents.copy()
         old, new = Frontier(self._replica, rows, before), Frontier(self._replica, rows, sizes)
-        values: dict[bytes, bytes | None] = {}
-        for grant_id in {grant_id for _, named in touched(self._replica, rows, old, new) for grant_id in named}:
-            values[grant_id] = new.committed(grant_id)
-        consents.update(draft, values)
+        dealt = touched(self._replica, rows, old, new)
+        consents.update(draft, values_of(self._replica, rows, dealt, new))
         members.update(draft, changed_members(old.members, new.members))
         return state_root(members.root(), consents.root(), self._replica.genesis.evaluator_version)
 

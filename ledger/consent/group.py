@@ -21,17 +21,20 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from hashlib import sha256
 from typing import Any, Final
 
+from ledger import codec
 from ledger.entry import Entry
 from ledger.keys import thumbprint
 
 ROLE: Final = "group"
 """The role of a delegation that joins a group."""
+REFUSALS_MAX: Final = 128
+"""Refusals of one call that a committed map names; how many there are, it says beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +47,14 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How a group decides. `colleges`: weights by name, empty where each person has one vote."""
+    """How a group decides. `colleges`: weights by name, empty where each person has one vote. `opened`: the entry."""
 
     name: str
     majority_percent: int
     quorum_percent: int
     critical_mass: int
     colleges: Mapping[str, int]
+    opened: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,16 @@ class Outcome:
         """Whether nothing is missing."""
         return not self.missing
 
+    def committed(self, rules: Rules, refusals: Collection[tuple[bytes, bytes]]) -> bytes:
+        """Return the value that stands for the call in a committed map: all that a consent under it rests on.
+
+        A list: the `group.open` that says how it is decided; how many may vote, said yes, no, abstained; what is
+        missing; how many refusals there are, and the first of them. `refusals`: (kid of who refused, entry id).
+        """
+        counts = [len(each) for each in (self.electors, self.yes, self.no, self.abstain)]
+        named = [list(each) for each in sorted(refusals)[:REFUSALS_MAX]]
+        return codec.encode([rules.opened, *counts, list(self.missing), len(refusals), named])
+
 
 def rules_of(group: bytes, opened: Iterable[Placed]) -> Rules | None:
     """Return how a group (by its kid) decides, or None while it has not said so."""
@@ -78,12 +92,12 @@ def rules_of(group: bytes, opened: Iterable[Placed]) -> Rules | None:
     own = [entry for entry in own if entry.thing[1] == group]
     if not own:
         return None
-    payload: Any = min(own, key=_oldest).payload
+    first = min(own, key=_oldest)
+    payload: Any = first.payload
     weighed = payload["decides"] == "colleges"
     colleges = dict(payload.get("colleges", ())) if weighed else {}
-    return Rules(
-        payload["name"], payload["majority_percent"], payload["quorum_percent"], payload["critical_mass"], colleges
-    )
+    percents = payload["majority_percent"], payload["quorum_percent"]
+    return Rules(payload["name"], *percents, payload["critical_mass"], colleges, first.id)
 
 
 def _oldest(entry: Entry) -> tuple[int, bytes]:

@@ -1,0 +1,1 @@
+"""Validation: experiments whose outcome theory or a published table says, run on kernels and on real cores."""

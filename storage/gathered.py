@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 RECORD_BYTES_MAX: Final = 64 * 1024
 """A transaction that changed more is committed by LMDB at once, in bytes of keys and values."""
+LOG_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Until then the changes of an open transaction are kept, so that it can be put into another one of LMDB, in bytes."""
 _ROW_BYTES: Final = 16  # what a row costs beside its key and value, about
 
 
@@ -146,7 +148,7 @@ class GatheringWriter(DiskWriter):
     def __init__(self, at: Environment, gathered: Gathered) -> None:
         super().__init__(at)
         self._gathered = gathered
-        self._log = []  # None: it outgrew the journal
+        self._log = []  # None: it outgrew what is kept
         self._size = 0
 
     def __enter__(self) -> GatheringWriter:
@@ -174,7 +176,7 @@ class GatheringWriter(DiskWriter):
                 raise self._lost
             return
         try:
-            if log is None:
+            if log is None or self._size > RECORD_BYTES_MAX:
                 gathered.commit()
             elif log:
                 gathered.note(log)
@@ -197,7 +199,7 @@ class GatheringWriter(DiskWriter):
 
     def _noted(self, size: int) -> None:
         self._size += size + _ROW_BYTES
-        if self._size > RECORD_BYTES_MAX:
+        if self._size > LOG_BYTES_MAX:
             self._outgrow()
 
     def _outgrow(self) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.disk import DiskStore
-from storage.gathered import RECORD_BYTES_MAX
+from storage.gathered import LOG_BYTES_MAX, RECORD_BYTES_MAX
 from storage.journal import JOURNAL_BYTES, JOURNAL_FILE, Change, left_behind, pack, unpack
 from tests.storage.stores import check_refused, fill, opened, rows_of
 
@@ -38,7 +38,11 @@ def test_changes_are_read_back(changes: list[Change]) -> None:
     assert unpack(pack(changes)) == changes
 
 
-def test_a_crash_after_any_transaction_keeps_it_and_those_before(tmp_path: Path) -> None:
+@pytest.mark.parametrize("log_bytes", [LOG_BYTES_MAX, RECORD_BYTES_MAX * 3 // 2])
+def test_a_crash_after_any_transaction_keeps_it_and_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_bytes: int
+) -> None:
+    monkeypatch.setattr("storage.gathered.LOG_BYTES_MAX", log_bytes)
     chance = random.Random(5)
     with opened(tmp_path / "store", journal=True) as store:
         model: dict[bytes, bytes] = {}
@@ -53,7 +57,8 @@ def test_a_crash_after_any_transaction_keeps_it_and_those_before(tmp_path: Path)
                     model.pop(gone, None)
             if number % 5 == 0:
                 with suppress(ZeroDivisionError), store.write() as writer:
-                    writer.put("things", b"refused", b"")
+                    for each in range(number % 4):
+                        writer.put("things", b"refused %d" % each, bytes(RECORD_BYTES_MAX))
                     raise ZeroDivisionError
             path = crashed(store, tmp_path / "copy")
             for _ in range(2):  # and a crash right after is no worse

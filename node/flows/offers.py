@@ -28,12 +28,19 @@ PAST_DAYS: Final = 1_096
 """Data of so many days back are meant unless the terms say otherwise: three years."""
 GRANULARITY: Final = {"load_curve": "PT30M", "daily": "P1D", "index": "P1D", "max_power": "P1D"}
 WITHDRAWAL: Final = "with `maille consent withdraw`, or with the paper slip, at any member of the mesh"
+STORAGE: Final = "at the recipient"
+WRITE_TO: Final = "write to "
+_FRENCH: Final = {
+    WITHDRAWAL: "avec `maille consent withdraw`, ou avec le bon en papier, chez tout membre de la maille",
+    STORAGE: "chez le destinataire",
+}
+_WRITE_TO_FRENCH: Final = "écrire à "
 _REQUIRED: Final = ("purpose", "points", "pii_type", "contact")
 _SIMPLE: Final = {
     "purpose_category": "dpv:ServiceProvision",
     "legal_basis": "consent",
     "retention": "P1Y",
-    "storage": "at the recipient",
+    "storage": STORAGE,
     "jurisdiction": "FR",
     "withdrawal_method": WITHDRAWAL,
     "authority": "CNIL",
@@ -61,6 +68,17 @@ def read_file(data: bytes) -> dict[str, Any]:
     return found
 
 
+def in_language(text: str, lang: str) -> str:
+    """Return words of a record in "fr", where they are a default of this module; all others as they are.
+
+    What was consented to stays as it was signed: this is for showing it.
+    """
+    if lang != "fr":
+        return text
+    contact = text.removeprefix(WRITE_TO)
+    return _FRENCH.get(text, text if contact == text else f"{_WRITE_TO_FRENCH}{contact}")
+
+
 def terms_of(values: Mapping[str, Any], recipient: Actor, *, now: int, valid_until: int) -> Terms:
     """Return the terms that a mapping says. Raises LocalError TERMS_INVALID, naming the field."""
     for name in values:
@@ -78,7 +96,7 @@ def terms_of(values: Mapping[str, Any], recipient: Actor, *, now: int, valid_unt
 def _fields(values: Mapping[str, Any], recipient: Actor, now: int, valid_until: int) -> dict[str, Any]:
     kind = DataKind(*str(values["pii_type"]).split("/"))
     contact = str(values.get("contact", ""))
-    how = f"write to {contact}" if contact else ""
+    how = f"{WRITE_TO}{contact}" if contact else ""
     rights = dict.fromkeys(("access", "rectification", "objection", "erasure", "portability"), how)
     simple = {name: str(values.get(name, default)) for name, default in _SIMPLE.items()}
     period = values.get("data_period") or [[now - PAST_DAYS * DAY, valid_until]]

@@ -22,7 +22,7 @@ from node.ops.mesh import WHICH
 if TYPE_CHECKING:
     from node.core import Turn
     from node.daemon import Node
-    from node.vaults.wallets import HostedWallet
+    from node.vaults.wallets import AwayWallet, HostedWallet
 
 
 class WalletArgs(Args, frozen=True):
@@ -49,7 +49,7 @@ class WalletRow(Result, frozen=True):
 
 
 class WalletRows(Result, frozen=True):
-    """The wallets kept here."""
+    """The wallets kept here, and those that people took away."""
 
     wallets: Annotated[tuple[WalletRow, ...], said("Each wallet.")]
 
@@ -60,6 +60,13 @@ def _row(hosted: HostedWallet) -> WalletRow:
     consents = hosted.wallet.consents
     withdrawn = sum(own.withdrawal_id is not None for own in consents)
     return WalletRow(hosted.name, CUSTODY, moment(hosted.created), len(consents), withdrawn)
+
+
+def _away_row(gone: AwayWallet) -> WalletRow:
+    from node.vaults.wallets import CUSTODY_AWAY
+
+    withdrawn = sum(own.withdrawal_id is not None for own in gone.consents)
+    return WalletRow(gone.name, CUSTODY_AWAY, moment(gone.created), len(gone.consents), withdrawn)
 
 
 @operation("wallet", "create", permission="operate")
@@ -73,15 +80,16 @@ async def wallet_create(node: Node, args: WalletArgs) -> WalletRow:
 
 @operation("wallet", "list", permission="read")
 async def wallet_list(node: Node, args: WalletsArgs) -> WalletRows:
-    """List the wallets that this node keeps for people."""
+    """List the wallets that this node keeps for people, and those whose keys they took away."""
 
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
 
-    def look(turn: Turn) -> list[HostedWallet]:
-        return flows.wallets.listing(turn.vault)
+    def look(turn: Turn) -> list[WalletRow]:
+        rows = [_row(hosted) for hosted in flows.wallets.listing(turn.vault)]
+        return rows + [_away_row(gone) for gone in flows.wallets.all_away(turn.vault)]
 
-    return WalletRows(tuple(map(_row, await mesh.engine.read(look))))
+    return WalletRows(tuple(await mesh.engine.read(look)))
 
 
 class ImportWalletArgs(WalletArgs, frozen=True):

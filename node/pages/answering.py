@@ -34,8 +34,8 @@ async def _pending(visit: Visit) -> list[Ask]:
 
 
 def _waiting(visit: Visit, turn: Turn, flows: Flows) -> list[Ask]:
-    site, wallet = visit.site, visit.wallet(turn, flows)
-    return asking.pending(turn, flows, site.following, site.inbox, visit.who, wallet, visit.lang)
+    site = visit.site
+    return asking.pending(turn, flows, site.following, site.inbox, visit.own(turn, flows), visit.lang)
 
 
 async def _of_asker(visit: Visit) -> list[Ask]:
@@ -105,9 +105,12 @@ async def answer(visit: Visit) -> Response:
         chosen = [asks[one] for one in sorted(give)]
         limits = {ask.id: asking.shorter(ask, turn.now) for ask in chosen}
         days = int(told) if (told := visit.form.one("days")).isdecimal() and len(told) < 6 else 0
-        given = [asking.allow(turn, flows, visit.who, ask, days if days in limits[ask.id] else 0) for ask in chosen]
-        for one in sorted(refuse):
-            asking.refuse(turn, flows, visit.who, asks[one], reason)
+        with visit.signing(turn, flows):
+            given = [asking.allow(turn, flows, visit.who, ask, days if days in limits[ask.id] else 0) for ask in chosen]
+            for one in sorted(refuse):
+                kid = asking.refuse(turn, flows, visit.who, asks[one], reason)
+                if visit.custody == "own":
+                    visit.site.people.refused(turn.vault, visit.who, asks[one].id, kid)
         return given, [asks[one] for one in sorted(refuse)]
 
     given, refused = await visit.site.act(act)

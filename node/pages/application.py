@@ -26,7 +26,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ledger.errors import LocalError, MailleError
-from node.pages import account, answering, dashboard, door, ending, files, slips, watching
+from node.pages import account, answering, dashboard, door, ending, files, keys, narrowing, rights, slips, watching
 from node.pages.forms import origin_fault, read_form
 from node.pages.guard import Guard
 from node.pages.limits import POST
@@ -43,6 +43,8 @@ _STATUS: Final = {
     "BUSY": 503,
     "LOGIN_NEEDED": 401,
     "NO_MESH": 503,
+    "BAD_WORDS": 422,
+    "NOT_THIS_WALLET": 422,
 }
 
 
@@ -79,15 +81,30 @@ ROUTES: Final = (
     Row("/consents/{consent}/receipt.json", files.receipt_json),
     Row("/consents/{consent}/receipt.cbor", files.receipt_cbor),
     Row("/consents/{consent}/slip", files.slip),
+    Row("/consents/{consent}/slip", files.slip_by_words, post=True),
+    Row("/consents/{consent}/narrow", narrowing.form),
+    Row("/consents/{consent}/narrow", narrowing.choose, post=True),
+    Row("/consents/{consent}/narrow/confirm", narrowing.narrow, post=True),
     Row("/organisations/{party}/withdraw", ending.confirm_all),
     Row("/organisations/{party}/withdraw", ending.withdraw_all, post=True),
     Row("/organisations/{party}/ended", ending.all_ended),
     Row("/organisations/{party}/ended/live", ending.all_ended_live),
     Row("/trail", dashboard.trail),
     Row("/alarms", watching.alarms),
-    Row("/rights", account.rights),
+    Row("/rights", rights.overview),
+    Row("/rights/ask/{consent}", rights.form),
+    Row("/rights/ask/{consent}", rights.ask, post=True),
+    Row("/rights/{right}", rights.show),
+    Row("/rights/{right}/answer.cbor", rights.answer_cbor),
     Row("/account", account.show),
     Row("/account/passphrase", account.passphrase, post=True),
+    Row("/account/keys", keys.show),
+    Row("/account/keys/words", keys.words, post=True),
+    Row("/account/keys/check", keys.check),
+    Row("/account/keys/check", keys.checked, post=True),
+    Row("/account/keys/take", keys.take, post=True),
+    Row("/account/keys/back", keys.give_back, post=True),
+    Row("/account/keys/bring", keys.bring, post=True),
     Row("/withdraw", slips.ask, login=False),
     Row("/withdraw", slips.check, post=True, login=False),
     Row("/withdraw/confirm", slips.withdraw, post=True, login=False),

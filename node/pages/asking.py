@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from ledger.consent.grant import Notice
 from ledger.consent.slip import Slip
 from ledger.consent.status import Party
-from ledger.consent.wallet import OpenRequest, Wallet
+from ledger.consent.wallet import OpenRequest
 from ledger.consent.words import Parties
 from ledger.entry import Entry
 from ledger.errors import LocalError
@@ -29,8 +29,10 @@ from ledger.schema import DAY
 from node.flows.consenting import Offer
 from node.flows.disclosing import parties_of
 from node.naming import member_name
+from node.pages.contents import terms_of
 from node.pages.following import Following
-from node.pages.reading import names_of, terms_of
+from node.pages.own import Own
+from node.pages.reading import names_of
 from node.pages.settings import Language
 from node.pages.wording import Facets, facets
 from node.vaults.people import Person
@@ -127,14 +129,13 @@ def pending(
     flows: Flows,
     following: Following,
     inbox: Inbox,
-    person: Person,
-    wallet: Wallet,
+    own: Own,
     lang: Language,
 ) -> list[Ask]:
     """Return what waits for this person's answer, by organisation, oldest first."""
     found = []
-    for request_id in inbox.of(turn, flows, following, person.points):
-        ask = _ask(turn, flows, following, request_id, person, wallet, lang)
+    for request_id in inbox.of(turn, flows, following, own.points):
+        ask = _ask(turn, flows, following, request_id, own, lang)
         if ask is not None:
             found.append(ask)
     return sorted(found, key=lambda ask: (ask.asker.name, ask.asked, ask.id))
@@ -145,18 +146,18 @@ def _ask(
     flows: Flows,
     following: Following,
     request_id: bytes,
-    person: Person,
-    wallet: Wallet,
+    own: Own,
     lang: Language,
 ) -> Ask | None:
-    own = {consent.grant_id for consent in wallet.consents}
-    if own.intersection(following.answers.get(request_id, ())) or not flows.consents.holds(turn.vault, request_id):
+    if own.grants.intersection(following.answers.get(request_id, ())) or not flows.consents.holds(
+        turn.vault, request_id
+    ):
         return None
     request = turn.core.replica.entry(turn.rows, request_id)
     if request is None or turn.now > request.payload["expires"] or turn.now >= request.payload["valid_until"]:
         return None
     terms = terms_of(turn, flows, request_id)
-    if terms is None or not set(terms.points) <= set(person.points) or refusal_of(turn, request_id, wallet) is not None:
+    if terms is None or not set(terms.points) <= set(own.points) or refusal_of(turn, request_id, own) is not None:
         return None
     holder, recipient = parties_of(request)
     names = names_of(turn, holder, recipient, terms, lang)
@@ -181,14 +182,14 @@ def _asker(turn: Turn, request: Entry, called: str, contact: str) -> Asker:
     return Asker(party, called or name, did_key(public), state, contact)
 
 
-def refusal_of(turn: Turn, request_id: bytes, wallet: Wallet) -> Entry | None:
+def refusal_of(turn: Turn, request_id: bytes, own: Own) -> Entry | None:
     """Return this person's own refusal of a request, or None."""
     replica = turn.core.replica
     facts = facts_of(turn.rows, request_id, replica.by_number, replica.size)
     refusals = [fact.row for fact in facts if fact.row.kind == "consent.refuse"]
     if not refusals:
         return None
-    kid = wallet.refusal_key(request_id).kid
+    kid = own.refusal_kid(request_id)
     found = next((row for row in refusals if row.kid == kid), None)
     return None if found is None else replica.entry(turn.rows, found.entry_id)
 
@@ -203,11 +204,11 @@ class Refused:
 
 
 def refused(
-    turn: Turn, flows: Flows, following: Following, inbox: Inbox, person: Person, wallet: Wallet, lang: Language
+    turn: Turn, flows: Flows, following: Following, inbox: Inbox, own: Own, lang: Language
 ) -> Iterator[Refused]:
-    """Yield the requests that this wallet refused, until they would have expired."""
-    for request_id in inbox.of(turn, flows, following, person.points):
-        refusal = refusal_of(turn, request_id, wallet)
+    """Yield the requests that this person refused, until they would have expired."""
+    for request_id in inbox.of(turn, flows, following, own.points):
+        refusal = refusal_of(turn, request_id, own)
         request = turn.core.replica.entry(turn.rows, request_id) if refusal is not None else None
         if refusal is None or request is None:
             continue
@@ -242,7 +243,8 @@ def allow(turn: Turn, flows: Flows, person: Person, ask: Ask, days: int = 0) -> 
     return Given(replace(ask, until=grant.payload["valid_until"]), grant, slip)
 
 
-def refuse(turn: Turn, flows: Flows, person: Person, ask: Ask, reason: str = "") -> None:
-    """Refuse one request."""
-    flows.acts.refuse(turn, person.wallet, flows.acts.open_request(turn, ask.id), reason or None)
+def refuse(turn: Turn, flows: Flows, person: Person, ask: Ask, reason: str = "") -> bytes:
+    """Refuse one request; return the id of the key that signed."""
+    refusal = flows.acts.refuse(turn, person.wallet, flows.acts.open_request(turn, ask.id), reason or None)
     flows.retry_later(turn)
+    return refusal.kid

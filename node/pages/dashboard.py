@@ -19,6 +19,7 @@ from ledger.consent.status import Party
 from node.exits import not_found
 from node.naming import member_name
 from node.pages import asking
+from node.pages.owed import requests_of
 from node.pages.reading import (
     PAGE,
     Card,
@@ -46,16 +47,17 @@ async def home(visit: Visit) -> Response:
     if visit.person is None:
         return visit.page("welcome.html")
     await visit.site.keep_up()
-    site, person = visit.site, visit.who
+    site = visit.site
 
     def look(turn: Turn, flows: Flows) -> dict[str, Any]:
-        wallet = visit.wallet(turn, flows)
-        lines = lines_of(turn, wallet)
+        own = visit.own(turn, flows)
+        lines = lines_of(turn, own.consents)
         return {
-            "asks": asking.pending(turn, flows, site.following, site.inbox, person, wallet, visit.lang),
+            "asks": asking.pending(turn, flows, site.following, site.inbox, own, visit.lang),
             "notices": notices(turn, flows, site.following, lines, visit.lang),
             "current": sum(line.current for line in lines),
             "past": sum(not line.current for line in lines),
+            "late": [one for one in requests_of(turn, flows, visit.who.wallet) if one.late and one.open],
             "organisations": len({line.recipient for line in lines if line.current}),
         }
 
@@ -66,14 +68,14 @@ async def home(visit: Visit) -> Response:
 async def consents(visit: Visit) -> Response:
     """Show the consents of one tab, a page of them."""
     await visit.site.keep_up()
-    query, site, person = visit.request.query_params, visit.site, visit.who
+    query, site = visit.request.query_params, visit.site
     tab = "past" if query.get("tab") == "past" else "current"
     wanted = read_party(query.get("organisation", "")) if query.get("organisation") else None
     number = int(query.get("page", "1")) if query.get("page", "1").isdecimal() else 1
 
     def look(turn: Turn, flows: Flows) -> dict[str, Any]:
-        wallet = visit.wallet(turn, flows)
-        lines = lines_of(turn, wallet)
+        own = visit.own(turn, flows)
+        lines = lines_of(turn, own.consents)
         tabs = {"current": [one for one in lines if one.current], "past": [one for one in lines if not one.current]}
         shown = [one for one in tabs[tab] if wanted is None or one.recipient == wanted]
         pages = max(1, -(-len(shown) // PAGE))
@@ -84,7 +86,7 @@ async def consents(visit: Visit) -> Response:
         ]
         refused = []
         if tab == "past" and wanted is None and at == 1:
-            refused = list(asking.refused(turn, flows, site.following, site.inbox, person, wallet, visit.lang))
+            refused = list(asking.refused(turn, flows, site.following, site.inbox, own, visit.lang))
         return {
             "cards": cards,
             "refused": refused,
@@ -140,7 +142,7 @@ def read_id(text: str) -> bytes:
 def own_line(visit: Visit, turn: Turn, flows: Flows) -> Line:
     """Return the consent that the address names, if the person's wallet gave it. Raises LocalError NOT_FOUND."""
     ident = read_id(visit.request.path_params["consent"])
-    if all(own.grant_id != ident for own in visit.wallet(turn, flows).consents):
+    if ident not in visit.own(turn, flows).grants:
         raise not_found("There is no such consent.")
     line = line_of(turn, ident)
     if line is None:
@@ -178,7 +180,7 @@ async def trail(visit: Visit) -> Response:
     number = int(told) if told.isdecimal() else 1
 
     def look(turn: Turn, flows: Flows) -> dict[str, Any]:
-        lines = {line.id: line for line in lines_of(turn, visit.wallet(turn, flows))}
+        lines = {line.id: line for line in lines_of(turn, visit.own(turn, flows).consents)}
         found = {
             use.transfer: (use.at, line.id)
             for line in lines.values()

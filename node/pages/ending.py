@@ -94,11 +94,12 @@ async def withdraw(visit: Visit) -> Response:
 
 
 def _withdraw(turn: Turn, flows: Flows, visit: Visit, lines: list[Line]) -> None:
-    for line in lines:
-        grant = turn.core.replica.grant(turn.rows, line.id)
-        if grant is None:
-            raise not_found("There is no such consent.")
-        flows.acts.withdraw(turn, grant, visit.who.wallet)
+    with visit.signing(turn, flows) as wallet:
+        for line in lines:
+            grant = turn.core.replica.grant(turn.rows, line.id)
+            if grant is None:
+                raise not_found("There is no such consent.")
+            flows.acts.withdraw(turn, grant, wallet)
     flows.retry_later(turn)
 
 
@@ -136,7 +137,7 @@ def live_values(visit: Visit, count: Count, live: str) -> dict[str, Any]:
 
 def _of_party(visit: Visit, turn: Turn, flows: Flows) -> tuple[Party, list[Line]]:
     party = read_party(visit.request.path_params["party"])
-    lines = [line for line in lines_of(turn, visit.wallet(turn, flows)) if line.recipient == party]
+    lines = [line for line in lines_of(turn, visit.own(turn, flows).consents) if line.recipient == party]
     if not lines:
         raise not_found("There is no such organisation.")
     return party, lines

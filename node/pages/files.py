@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from ledger.consent.grant import Notice
+from ledger.consent.slip import Slip
 from ledger.keys import did_key
 from node.exits import not_found
 from node.naming import member_name
 from node.pages.dashboard import own_line
-from node.pages.reading import Unstated, card
+from node.pages.reading import Card, Unstated, card
 from node.pages.slips import qr, slip_link
 from node.pages.visit import Visit
 
@@ -67,30 +68,48 @@ async def receipt_json(visit: Visit) -> Response:
     form: Format = "kantara" if visit.request.query_params.get("form") == "kantara" else "iso27560"
     wanted = ProofExportArgs(grant.id.hex(), as_=form, mesh=visit.site.mesh.name)
     made = await proof_export.handler(visit.site.node, wanted)
-    return _file(visit, made.content, "application/json", f"consent-{grant.id.hex()[:12]}.json")
+    return attached(visit, made.content, "application/json", f"consent-{grant.id.hex()[:12]}.json")
 
 
 async def receipt_cbor(visit: Visit) -> Response:
     """Return the grant as it was signed (COSE_Sign1)."""
     grant = await visit.site.read(lambda turn, flows: _grant(visit, turn, flows))
-    return _file(visit, grant.raw, "application/cose", f"consent-{grant.id.hex()[:12]}.cbor")
+    return attached(visit, grant.raw, "application/cose", f"consent-{grant.id.hex()[:12]}.cbor")
 
 
-def _file(visit: Visit, body: bytes, media_type: str, name: str) -> Response:
+def attached(visit: Visit, body: bytes, media_type: str, name: str) -> Response:
+    """Return a file to keep."""
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     return visit.finish(Response(body, 200, headers, media_type))
 
 
 async def slip(visit: Visit) -> Response:
-    """Show the withdrawal slip, to print."""
+    """Show the withdrawal slip, to print; whoever has her keys alone is asked for her words first."""
     await visit.site.keep_up()
+    if visit.custody == "own":
+        shown, _ = await visit.site.read(lambda turn, flows: _slip(visit, turn, flows, ""))
+        return visit.page("slip_words.html", shown=shown)
+    return _print(visit, *await visit.site.read(lambda turn, flows: _slip(visit, turn, flows, visit.who.wallet)))
 
-    def look(turn: Turn, flows: Flows) -> dict[str, Any]:
-        line = own_line(visit, turn, flows)
-        made = visit.wallet(turn, flows).slip(_grant(visit, turn, flows))
-        shown = card(turn, flows, visit.site.following, line, Unstated(()), visit.lang)
-        return {"shown": shown, "slip": made}
 
-    found = await visit.site.read(look)
-    link = slip_link(visit.site.settings.url, found["slip"])
-    return visit.page("slip.html", code=found["slip"].code(), qr=qr(link), **found)
+async def slip_by_words(visit: Visit) -> Response:
+    """Show the withdrawal slip of a wallet whose words are in the form."""
+
+    def act(turn: Turn, flows: Flows) -> tuple[Card, Slip | None]:
+        with visit.signing(turn, flows) as wallet:
+            return _slip(visit, turn, flows, wallet)
+
+    return _print(visit, *await visit.site.act(act))
+
+
+def _slip(visit: Visit, turn: Turn, flows: Flows, wallet: str) -> tuple[Card, Slip | None]:
+    """Return the consent, and its slip if the wallet of that name can make it."""
+    line, grant = own_line(visit, turn, flows), _grant(visit, turn, flows)
+    shown = card(turn, flows, visit.site.following, line, Unstated(()), visit.lang)
+    return shown, flows.wallets.get(turn.vault, wallet).wallet.slip(grant) if wallet else None
+
+
+def _print(visit: Visit, shown: Card, slip: Slip | None) -> Response:
+    assert slip is not None  # a wallet was named
+    link = slip_link(visit.site.settings.url, slip)
+    return visit.page("slip.html", shown=shown, slip=slip, code=slip.code(), qr=qr(link))

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.consent.record import Terms
 from ledger.consent.status import Party, State, Status
-from ledger.consent.wallet import Wallet
+from ledger.consent.wallet import OwnConsent
 from ledger.consent.words import Parties
 from ledger.entry import Entry
 from ledger.index import facts_of
 from ledger.schema import DAY
 from node.flows.disclosing import parties_of
 from node.naming import member_name
+from node.pages.contents import terms_now
 from node.pages.following import Following
 from node.pages.settings import Language
 from node.pages.wording import Facets, facets
@@ -100,9 +101,9 @@ class Detail:
     grant: Entry
 
 
-def lines_of(turn: Turn, wallet: Wallet) -> list[Line]:
-    """Return every consent of a wallet, newest first."""
-    found = [line for own in wallet.consents if (line := line_of(turn, own.grant_id)) is not None]
+def lines_of(turn: Turn, consents: Sequence[OwnConsent]) -> list[Line]:
+    """Return the consents of a wallet as they stand, newest first."""
+    found = [line for own in consents if (line := line_of(turn, own.grant_id)) is not None]
     return sorted(found, key=lambda line: (-line.granted, line.id))
 
 
@@ -148,16 +149,10 @@ def card(turn: Turn, flows: Flows, following: Following, line: Line, waiting: Un
     known = {use.transfer for use in stated}
     fresh = [ended for grant, ended, transfer in waiting.rows if grant == line.id and transfer not in known]
     last = max([use.at for use in stated] + fresh, default=0)
-    terms = terms_of(turn, flows, line.id)
+    terms = terms_now(turn, flows, line.id)
     names = names_of(turn, line.holder, line.recipient, terms, lang)
     said = None if terms is None else facets(terms, Parties(*names, line.until), lang)
     return Card(line, names[1], names[0], said, last, len(stated) + len(fresh))
-
-
-def terms_of(turn: Turn, flows: Flows, entry_id: bytes) -> Terms | None:
-    """Return the terms of a grant or request whose content is here, else None."""
-    row = flows.consents.get(turn.vault, entry_id)
-    return None if row is None else row.disclosures.terms()
 
 
 def names_of(

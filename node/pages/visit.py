@@ -11,7 +11,8 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
@@ -19,7 +20,6 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from ledger.consent.wallet import Wallet
 from ledger.errors import LocalError
 from node.keyfile import Cost
 from node.pages.asking import Inbox
@@ -27,10 +27,12 @@ from node.pages.following import Following
 from node.pages.forms import Form
 from node.pages.guard import client_address
 from node.pages.limits import Limit, Limits, network_of
+from node.pages.own import Custody, Own, custody_of, look
 from node.pages.passphrase import COST, Passphrases
 from node.pages.rendering import Renderer
 from node.pages.sessions import COOKIE, SESSION_SECONDS, Sessions, is_cookie
 from node.pages.settings import Language, Pages
+from node.seed_words import seed_of_words
 from node.vaults.people import PeopleRows, Person
 
 if TYPE_CHECKING:
@@ -105,6 +107,7 @@ class Visit:
         self._set_cookie = self.cookie != told
         self.session = site.sessions.find(self.cookie, self.now)
         self.person: Person | None = None
+        self.custody: Custody = "host"
         self.form = Form(())
         self.lang = self._language()
         self.address = client_address(request.scope, site.settings.trusted_proxies)
@@ -130,7 +133,12 @@ class Visit:
         if self.session is None:
             return
         name, people = self.session.person, self.site.people
-        self.person = await self.site.read(lambda turn, _: people.get(turn.vault, name))
+
+        def find(turn: Turn, flows: Flows) -> tuple[Person | None, Custody]:
+            person = people.get(turn.vault, name)
+            return person, "host" if person is None else custody_of(turn, flows, person)
+
+        self.person, self.custody = await self.site.read(find)
         if self.person is None:
             self.log_out()
 
@@ -147,9 +155,24 @@ class Visit:
         self.cookie = self.site.sessions.new_cookie()
         self._set_cookie = True
 
-    def wallet(self, turn: Turn, flows: Flows) -> Wallet:
-        """Return the wallet of who is logged in."""
-        return flows.wallets.get(turn.vault, self.who.wallet).wallet
+    def own(self, turn: Turn, flows: Flows) -> Own:
+        """Return what is her own, of who is logged in."""
+        return look(turn, flows, self.site.people, self.who)
+
+    @contextmanager
+    def signing(self, turn: Turn, flows: Flows) -> Iterator[str]:
+        """Give the name of a wallet that can sign in this transaction.
+
+        A wallet that its person took away signs by the words in the form. They are forgotten before the transaction
+        ends: the seed is never stored. Raises LocalError BAD_WORDS, NOT_THIS_WALLET.
+        """
+        name = self.who.wallet
+        if flows.wallets.away(turn.vault, name) is None:
+            yield name
+            return
+        flows.wallets.bring_back(turn.vault, name, seed_of_words(self.form.one("words")))
+        yield name
+        flows.wallets.take_away(turn.vault, name)
 
     def may(self, limit: Limit, who: str | None = None) -> bool:
         """Take one try of a limit, by the address where no name is given."""
@@ -172,6 +195,7 @@ class Visit:
             self.lang,
             self.now,
             person=self.person,
+            custody=self.custody,
             host=self.site.node.config.name,
             contact=settings.contact,
             site_url=settings.url,

@@ -97,10 +97,10 @@ class Watch:
         """Return what concerns the person of a visit, newest first."""
         if not self._found:
             return []
-        person = visit.who
-        wallet = await visit.site.read(visit.wallet)
-        own = {consent.grant_id.hex() for consent in wallet.consents}
-        mine = [one for one in self._found if one.consent in own or set(one.points) & set(person.points)]
+        own = await visit.site.read(visit.own)
+        points = set(own.points) | set(visit.who.points)  # also where she lived, when something happened
+        grants = {grant.hex() for grant in own.grants}
+        mine = [one for one in self._found if one.consent in grants or set(one.points) & points]
         return _alarms(mine, visit)
 
 

@@ -10,13 +10,14 @@ What it does not do
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ledger.consent import words
 from ledger.consent.kinds import RIGHTS
-from ledger.consent.record import Actor, Terms
+from ledger.consent.record import Actor, Rights, Terms
 from ledger.schema import DAY
+from node.flows.offers import in_language
 from node.pages.settings import Language
 
 POINTS_SHOWN: Final = 3
@@ -66,7 +67,7 @@ class Facets:
 
 def facets(terms: Terms, parties: words.Parties, lang: Language) -> Facets:
     """Return a consent in pieces."""
-    fr = lang == "fr"
+    terms, fr = own_words(terms, lang), lang == "fr"
     data, energy = ("?", "") if terms.pii_type is None else words.kind_in_words(terms.pii_type, lang)
     begins, until = terms.access_period
     ends = parties.valid_until if until is None else min(until, parties.valid_until)
@@ -96,6 +97,18 @@ def facets(terms: Terms, parties: words.Parties, lang: Language) -> Facets:
         only_result=terms.computation is not None,
         sentences=sentences,
     )
+
+
+def own_words(terms: Terms, lang: Language) -> Terms:
+    """Return terms with the words that maille put in by itself said in a language; words of parties stay theirs."""
+    rights = Rights(**{name: in_language(getattr(terms.rights, name), lang) for name in RIGHTS})
+    storage, method = in_language(terms.storage, lang), in_language(terms.withdrawal_method, lang)
+    return replace(terms, rights=rights, storage=storage, withdrawal_method=method)
+
+
+def duration(text: str, lang: Language) -> str:
+    """Return an ISO 8601 duration in words."""
+    return words.duration_in_words(text, lang)
 
 
 def masked(point: str, lang: Language) -> str:

@@ -5,6 +5,7 @@
 | "p", blind(login name) | [1, name, wallet, passphrase hash, created, points, own keys?, issuer, subject] |
 | "v", SHA-256 of an invitation's code | [1, name, wallet, points, expires] |
 | "o", blind(issuer, subject) | the login name bound to that identity |
+| "r", blind(login name), request | the id of the key that refused a request, of a wallet that its person took away |
 
 How it works
     An account binds a login name to one wallet kept here. The passphrase is kept as libsodium's argon2id string; an
@@ -38,6 +39,7 @@ INVITATIONS_MAX: Final = 10_000
 _PERSON: Final = b"p"
 _INVITATION: Final = b"v"
 _IDENTITY: Final = b"o"
+_REFUSED: Final = b"r"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,21 @@ class PeopleRows:
         """Return the account bound to an identity, or None."""
         found = vault.get(TABLE, self._identity(issuer, subject))
         return None if found is None else self.get(vault, str(codec.decode(found)))
+
+    # Refusals of those who keep their keys alone
+
+    def refused(self, vault: Writer, person: Person, request: bytes, kid: bytes) -> None:
+        """Remember by which key a person refused a request: her seed, which would tell, is not here."""
+        vault.put(TABLE, self._refused(person) + request, codec.encode(kid))
+
+    def refusal_kid(self, vault: Reader, person: Person, request: bytes) -> bytes | None:
+        """Return the id of the key by which she refused a request, or None."""
+        found = vault.get(TABLE, self._refused(person) + request)
+        kid: Any = None if found is None else codec.decode(found)
+        return kid if isinstance(kid, bytes) else None
+
+    def _refused(self, person: Person) -> bytes:
+        return _REFUSED + self._blind(b"refused" + plain_login(person.name).encode())
 
     # Invitations
 

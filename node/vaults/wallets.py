@@ -3,22 +3,25 @@
 | key | value |
 |---|---|
 | "w", blind(name) | [1, name, created (unix seconds), seed, list of consents (Wallet.encode)] |
+| "x", blind(name) | [1, name, created, public delegate key, list of consents]: the person alone has the seed |
 
 How it works
     Custody: whoever runs the node could use the seed. Every listing says so (`CUSTODY`), and the withdrawal slip
-    that is printed with each grant works without the wallet.
+    that is printed with each grant works without the wallet. `take_away` erases the seed here and leaves the list of
+    consents, so that the person can still be shown them; `bring_back` takes a wallet in again by its seed. Brought back
+    and taken away within one transaction, it signs, and the seed is never stored.
 
 What it does not do
-    It signs nothing (ledger.consent.wallet) and shows no seed.
+    It signs nothing (ledger.consent.wallet) and shows no seed. It cannot prove that no copy of a seed is left.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ledger import codec
-from ledger.consent.wallet import WALLET_MAX, Wallet
+from ledger.consent.wallet import WALLET_MAX, OwnConsent, Wallet
 from ledger.errors import LocalError
 from ledger.rows import Reader, Writer, prefix_stop
 from node.vaults import Blind
@@ -28,7 +31,12 @@ NAME_MAX: Final = 100
 """Longest name of a wallet, in characters."""
 CUSTODY: Final = "kept by this node for the person"
 """What every listing says of a wallet whose seed lies here."""
+CUSTODY_AWAY: Final = "kept by the person alone; this node has the list of consents"
+"""The same, of a wallet that was taken away."""
 _WALLET: Final = b"w"
+_AWAY: Final = b"x"
+_NO_SEED: Final = bytes(32)
+"""Stands for the seed while a list of consents without one is read; it leaves this module nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,16 @@ class HostedWallet:
     name: str
     created: int
     wallet: Wallet
+
+
+@dataclass(frozen=True, slots=True)
+class AwayWallet:
+    """A wallet whose seed the person alone has. `key`: its public delegate key, by which the seed is known again."""
+
+    name: str
+    created: int
+    key: bytes
+    consents: tuple[OwnConsent, ...]
 
 
 class WalletRows:
@@ -50,7 +68,7 @@ class WalletRows:
         """Begin a wallet. Raises LocalError WALLET_EXISTS, BAD_NAME."""
         if not name.isprintable() or not 1 <= len(name) <= NAME_MAX:
             raise LocalError("BAD_NAME", f"a wallet's name has 1 to {NAME_MAX} printable characters", field="name")
-        if vault.get(TABLE, self._key(name)) is not None:
+        if vault.get(TABLE, self._key(name)) is not None or self.away(vault, name) is not None:
             raise LocalError("WALLET_EXISTS", "a wallet of this name is kept here; choose another name", field="name")
         hosted = HostedWallet(name, now, Wallet(seed))
         self.put(vault, hosted)
@@ -74,11 +92,66 @@ class WalletRows:
         found = [_read(value) for _, value in vault.scan(TABLE, _WALLET, prefix_stop(_WALLET))]
         return sorted(found, key=lambda hosted: hosted.name)
 
-    def _key(self, name: str) -> bytes:
-        return _WALLET + self._blind(b"wallet" + name.encode())
+    def rename(self, vault: Writer, name: str, new: str) -> HostedWallet:
+        """Call a wallet by another name. Raises LocalError NOT_FOUND, WALLET_EXISTS, BAD_NAME."""
+        hosted = self.get(vault, name)
+        vault.delete(TABLE, self._key(name))
+        self.create(vault, new, hosted.wallet.seed, hosted.created)
+        renamed = replace(hosted, name=new)
+        self.put(vault, renamed)
+        return renamed
+
+    # Wallets whose seed the person alone has
+
+    def take_away(self, vault: Writer, name: str) -> AwayWallet:
+        """Erase a wallet's seed here; its list of consents stays. Raises LocalError NOT_FOUND."""
+        hosted = self.get(vault, name)
+        wallet = hosted.wallet
+        gone = AwayWallet(name, hosted.created, wallet.delegate_key().public, wallet.consents)
+        vault.delete(TABLE, self._key(name))
+        value = [1, name, gone.created, gone.key, wallet.encode()]
+        vault.put(TABLE, self._key(name, _AWAY), codec.encode(value))
+        return gone
+
+    def away(self, vault: Reader, name: str) -> AwayWallet | None:
+        """Return a wallet whose seed is not here, or None."""
+        found = vault.get(TABLE, self._key(name, _AWAY))
+        return None if found is None else _read_away(found)
+
+    def all_away(self, vault: Reader) -> list[AwayWallet]:
+        """Return every wallet whose seed is not here, by name."""
+        found = [_read_away(value) for _, value in vault.scan(TABLE, _AWAY, prefix_stop(_AWAY))]
+        return sorted(found, key=lambda gone: gone.name)
+
+    def bring_back(self, vault: Writer, name: str, seed: bytes) -> HostedWallet:
+        """Keep a wallet here again, by its seed. Raises LocalError NOT_FOUND, NOT_THIS_WALLET."""
+        gone = self.away(vault, name)
+        if gone is None:
+            raise LocalError("NOT_FOUND", "no wallet of this name was taken away from here", field="name")
+        wallet = Wallet(seed, gone.consents)
+        if wallet.delegate_key().public != gone.key:
+            raise LocalError("NOT_THIS_WALLET", "these words are of another wallet; check each of them", field="words")
+        vault.delete(TABLE, self._key(name, _AWAY))
+        hosted = HostedWallet(name, gone.created, wallet)
+        self.put(vault, hosted)
+        return hosted
+
+    def consents(self, vault: Reader, name: str) -> tuple[OwnConsent, ...]:
+        """Return the consents of a wallet, wherever its seed is. Raises LocalError NOT_FOUND."""
+        gone = self.away(vault, name)
+        return gone.consents if gone is not None else self.get(vault, name).wallet.consents
+
+    def _key(self, name: str, kind: bytes = _WALLET) -> bytes:
+        return kind + self._blind(b"wallet" + name.encode())
 
 
 def _read(data: bytes) -> HostedWallet:
     fields: Any = codec.decode(data, max_bytes=WALLET_MAX + 1_024)
     _, name, created, seed, consents = fields
     return HostedWallet(name, created, Wallet.decode(seed, consents))
+
+
+def _read_away(data: bytes) -> AwayWallet:
+    fields: Any = codec.decode(data, max_bytes=WALLET_MAX + 1_024)
+    _, name, created, key, consents = fields
+    return AwayWallet(name, created, key, Wallet.decode(_NO_SEED, consents).consents)

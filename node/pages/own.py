@@ -1,0 +1,65 @@
+"""What is a person's own: her consents, her points, her refusals, and who keeps her keys.
+
+How it works
+    `look` reads it in one snapshot. Her consents come from her wallet here, or from the list that is left of one that
+    she took away. A point that the register knows is hers while she lives there, by the register alone; of others,
+    those that the operator checked. A refusal is known by its key, which her seed tells, or a note where it is away.
+
+What it does not do
+    It signs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ledger.consent.wallet import OwnConsent
+from node.vaults.people import PeopleRows, Person
+
+if TYPE_CHECKING:
+    from node.core import Turn
+    from node.flows.family import Flows
+
+Custody = Literal["host", "both", "own"]
+"""Who has the keys: the host; the host, and the person as words; the person alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """See the module. `refusal_kid(request)`: the id of the key by which she refuses, or refused it; None: unknown."""
+
+    consents: tuple[OwnConsent, ...]
+    points: tuple[str, ...]
+    refusal_kid: Callable[[bytes], bytes | None]
+
+    @property
+    def grants(self) -> set[bytes]:
+        """The ids of her consents."""
+        return {consent.grant_id for consent in self.consents}
+
+
+def look(turn: Turn, flows: Flows, people: PeopleRows, person: Person) -> Own:
+    """Return what is a person's own. Raises LocalError NOT_FOUND where her wallet is gone."""
+    gone = flows.wallets.away(turn.vault, person.wallet)
+    points = points_of(turn, flows, person)
+    if gone is not None:
+        return Own(gone.consents, points, lambda request: people.refusal_kid(turn.vault, person, request))
+    wallet = flows.wallets.get(turn.vault, person.wallet).wallet
+    return Own(wallet.consents, points, lambda request: wallet.refusal_key(request).kid)
+
+
+def points_of(turn: Turn, flows: Flows, person: Person) -> tuple[str, ...]:
+    """Return a person's points: where the register says that she lives, and unregistered ones that were checked."""
+    register = flows.points.rows
+    lives = register.of_person(turn.vault, person.wallet, turn.now)
+    checked = [point for point in person.points if register.lives(turn.vault, point, person.wallet, turn.now) is None]
+    return tuple(dict.fromkeys([*checked, *lives]))
+
+
+def custody_of(turn: Turn, flows: Flows, person: Person) -> Custody:
+    """Return who has the keys of a person's wallet."""
+    if flows.wallets.away(turn.vault, person.wallet) is not None:
+        return "own"
+    return "both" if person.own_keys else "host"

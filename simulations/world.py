@@ -1,29 +1,26 @@
 """The exact world: real cores over stores in memory, and a heap of events in place of sockets and clocks.
 
 How it works
-    A node is a `Core` over a `MemoryStore`; one event is one turn in one transaction, as in the engine. What a turn
-    sends is laid on a link (simulations.links) and arrives as a later event; timers are events too. Time is whole
-    microseconds, unix; events at the same time keep the order in which they were made. A node's clock may be
-    skewed. A channel is only its two ends' belief that the other is there: a partition swallows messages, and ends
-    that belief after `silence_us`, as the channel's idle deadline does; healing or restarting brings it back after
-    `redial_us`. A crashed node loses its memory and keeps its store.
+    A node is a `Core` over a `MemoryStore`; one event is one turn in one transaction, as in a node's engine. What a
+    turn sends goes over a path of the network and arrives as a later event of simulations.engine, which keeps time
+    (whole microseconds, unix), order and trace; timers are events too. A node's clock may be skewed. A channel is only
+    its two ends' belief that the other is there: a partition swallows messages, and ends that belief after
+    `silence_us`, as the channel's idle deadline does; healing or restarting brings it back after `redial_us`. A crashed
+    node loses its memory and keeps its store.
 
-    All randomness comes from streams by name (simulations.randomness). `trace` is SHA-256 over every delivered
-    event: equal seeds, equal traces, in any process.
+    All randomness comes from streams by name (simulations.randomness). Equal seeds, equal traces, in any process.
 
 What it does not do
-    It encrypts nothing (the channel has its own tests and the daemons' driver), takes no time for work, and knows
-    no bandwidth. It judges nothing: checks belong to whoever runs it.
+    It encrypts nothing (the channel has its own tests and the daemons' driver) and takes no time for work. It judges
+    nothing: checks belong to whoever runs it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import heapq
-import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import Any, Final, TypeVar
 
@@ -35,23 +32,23 @@ from ledger.replica import Replica
 from node.admission import Admission
 from node.core import Core, Effect, MembershipMoved, Noted, SealFamily, Turn
 from node.joining import application
+from simulations.engine import MS, SECOND, Engine, Handler, Network, mark_of
 from simulations.founding import POLICY, Persona, copy_store, core_of, found, persona
-from simulations.links import WAN, Link
+from simulations.links import WAN, Link, Path
 from simulations.nodes import Node
 from simulations.randomness import Seed
 from storage.memory import MemoryStore
 
+__all__ = ("DIALS", "MS", "SECOND", "START_US", "World")
+
 T = TypeVar("T")
 
-MS: Final = 1_000
-SECOND: Final = 1_000_000
 START_US: Final = 1_800_000_000 * SECOND
 """When a world begins: a multiple of five minutes, in January 2027."""
 DIALS: Final = 8
 """Neighbours that each node dials; it has about twice as many channels. (A daemon dials up to 16.)"""
 
-_MESSAGE, _TIMER, _UP, _DOWN, _CALL = range(5)
-_TRACED: Final = struct.Struct(">QBii16s")
+_MESSAGE, _TIMER, _UP, _DOWN = range(4)
 
 
 class World:
@@ -62,6 +59,7 @@ class World:
         seed: Seed | int,
         *,
         link: Link = WAN,
+        network: Network | None = None,
         policy: Policy = POLICY,
         dials: int = DIALS,
         skew_ms: Callable[[int], int] = lambda _: 0,
@@ -69,31 +67,57 @@ class World:
         redial_us: int = SECOND,
         sealing: Callable[[Core], SealFamily] | None = None,
     ) -> None:
-        """`skew_ms`: how far each node's clock is ahead; `dials`: neighbours each node dials.
+        """`network`: what lies between nodes, in place of one `link` between all (and `links`, where a way differs).
+
+        `skew_ms`: how far each node's clock is ahead; `dials`: neighbours each node dials.
 
         `sealing`: makes what seals epochs at a node, in place of what a real node has.
         """
+        self.counts: Counter[str] = Counter()
+        self.engine = Engine(network or self, start_us=START_US, counts=self.counts)
         self.seed = seed if isinstance(seed, Seed) else Seed(seed)
         self.policy, self.dials = policy, dials
         self.silence_us, self.redial_us = silence_us, redial_us
-        self.now_us = START_US
         self.nodes: list[Node] = []
         self.links: dict[tuple[int, int], Link] = {}  # where a direction differs from `link`
-        self.link = link
-        self.counts: Counter[str] = Counter()
+        self._link = link
         self.notes: list[tuple[int, int, Noted]] = []  # (time, node, what it noted)
         self.on_deliver: Callable[[int, int, bytes], None] | None = None  # (source, target, message), before it is
         self._skew, self._sealing = skew_ms, sealing
         self._numbers: dict[bytes, int] = {}
-        self._heap: list[tuple[int, int, int, int, int, int, Any]] = []
-        self._made = 0
-        self._trace = hashlib.sha256()
+        self._handlers: list[Handler] = []
         self._edges: set[tuple[int, int]] = set()  # smaller number first
         self._up: set[tuple[int, int]] = set()  # (node, peer): node believes that the channel is there
         self._cut: frozenset[tuple[int, int]] = frozenset()  # directions that deliver nothing
-        self._last: dict[tuple[int, int], int] = {}
         self._randoms: dict[tuple[int, int], Random] = {}
         self._genesis: Genesis
+
+    @property
+    def now_us(self) -> int:
+        """The time, unix microseconds."""
+        return self.engine.now_us
+
+    @now_us.setter
+    def now_us(self, now_us: int) -> None:
+        self.engine.now_us = now_us
+
+    @property
+    def link(self) -> Link:
+        """What lies between any two nodes that `links` does not name."""
+        return self._link
+
+    @link.setter
+    def link(self, link: Link) -> None:
+        self._link = link
+        self.engine.forget_paths()
+
+    def path(self, source: int, target: int) -> Path:
+        """Return the path of one direction, by `links` and `link` (simulations.engine.Network)."""
+        way = (source, target)
+        random = self._randoms.get(way)
+        if random is None:
+            random = self._randoms[way] = self.seed.stream(source, f"link/{target}")
+        return Path(self.links.get(way, self._link), random, counts=self.counts)
 
     # Who is there
 
@@ -138,6 +162,7 @@ class World:
         node = Node(who.number, who, store, self._skew(who.number) * MS)
         self.nodes.append(node)
         self._numbers[node.kid] = node.number
+        self._handlers.append(partial(self._take, node))
         return node
 
     def _start(self, node: Node) -> None:
@@ -250,7 +275,7 @@ class World:
 
     def at(self, at_us: int, call: Callable[[], object]) -> None:
         """Call something at a time to come, as an event of the world."""
-        self._push(at_us, _CALL, -1, -1, call)
+        self.engine.at(at_us, call)
 
     def run_for(self, duration_us: int, until: Callable[[], bool] | None = None, every_us: int = 100 * MS) -> bool:
         """Run for so long, or until `until` holds; it is asked every `every_us`. False: it never held."""
@@ -258,60 +283,40 @@ class World:
         while until is not None and self.now_us < end:
             if until():
                 return True
-            self._run_to(min(end, self.now_us + every_us))
-        self._run_to(end)
+            self.engine.run_to(min(end, self.now_us + every_us))
+        self.engine.run_to(end)
         return until is None or until()
 
-    def _run_to(self, end_us: int) -> None:
-        heap = self._heap
-        while heap and heap[0][0] <= end_us:
-            at, _, kind, target, life, source, value = heapq.heappop(heap)
-            self.now_us = at
-            if kind == _CALL:
-                value()
-                continue
-            node = self.nodes[target]
-            if node.life != life or node.core is None:
-                self.counts["to_the_dead"] += 1
-            elif kind == _MESSAGE:
-                self._deliver(node, source, value)
-            else:
-                self._happen(kind, node, source, value)
-        self.now_us = end_us
+    def _take(self, node: Node, source: int, event: tuple[int, int, Any]) -> None:
+        kind, life, value = event
+        if node.life != life or node.core is None:
+            self.counts["to_the_dead"] += 1
+        elif kind == _MESSAGE:
+            self._deliver(node, source, value)
+        elif kind == _TIMER:
+            self._fire(node, *value)
+        elif kind == _UP:
+            self._came_up(node, source)
+        else:
+            self._went_down(node, source, silent=value == "silent")
 
     def _deliver(self, node: Node, source: int, message: bytes) -> None:
         if (source, node.number) in self._cut or (node.number, source) not in self._up:
             self.counts["swallowed"] += 1
             return
         self.counts["delivered"] += 1
-        self._note_trace(_MESSAGE, node.number, source, message)
         if self.on_deliver is not None:
             self.on_deliver(source, node.number, message)
         self._turn(node, lambda turn: turn.handle(gossip.Message(self.nodes[source].kid, message)))
 
-    def _happen(self, kind: int, node: Node, peer: int, value: Any) -> None:
-        if kind == _TIMER:
-            name, at_ms = value
-            if node.timers.get(name) != at_ms:
-                return  # replanned since
+    def _fire(self, node: Node, name: str, at_ms: int) -> None:
+        if node.timers.get(name) == at_ms:  # else it was replanned since
             del node.timers[name]
-            self._note_trace(kind, node.number, -1, name.encode())
             self._turn(node, lambda turn: turn.handle(gossip.TimerFired(name)))
-            return
-        self._note_trace(kind, node.number, peer, b"")
-        if kind == _UP:
-            self._came_up(node, peer)
-        else:
-            self._went_down(node, peer, silent=value == "silent")
-
-    def _note_trace(self, kind: int, target: int, source: int, data: bytes) -> None:
-        digest = hashlib.sha256(data).digest()[:16]
-        self._trace.update(_TRACED.pack(self.now_us, kind, source, target, digest))
 
     def _push(self, at_us: int, kind: int, target: int, source: int, value: Any) -> None:
-        self._made += 1
-        life = self.nodes[target].life if target >= 0 else 0
-        heapq.heappush(self._heap, (at_us, self._made, kind, target, life, source, value))
+        event = (kind, self.nodes[target].life, value)
+        self.engine.push(at_us, self._handlers[target], target, source, event, kind)
 
     # Turns
 
@@ -352,29 +357,15 @@ class World:
         way = (source, target)
         if way not in self._up:
             return
-        link = self.links.get(way, self.link)
-        random = self._randoms.get(way)
-        if random is None:
-            random = self._randoms[way] = self.seed.stream(source, f"link/{target}")
-        self.counts["sent"] += 1
-        self.counts["bytes"] += len(message)
-        if link.loss and random.random() < link.loss:
-            self.counts["lost"] += 1
-            return
-        at = self.now_us + link.delay(random)
-        if not link.reorder:
-            at = self._last[way] = max(at, self._last.get(way, 0))
-        self._push(at, _MESSAGE, target, source, message)
-        if link.duplication and random.random() < link.duplication:
-            self.counts["duplicated"] += 1
-            self._push(at + link.delay(random), _MESSAGE, target, source, message)
+        event = (_MESSAGE, self.nodes[target].life, message)
+        self.engine.send(source, (target,), self._handlers.__getitem__, event, len(message), mark_of(message))
 
     # What came of it
 
     @property
     def trace(self) -> str:
-        """SHA-256 over all that was delivered so far, in hexadecimal."""
-        return self._trace.hexdigest()
+        """SHA-256 over all that happened so far, in hexadecimal."""
+        return self.engine.trace
 
     def alive(self) -> list[Node]:
         """The nodes that are running."""

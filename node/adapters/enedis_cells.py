@@ -1,13 +1,12 @@
-"""Lines and cells of the Enedis exports: what is common to every layout.
+"""Cells of the Enedis exports: stamps, dates and values, each meaning looked up where it was met before.
 
 How it works
-    `File` holds the lines of one export under the name that errors call it by. A stamp such as
-    2021-01-07T14:00:00+01:00 is cut at fixed places: the day is looked up in one table, the time with its
-    offset in another, and both are parsed only when first met; values likewise. A column of a million rows
-    thus costs three look-ups a row.
+    A stamp such as 2021-01-07T14:00:00+01:00 is cut at fixed places: the day is looked up in one table, the time with
+    its offset in another, and both are parsed only when first met; values likewise. A column of a million rows thus
+    costs three look-ups a row.
 
 What it does not do
-    It knows no layout, and opens no file. Errors never quote a cell: what a meter says is personal.
+    It knows no layout. Errors never quote a cell: what a meter says is personal.
 """
 
 from __future__ import annotations
@@ -15,18 +14,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from array import array
-from collections.abc import Callable
 from datetime import date
+from decimal import Decimal
 from typing import Final
 
-from ledger.errors import RemoteError
+from node.adapters.enedis_lines import Lines
+from node.adapters.rows import number
 
-MAX_FILE_BYTES: Final = 64 << 20
-"""Largest file, in bytes."""
-MAX_ROWS: Final = 2_000_000
-"""Lines in one file."""
-MAX_LINE_CHARS: Final = 4096
-"""Characters in one line."""
 STAMP_CHARS: Final = 25
 """Length of a stamp such as 2021-01-07T14:00:00+01:00."""
 GAP: Final = -1
@@ -34,43 +28,40 @@ GAP: Final = -1
 
 _REMEMBERED: Final = 65_536  # cells whose meaning is kept, in each table
 _DAY: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
+_FRENCH_DAY: Final = re.compile(r"([0-9]{2})/([0-9]{2})/([0-9]{4})")
 _CLOCK: Final = re.compile(r"T([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])([+-])(0[0-9]|1[0-4]):([0-5][0-9]);")
+_TIME: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?")
 _CELL: Final = re.compile(r"[0-9]{1,15}")
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 
 
-class File:
-    """The lines of a file under its name, and what its cells mean."""
+class Cells:
+    """What the cells of some lines mean."""
 
-    __slots__ = ("_cells", "_clocks", "_days", "lines", "name")
+    __slots__ = ("_cells", "_clocks", "_days", "_lines")
 
-    def __init__(self, data: bytes, name: str) -> None:
-        """Split the bytes into lines. Raises RemoteError BAD_CSV: too large, too long, not UTF-8."""
-        self.name = name
-        self.lines = _lines(data, self.bad)
+    def __init__(self, lines: Lines) -> None:
+        """Remember nothing yet. `lines`: makes the errors."""
+        self._lines = lines
         self._days, self._clocks, self._cells = _Days(), _Clocks(), _Cells()
-
-    def bad(self, index: int, column: str, message: str) -> RemoteError:
-        """Return the error for line `index` (from 0; the error counts from 1) and a column."""
-        where = f"{self.name}, line {index + 1}, {column}"
-        return RemoteError("BAD_CSV", f"{message}. Nothing was read.", field=where)
 
     def stamp(self, index: int, text: str, column: str) -> int:
         """Return the UTC seconds of a stamp that stands in line `index`."""
         try:
             return self._days[text[:10]] + self._clocks[text[10:] + ";"]
         except BadCellError:
-            raise self.bad(index, column, "A stamp looks like 2021-01-07T14:00:00+01:00") from None
+            raise self._lines.bad(index, column, "A stamp looks like 2021-01-07T14:00:00+01:00") from None
 
-    def stamps(self, first: int, last: int) -> list[int]:
-        """Return the UTC seconds of the stamps that open lines first..last-1, each followed by ";"."""
-        days, clocks, lines = self._days, self._clocks, self.lines[first:last]
+    def stamps(self, first: int, lines: list[str]) -> list[int]:
+        """Return the UTC seconds of the stamps that open lines, each followed by ";". `first`: index of the first."""
+        days, clocks = self._days, self._clocks
         try:
             return [days[line[:10]] + clocks[line[10:26]] for line in lines]
         except BadCellError:
             for index, line in enumerate(lines, first):
                 if line[STAMP_CHARS : STAMP_CHARS + 1] != ";":
-                    raise self.bad(index, "Horodate", 'A stamp of 25 characters, then ";", was expected') from None
+                    told = 'A stamp of 25 characters, then ";", was expected'
+                    raise self._lines.bad(index, "Horodate", told) from None
                 self.stamp(index, line[:STAMP_CHARS], "Horodate")
             raise
 
@@ -80,7 +71,32 @@ class File:
             return array("q", map(self._cells.__getitem__, texts))
         except BadCellError:
             index = next(i for i, text in enumerate(texts, first) if text and not _CELL.fullmatch(text))
-            raise self.bad(index, column, "A whole number of at most 15 digits, or nothing, was expected") from None
+            told = "A whole number of at most 15 digits, or nothing, was expected"
+            raise self._lines.bad(index, column, told) from None
+
+    def day(self, index: int, text: str, column: str) -> int:
+        """Return a date, 2021-01-07 or 07/01/2021, as seconds from 1970 on the wall's clock."""
+        french = _FRENCH_DAY.fullmatch(text)
+        try:
+            return self._days[f"{french[3]}-{french[2]}-{french[1]}" if french else text]
+        except BadCellError:
+            raise self._lines.bad(index, column, "A date looks like 2021-01-07 or 07/01/2021") from None
+
+    def time(self, index: int, text: str, column: str) -> int:
+        """Return a time of day, 14:30 or 14:30:00, in seconds."""
+        match = _TIME.fullmatch(text)
+        if match is None:
+            raise self._lines.bad(index, column, "A time looks like 14:30 or 14:30:00")
+        return int(match[1]) * 3600 + int(match[2]) * 60 + int(match[3] or 0)
+
+    def decimal(self, index: int, text: str, column: str) -> int | Decimal | None:
+        """Return a value with at most nine decimals, or None for a gap: an empty cell, or NA."""
+        if text in {"", "NA"}:
+            return None
+        value = number(text)
+        if value is None or text.startswith("-"):
+            raise self._lines.bad(index, column, "A number of at most 15 digits, or nothing, was expected")
+        return value
 
 
 class BadCellError(Exception):
@@ -132,20 +148,3 @@ def _remember(table: dict[str, int], text: str, meaning: int) -> int:
     if len(table) < _REMEMBERED:
         table[text] = meaning
     return meaning
-
-
-def _lines(data: bytes, bad: Callable[[int, str, str], RemoteError]) -> list[str]:
-    if len(data) > MAX_FILE_BYTES:
-        raise bad(0, "file", f"The file has more than {MAX_FILE_BYTES} bytes; export fewer days at a time")
-    try:
-        text = data.decode("utf-8").removeprefix("\ufeff")  # "utf-8-sig" would misplace errors
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start)
-        raise bad(line, "encoding", "The file is not UTF-8; export it again as CSV") from None
-    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
-    if len(lines) > MAX_ROWS:
-        raise bad(MAX_ROWS, "file", f"The file has more than {MAX_ROWS} lines; export fewer days at a time")
-    if max(map(len, lines)) > MAX_LINE_CHARS:
-        index = next(i for i, line in enumerate(lines) if len(line) > MAX_LINE_CHARS)
-        raise bad(index, "line", f"The line has more than {MAX_LINE_CHARS} characters")
-    return lines

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.errors import RemoteError
-from node.adapters import enedis_cells, enedis_csv
+from node.adapters import enedis_calendars, enedis_cells, enedis_csv, enedis_lines
 from node.readings import Reading, Series
 from node.series_key import SeriesKey
 from tests.shared import shared
@@ -78,7 +78,7 @@ def test_the_real_index_is_read_with_its_three_blocks() -> None:
         ("provider", "FC000165", None),
         ("distributor", "DI000001", None),
     ]
-    assert export.calendars[2].classes[0] == enedis_csv.CalendarClass("BASE", "Base", "EAS F1")
+    assert export.calendars[2].classes[0] == enedis_calendars.CalendarClass("BASE", "Base", "EAS F1")
     assert [len(c.classes) for c in export.calendars] == [10, 4, 10, 4]
 
 
@@ -133,10 +133,10 @@ GOOD = ("2021-01-07T14:00:00+01:00;1", "2021-01-07T14:30:00+01:00;2")
     [
         (b"", 1, "header"),
         (b"\xef\xbb\xbf", 1, "header"),
-        (b"Date;Valeur (en Wh)\n01/01/2021;12\n", 1, "header"),
-        (b"\xff\xfe", 1, "encoding"),
+        (b"Date;Valeur (en Wh)\n01/01/2021;12\n", 1, "point"),
+        (b"\xff\xfe\x00", 1, "encoding"),
         (file(*GOOD) + b"\xe9", 6, "encoding"),
-        (b"\n" + file(*GOOD), 1, "header"),
+        (b"\n" + file(*GOOD), 2, "header"),
         (file(*GOOD, head=HEAD + ";More"), 1, "header"),
         (file(), 3, "rows"),
         (file(*GOOD, header="Horodate;Valeurs"), 3, "header"),
@@ -147,7 +147,7 @@ GOOD = ("2021-01-07T14:00:00+01:00;1", "2021-01-07T14:30:00+01:00;2")
         (file(*GOOD, about=ABOUT.replace("Consommation", "Autre")), 2, "Grandeur metier"),
         (file(*GOOD, about=ABOUT.replace("Brut", "Net")), 2, "Etape metier"),
         (file(*GOOD, about=ABOUT.replace(";W;", ";kW;")), 2, "Unite"),
-        (file(*GOOD, about=ABOUT.replace("20/10/2020", "2020-10-20")), 2, "Date de debut"),
+        (file(*GOOD, about=ABOUT.replace("20/10/2020", "20.10.2020")), 2, "Date de debut"),
         (file(*GOOD, about=ABOUT + "20"), 2, "Pas en minutes"),
         (file(*GOOD, about=ABOUT + "60"), 5, "Horodate"),
         (file(*GOOD, "2021-01-07T14:30:00+01:00;3"), 6, "Horodate"),
@@ -155,7 +155,7 @@ GOOD = ("2021-01-07T14:00:00+01:00;1", "2021-01-07T14:30:00+01:00;2")
         (file(*GOOD, "2021-01-07T14:35:00+01:00;3"), 6, "Horodate"),
         (file("2021-01-07T14:00:00+01:00;1"), 4, "Horodate"),
         (file("1971-01-07T14:00:00+01:00;1", "1971-01-07T14:30:00+01:00;1"), 4, "Horodate"),
-        (file(*GOOD, ""), 6, "Horodate"),
+        (file(*GOOD, "", *GOOD), 7, "header"),
         (file(*GOOD, "2021-01-07T15:00:00;3"), 6, "Horodate"),
         (file(*GOOD, "2021-02-30T15:00:00+01:00;3"), 6, "Horodate"),
         (file(*GOOD, "2021-01-07T24:00:00+01:00;3"), 6, "Horodate"),
@@ -171,7 +171,6 @@ GOOD = ("2021-01-07T14:00:00+01:00;1", "2021-01-07T14:30:00+01:00;2")
         (file(*GOOD, "2021-01-07T15:00:00+01:00;٣"), 6, "Valeur"),
         (file(*GOOD, "2021-01-07T15:00:00+01:00;" + "9" * 16), 6, "Valeur"),
         (file(*GOOD, "2021-01-07T15:00:00+01:00;" + "9" * 4096), 6, "line"),
-        (file(*GOOD) + file(*GOOD)[3:], 6, "header"),
         (file(*GOOD) + b"Periode;Identifiant\n", 6, "header"),
     ],
 )
@@ -198,12 +197,12 @@ READ = "2021-01-07T00:00:00+01:00;Arrêté quotidien;1;2"
         (index(READ, header="Horodate;Type de releve;EAS F1;EAI T"), 3, "header"),
         (index(READ + ";"), 4, "line"),
         (index(READ.replace("quotidien", "mensuel")), 4, "Type de releve"),
-        (index(READ, READ), 5, "Horodate"),
+        (index(READ, READ.replace(";1;", ";3;")), 5, "Horodate"),
         (index(READ, READ.replace("-07T", "-08T") + "x"), 5, "EAS T"),
         (index(READ) + b"Periode;Identifiant\n", 5, "header"),
-        (index(READ) + f"{enedis_csv._CALENDARS}\n".encode(), 5, "rows"),
-        (index(READ) + f"{enedis_csv._CALENDARS}\nDu hier au demain;\n".encode(), 6, "Periode"),
-        (f"{enedis_csv._CALENDARS}\nDu hier au demain;\n".encode(), 1, "header"),
+        (index(READ) + f"{enedis_calendars.HEADER}\n".encode(), 5, "rows"),
+        (index(READ) + f"{enedis_calendars.HEADER}\nDu hier au demain;\n".encode(), 6, "Periode"),
+        (f"{enedis_calendars.HEADER}\nDu hier au demain;\n".encode(), 1, "header"),
     ],
 )
 def test_a_bad_index_is_refused_and_its_line_named(data: bytes, line: int, column: str) -> None:
@@ -214,9 +213,9 @@ def test_a_bad_index_is_refused_and_its_line_named(data: bytes, line: int, colum
 
 def test_limits_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RemoteError, match="more than 67108864 bytes"):
-        enedis_csv.parse(bytes(enedis_cells.MAX_FILE_BYTES + 1))
+        enedis_csv.parse(bytes(enedis_lines.MAX_FILE_BYTES + 1))
     with pytest.raises(RemoteError, match="more than 2000000 lines"):
-        enedis_csv.parse(b"\n" * (enedis_cells.MAX_ROWS + 1))
+        enedis_csv.parse(b"\n" * (enedis_lines.MAX_ROWS + 1))
 
 
 def test_more_distinct_cells_than_are_remembered_are_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

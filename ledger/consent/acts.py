@@ -1,4 +1,4 @@
-"""What a person does with a consent once it is given: narrow it, hand it to new keys, sign with others, delegate.
+"""What is done with a consent once it is given: narrow it, hand it to new keys, sign with others, pass on, delegate.
 
 How it works
     Each function signs one entry, and refuses to sign what would have no effect elsewhere or allow more than was
@@ -16,15 +16,26 @@ from typing import Any
 
 from ledger.checkpoint import Head
 from ledger.consent.bounds import Bounds, wider_bounds
+from ledger.consent.chain import Source, chain
 from ledger.consent.disclosure import Disclosures, RandomBytes, hide, hide_bounds
-from ledger.consent.grant import day_before, wider_fields
+from ledger.consent.grant import (
+    Notice,
+    Recipient,
+    check_informed,
+    day_before,
+    grant_payload,
+    read_party,
+    wider_fields,
+)
 from ledger.consent.group import ROLE
+from ledger.consent.reasons import Reason, sentence
 from ledger.consent.record import Terms
 from ledger.consent.standing import carried_delegation
 from ledger.consent.status import Party
-from ledger.consent.wallet import CTI_BYTES, RECORD_ID_BYTES, Wallet, subject_iat
+from ledger.consent.wallet import CTI_BYTES, RECORD_ID_BYTES, Wallet, check_policy, subject_iat
 from ledger.entry import Entry, sign_entry
 from ledger.errors import LocalError, RemoteError
+from ledger.governance.epoch import Policy
 from ledger.keys import SigningKey, thumbprint
 
 
@@ -100,6 +111,46 @@ def make_rekey(key: SigningKey, grant: Entry, to: Wallet, shown: Shown, *, host:
     if host is not None:
         payload["host"] = list(host)
     return shown.sign(key, "consent.rekey", grant.thing, payload, after=grant.iat, exact=True)
+
+
+def make_child(
+    key: SigningKey,
+    parent: Entry,
+    terms: Terms,
+    shown: Shown,
+    source: Source,
+    *,
+    recipient: Recipient,
+    valid_until: int,
+    notice: Notice,
+    policy: Policy,
+    withdraw_key: bytes,
+) -> tuple[Entry, Disclosures]:
+    """Consent that what came under `parent` goes on to `recipient`; return the child with its disclosures.
+
+    `key`: of the parent's recipient, or the parent's own key in force. `withdraw_key`: the person's, so that she ends
+    the child alone as she ends the parent. `source`: where all that the parent rests on is found. Raises LocalError
+    with the gate's own code for a child that does not lie within its parent, and as make_grant.
+    """
+    until = day_before(valid_until)
+    check_informed(terms, valid_until=until, notice=notice, granted_at=shown.now)
+    check_policy(terms, until, policy, shown.now)
+    slots, disclosures = hide(terms, shown.random_bytes)
+    payload = grant_payload(
+        holder=read_party(parent.payload["recipient"]),
+        recipient=recipient,
+        valid_until=until,
+        notice=notice,
+        slots=slots,
+        withdraw_key=withdraw_key,
+        parent=parent.id,
+    )
+    thing = ("consent", shown.random_bytes(RECORD_ID_BYTES))
+    child = shown.sign(key, "consent.grant", thing, payload, after=max(parent.iat, notice.dated))
+    found = chain(child, terms, source)
+    if isinstance(found, Reason):
+        raise LocalError(found.value, sentence(found, "en"), field="parent")
+    return child, disclosures
 
 
 def make_delegation(

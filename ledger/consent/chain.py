@@ -7,7 +7,8 @@ How it works
       links below it as there are, and bounds all of it: the grant lies within the bounds of the nearest link, and each
       link's within those of the one above;
       a parent's recipient is the child's holder; the parent allows to be passed on so; the child lies within it, and
-      within its amendments; it was signed by the person, or by the parent's recipient;
+      within its amendments; it was signed by the person (with a key that the parent had or was handed to), or by the
+      parent's recipient;
       a group's call was made by the key that signed the grant, for this recipient, and its terms cover the grant's.
     The result is the links with their ends, or the first fault. What the ledger says of each link changes, and is
     filled in later (`Candidate.as_of`): `delegation_stands` and `parent_stands` put that into the gate's words.
@@ -55,12 +56,14 @@ class Source:
     """Where a chain is found. `entry(id)`: a verified entry; `content(id)`: what opens it; None for what is not here.
 
     `amended(id)`: the amendments of a grant that the ledger knows. `party_of(kid)`: whom a signer speaks for.
+    `keys(id)`: ids of the keys that a grant was handed to, so far as that counts (C7).
     """
 
     entry: Callable[[bytes], Entry | None]
     content: Callable[[bytes], Disclosures | None]
     amended: Callable[[bytes], tuple[bytes, ...]]
     party_of: Callable[[bytes], Party]
+    keys: Callable[[bytes], tuple[bytes, ...]] = lambda _: ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +180,7 @@ def _parent(grant: Entry, terms: Terms, source: Source, speaker: bytes, depth: i
     rests = chain(entry, above, source, depth=depth + 1)
     if isinstance(rests, Reason):
         return rests
-    if speaker not in (entry.kid, *rests.signers) and source.party_of(speaker) != recipient:
+    if speaker not in (entry.kid, *rests.signers, *source.keys(entry.id)) and source.party_of(speaker) != recipient:
         return Reason.PARENT_OTHER
     if not may_pass_on(terms, grant, above):
         return Reason.SHARING_FORBIDDEN

@@ -13,9 +13,10 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 
+from ledger.consent.kinds import VIA_MAX
 from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.keys import thumbprint
@@ -67,6 +68,29 @@ def _ending_keys(grant: Entry, via: list[Entry]) -> set[bytes]:
         else:
             raise RemoteError("WITHDRAW_NOT_YOURS", "what is carried beside the grant gives no key to it", field="via")
     return ending
+
+
+def handed(grant: Entry, rekeys: Iterable[Entry], key: bytes) -> tuple[Entry, ...] | None:
+    """Return the rekeys, oldest first, that make a public key one of a grant's: what a withdrawal by it must carry.
+
+    () where the grant itself names the key; None where nothing leads to it, or more than a withdrawal can carry.
+    Of several ways the shortest, then the one of the smallest ids.
+    """
+    if key in (grant.signer, grant.payload["withdraw_key"]):
+        return ()
+    known = sorted((entry for entry in rekeys if entry.payload["grant"] == grant.id), key=lambda entry: entry.id)
+    ways: dict[bytes, tuple[Entry, ...]] = {grant.signer: ()}
+    for _ in range(VIA_MAX):
+        fresh: dict[bytes, tuple[Entry, ...]] = {}
+        for entry in known:
+            if entry.signer not in ways:
+                continue
+            way = (*ways[entry.signer], entry)
+            if key in (entry.payload["key"], entry.payload["withdraw_key"]):
+                return way
+            fresh.setdefault(entry.payload["key"], way)
+        ways = fresh | ways
+    return None
 
 
 def carried_delegation(revocation: Entry, is_verified: Verified = _never) -> Entry:

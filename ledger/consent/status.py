@@ -238,8 +238,23 @@ def _kids(rekey: FactRow) -> tuple[bytes, bytes]:
     return rekey.about[8:40], rekey.about[40:72]
 
 
-def _in_force(kid: bytes, rekeys: Sequence[FactRow]) -> tuple[bytes, Party | None]:
-    """Follow the rekeys that count from the grant's key: the id of the key in force, and the host it named (C7)."""
+def handed_to(kid: bytes, facts: Iterable[Fact], reach: Callable[[bytes], int]) -> tuple[bytes, ...]:
+    """Return the ids of the keys that a consent was handed to, one after another, from its grant's `kid` (C7)."""
+    found: list[bytes] = []
+    rekeys = [
+        fact.row
+        for fact in facts
+        if fact.row.kind == "consent.rekey" and any(index < reach(feed) for feed, index in fact.places)
+    ]
+    _in_force(kid, rekeys, found)
+    return tuple(found)
+
+
+def _in_force(kid: bytes, rekeys: Sequence[FactRow], way: list[bytes] | None = None) -> tuple[bytes, Party | None]:
+    """Follow the rekeys that count from the grant's key: the id of the key in force, and the host it named (C7).
+
+    `way` takes the ids of the keys on the way, the last included.
+    """
     oldest: dict[bytes, FactRow] = {}
     for row in sorted(rekeys, key=lambda row: (row.about[:8], row.entry_id), reverse=True):
         oldest[row.kid] = row
@@ -249,6 +264,8 @@ def _in_force(kid: bytes, rekeys: Sequence[FactRow]) -> tuple[bytes, Party | Non
         passed.add(kid)
         about = oldest[kid].about
         kid = about[8:40]
+        if way is not None:
+            way.append(kid)
         host = (about[72:104], int.from_bytes(about[104:108], "big")) if len(about) > 72 else host
     return kid, host
 

@@ -35,7 +35,7 @@ from ledger.consent.grant import (
 )
 from ledger.consent.record import Terms
 from ledger.consent.slip import PREFIX_BYTES, Slip
-from ledger.consent.standing import carried_grant
+from ledger.consent.standing import carried_grant, handed
 from ledger.consent.status import Party
 from ledger.entry import Entry, sign_entry
 from ledger.errors import LocalError, RemoteError
@@ -92,9 +92,12 @@ class Wallet:
         """Return the key to which others delegate: as a person who acts for them, or as a group."""
         return SigningKey.from_seed(derive_seed(self.seed, _DELEGATE, b""))
 
-    def with_grant(self, grant: Entry) -> Wallet:
-        """Return the wallet with this grant of its own, kept once. Raises LocalError NOT_YOUR_CONSENT."""
-        self.check_own(grant)
+    def with_grant(self, grant: Entry, via: Sequence[Entry] = ()) -> Wallet:
+        """Return the wallet with this consent of its own, kept once; `via`: rekeys by which it was handed to it.
+
+        Raises LocalError NOT_YOUR_CONSENT.
+        """
+        self.check_own(grant, via)
         if any(own.grant_id == grant.id for own in self.consents):
             return self
         return replace(self, consents=(*self.consents, OwnConsent(grant.thing[1], grant.id)))
@@ -109,16 +112,16 @@ class Wallet:
         )
         return replace(self, consents=tuple(marked))
 
-    def check_own(self, grant: Entry) -> None:
-        """Refuse a grant that this wallet did not sign. Raises LocalError NOT_YOUR_CONSENT."""
+    def check_own(self, grant: Entry, via: Sequence[Entry] = ()) -> None:
+        """Refuse a grant that this wallet did not sign, nor got by these rekeys. Raises LocalError NOT_YOUR_CONSENT."""
         keys = (self.consent_key(grant.thing[1]).public, self.delegate_key().public)
         own = grant.kind == "consent.grant" and grant.signer in keys
-        if not own:
+        if not own and not (via and handed(grant, via, keys[0]) is not None):
             raise LocalError("NOT_YOUR_CONSENT", "the grant was not signed by this wallet; use the one that did")
 
-    def slip(self, grant: Entry) -> Slip:
-        """Return the withdrawal slip of one's own grant. Raises LocalError NOT_YOUR_CONSENT."""
-        self.check_own(grant)
+    def slip(self, grant: Entry, via: Sequence[Entry] = ()) -> Slip:
+        """Return the withdrawal slip of one's own consent. Raises LocalError NOT_YOUR_CONSENT."""
+        self.check_own(grant, via)
         return Slip(self.withdraw_seed(grant.thing[1]), grant.id[:PREFIX_BYTES])
 
     def encode(self) -> bytes:

@@ -23,8 +23,9 @@ from ledger.consent.disclosure import Disclosures, open_sealed
 from ledger.consent.reasons import Reason
 from ledger.consent.resting import RESTS, prepare
 from ledger.consent.scope import Candidate, Link, Rest, Standing
-from ledger.consent.status import Status
+from ledger.consent.status import Status, handed_to
 from ledger.entry import Entry
+from ledger.index import facts_of
 from node.vaults.consents import ConsentRow, ConsentRows
 
 if TYPE_CHECKING:
@@ -103,9 +104,10 @@ class Compiling:
         terms = opened(grant, told)
         if isinstance(terms, Reason):
             return Reason.CHAINED  # its own content is missing: that is said first
-        return chain(grant, terms, self._source(turn, grant.id))
+        return chain(grant, terms, self.source(turn, grant.id))
 
-    def _source(self, turn: Turn, grant: bytes) -> Source:
+    def source(self, turn: Turn, grant: bytes) -> Source:
+        """Return where the chain of a grant is found: ledger and vault. What is looked for is remembered."""
         replica = turn.core.replica
 
         def entry(ident: bytes) -> Entry | None:
@@ -116,7 +118,11 @@ class Compiling:
             status = replica.consent(turn.rows, ident)
             return status.amended if status is not None else ()
 
-        return Source(entry, lambda ident: self._content(turn, ident), amended, replica.members.party_of)
+        def keys(ident: bytes) -> tuple[bytes, ...]:
+            first, facts = replica.grant(turn.rows, ident), facts_of(turn.rows, ident, replica.by_number, replica.size)
+            return () if first is None else handed_to(first.kid, facts, replica.members.reach)
+
+        return Source(entry, lambda ident: self._content(turn, ident), amended, replica.members.party_of, keys)
 
     def _content(self, turn: Turn, ident: bytes) -> Disclosures | None:
         row = self._rows.get(turn.vault, ident)

@@ -19,6 +19,7 @@ from ledger.consent.disclosure import Evidence, hide
 from ledger.consent.grant import Notice, Recipient, day_before, request_payload
 from ledger.consent.record import Terms
 from ledger.consent.slip import Slip
+from ledger.consent.standing import handed
 from ledger.consent.wallet import HOUR, RECORD_ID_BYTES, OpenRequest, make_grant, make_refusal, make_withdrawal
 from ledger.consent.words import Parties, in_words
 from ledger.entry import Entry
@@ -28,6 +29,7 @@ from ledger.keys import SigningKey
 from ledger.rows import prefix_stop
 from ledger.schema import DAY
 from ledger.tables import CONSENT, FactRow
+from node.flows.custody import hand, rekeys_of, whose
 from node.flows.disclosing import Disclosing, parties_of
 from node.flows.registering import Registering
 from node.tenants import Voice, state
@@ -189,31 +191,35 @@ class Consenting:
         return entry
 
     def withdraw(self, turn: Turn, grant: Entry, by: Slip | str) -> Entry:
-        """Withdraw a consent, with its slip or from the wallet of that name. Raises LocalError NOT_YOUR_CONSENT."""
+        """Withdraw a consent, with its slip or from the wallet of that name: its giver's, or whose it became since.
+
+        Raises LocalError NOT_YOUR_CONSENT.
+        """
         hosted = self._wallets.get(turn.vault, by) if isinstance(by, str) else None
         signer = by if isinstance(by, Slip) else self._wallets.get(turn.vault, by).wallet
+        found = hand(turn, grant, signer)
+        if found is None:
+            told = "this wallet or slip does not withdraw this consent; check which it is"
+            raise LocalError("NOT_YOUR_CONSENT", told)
         head = turn.shown_head()
         entry = make_withdrawal(
-            signer,
+            found[0],
             grant,
+            via=found[1],
             head=head,
             closure_iat=turn.core.replica.closure_iat(turn.rows, [head]),
             now=turn.now,
             random_bytes=turn.core.random_bytes,
         )
         turn.register(entry)
-        if hosted is not None:
+        if hosted is not None and any(own.grant_id == grant.id for own in hosted.wallet.consents):
             self._wallets.put(turn.vault, replace(hosted, wallet=hosted.wallet.with_withdrawal(entry)))
         self._registering.spread(turn, entry)
         return entry
 
-    def wallet_of(self, turn: Turn, grant: bytes) -> str:
-        """Return the name of the wallet kept here that gave a consent. Raises LocalError NOT_YOUR_CONSENT."""
-        for hosted in self._wallets.listing(turn.vault):
-            if any(own.grant_id == grant for own in hosted.wallet.consents):
-                return hosted.name
-        told = "no wallet kept here gave this consent; use its withdrawal slip, or turn to her own host"
-        raise LocalError("NOT_YOUR_CONSENT", told, field="consent")
+    def wallet_of(self, turn: Turn, grant: Entry) -> str:
+        """Return the name of the wallet kept here whose consent this is now. Raises LocalError NOT_YOUR_CONSENT."""
+        return whose(turn, self._wallets, grant).name
 
     def revoke(self, turn: Turn, grant: Entry, voice: Voice, reason_code: str, reason: str = "") -> Entry:
         """Revoke a consent as its holder or recipient (`voice`). Raises LocalError NOT_A_PARTY, PAYLOAD_SHAPE."""
@@ -235,6 +241,6 @@ class Consenting:
                 continue
             seen.add(grant_id)
             grant = turn.core.replica.grant(turn.rows, grant_id)
-            if grant is not None and grant.payload["withdraw_key"] == public:
+            if grant is not None and handed(grant, rekeys_of(turn, grant_id), public) is not None:
                 return grant
         raise LocalError("NOT_FOUND", "the consent of this slip is not known here; check the slip, or ask later")

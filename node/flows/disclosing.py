@@ -7,6 +7,7 @@ How it works
     held to its slot before anything is kept. A node that is a party of a grant, and has its content, acknowledges
     the grant once, and each withdrawal or revocation of it once; so it does for the tenants whose keys it keeps.
     When a tenant has a new host, whoever has the content of its consents seals it for that host: nobody is asked again.
+    So it is when a person hands a consent on to keys at another host.
 
 What it does not do
     It does not judge the content: the gate does. It keeps nothing that the ledger does not know.
@@ -25,6 +26,7 @@ from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.governance.members import Members, Party
 from ledger.index import facts_of
+from node.flows.compiling import RESTED_ON
 from node.flows.door import Door, node_of
 from node.flows.wire import Disclose, Taken, encode
 from node.tenants import Tenants, Voice, state
@@ -43,6 +45,7 @@ BATCH: Final = 64
 """Blobs sent to one reader before it has answered."""
 HOSTS_MAX: Final = 10_000
 """Tenants whose host is remembered."""
+NOT_FOR_YOU: Final = "DISCLOSURE_NOT_FOR_YOU"
 Taker: TypeAlias = Callable[["Turn", Entry, bytes], None]
 """Opens a blob that belongs to an entry, and keeps what is in it. Raises RemoteError for what is wrong."""
 _KIND: Final = {"consent.grant": GRANT, "consent.request": REQUEST}
@@ -76,6 +79,10 @@ class Disclosing:
         self._hosts: dict[bytes, Party] = {}  # tenant -> the host that was last sent its consents
         self.takers: dict[str, Taker] = {}
         """Who takes in what is sealed for entries of other kinds than grants and requests."""
+        self.concerns: Callable[[Turn, Entry], bool] = lambda _turn, _grant: False
+        """Says whether this node is a party of a consent that rests on a grant."""
+        self.wallet_for: Callable[[Turn, Entry], str] = lambda _turn, _grant: ""
+        """Names the wallet kept here that has the key in force of a grant, if one has."""
 
     # Sending
 
@@ -147,14 +154,22 @@ class Disclosing:
         entry_id, _ = sealed_for(message.blob)
         entry = turn.core.replica.entry(turn.rows, entry_id)
         if entry is not None:
-            self._take(turn, peer, entry, message.blob)
-            return
+            try:
+                self._take(turn, peer, entry, message.blob)
+            except RemoteError as error:
+                if error.code == NOT_FOR_YOU:  # unless the consent comes that makes it ours
+                    self._wait(peer, entry_id, message.blob)
+                raise
+        else:
+            self._wait(peer, entry_id, message.blob)
+
+    def _wait(self, peer: bytes, entry_id: bytes, blob: bytes) -> None:
         if sum(source == peer for source, _ in self._early.values()) >= EARLY_PEER_MAX:
             return  # it will be sent again
         self._early.pop(entry_id, None)
         if len(self._early) >= EARLY_MAX:
             del self._early[next(iter(self._early))]
-        self._early[entry_id] = (peer, message.blob)
+        self._early[entry_id] = (peer, blob)
 
     def _take(self, turn: Turn, peer: bytes, entry: Entry, blob: bytes) -> None:
         kind = _KIND.get(entry.kind)
@@ -170,9 +185,14 @@ class Disclosing:
             members = turn.core.replica.members
             here = {node_of(party, members) for party in (holder, recipient) if party is not None}
             offered = recipient is None and members.party_of(peer) == node_of(holder, members)  # to one of a class
-            if kind == GRANT and turn.core.party not in here and not offered:
-                raise RemoteError("DISCLOSURE_NOT_FOR_YOU", "this node is no party of the grant", field="readers")
-            row = ConsentRow(entry.id, kind, "", turn.now, disclosures)
+            if kind == GRANT and turn.core.party not in here and not offered and not self._keeps(turn, entry):
+                if not self.concerns(turn, entry):
+                    told = "this node is no party of the grant, nor of one that rests on it"
+                    raise RemoteError(NOT_FOR_YOU, told, field="readers")
+                kind = RESTED_ON
+            row = ConsentRow(
+                entry.id, kind, self.wallet_for(turn, entry) if kind == GRANT else "", turn.now, disclosures
+            )
             self._rows.put(turn.vault, row, holder, recipient)
             self._door.forget(entry.id)
             turn.note("DISCLOSURES_KEPT", entry=entry.id.hex())
@@ -185,12 +205,12 @@ class Disclosing:
     def entries(self, turn: Turn, entries: Sequence[Entry]) -> None:
         """New entries: open what waited for them, acknowledge what began or ended."""
         for entry in entries:
-            early = self._early.pop(entry.id, None)
-            if early is not None:
-                try:
-                    self._take(turn, early[0], entry, early[1])
-                except RemoteError as error:
-                    turn.note("DISCLOSURES_REFUSED", peer=early[0].hex(), code=error.code)
+            self._take_early(turn, entry)
+            if entry.kind == "consent.grant" and "parent" in entry.payload:
+                for ident in list(self._early):  # what its parents say may have come before it
+                    above = turn.core.replica.entry(turn.rows, ident)
+                    if above is not None and above.kind == "consent.grant":
+                        self._take_early(turn, above)
             if entry.kind == "consent.grant":
                 self._acknowledge_all(turn, entry)
             elif entry.kind in _ENDS:
@@ -199,6 +219,32 @@ class Disclosing:
                     self._acknowledge_all(turn, grant)
             elif entry.kind == "tenant.host":
                 self._follow(turn, (entry.thing[1], 0))
+            elif entry.kind == "consent.rekey" and "host" in entry.payload:
+                self._hand_on(turn, entry.payload["grant"])
+
+    def _take_early(self, turn: Turn, entry: Entry) -> None:
+        """Take in what came before its entry, or before it was ours."""
+        peer, blob = self._early.pop(entry.id, (b"", b""))
+        if not blob:
+            return
+        try:
+            self._take(turn, peer, entry, blob)
+        except RemoteError as error:
+            if error.code == NOT_FOR_YOU:
+                self._wait(peer, entry.id, blob)
+            turn.note("DISCLOSURES_REFUSED", peer=peer.hex(), code=error.code)
+
+    def _hand_on(self, turn: Turn, grant_id: bytes) -> None:
+        """Send the host that a consent's person named what it says, so that she sees it there."""
+        status, row = turn.core.replica.consent(turn.rows, grant_id), self._rows.get(turn.vault, grant_id)
+        grant = turn.core.replica.grant(turn.rows, grant_id)
+        if status is not None and status.host is not None and row is not None and grant is not None:
+            self.tell(turn, grant, row.disclosures, [status.host])
+
+    def _keeps(self, turn: Turn, grant: Entry) -> bool:
+        """Say whether the person of a consent named this node as the host of her keys."""
+        status = turn.core.replica.consent(turn.rows, grant.id)
+        return status is not None and status.host == turn.core.party
 
     def _follow(self, turn: Turn, tenant: Party) -> None:
         """Send a tenant's host what we have of the tenant's consents, if it is another node than at our last look."""

@@ -136,6 +136,8 @@ class Door:
             for ident in {entry.id, *named_consents(entry)}:
                 moved |= self.compiling.under(ident)
             self.compiling.forget(entry.id)  # a chain may have been looking for it
+            if entry.kind == "consent.rekey":
+                self.compiling.forget(entry.payload["grant"])  # whose keys may pass it on has changed
         return sorted(moved)
 
     # Deciding

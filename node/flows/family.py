@@ -24,11 +24,13 @@ from node.flows.calling import Calling
 from node.flows.changing import Changing
 from node.flows.compiling import TAKEN
 from node.flows.consenting import Consenting
+from node.flows.custody import in_force_name
 from node.flows.disclosing import Disclosing, ended_grant
 from node.flows.door import Door, parties_at
 from node.flows.erasing import Erasing
 from node.flows.letters import Letters
 from node.flows.living import Living
+from node.flows.passing import Passing, concerns
 from node.flows.points import Points
 from node.flows.probing import TIMER as PROBES
 from node.flows.probing import TIMER_NEXT as PROBE_NEXT
@@ -99,12 +101,13 @@ class Flows:
         self.accounts = Accounts(self.receipts, blind, self.tenants)
         out = self.door if way_out is None else way_out(self.consents, self.series)
         out.open_token = self.door.open_token = self.sharing.limits
-        self.sending = Sending(out, self.series, self.outgoing, self.accounts)
+        self.sending = Sending(out, self.series, self.outgoing, self.accounts, self.incoming)
         self.receiving = Receiving(self.door, self.incoming, self.accounts)
         self.probing = Probing(self.door, self.consents, self.receiving, chooser, probes_a_day)
         self.points = Points(PointRows(blind), self.wallets)
         self.disclosing = Disclosing(self.door, self.consents, deliveries, self.tenants, self.points.rows)
-        self.disclosing.takers |= dict.fromkeys(TAKEN, self.door.compiling.take)
+        self.disclosing.takers |= dict.fromkeys(TAKEN, self._take)
+        self.disclosing.wallet_for = lambda turn, grant: in_force_name(turn, self.wallets, grant)
         self.door.compiling.call_stands = Calling().stands
         self.sending.content_for = self.disclosing.content_for
         self.registering = Registering(deliveries, chooser)
@@ -118,7 +121,16 @@ class Flows:
         self._pause_ms = RETRY_FIRST_MS
         self.acts = Consenting(self.wallets, self.consents, self.disclosing, self.registering)
         parts = (self.wallets, self.consents, self.disclosing, self.registering, self.door, self.tenants)
-        self.life = Living(*parts)
+        self.passing = Passing(self.wallets, self.consents, self.disclosing, self.door.compiling)
+        self.disclosing.concerns = concerns
+        self.life = Living(*parts, self.passing)
+
+    def _take(self, turn: Turn, entry: Entry, blob: bytes) -> None:
+        """Take in what consents rest on, or are narrowed by; whoever else must know the latter is told once."""
+        fresh = not self.consents.holds(turn.vault, entry.id)
+        self.door.compiling.take(turn, entry, blob)
+        if fresh and entry.kind == "consent.amend":
+            self.passing.narrowed(turn, entry)
 
     # node.core.DataFamily
 
@@ -189,6 +201,8 @@ class Flows:
             if entry.kind == "consent.grant":
                 self.sending.review(turn, entry.id)
             elif entry.kind in ("consent.amend", "consent.evidence"):
+                if entry.kind == "consent.amend":
+                    self.passing.narrowed(turn, entry)
                 self.sending.review(turn, entry.payload["grant"])
                 self.receiving.review(turn, entry.payload["grant"])
             elif entry.kind in ("consent.withdraw", "consent.revoke"):

@@ -17,11 +17,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ledger.consent import acts
-from ledger.consent.acts import Shown
 from ledger.consent.bounds import Bounds
 from ledger.consent.disclosure import Disclosures, hide
 from ledger.consent.grant import Notice
 from ledger.consent.record import Terms
+from ledger.consent.standing import handed
 from ledger.consent.status import Party
 from ledger.consent.wallet import Rests, Wallet, make_grant
 from ledger.entry import Entry
@@ -33,8 +33,10 @@ from ledger.rows import prefix_stop
 from ledger.tables import CONSENT, FactRow
 from node.flows.compiling import RESTED_ON
 from node.flows.consenting import Offer
+from node.flows.custody import entrust, in_force, links_of, rekeys_of, shown
 from node.flows.disclosing import Disclosing, parties_of
 from node.flows.door import Door
+from node.flows.passing import Passing
 from node.flows.registering import Registering
 from node.tenants import Tenants
 from node.vaults.consents import ConsentRow, ConsentRows
@@ -55,16 +57,12 @@ class Living:
         registering: Registering,
         door: Door,
         tenants: Tenants,
+        passing: Passing,
     ) -> None:
         self._wallets, self._consents, self._disclosing = wallets, consents, disclosing
-        self._registering, self._door, self._tenants = registering, door, tenants
+        self._registering, self._door, self._tenants, self._passing = registering, door, tenants, passing
 
     # What all acts need
-
-    def shown(self, turn: Turn) -> Shown:
-        """Return what an act is signed with now."""
-        head, replica = turn.shown_head(), turn.core.replica
-        return Shown(head, replica.closure_iat(turn.rows, [head]), turn.now, replica.mesh_id, turn.core.random_bytes)
 
     def wallet(self, turn: Turn, name: str) -> Wallet:
         """Return a wallet kept here. Raises LocalError NOT_FOUND."""
@@ -86,39 +84,39 @@ class Living:
         return entry
 
     def import_wallet(self, turn: Turn, name: str, seed: bytes) -> HostedWallet:
-        """Begin a wallet with a seed from elsewhere, and find the consents it gave. Raises LocalError WALLET_EXISTS."""
+        """Begin a wallet with a seed from elsewhere, and find the consents that it gave, or that were handed to it.
+
+        Raises LocalError WALLET_EXISTS.
+        """
         hosted, replica = self._wallets.create(turn.vault, name, seed, turn.now), turn.core.replica
-        wallet, found = hosted.wallet, set[bytes]()
+        found = set[bytes]()
         for key, value in turn.rows.scan("things", CONSENT, prefix_stop(CONSENT)):
             ident = key[len(CONSENT) : len(CONSENT) + 32]
             if ident in found or FactRow.decode(value).kind not in {"consent.grant", "consent.withdraw"}:
                 continue
             found.add(ident)
             grant = replica.grant(turn.rows, ident)
-            if grant is not None and grant.signer == wallet.consent_key(grant.thing[1]).public:
-                wallet = wallet.with_grant(grant)
-        hosted = replace(hosted, wallet=wallet)
-        self._wallets.put(turn.vault, hosted)
+            if grant is None:
+                continue
+            own, acting = hosted.wallet.consent_key(grant.thing[1]).public, hosted.wallet.delegate_key().public
+            if grant.signer == acting or handed(grant, rekeys_of(turn, ident), own) is not None:
+                hosted = entrust(turn, self._wallets, self._consents, hosted, grant)
         return hosted
 
     # Consents
 
     def key_in_force(self, turn: Turn, grant: Entry) -> tuple[HostedWallet, SigningKey]:
         """Return the wallet kept here that has the key in force, and the key. Raises LocalError NOT_YOUR_CONSENT."""
-        status = turn.core.replica.consent(turn.rows, grant.id)
-        kid = grant.kid if status is None or status.key is None else status.key
-        for hosted in self._wallets.listing(turn.vault):
-            for key in (hosted.wallet.consent_key(grant.thing[1]), hosted.wallet.delegate_key()):
-                if key.kid == kid:
-                    return hosted, key
-        raise LocalError("NOT_YOUR_CONSENT", "no wallet kept here has the key of this consent", field="id")
+        found = in_force(turn, self._wallets, grant)
+        if found is None:
+            raise LocalError("NOT_YOUR_CONSENT", "no wallet kept here has the key of this consent", field="id")
+        return found
 
     def amend(self, turn: Turn, grant: Entry, narrow: Callable[[Terms], Terms], valid_until: int | None) -> Entry:
         """Narrow a consent of a wallet kept here. Raises LocalError NOT_YOUR_CONSENT and as make_amendment."""
         hosted, key = self.key_in_force(turn, grant)
         terms = self.content(turn, grant.id).terms()
-        shown = self.shown(turn)
-        entry, told = acts.make_amendment(key, grant, terms, narrow(terms), shown, valid_until=valid_until)
+        entry, told = acts.make_amendment(key, grant, terms, narrow(terms), shown(turn), valid_until=valid_until)
         parties = [party for party in parties_of(grant) if party is not None]
         self._keep(turn, entry, told, parties, hosted.name)
         self._door.forget(grant.id)
@@ -135,12 +133,18 @@ class Living:
             keys = [turn.core.device, *self._tenants.keys().values()]
         required = grant.payload.get("required_parties", ())
         key = next((key for key in keys if key.public in required), keys[0])
-        return turn.register(acts.make_signature(key, grant, self.shown(turn)))
+        return turn.register(acts.make_signature(key, grant, shown(turn)))
 
     def rekey(self, turn: Turn, grant: Entry, to: str, host: Party | None) -> Entry:
-        """Hand a consent on to another wallet kept here. Raises LocalError NOT_YOUR_CONSENT."""
+        """Hand a consent on to another wallet kept here, which lists it from then on.
+
+        Raises LocalError NOT_YOUR_CONSENT.
+        """
         _, key = self.key_in_force(turn, grant)
-        return turn.register(acts.make_rekey(key, grant, self.wallet(turn, to), self.shown(turn), host=host))
+        hosted = self._wallets.get(turn.vault, to)
+        entry = turn.register(acts.make_rekey(key, grant, hosted.wallet, shown(turn), host=host))
+        entrust(turn, self._wallets, self._consents, hosted, grant)
+        return entry
 
     # Delegations
 
@@ -149,19 +153,12 @@ class Living:
     ) -> Entry:
         """Let a key consent for a wallet's owner; `to`: whose nodes are told; `more`: see make_delegation."""
         hosted = self._wallets.get(turn.vault, wallet)
-        entry, told = acts.make_delegation(hosted.wallet, delegate, role, bounds, self.shown(turn), **more)
+        entry, told = acts.make_delegation(hosted.wallet, delegate, role, bounds, shown(turn), **more)
         return self._keep(turn, entry, told, to, wallet)
 
     def links(self, turn: Turn, delegation: Entry) -> list[Entry]:
         """Return a delegation and those above it, as far as they are held."""
-        found, ident = [delegation], delegation.payload.get("parent")
-        while ident is not None and len(found) <= 8:
-            above = turn.core.replica.entry(turn.rows, ident)
-            if above is None or above.kind != "delegation.give":
-                break
-            found.append(above)
-            ident = above.payload.get("parent")
-        return found
+        return [delegation, *links_of(turn, delegation.payload.get("parent"))]
 
     def revoke(self, turn: Turn, delegation: Entry, reason: str | None) -> Entry:
         """End a delegation with any key kept here that may. Raises LocalError REVOKE_NOT_YOURS."""
@@ -177,14 +174,14 @@ class Living:
         raise LocalError("REVOKE_NOT_YOURS", "no wallet kept here may end this delegation", field="id")
 
     def _revoke(self, turn: Turn, key: SigningKey, links: Sequence[Entry], reason: str | None) -> Entry:
-        entry = turn.register(acts.make_revocation(key, links, self.shown(turn), reason=reason))
+        entry = turn.register(acts.make_revocation(key, links, shown(turn), reason=reason))
         self._registering.spread(turn, entry)
         return entry
 
     def grant(self, turn: Turn, wallet: str, offer: Offer, notice: Notice, rests: Rests) -> Entry:
-        """Grant under a delegation, a call, or a consent that is passed on. Raises LocalError as make_grant."""
+        """Grant under a delegation, or a delegation and a call. Raises LocalError as make_grant."""
         hosted = self._wallets.get(turn.vault, wallet)
-        shown = self.shown(turn)
+        seen = shown(turn)
         entry, told = make_grant(
             hosted.wallet,
             offer.terms,
@@ -193,10 +190,10 @@ class Living:
             valid_until=offer.valid_until,
             notice=notice,
             request=None,
-            head=shown.head,
-            closure_iat=shown.closure_iat,
+            head=seen.head,
+            closure_iat=seen.closure_iat,
             now=turn.now,
-            mesh_id=shown.mesh_id,
+            mesh_id=seen.mesh_id,
             policy=turn.core.policy,
             random_bytes=turn.core.random_bytes,
             rests=rests,
@@ -204,14 +201,7 @@ class Living:
         turn.register(entry)
         self._wallets.put(turn.vault, replace(hosted, wallet=hosted.wallet.with_grant(entry)))
         self._disclosing.publish(turn, entry, told, wallet=wallet)
-        parties = [party for party in parties_of(entry) if party is not None]
-        delegation = turn.core.replica.entry(turn.rows, rests.delegation) if rests.delegation is not None else None
-        resting = self.links(turn, delegation) if delegation is not None else []
-        call = turn.core.replica.entry(turn.rows, rests.call) if rests.call is not None else None
-        for each in (*resting, *([call] if call is not None else [])):
-            row = self._consents.get(turn.vault, each.id)
-            if row is not None:
-                self._disclosing.tell(turn, each, row.disclosures, parties)
+        self._passing.tell(turn, entry)
         return entry
 
     # Groups
@@ -219,7 +209,7 @@ class Living:
     def say(self, turn: Turn, wallet: str, kind: str, payload: dict[str, Any]) -> Entry:
         """State something as a group, whose key is the delegate key of a wallet kept here."""
         key = self.wallet(turn, wallet).delegate_key()
-        return turn.register(self.shown(turn).sign(key, kind, ("group", key.kid), payload, exact=True))
+        return turn.register(shown(turn).sign(key, kind, ("group", key.kid), payload, exact=True))
 
     def call(
         self, turn: Turn, wallet: str, offer: Offer, notice: Notice, title: str, days: int, to: list[Party]
@@ -237,7 +227,7 @@ class Living:
             "notice": notice.value(),
             "slots": slots,
         }
-        entry = self.shown(turn).sign(key, "group.call", ("group", key.kid), payload, exact=True)
+        entry = shown(turn).sign(key, "group.call", ("group", key.kid), payload, exact=True)
         return self._keep(turn, entry, told, to, wallet)
 
     def joined(self, turn: Turn, call: Entry, wallet: str) -> list[SigningKey]:
@@ -261,12 +251,12 @@ class Living:
 
     def vote(self, turn: Turn, call: Entry, choice: str, wallet: str) -> Entry:
         """Vote on a call. Raises LocalError NOT_A_MEMBER, SEVERAL_MEMBERS, CALL_OVER."""
-        return turn.register(acts.make_vote(self._only(turn, call, wallet), call, choice, self.shown(turn)))
+        return turn.register(acts.make_vote(self._only(turn, call, wallet), call, choice, shown(turn)))
 
     def refuse(self, turn: Turn, call: Entry, reason: str | None, wallet: str) -> Entry:
         """Leave a member out of what a call decides. Raises LocalError NOT_A_MEMBER, SEVERAL_MEMBERS."""
         key = self._only(turn, call, wallet)
-        return turn.register(acts.make_group_refusal(key, call, self.shown(turn), reason=reason))
+        return turn.register(acts.make_group_refusal(key, call, shown(turn), reason=reason))
 
     def _only(self, turn: Turn, call: Entry, wallet: str) -> SigningKey:
         keys = self.joined(turn, call, wallet)

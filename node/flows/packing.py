@@ -1,7 +1,8 @@
 """What a transfer sends, in order: packs cut from the vault's chunks, or results that were computed beforehand.
 
 How it works
-    `plan` chooses, once a consent allows it, the series of the granted points and kind, each with the granted windows;
+    `plan` chooses, once a consent allows it, the series of the granted points and kind, each with the granted windows:
+    one's own readings, or what was received under the consent that is passed on (passing);
     `packs` yields what comes next after what is on its way. Each pack comes with its description (`Piece`), made from
     what is in it: the gate and the receipt go by that.
 
@@ -23,7 +24,9 @@ from ledger.errors import RemoteError
 from node.adapters import senml
 from node.flows.contents import Content, of_series, read_pack
 from node.flows.door import kind_of
-from node.vaults.series import SeriesRow, SeriesRows
+from node.flows.passing import Received, is_received
+from node.series_key import SeriesKey
+from node.vaults.series import SeriesRows
 from node.vaults.transfers import Outgoing, OutgoingRows, Piece, PlanItem, Wanted, chained
 
 if TYPE_CHECKING:
@@ -33,23 +36,33 @@ if TYPE_CHECKING:
 class Packing:
     """See the module. `series`: one's own readings; `rows`: transfers under way."""
 
-    def __init__(self, series: SeriesRows, rows: OutgoingRows) -> None:
-        self._series, self._rows = series, rows
+    def __init__(self, series: SeriesRows, rows: OutgoingRows, received: Received) -> None:
+        self._series, self._rows, self._received = series, rows, received
 
-    def plan(self, turn: Turn, wanted: Wanted, scope: Scope) -> tuple[list[PlanItem], bool]:
-        """Return what to send, and whether finer data than granted were left out."""
+    def plan(self, turn: Turn, wanted: Wanted, scope: Scope, parent: bytes | None) -> tuple[list[PlanItem], bool]:
+        """Return what to send, and whether finer data than granted were left out.
+
+        `parent`: the consent that is passed on, under which what is sent was received.
+        """
         kind = wanted.kind or scope.pii_type
+        points = sorted(scope.points) if wanted.point is None else [wanted.point]
+        windows = within(scope.windows, wanted.window)
+        keys = self._received.series(turn, parent, points, kind) if parent is not None else []
+        passed = parent if keys else None
+        if passed is None:
+            keys = [row.key for point in points for row in self._series.listing(turn.vault, point)]
         plan: list[PlanItem] = []
         finer = False
-        for point in sorted(scope.points) if wanted.point is None else [wanted.point]:
-            for held in self._series.listing(turn.vault, point):
-                if kind_of(held.key) != kind:
-                    continue
-                if not coarse_enough(held, wanted, scope):
-                    finer = True
-                    continue
-                name = self._series.name(held.key)
-                plan += [(name, start, stop) for start, stop in within(scope.windows, wanted.window)]
+        for key in keys:
+            if kind_of(key) != kind:
+                continue
+            if not coarse_enough(key, wanted, scope):
+                finer = True
+            elif passed is not None:
+                plan += self._received.plan(turn, passed, key, windows)
+            else:
+                name = self._series.name(key)
+                plan += [(name, start, stop) for start, stop in windows]
         return plan, finer
 
     def packs(self, turn: Turn, row: Outgoing) -> Iterator[tuple[Piece, bytes, int, int]]:
@@ -64,7 +77,10 @@ class Packing:
         chain = row.flight[-1].chain if row.flight else row.acked.chain
         while item < len(plan):
             name, _, stop = plan[item]
-            series = self._series.piece(turn.vault, name, at, stop)
+            if is_received(name):
+                series = self._received.piece(turn, name, at, stop)
+            else:
+                series = self._series.piece(turn.vault, name, at, stop)
             if series is None:
                 item += 1
                 at = plan[item][1] if item < len(plan) else 0
@@ -93,9 +109,9 @@ def _piece(number: int, content: Content, size: int, chain: bytes) -> Piece:
     return Piece(number, *what, size, chain, content.computation)
 
 
-def coarse_enough(held: SeriesRow, wanted: Wanted, scope: Scope) -> bool:
+def coarse_enough(key: SeriesKey, wanted: Wanted, scope: Scope) -> bool:
     """Say whether a series is as coarse as granted, and of the granularity wanted."""
-    granularity = held.key.granularity
+    granularity = key.granularity
     if wanted.granularity is not None and granularity != wanted.granularity:
         return False
     if granularity == scope.granularity_text or scope.granularity is None:

@@ -31,12 +31,14 @@ from ledger.consent.rights import (
     request_payload,
     standing,
 )
+from ledger.consent.standing import handed
 from ledger.consent.status import State
 from ledger.consent.wallet import CTI_BYTES, subject_iat
 from ledger.entry import Entry, sign_entry
 from ledger.errors import LocalError, RemoteError
 from ledger.governance.members import Party
 from ledger.index import facts_of
+from node.flows.custody import rekeys_of
 from node.flows.disclosing import Disclosing, parties_of
 from node.tenants import Voice, state
 from node.vaults.consents import GRANT, ConsentRows
@@ -86,7 +88,7 @@ class Rights:
     ) -> Entry:
         """Ask for a right under one consent. Raises LocalError NOT_YOUR_CONSENT, NOT_A_PARTY, UNKNOWN_RIGHT."""
         hosted = self._wallets.get(turn.vault, wallet)
-        hosted.wallet.check_own(grant)
+        hosted.wallet.check_own(grant, rekeys_of(turn, grant.id))
         if to not in parties_of(grant):
             told = "only the holder or the recipient of the consent owes an answer under it"
             raise LocalError("NOT_A_PARTY", told, field="to")
@@ -241,4 +243,7 @@ class Rights:
         if grant is None:
             return False
         to = (request.payload["to"][0], request.payload["to"][1])
-        return request.signer == grant.signer and to in parties_of(grant)
+        way = handed(grant, rekeys_of(turn, grant.id), request.signer)
+        if way is None or to not in parties_of(grant):
+            return False
+        return bool(request.signer == (way[-1].payload["key"] if way else grant.signer))

@@ -33,6 +33,7 @@ from node.flows.accounts import Accounts
 from node.flows.answers import sign_refusal, sign_served
 from node.flows.door import LATER, Door, node_of
 from node.flows.packing import Packing
+from node.flows.passing import Received
 from node.flows.wire import Ask, Done, Got, Refuse, encode
 from node.vaults.receipts import HOLDER, Receipt
 from node.vaults.series import SeriesRows
@@ -41,6 +42,7 @@ from node.vaults.transfers import (
     STOPPING,
     TRANSFER_BYTES,
     WAITING,
+    IncomingRows,
     Outgoing,
     OutgoingRows,
     Piece,
@@ -82,9 +84,11 @@ class Started:
 class Sending:
     """See the module. One for each mesh."""
 
-    def __init__(self, door: Door, series: SeriesRows, rows: OutgoingRows, accounts: Accounts) -> None:
+    def __init__(
+        self, door: Door, series: SeriesRows, rows: OutgoingRows, accounts: Accounts, received: IncomingRows
+    ) -> None:
         self._door, self._rows, self._accounts = door, rows, accounts
-        self._packing = Packing(series, rows)
+        self._packing = Packing(series, rows, Received(received))
         self._flight: dict[bytes, dict[bytes, int]] = {}  # peer -> transfer -> bytes on their way
         self.content_for: Callable[[Turn, bytes, Party], None] = lambda _turn, _grant, _recipient: None
         """Sends the content of a consent for a class of recipients to one of them, who must judge it too."""
@@ -189,7 +193,9 @@ class Sending:
             return self._refused(row, judged.decision.reason)
         if row.wanted.computation is not None:
             return replace(row, item=0, at=0, state=SENDING, reason="")
-        plan, finer = self._packing.plan(turn, row.wanted, judged.scope)
+        grant = self._door.grant_entry(turn, row.grant)
+        parent = grant.payload.get("parent") if grant is not None else None
+        plan, finer = self._packing.plan(turn, row.wanted, judged.scope, parent)
         if not plan:
             return replace(row, state=STOPPING, reason=Reason.OTHER_GRANULARITY.value if finer else NO_READINGS)
         self._rows.put_plan(turn.vault, row.transfer, plan)

@@ -377,7 +377,7 @@ def _granted(flows: Flows, turn: Turn, wanted: Wanted, scope: Scope) -> list[lis
     found = []
     for point in sorted(scope.points):
         for row in flows.series.listing(turn.vault, point):
-            if kind_of(row.key) == scope.pii_type and coarse_enough(row, wanted, scope):
+            if kind_of(row.key) == scope.pii_type and coarse_enough(row.key, wanted, scope):
                 found.append(list(flows.series.pieces(turn.vault, row.key)))
     return found
 

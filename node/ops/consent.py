@@ -258,7 +258,7 @@ async def consent_withdraw(node: Node, args: WithdrawArgs) -> Stated:
             entry = flows.acts.withdraw(turn, grant, slip)
         else:
             grant = find_grant(turn, args.id, "id")
-            entry = flows.acts.withdraw(turn, grant, flows.acts.wallet_of(turn, grant.id))
+            entry = flows.acts.withdraw(turn, grant, flows.acts.wallet_of(turn, grant))
         return Stated(grant.id.hex(), entry.id.hex(), "withdrawn", len(turn.core.member_peers[:2]))
 
     return await mesh.engine.act(act)

@@ -1,4 +1,4 @@
-"""Operations on consents that were given: narrow, sign with others, hand on; remind of a request; evidence.
+"""Operations on consents that were given: narrow, sign with others, hand on, pass on; remind; evidence.
 
 How it works
     Each is one signed entry. What narrows is sealed to holder and recipient, like the consent itself.
@@ -10,16 +10,21 @@ What it does not do
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from msgspec import Meta
+
+from ledger.consent.grant import read_party
 from ledger.consent.kinds import EVIDENCE_STATES
+from ledger.consent.record import Actor
 from ledger.errors import LocalError
-from ledger.schema import DAY
+from ledger.schema import DAY, TIME_MAX
 from node.exits import usage
-from node.naming import find_entry, find_grant, find_member
-from node.operation import Args, operation, said
+from node.naming import find_entry, find_grant, find_member, find_party, member_name, moment
+from node.operation import Args, Result, operation, said
 from node.ops.consent import CONSENT, Stated
-from node.ops.consent_terms import AS_TENANT, MEMBER
+from node.ops.consent_terms import AS_TENANT, MEMBER, names_of
 from node.ops.mesh import WHICH
 
 if TYPE_CHECKING:
@@ -57,6 +62,29 @@ class RekeyArgs(Args, frozen=True):
     to: Annotated[str, said("The wallet kept here whose keys it gets.")]
     host: Annotated[str, said(f"Who keeps them from now on: {MEMBER}.")] = ""
     mesh: Annotated[str, said(WHICH)] = ""
+
+
+class PassOnArgs(Args, frozen=True):
+    """What is passed on, to whom, and how much of it."""
+
+    id: Annotated[str, said("The consent under which the data came, or the beginning of its id.", positional=True)]
+    recipient: Annotated[str, said(f"Who receives them now: {MEMBER}.")]
+    contact: Annotated[str, said("Where the person uses her rights there: an address or a telephone number.")]
+    point: Annotated[tuple[str, ...], said("Only these points of measurement. Default: all of them.")] = ()
+    granularity: Annotated[str, said("Only steps as coarse as this, such as P1D. Default: as received.")] = ""
+    days: Annotated[Annotated[int, Meta(ge=0, le=3_653)], said("It ends after so many days. 0: with the other.")] = 0
+    depth: Annotated[Annotated[int, Meta(ge=0, le=8)], said("How many steps further it may go from there.")] = 0
+    wallet: Annotated[bool, said("The person passes it on, from her wallet kept here, and not its recipient.")] = False
+    as_tenant: Annotated[str, said(AS_TENANT)] = ""
+    mesh: Annotated[str, said(WHICH)] = ""
+
+
+class PassedOn(Result, frozen=True):
+    """A consent that passes data on."""
+
+    id: Annotated[str, said("Its id.")]
+    words: Annotated[tuple[str, ...], said("What it says, sentence by sentence.")]
+    valid_until: Annotated[datetime, said("When it ends by itself; with the one above it in any case.")]
 
 
 class RemindArgs(Args, frozen=True):
@@ -132,6 +160,51 @@ async def consent_rekey(node: Node, args: RekeyArgs) -> Stated:
         return Stated(grant.id.hex(), entry.id.hex(), "handed on")
 
     return await mesh.engine.act(act)
+
+
+@operation("consent", "pass-on", permission="operate")
+async def consent_pass_on(node: Node, args: PassOnArgs) -> PassedOn:
+    """Pass on what came under a consent that allows it: a consent of its own, which ends with the one above it."""
+    from node.flows.consenting import Offer, words_of
+
+    mesh = node.mesh(args.mesh)
+    flows = mesh.flows
+
+    def act(turn: Turn) -> PassedOn:
+        parent = find_grant(turn, args.id, "id")
+        above = flows.life.content(turn, parent.id).terms()
+        recipient = find_party(turn.core.replica.members, args.recipient, "recipient", flows.tenants)
+        name = flows.tenants.name_of(recipient[0]) or member_name(turn.core.replica.members, recipient)
+        terms = _passed_on(above, Actor(name, "recipient", args.contact, recipient), args)
+        until = min(parent.payload["valid_until"], turn.now + args.days * DAY if args.days else TIME_MAX)
+        offer = Offer(read_party(parent.payload["recipient"]), recipient, terms, until)
+        names = names_of(turn, offer)
+        notice = flows.acts.notice(turn, offer, names)
+        by = None if args.wallet else flows.tenants.voice(turn, args.as_tenant)
+        entry = flows.passing.pass_on(turn, parent, terms, recipient, notice, until=until, by=by)
+        flows.retry_later(turn)
+        return PassedOn(entry.id.hex(), tuple(words_of(offer, names)), moment(entry.payload["valid_until"]))
+
+    return await mesh.engine.act(act)
+
+
+def _passed_on(above: Terms, to: Actor, args: PassOnArgs) -> Terms:
+    """Return the terms of a child: its parent's, but for who receives now and what the person is told of them."""
+    from ledger.consent.record import OnwardSharing, Rights
+
+    how = f"write to {args.contact}"
+    return replace(
+        above,
+        points=args.point or above.points,
+        granularity=args.granularity or above.granularity,
+        controllers=(replace(to, role="controller"),),
+        recipients=(to,),
+        processors=(),
+        onward_sharing=OnwardSharing("depth", args.depth) if args.depth else OnwardSharing(),
+        storage="at the recipient",
+        rights=Rights(how, how, how, how, how),
+        dpo_contact=args.contact,
+    )
 
 
 @operation("consent", "remind", permission="operate")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import trio
 
 from ledger.consent.disclosure import Evidence
 from ledger.errors import MailleError
+from tests.node.flows.world import SHORT
 from tests.node.nodes import do, make_home, running
 from tests.node.test_data_operations import PERIOD, WHAT, pair
 
@@ -53,6 +55,57 @@ async def test_a_consent_is_narrowed_and_handed_on(tmp_path: Path) -> None:
         assert taken.consents in (0, 1)
         await do(ada, "consent withdraw", id=made.id)
         await until(lambda: do(bob, "consent show", id=made.id), lambda shown: shown.line.state == "withdrawn")
+
+
+async def test_what_was_received_is_passed_on_until_the_first_consent_ends(tmp_path: Path) -> None:
+    homes = [make_home(tmp_path / name, name) for name in ("ada", "bob", "cyd")]
+    async with running(homes[0]) as ada, running(homes[1]) as bob, running(homes[2]) as cyd:
+        await pair(ada, bob)
+        await pair_up(bob, cyd)
+        mesh = ada.mesh()
+        await mesh.engine.act(lambda turn: mesh.flows.series.add(turn.vault, SHORT))
+        await do(ada, "wallet create", name="anna")
+        sharing = json.dumps({"onward_sharing": {"mode": "depth", "depth": 1}}).encode()
+        args = {
+            "recipient": "bob",
+            "point": (SHORT.key.point,),
+            "granularity": "PT30M",
+            "terms": sharing,
+            **WHAT,
+            **PERIOD,
+        }
+        made = await do(ada, "consent grant", wallet="anna", **args)
+        assert (await do(ada, "data send", consent=made.id)).state == "done"
+        passed = await do(bob, "consent pass-on", id=made.id, recipient="cyd", contact="dpo@cyd.example")
+        assert any("cyd" in sentence for sentence in passed.words)
+        await until(lambda: do(cyd, "consent list"), lambda found: [one.id for one in found.consents] == [passed.id])
+        sent = await do(bob, "data send", consent=passed.id)
+        assert (sent.state, sent.reason) == ("done", "")
+        received = await do(cyd, "data export", consent=passed.id, format="senml")
+        assert received.records == sent.records > 0
+        await refused(
+            "SHARING_FORBIDDEN", cyd, "consent pass-on", id=passed.id, recipient="ada", contact="x@ada.example"
+        )
+        await do(cyd, "consent withdraw", slip=made.slip)
+        await until(lambda: do(bob, "consent show", id=made.id), lambda shown: shown.line.state == "withdrawn")
+        stopped = await do(bob, "data send", consent=passed.id)
+        assert (stopped.state, stopped.reason) == ("refused", "PARENT_ENDED")
+        asked = await do(cyd, "data request", consent=passed.id)
+        assert (asked.state, asked.reason) == ("refused", "PARENT_ENDED")
+
+
+async def pair_up(host: Any, newcomer: Any) -> None:
+    """Let another node in, and put up the link between the two."""
+    ticket = await do(host, "invite create", to=str(newcomer.root_key().did))
+    assert (await do(newcomer, "join", ticket=ticket.ticket)).answer == "ADMITTED"
+    await do(host, "link offer", member=newcomer.config.name)
+    await until(lambda: _links(newcomer), lambda links: "offered" in links)
+    await do(newcomer, "link accept", member=host.config.name)
+    await until(lambda: _links(host), lambda links: list(links).count("up") == 2)
+
+
+async def _links(node: Any) -> list[str]:
+    return list(node.mesh().core.replica.members.links.values())
 
 
 async def test_a_consent_that_needs_others_waits_for_them(tmp_path: Path) -> None:

@@ -262,9 +262,9 @@ def test_only_the_wallet_that_gave_it_withdraws_a_consent() -> None:
     with pytest.raises(LocalError) as caught:
         world.withdraw(grant, "bob")
     assert caught.value.code == "NOT_YOUR_CONSENT"
-    assert world.holder.look(lambda turn: world.holder.flows.acts.wallet_of(turn, grant.id)) == "anna"
+    assert world.holder.look(lambda turn: world.holder.flows.acts.wallet_of(turn, grant)) == "anna"
     with pytest.raises(LocalError) as caught:
-        world.recipient.look(lambda turn: world.recipient.flows.acts.wallet_of(turn, grant.id))
+        world.recipient.look(lambda turn: world.recipient.flows.acts.wallet_of(turn, grant))
     assert caught.value.code == "NOT_YOUR_CONSENT"
 
 

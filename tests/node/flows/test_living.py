@@ -14,6 +14,7 @@ from ledger.errors import LocalError
 from ledger.schema import DAY
 from node.core import Turn
 from node.flows.consenting import Offer
+from node.flows.custody import rekeys_of
 from tests.ledger.consent.cases import NOTICE
 from tests.node.flows.world import NOW, SHORT, Side, World, terms
 
@@ -24,8 +25,8 @@ POINT, OTHER = SHORT.key.point, "prm:98765432109876"
 class Scene:
     """Two nodes; the first keeps the wallets and holds the data."""
 
-    def __init__(self, *wallets: str) -> None:
-        self.world = World()
+    def __init__(self, *wallets: str, nodes: int = 2) -> None:
+        self.world = World(nodes)
         self.world.import_series(SHORT)
         for name in wallets:
             self.act(lambda turn, name=name: self.ada.flows.acts.create_wallet(turn, name))
@@ -126,3 +127,83 @@ def test_a_wallet_is_carried_to_another_node_by_its_seed() -> None:
     bob.act(lambda turn: bob.flows.acts.withdraw(turn, grant, "hers"))
     scene.world.pump()
     assert scene.flows(grant.id) == "WITHDRAWN"
+
+
+def handed_on(scene: Scene, **more: Any) -> Entry:
+    """Return a consent of anna's that ben's wallet was handed."""
+    grant: Entry = scene.act(lambda turn: scene.ada.flows.acts.grant(turn, "anna", scene.offer(), NOTICE))[0]
+    scene.act(lambda turn: scene.ada.flows.life.rekey(turn, grant, "ben", None))
+    return grant
+
+
+def test_whoever_a_consent_was_handed_to_lists_it_and_ends_it() -> None:
+    scene = Scene("anna", "ben", "zoe")
+    acts = scene.ada.flows.acts
+    grant = handed_on(scene)
+    scene.act(lambda turn: scene.ada.flows.life.rekey(turn, grant, "zoe", None))
+    assert scene.flows(grant.id) == ""
+    listed = scene.ada.look(lambda turn: scene.ada.flows.consents.get(turn.vault, grant.id))
+    assert listed is not None
+    assert listed.wallet == "zoe"
+    assert scene.ada.look(lambda turn: acts.wallet_of(turn, grant)) == "zoe"
+    ended = scene.act(lambda turn: acts.withdraw(turn, grant, "zoe"))
+    assert len(ended.payload["via"]) == 2
+    assert scene.flows(grant.id) == "WITHDRAWN"
+    own = scene.ada.look(lambda turn: scene.ada.flows.life.wallet(turn, "zoe")).consents
+    assert [(one.grant_id, one.withdrawal_id) for one in own] == [(grant.id, ended.id)]
+
+
+@pytest.mark.parametrize("name", ["anna", "ben"])
+def test_old_keys_end_what_was_handed_on_and_strangers_do_not(name: str) -> None:
+    scene = Scene("anna", "ben", "zoe", "eve")
+    grant = handed_on(scene)
+    scene.act(lambda turn: scene.ada.flows.life.rekey(turn, grant, "zoe", None))
+    with pytest.raises(LocalError, match="NOT_YOUR_CONSENT"):
+        scene.act(lambda turn: scene.ada.flows.acts.withdraw(turn, grant, "eve"))
+    scene.act(lambda turn: scene.ada.flows.acts.withdraw(turn, grant, name))
+    assert scene.flows(grant.id) == "WITHDRAWN"
+
+
+def test_the_slip_of_a_consent_that_was_handed_on_ends_it() -> None:
+    scene = Scene("anna", "ben")
+    grant = handed_on(scene)
+    (rekey,) = scene.ada.look(lambda turn: rekeys_of(turn, grant.id))
+    slip = scene.ada.look(lambda turn: scene.ada.flows.life.wallet(turn, "ben")).slip(grant, [rekey])
+    bob = scene.world.recipient
+    assert bob.look(lambda turn: bob.flows.acts.find_by_slip(turn, slip)) == grant
+    bob.act(lambda turn: bob.flows.acts.withdraw(turn, grant, slip))
+    scene.world.pump()
+    assert scene.flows(grant.id) == "WITHDRAWN"
+
+
+def test_a_wallet_that_was_handed_a_consent_has_it_after_an_import_and_at_its_new_host() -> None:
+    scene = Scene("anna", "ben", nodes=3)
+    grant = handed_on(scene)
+    seed = scene.ada.look(lambda turn: scene.ada.flows.life.wallet(turn, "ben").seed)
+    cyd = scene.world.sides[2]
+    taken = cyd.act(lambda turn: cyd.flows.life.import_wallet(turn, "his", seed))
+    assert [own.grant_id for own in taken.wallet.consents] == [grant.id]
+    assert cyd.look(lambda turn: cyd.flows.consents.get(turn.vault, grant.id)) is None  # no party of it, nor its host
+    cyd.act(lambda turn: cyd.flows.acts.create_wallet(turn, "newer"))
+    scene.world.pass_time(10)
+    cyd.act(lambda turn: cyd.flows.life.rekey(turn, grant, "newer", cyd.party))
+    scene.world.pump()
+    row = cyd.look(lambda turn: cyd.flows.consents.get(turn.vault, grant.id))
+    assert row is not None
+    assert row.wallet == "newer"
+    assert scene.flows(grant.id) == ""  # nobody was asked again
+    cyd.act(lambda turn: cyd.flows.acts.withdraw(turn, grant, "newer"))
+    scene.world.pump()
+    assert scene.flows(grant.id) == "WITHDRAWN"
+
+
+def test_who_delegated_ends_what_was_given_in_her_name() -> None:
+    scene = Scene("mother", "daughter")
+    life, acts = scene.ada.flows.life, scene.ada.flows.acts
+    given = scene.delegate("mother", "daughter", "delegate", points=frozenset({POINT}))
+    grant = scene.act(lambda turn: life.grant(turn, "daughter", scene.offer(), NOTICE, Rests(delegation=given.id)))
+    scene.act(lambda turn: acts.withdraw(turn, grant, "mother"))
+    assert scene.flows(grant.id) == "WITHDRAWN"
+    status = scene.world.recipient.status(grant.id)
+    assert status is not None
+    assert status.state.name == "WITHDRAWN"

@@ -1,0 +1,134 @@
+"""Whose a consent is now: the wallets kept here that may end it, and the entries that show it.
+
+How it works
+    A consent is its giver's, or whoever's it was handed to (`consent.rekey`): by her, or by one who had it so. What was
+    given under a delegation may also be ended by the person who delegated, and by all between. `hand` looks up what a
+    key must carry so that any member can judge its withdrawal from the bytes alone (ledger.consent.standing).
+
+    A rekey that has no effect (from a key that had handed the consent on before) still opens this way: it only ends.
+
+What it does not do
+    It signs nothing, and knows only the entries that the ledger here holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ledger.consent.acts import Shown
+from ledger.consent.slip import PREFIX_BYTES, Slip
+from ledger.consent.standing import handed
+from ledger.consent.wallet import Wallet
+from ledger.entry import Entry
+from ledger.errors import LocalError
+from ledger.index import facts_of
+from ledger.keys import SigningKey
+from node.flows.disclosing import parties_of
+from node.vaults.consents import ConsentRows
+from node.vaults.wallets import HostedWallet, WalletRows
+
+if TYPE_CHECKING:
+    from node.core import Turn
+
+LINKS_MAX = 9
+"""Delegations from a grant up to the person."""
+
+
+def shown(turn: Turn) -> Shown:
+    """Return what an act is signed with now."""
+    head, replica = turn.shown_head(), turn.core.replica
+    return Shown(head, replica.closure_iat(turn.rows, [head]), turn.now, replica.mesh_id, turn.core.random_bytes)
+
+
+def rekeys_of(turn: Turn, grant: bytes) -> list[Entry]:
+    """Return the rekeys of a consent that the ledger here holds, whether or not they count."""
+    replica = turn.core.replica
+    facts = facts_of(turn.rows, grant, replica.by_number, replica.size)
+    found = (replica.entry(turn.rows, fact.row.entry_id) for fact in facts if fact.row.kind == "consent.rekey")
+    return [entry for entry in found if entry is not None]
+
+
+def links_of(turn: Turn, delegation: bytes | None) -> list[Entry]:
+    """Return a delegation and those above it, as far as they are held."""
+    found: list[Entry] = []
+    while delegation is not None and len(found) < LINKS_MAX:
+        link = turn.core.replica.entry(turn.rows, delegation)
+        if link is None or link.kind != "delegation.give":
+            break
+        found.append(link)
+        delegation = link.payload.get("parent")
+    return found
+
+
+def hand(turn: Turn, grant: Entry, by: Wallet | Slip) -> tuple[Slip, tuple[Entry, ...]] | None:
+    """Return the key with which this wallet or slip ends a consent, and what the withdrawal carries; None: it may not.
+
+    What is passed on names the withdraw key of the consent above it, so that key is tried too.
+    """
+    rekeys = rekeys_of(turn, grant.id)
+    seeds = [by.withdraw_seed] if isinstance(by, Slip) else [by.withdraw_seed(ident) for ident in _idents(turn, grant)]
+    for seed in seeds:
+        way = handed(grant, rekeys, SigningKey.from_seed(seed).public)
+        if way is not None:
+            return Slip(seed, grant.id[:PREFIX_BYTES]), way
+    links = [] if isinstance(by, Slip) else links_of(turn, grant.payload.get("delegation"))
+    for count, link in enumerate(links, start=1):
+        seed = b"" if isinstance(by, Slip) else by.withdraw_seed(link.thing[1])
+        if SigningKey.from_seed(seed).public == link.payload["withdraw_key"]:
+            return Slip(seed, grant.id[:PREFIX_BYTES]), tuple(links[:count])
+    return None
+
+
+def _idents(turn: Turn, grant: Entry) -> list[bytes]:
+    """Return the record ids of a consent and of those above it, the nearest first."""
+    found = [grant.thing[1]]
+    while "parent" in grant.payload and len(found) < LINKS_MAX:
+        parent = turn.core.replica.grant(turn.rows, grant.payload["parent"])
+        if parent is None:
+            break
+        found.append(parent.thing[1])
+        grant = parent
+    return found
+
+
+def in_force(turn: Turn, wallets: WalletRows, grant: Entry) -> tuple[HostedWallet, SigningKey] | None:
+    """Return the wallet kept here that has the key in force of a consent, and the key; None where none has."""
+    status = turn.core.replica.consent(turn.rows, grant.id)
+    kid = grant.kid if status is None or status.key is None else status.key
+    for hosted in wallets.listing(turn.vault):
+        for key in (hosted.wallet.consent_key(grant.thing[1]), hosted.wallet.delegate_key()):
+            if key.kid == kid:
+                return hosted, key
+    return None
+
+
+def in_force_name(turn: Turn, wallets: WalletRows, grant: Entry) -> str:
+    """Return the name of the wallet kept here that has the key in force of a consent, or ""."""
+    found = in_force(turn, wallets, grant)
+    return found[0].name if found is not None else ""
+
+
+def whose(turn: Turn, wallets: WalletRows, grant: Entry) -> HostedWallet:
+    """Return the wallet kept here that ends a consent: of the key in force, else any that may.
+
+    Raises LocalError NOT_YOUR_CONSENT.
+    """
+    found = in_force(turn, wallets, grant)
+    if found is not None:
+        return found[0]
+    for hosted in wallets.listing(turn.vault):
+        if hand(turn, grant, hosted.wallet) is not None:
+            return hosted
+    told = "no wallet kept here gave this consent; use its withdrawal slip, or turn to her own host"
+    raise LocalError("NOT_YOUR_CONSENT", told, field="consent")
+
+
+def entrust(turn: Turn, wallets: WalletRows, consents: ConsentRows, hosted: HostedWallet, grant: Entry) -> HostedWallet:
+    """List a consent in the wallet that it was handed to, and its content here as hers, if it is held."""
+    hosted = replace(hosted, wallet=hosted.wallet.with_grant(grant, rekeys_of(turn, grant.id)))
+    wallets.put(turn.vault, hosted)
+    row = consents.get(turn.vault, grant.id)
+    if row is not None and row.wallet != hosted.name:
+        consents.put(turn.vault, replace(row, wallet=hosted.name), *parties_of(grant))
+    return hosted

@@ -1,0 +1,270 @@
+"""Passing on, on live nodes: what came under a parent goes on under a child, and no further than both allow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ledger.consent.acts import make_rekey
+from ledger.consent.record import Actor, OnwardSharing, Terms
+from ledger.consent.wallet import Wallet
+from ledger.entry import Entry
+from ledger.errors import LocalError
+from ledger.schema import DAY
+from node.core import Turn
+from node.flows.compiling import RESTED_ON
+from node.flows.custody import shown
+from node.tenants import Voice
+from node.vaults.transfers import Wanted
+from tests.ledger.consent.cases import NOTICE
+from tests.node.flows.world import LONG, SHORT, Side, World, terms
+
+DEPTH = OnwardSharing("depth", 2)
+POINT, OTHER = SHORT.key.point, "prm:98765432109876"
+
+
+class Scene:
+    """A holder (with anna's wallet), a recipient, another to whom it passes on, and a stranger; all linked."""
+
+    def __init__(self, *, series: Any = SHORT, sharing: OnwardSharing = DEPTH, **above: Any) -> None:
+        self.world = World(4)
+        self.series = series
+        self.world.import_series(series)
+        self.ada, self.bob, self.cyd, self.eve = self.world.sides
+        self.parent, self.slip = self.world.grant(terms(series, onward_sharing=sharing, **above))
+
+    def receive(self) -> None:
+        """Have the recipient ask for all of it."""
+        transfer = self.world.ask(grant=self.parent.id)
+        self.world.pump()
+        row = self.bob.received(transfer)
+        assert row is not None
+        assert row.state == "done"
+
+    def terms(self, **changes: Any) -> Terms:
+        """Return terms of a child for the third node."""
+        to = (Actor("Cyd", "recipient", "dpo@cyd.example", self.cyd.party),)
+        own = {"recipients": to, "controllers": (replace(to[0], role="controller"),), **changes}
+        return terms(self.series, **own)
+
+    def pass_on(
+        self, *, at: Side | None = None, to: Side | None = None, parent: Entry | None = None, **changes: Any
+    ) -> Entry:
+        """Have a recipient pass on what it received (bob to cyd unless told)."""
+        side, above = at or self.bob, parent or self.parent
+        until = self.world.now + 100 * DAY
+        recipient = (to or self.cyd).party
+
+        def act(turn: Turn) -> Entry:
+            by = Voice(side.party)
+            content = self.terms(**changes)
+            return side.flows.passing.pass_on(turn, above, content, recipient, NOTICE, until=until, by=by)
+
+        entry = side.act(act)
+        self.world.pump()
+        return entry
+
+    def flows(self, child: Entry, *, source: Side | None = None, to: Side | None = None) -> tuple[int, str]:
+        """Have the child's recipient ask; return how many records came, and why not more."""
+        source, to = source or self.bob, to or self.cyd
+        wanted = Wanted(source.party, to.party, child.id)
+        transfer = to.act(lambda turn: to.flows.receiving.ask(turn, wanted))
+        self.world.pump()
+        row, waits = to.received(transfer), source.sent(transfer)
+        assert row is not None
+        return row.tally.count, row.reason or (waits.reason if waits is not None else "")
+
+
+def test_what_came_under_a_parent_goes_on_under_its_child() -> None:
+    scene = Scene(series=LONG)
+    scene.receive()
+    child = scene.pass_on()
+    assert scene.flows(child) == (len(LONG.starts), "")
+    row = scene.cyd.look(lambda turn: scene.cyd.flows.consents.get(turn.vault, scene.parent.id))
+    assert row is not None
+    assert row.kind == RESTED_ON  # known, and no consent of its own
+    grants = scene.cyd.look(lambda turn: list(scene.cyd.flows.consents.listing(turn.vault, "grant")))
+    assert [one.entry_id for one in grants] == [child.id]
+
+
+def test_a_child_of_fewer_days_carries_those_alone() -> None:
+    scene = Scene()
+    scene.receive()
+    begin = SHORT.starts[0] + 2 * DAY
+    child = scene.pass_on(data_period=((begin, begin + DAY),))
+    assert scene.flows(child) == (48, "")
+
+
+def test_what_was_received_twice_goes_on_once() -> None:
+    scene = Scene()
+    scene.receive()
+    scene.world.pass_time(5)
+    scene.receive()
+    assert scene.flows(scene.pass_on()) == (len(SHORT.starts), "")
+
+
+def test_what_was_erased_is_not_passed_on() -> None:
+    scene = Scene()
+    scene.receive()
+    child = scene.pass_on()
+    (transfer,) = scene.bob.look(lambda turn: scene.bob.flows.incoming.under(turn.vault, scene.parent.id))
+    assert scene.bob.act(lambda turn: scene.bob.flows.incoming.drop_packs(turn.vault, transfer, 99))
+    assert scene.flows(child) == (0, "NO_READINGS")
+
+
+@pytest.mark.parametrize(
+    ("sharing", "changes", "code"),
+    [
+        (OnwardSharing(), {}, "SHARING_FORBIDDEN"),
+        (OnwardSharing("depth", 1, aggregate_only=True), {}, "SHARING_FORBIDDEN"),
+        (DEPTH, {"points": (OTHER,)}, "PARENT_WIDER"),
+        (DEPTH, {"granularity": "PT10M"}, "PARENT_WIDER"),
+        (DEPTH, {"purpose": "Advertising"}, "PARENT_WIDER"),
+        (DEPTH, {"onward_sharing": OnwardSharing("depth", 2)}, "SHARING_FORBIDDEN"),
+    ],
+)
+def test_a_child_beyond_its_parent_is_not_signed(sharing: OnwardSharing, changes: dict[str, Any], code: str) -> None:
+    scene = Scene(sharing=sharing)
+    with pytest.raises(LocalError) as error:
+        scene.pass_on(**changes)
+    assert error.value.code == code
+
+
+def test_only_the_recipient_or_the_person_passes_on() -> None:
+    scene = Scene()
+    with pytest.raises(LocalError, match="NOT_A_PARTY"):
+        scene.pass_on(at=scene.eve)
+    child = scene.ada.act(lambda turn: _by_anna(scene, turn))
+    scene.world.pump()
+    scene.receive()
+    assert scene.flows(child) == (len(SHORT.starts), "")
+    with pytest.raises(LocalError, match="NOT_YOUR_CONSENT"):
+        scene.eve.act(lambda turn: _by_anna(scene, turn, scene.eve))
+
+
+def _by_anna(scene: Scene, turn: Turn, side: Side | None = None) -> Entry:
+    passing = (side or scene.ada).flows.passing
+    until = scene.world.now + 100 * DAY
+    return passing.pass_on(turn, scene.parent, scene.terms(), scene.cyd.party, NOTICE, until=until, by=None)
+
+
+def test_the_parents_content_is_refused_where_no_child_covers_it() -> None:
+    scene = Scene()
+    row = scene.ada.look(lambda turn: scene.ada.flows.consents.get(turn.vault, scene.parent.id))
+    assert row is not None
+
+    def tell(turn: Turn) -> None:
+        scene.ada.flows.disclosing.tell(turn, scene.parent, row.disclosures, [scene.eve.party, scene.cyd.party])
+
+    scene.pass_on(to=scene.cyd)
+    scene.ada.act(tell)
+    scene.world.pump()
+    assert not scene.eve.look(lambda turn: scene.eve.flows.consents.holds(turn.vault, scene.parent.id))
+    refused = [note for note in scene.eve.notes if note.code == "DATA_REFUSED"]
+    assert [dict(note.fields).get("code") for note in refused] == ["DISCLOSURE_NOT_FOR_YOU"]
+    assert scene.cyd.look(lambda turn: scene.cyd.flows.consents.holds(turn.vault, scene.parent.id))
+
+
+def test_the_end_of_the_parent_stops_a_child_in_the_midst_and_for_good() -> None:
+    scene = Scene(series=LONG)
+    scene.receive()
+    child = scene.pass_on()
+    wanted = Wanted(scene.bob.party, scene.cyd.party, child.id)
+    transfer = scene.cyd.act(lambda turn: scene.cyd.flows.receiving.ask(turn, wanted))
+    scene.world.step((scene.cyd.device.kid, scene.bob.device.kid))
+    assert scene.bob.sent(transfer) is not None
+    scene.world.withdraw(scene.parent)
+    scene.world.pump()
+    row = scene.cyd.received(transfer)
+    assert row is not None
+    assert row.tally.count < len(LONG.starts)
+    assert scene.flows(child) == (0, "PARENT_ENDED")
+
+
+def test_a_grandchild_ends_with_the_first_parent() -> None:
+    scene = Scene()
+    scene.receive()
+    child = scene.pass_on(onward_sharing=OnwardSharing("depth", 1))
+    assert scene.flows(child) == (len(SHORT.starts), "")
+    grandchild = scene.pass_on(at=scene.cyd, to=scene.eve, parent=child)
+    assert scene.flows(grandchild, source=scene.cyd, to=scene.eve) == (len(SHORT.starts), "")
+    scene.world.withdraw(scene.parent, scene.slip, at=scene.eve)
+    scene.world.pump()
+    assert scene.flows(grandchild, source=scene.cyd, to=scene.eve) == (0, "PARENT_ENDED")
+
+
+def test_a_parent_that_is_narrowed_narrows_the_child_at_both_ends() -> None:
+    scene = Scene(points=(POINT, OTHER))
+    scene.receive()
+    child = scene.pass_on()
+    assert scene.flows(child)[1] == ""
+    scene.ada.act(lambda turn: scene.ada.flows.life.amend(turn, scene.parent, _only_other, None))
+    scene.world.pump()
+    assert scene.flows(child) == (0, "OTHER_POINT")
+    narrowed = scene.cyd.look(
+        lambda turn: scene.cyd.flows.door.judge(turn, Wanted(scene.bob.party, scene.cyd.party, child.id)).decision
+    )
+    assert narrowed.reason.value == "OTHER_POINT"  # cyd knows what the amendment says
+
+
+def _only_other(held: Terms) -> Terms:
+    return replace(held, points=(OTHER,))
+
+
+@pytest.mark.parametrize("by_slip", [False, True])
+def test_the_person_ends_a_child_alone_from_her_wallet_or_with_her_slip(by_slip: bool) -> None:
+    scene = Scene()
+    scene.receive()
+    child, kept = scene.pass_on(), scene.pass_on()
+    by = replace(scene.slip, grant_prefix=child.id[:5]) if by_slip else "anna"
+    scene.ada.act(lambda turn: scene.ada.flows.acts.withdraw(turn, child, by))
+    scene.world.pump()
+    assert scene.flows(child) == (0, "WITHDRAWN")
+    assert scene.flows(kept)[1] == ""
+
+
+def test_a_parent_that_was_handed_on_is_passed_on_by_its_new_keys() -> None:
+    scene = Scene()
+    scene.receive()
+    scene.ada.act(lambda turn: scene.ada.flows.acts.create_wallet(turn, "ben"))
+    before = scene.ada.act(lambda turn: _by_anna(scene, turn))
+    scene.ada.act(lambda turn: scene.ada.flows.life.rekey(turn, scene.parent, "ben", None))
+    scene.world.pump()
+    after = scene.ada.act(lambda turn: _by_anna(scene, turn))
+    scene.world.pump()
+    assert after.signer != before.signer
+    for child in (before, after):  # a new key asks nobody for consent again
+        assert scene.flows(child) == (len(SHORT.starts), "")
+    thief = Wallet(b"t" * 32)
+    key = thief.consent_key(scene.parent.thing[1])
+    forged = scene.eve.act(lambda turn: turn.register(make_rekey(key, scene.parent, thief, shown(turn))))
+    scene.world.pump()
+    assert scene.ada.status(scene.parent.id) is not None
+    child = scene.eve.act(lambda turn: turn.register(_forged(scene, turn, key)))
+    scene.world.pump()
+    assert scene.flows(child)[1] in ("DISCLOSURE_MISSING", "PARENT_OTHER")
+    assert forged.id != child.id
+    scene.world.withdraw(scene.parent, "ben")
+    scene.world.pump()
+    assert scene.flows(after) == (0, "PARENT_ENDED")
+
+
+def _forged(scene: Scene, turn: Turn, key: Any) -> Entry:
+    from ledger.consent.disclosure import hide
+    from ledger.consent.grant import grant_payload
+
+    slots, told = hide(scene.terms(), turn.core.random_bytes)
+    payload = grant_payload(
+        holder=scene.bob.party,
+        recipient=scene.cyd.party,
+        valid_until=scene.world.now + 100 * DAY,
+        notice=NOTICE,
+        slots=slots,
+        withdraw_key=scene.parent.payload["withdraw_key"],
+        parent=scene.parent.id,
+    )
+    entry = shown(turn).sign(key, "consent.grant", ("consent", b"f" * 16), payload)
+    scene.eve.flows.disclosing.publish(turn, entry, told)
+    return entry

@@ -67,7 +67,7 @@ NOUNS: Final = {
 ALONE: Final = ("join", "explain", "demo")
 """Modules of node/ops whose commands have one word."""
 
-MORE: Final = ("consent_life",)
+MORE: Final = ("consent_life", "readings_generate")
 """Modules with more commands of a noun that has a module of its own."""
 
 

@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import Meta
-
 from ledger.errors import LocalError
 from node.exits import usage
 from node.naming import moment
@@ -37,16 +35,6 @@ class ImportArgs(Args, frozen=True):
 
     file: Annotated[bytes, said("The file.", positional=True, content=True)]
     format: Annotated[Literal["auto", "enedis", "senml-json", "senml-cbor"], said("Its format.")] = "auto"
-    mesh: Annotated[str, said(WHICH)] = ""
-
-
-class FictitiousArgs(Args, frozen=True):
-    """Which household to make up."""
-
-    seed: Annotated[Annotated[int, Meta(ge=0, le=999_999)], said("Another number, another household.")] = 1
-    days: Annotated[Annotated[int, Meta(ge=1, le=3_660)], said("How many days, up to now.")] = 30
-    kind: Annotated[Literal["load_curve", "daily"], said("Half-hours, or daily totals.")] = "load_curve"
-    gaps: Annotated[int, said("How many half-hours have no value.")] = 0
     mesh: Annotated[str, said(WHICH)] = ""
 
 
@@ -131,8 +119,8 @@ def _parsed(args: ImportArgs) -> list[Series]:
     return senml.decode_cbor(args.file) if form == "senml-cbor" else enedis_csv.parse(args.file)
 
 
-async def _keep(node: Node, mesh_name: str, series: Sequence[Series]) -> Imported:
-
+async def keep(node: Node, mesh_name: str, series: Sequence[Series]) -> Imported:
+    """Keep series in the vault, all or none, and tell what was new. Raises LocalError for what contradicts it."""
     mesh = node.mesh(mesh_name)
     flows = mesh.flows
 
@@ -151,18 +139,7 @@ async def _keep(node: Node, mesh_name: str, series: Sequence[Series]) -> Importe
 @operation("readings", "import", permission="operate")
 async def readings_import(node: Node, args: ImportArgs) -> Imported:
     """Import a file of readings: an Enedis CSV export (load curve or index), or SenML."""
-    return await _keep(node, args.mesh, _parsed(args))
-
-
-@operation("readings", "fictitious", permission="operate")
-async def readings_fictitious(node: Node, args: FictitiousArgs) -> Imported:
-    """Make up a household's readings, to try things out. Every export says that they are fictitious."""
-    from node.adapters import household
-
-    start = node.now - args.days * 86_400
-    if args.kind == "daily":
-        return await _keep(node, args.mesh, [household.daily_totals(args.seed, start, args.days)])
-    return await _keep(node, args.mesh, [household.load_curve(args.seed, start, args.days, gaps=args.gaps)])
+    return await keep(node, args.mesh, _parsed(args))
 
 
 @operation("readings", "list", permission="read")

@@ -23,7 +23,7 @@ PEOPLE = 14
 async def street(node: Any) -> tuple[list[str], dict[str, Any]]:
     """Have a node hold three days of many homes; return the points, and a window of one day inside."""
     for seed in range(1, PEOPLE + 1):
-        await do(node, "readings fictitious", seed=seed, days=3)
+        await do(node, "readings generate", seed=seed, days=3)
     lines = (await do(node, "readings list")).series
     day = (lines[0].first + timedelta(days=1)).astimezone(UTC).replace(hour=0, minute=0)
     return [line.point for line in lines], {"since": day, "until": day + timedelta(days=1)}
@@ -136,7 +136,7 @@ async def test_pseudonyms_are_random_per_recipient_and_their_table_stays(tmp_pat
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         await pair(ada, bob)
         for seed in (1, 2):
-            await do(ada, "readings fictitious", seed=seed, days=2)
+            await do(ada, "readings generate", seed=seed, days=2)
         points = [line.point for line in (await do(ada, "readings list")).series]
         plain = await do(ada, "readings export", point=points[0])
         assert plain.label == "identified"

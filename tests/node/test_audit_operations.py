@@ -37,7 +37,7 @@ async def test_a_consented_transfer_and_one_without(tmp_path: Path, capsys: pyte
         running(make_home(tmp_path / "bob", "bob"), serve=True) as bob,
     ):
         await pair(ada, bob)
-        await do(ada, "readings fictitious", seed=7, days=3)
+        await do(ada, "readings generate", seed=7, days=3)
         (series,) = (await do(ada, "readings list")).series
         await do(ada, "wallet create", name="anna")
         args = {"wallet": "anna", "recipient": "bob", "point": (series.point,), **WHAT, **PERIOD}

@@ -19,7 +19,7 @@ WHAT = {"recipient": "bob", "kind": "load_curve", "purpose": "Advice on insulati
 
 async def home_of(ada: Any) -> tuple[Any, dict[str, Any]]:
     """Have a node hold ten days of one home; return the series, and a granted period of six whole days inside."""
-    await do(ada, "readings fictitious", seed=3, days=10)
+    await do(ada, "readings generate", seed=3, days=10)
     (series,) = (await do(ada, "readings list")).series
     start = (series.first + timedelta(days=2)).astimezone(UTC).replace(hour=0, minute=0)
     return series, {"data_from": start, "data_until": start + timedelta(days=6)}

@@ -125,7 +125,7 @@ async def until_acknowledged(node: Any) -> None:
 async def test_a_request_is_answered_or_refused(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         await pair(ada, bob)
-        await do(ada, "readings fictitious", seed=7, days=3)
+        await do(ada, "readings generate", seed=7, days=3)
         (series,) = (await do(ada, "readings list")).series
         assert series.fictitious
         await do(ada, "wallet create", name="anna")

@@ -26,7 +26,7 @@ from tests.node.test_data_operations import PERIOD, WHAT, pair, until_acknowledg
 async def consented(ada: Any, bob: Any) -> str:
     """Let data flow from ada to bob under a consent, and attest it; return the grant's id."""
     await pair(ada, bob)
-    await do(ada, "readings fictitious", seed=7, days=3)
+    await do(ada, "readings generate", seed=7, days=3)
     (series,) = (await do(ada, "readings list")).series
     await do(ada, "wallet create", name="anna")
     args = {"recipient": "bob", "point": (series.point,), "granularity": series.granularity, **WHAT, **PERIOD}

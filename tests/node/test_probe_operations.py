@@ -44,7 +44,7 @@ async def street(path: Path, kind: type[Node]) -> AsyncIterator[Street]:
         await pair(ada, bob)
         ticket = await do(ada, "invite create", to=ada_key(eve))
         assert (await do(eve, "join", ticket=ticket.ticket)).answer == "ADMITTED"
-        await do(ada, "readings fictitious", seed=7, days=3)
+        await do(ada, "readings generate", seed=7, days=3)
         (series,) = (await do(ada, "readings list")).series
         await do(ada, "wallet create", name="anna")
         args = {"wallet": "anna", "recipient": "bob", "point": (series.point,), **WHAT, **PERIOD}

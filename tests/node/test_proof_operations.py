@@ -88,7 +88,7 @@ async def test_a_seal_by_a_replaced_device_is_proven_to_an_auditor(tmp_path: Pat
         old = ada.mesh().core.device.kid
         await do(ada, "device certify")
         await until(lambda: ended(ada, old))
-        await do(ada, "readings fictitious", seed=7, days=3)
+        await do(ada, "readings generate", seed=7, days=3)
         (series,) = (await do(ada, "readings list")).series
         await do(ada, "wallet create", name="anna")
         args = {"recipient": "bob", "point": (series.point,), "granularity": series.granularity, **WHAT, **PERIOD}

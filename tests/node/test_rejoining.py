@@ -48,7 +48,7 @@ async def test_who_left_comes_back_as_another_incarnation(tmp_path: Path) -> Non
         async with running(homes[1]) as bob:
             await mesh_of(ada, bob)
             first, device = bob.mesh().core.party, bob.mesh().core.device.kid
-            await do(ada, "readings fictitious", seed=7, days=2)
+            await do(ada, "readings generate", seed=7, days=2)
             (series,) = (await do(ada, "readings list")).series
             await do(ada, "wallet create", name="anna")
             old = await do(ada, "consent grant", wallet="anna", recipient="bob", point=(series.point,), **WHAT)

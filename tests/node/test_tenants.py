@@ -94,7 +94,7 @@ async def test_a_tenant_asks_receives_and_moves_without_a_new_consent(tmp_path: 
         assert (await do(bob, "tenant host", tenant="advice")).entries == ()
         await until(lambda: host_of(ada, made.id) == "bob")
 
-        await do(ada, "readings fictitious", seed=7, days=3)
+        await do(ada, "readings generate", seed=7, days=3)
         (series,) = (await do(ada, "readings list")).series
         await do(ada, "wallet create", name="anna")
         asked = await do(bob, "consent request", as_tenant="advice", holder="ada", point=(series.point,), **WHAT)

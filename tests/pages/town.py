@@ -183,7 +183,7 @@ class Town:
             link = edge(holder.mesh().core.party, mesh.core.party)
             await until(lambda mesh=mesh, link=link: mesh.core.replica.members.links.get(link) == "offered")  # type: ignore[misc]
             await do(self.nodes[name], "link accept", member=HOLDER)
-        await do(holder, "readings fictitious", days=20, kind="daily")
+        await do(holder, "readings generate", days=20, kind="daily")
 
     # What tests call, from their own thread
 

@@ -26,7 +26,7 @@ from simulations.randomness import Seed
 F = TypeVar("F", bound=Callable[..., Any])
 Dice: TypeAlias = npt.NDArray[np.uint64]
 Ints: TypeAlias = npt.NDArray[np.int64]
-Nodes: TypeAlias = npt.NDArray[np.int32]
+Nodes: TypeAlias = npt.NDArray[np.int64]
 """Numbers of nodes; -1 where there is none."""
 Floats: TypeAlias = npt.NDArray[np.float64]
 

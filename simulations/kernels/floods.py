@@ -87,8 +87,8 @@ def flood(table: Nodes, delays: Floats, source: int, arrival: Floats, hops: Node
     `delays`: as `table`, from the row's node to the neighbour. Nodes not reached: arrival inf, hops -1.
     """
     count, width = table.shape
-    keys, nodes = np.empty(count * width + 1), np.empty(count * width + 1, np.int32)
-    source_of = np.full(count, -1, np.int32)
+    keys, nodes = np.empty(count * width + 1), np.empty(count * width + 1, np.int64)
+    source_of = np.full(count, -1, np.int64)
     arrival[:] = np.inf
     hops[:] = -1
     arrival[source], hops[source], keys[0], nodes[0] = 0.0, 0, 0.0, source
@@ -117,7 +117,7 @@ def sizes(table: Nodes, living: Living, out: Ints) -> int:
     """Fill in the size of each component of the living, at its first node (others 0); return how many there are."""
     count, width = table.shape
     seen = ~living
-    queue = np.empty(count, np.int32)
+    queue = np.empty(count, np.int64)
     found = 0
     out[:] = 0
     for start in range(count):
@@ -156,7 +156,7 @@ def regular(count: int, degree: int, *, seed: int) -> Nodes:
     steps = [sign * step for step in range(1, degree // 2 + 1) for sign in (1, -1)]
     if degree % 2:
         steps.append(count // 2)
-    table: Nodes = ((base + np.array(steps)) % count).astype(np.int32)
+    table: Nodes = (base + np.array(steps)) % count
     shuffle(table, SWAPS_AN_EDGE * count * degree // 2, dice(seed, f"regular {count} {degree}"))
     return table
 
@@ -165,7 +165,7 @@ def random_delays(table: Nodes, low: float, high: float, *, seed: int) -> Floats
     """Return delays drawn evenly between two bounds, the same in both directions of an edge."""
     count, width = table.shape
     ends = np.sort(np.stack([np.repeat(np.arange(count), width), table.ravel()]), axis=0)
-    _, edge = np.unique(ends[0].astype(np.int64) * count + ends[1], return_inverse=True)
+    _, edge = np.unique(ends[0] * count + ends[1], return_inverse=True)
     state = dice(seed, f"delays {count} {width}")
     drawn = np.array([unit(state) for _ in range(int(edge.max()) + 1)])
     out: Floats = (low + (high - low) * drawn)[edge].reshape(count, width)

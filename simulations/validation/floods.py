@@ -40,7 +40,7 @@ def exact(seed: int, quick: bool) -> list[Check]:
     from simulations.validation.worlds import flooded
 
     found, count = [], 1_000
-    arrival, hops = np.empty(count), np.empty(count, np.int32)
+    arrival, hops = np.empty(count), np.empty(count, np.int64)
     for degree in (5, 8):
         table = regular(count, degree, seed=seed)
         delays = random_delays(table, 0.010, 0.050, seed=seed)

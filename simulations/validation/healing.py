@@ -20,7 +20,7 @@ from simulations.validation.checks import Check, Experiment, at_most, near
 from simulations.validation.theory import first_detection, regular_component, reunion_rounds
 
 GRAPHS = 3
-"""Graphs that each point of V12 and V15 is averaged over."""
+"""Graphs that each point of V15 is averaged over."""
 
 
 @compiled
@@ -51,7 +51,7 @@ def silent(seed: int, quick: bool) -> list[Check]:
     for degree in (5, 8):
         graphs = [regular(count, degree, seed=seed + number) for number in range(GRAPHS)]
         for fraction in (0.2, 0.33, 0.5, 0.6):
-            mean = sum(largest(graph, fraction, seed=seed)[0] for graph in graphs) / GRAPHS
+            mean = sum(largest(graph, fraction, seed=seed + n)[0] for n, graph in enumerate(graphs)) / GRAPHS
             found.append(near(f"silent b={fraction} r={degree}", regular_component(degree, 1 - fraction), mean, 0.009))
     runs = 40_000
     for part in (0.5, 0.8):

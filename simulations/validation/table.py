@@ -16,12 +16,18 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any, Final
 
 from ledger.errors import LocalError
-from simulations.validation import floods, healing, mongering, spreading
+from simulations.validation import floods, healing, mongering, overlays, spreading
 from simulations.validation.checks import Experiment, row_of
 
 EXPERIMENTS: Final[tuple[Experiment, ...]] = tuple(
     sorted(
-        (*spreading.EXPERIMENTS, *mongering.EXPERIMENTS, *floods.EXPERIMENTS, *healing.EXPERIMENTS),
+        (
+            *spreading.EXPERIMENTS,
+            *mongering.EXPERIMENTS,
+            *floods.EXPERIMENTS,
+            *overlays.EXPERIMENTS,
+            *healing.EXPERIMENTS,
+        ),
         key=lambda experiment: int(experiment.id[1:]),
     )
 )

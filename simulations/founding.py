@@ -24,6 +24,7 @@ from node.core import Core
 from node.mesh import certify
 from simulations.randomness import Seed
 from storage.memory import MemoryStore
+from storage.store import Store
 
 POLICY = Policy(invitations_a_day=1_000)
 """The default rules, except that a simulated mesh may grow within a day."""
@@ -86,7 +87,7 @@ def found(seed: Seed, founders: Sequence[Persona], policy: Policy, now: int) -> 
     return genesis, store
 
 
-def copy_store(store: MemoryStore) -> MemoryStore:
+def copy_store(store: Store) -> MemoryStore:
     """Return a store with the same rows: a node's copy, or its backup."""
     twin = MemoryStore()
     with store.read() as source, twin.write() as target:

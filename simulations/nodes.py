@@ -11,26 +11,42 @@ What it does not do
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ledger.entry import Entry
 from ledger.errors import LocalError
 from node.core import Core
 from simulations.founding import Persona
-from storage.memory import MemoryStore
+from storage.store import Store
+from storage.vault import Vault
+
+
+class Behaviour(Protocol):
+    """How a node that does not act as it should deviates; its core is a real one (simulations.adversaries)."""
+
+    def sends(self, target: int, message: bytes) -> bool:
+        """Say whether it sends what its core wants to send."""
+
+    def hears(self, source: int, message: bytes) -> bool:
+        """Say whether its core is told what came."""
 
 
 @dataclass(slots=True)
 class Node:
-    """One simulated node. `core` is None while it is down; `life` counts its restarts."""
+    """One simulated node. `core` is None while it is down; `life` counts its restarts.
+
+    `vault`: where data and wallets are kept, at a node that data flow to or from.
+    """
 
     number: int
     who: Persona
-    store: MemoryStore
+    store: Store
     skew_us: int
     core: Core | None = None
     life: int = 0
     timers: dict[str, int] = field(default_factory=dict)
     vouched: set[bytes] = field(default_factory=set)
+    vault: Vault | None = None
 
     @property
     def kid(self) -> bytes:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from random import Random
@@ -32,12 +33,14 @@ from ledger.replica import Replica
 from node.admission import Admission
 from node.core import Core, Effect, MembershipMoved, Noted, SealFamily, Turn
 from node.joining import application
+from simulations.crashing import Crash
 from simulations.engine import MS, SECOND, Engine, Handler, Network, mark_of
 from simulations.founding import POLICY, Persona, copy_store, core_of, found, persona
 from simulations.links import WAN, Link, Path
-from simulations.nodes import Node
+from simulations.nodes import Behaviour, Node
 from simulations.randomness import Seed
 from storage.memory import MemoryStore
+from storage.store import Store
 
 __all__ = ("DIALS", "MS", "SECOND", "START_US", "World")
 
@@ -66,12 +69,14 @@ class World:
         silence_us: int = 90 * SECOND,
         redial_us: int = SECOND,
         sealing: Callable[[Core], SealFamily] | None = None,
+        equip: Callable[[Node, Core], None] | None = None,
     ) -> None:
         """`network`: what lies between nodes, in place of one `link` between all (and `links`, where a way differs).
 
         `skew_ms`: how far each node's clock is ahead; `dials`: neighbours each node dials.
 
-        `sealing`: makes what seals epochs at a node, in place of what a real node has.
+        `sealing`: makes what seals epochs at a node, in place of what a real node has. `equip`: called with each node
+        and its new core before it starts, to give it more parts.
         """
         self.counts: Counter[str] = Counter()
         self.engine = Engine(network or self, start_us=START_US, counts=self.counts)
@@ -83,7 +88,8 @@ class World:
         self._link = link
         self.notes: list[tuple[int, int, Noted]] = []  # (time, node, what it noted)
         self.on_deliver: Callable[[int, int, bytes], None] | None = None  # (source, target, message), before it is
-        self._skew, self._sealing = skew_ms, sealing
+        self.behaviours: dict[int, Behaviour] = {}  # nodes that do not act as they should
+        self._skew, self._sealing, self._equip = skew_ms, sealing, equip
         self._numbers: dict[bytes, int] = {}
         self._handlers: list[Handler] = []
         self._edges: set[tuple[int, int]] = set()  # smaller number first
@@ -172,6 +178,8 @@ class World:
         core.strangers = Admission()
         if self._sealing is not None:
             core.sealing = self._sealing(core)
+        if self._equip is not None:
+            self._equip(node, core)
         core.vouched |= node.vouched
         node.core = core
         self._turn(node, lambda turn: turn.start())
@@ -250,7 +258,7 @@ class World:
             elif other == number:
                 self._push(self.now_us, _DOWN, one, other, None)
 
-    def restart(self, number: int, store: MemoryStore | None = None) -> None:
+    def restart(self, number: int, store: Store | None = None) -> None:
         """Start a crashed node over its store, or over `store` (an older copy, say)."""
         node = self.nodes[number]
         if node.core is not None:
@@ -291,18 +299,26 @@ class World:
         kind, life, value = event
         if node.life != life or node.core is None:
             self.counts["to_the_dead"] += 1
-        elif kind == _MESSAGE:
-            self._deliver(node, source, value)
-        elif kind == _TIMER:
-            self._fire(node, *value)
-        elif kind == _UP:
-            self._came_up(node, source)
-        else:
-            self._went_down(node, source, silent=value == "silent")
+            return
+        try:
+            if kind == _MESSAGE:
+                self._deliver(node, source, value)
+            elif kind == _TIMER:
+                self._fire(node, *value)
+            elif kind == _UP:
+                self._came_up(node, source)
+            else:
+                self._went_down(node, source, silent=value == "silent")
+        except Crash:
+            self.counts["crashed_in_a_turn"] += 1
 
     def _deliver(self, node: Node, source: int, message: bytes) -> None:
         if (source, node.number) in self._cut or (node.number, source) not in self._up:
             self.counts["swallowed"] += 1
+            return
+        behaviour = self.behaviours.get(node.number)
+        if behaviour is not None and not behaviour.hears(source, message):
+            self.counts["ignored"] += 1
             return
         self.counts["delivered"] += 1
         if self.on_deliver is not None:
@@ -324,10 +340,13 @@ class World:
         core = node.running
         self.counts["turns"] += 1
         try:
-            with node.store.write() as rows:
-                turn = core.take(rows, None, (self.now_us + node.skew_us) // MS)
+            with node.store.write() as rows, nullcontext() if node.vault is None else node.vault.write() as vault:
+                turn = core.take(rows, vault, (self.now_us + node.skew_us) // MS)
                 value = work(turn)
                 effects = turn.finish()
+        except Crash:
+            self.crash(node.number)
+            raise
         except BaseException:
             with node.store.read() as rows:
                 core.load(rows)
@@ -356,6 +375,10 @@ class World:
     def _send(self, source: int, target: int, message: bytes) -> None:
         way = (source, target)
         if way not in self._up:
+            return
+        behaviour = self.behaviours.get(source)
+        if behaviour is not None and not behaviour.sends(target, message):
+            self.counts["withheld"] += 1
             return
         event = (_MESSAGE, self.nodes[target].life, message)
         self.engine.send(source, (target,), self._handlers.__getitem__, event, len(message), mark_of(message))

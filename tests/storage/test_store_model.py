@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ledger.rows import TABLES, Reader, Writer
+from simulations.crashing import Crash, CrashingStore
 from storage.memory import MemoryStore
 from storage.store import Store
-from tests.storage.crashing import Crash, CrashingStore
 from tests.storage.stores import MAKERS, rows_of
 
 Model = dict[str, dict[bytes, bytes]]

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.errors import LocalError
+from simulations.crashing import Crash, CrashingStore
 from storage import vault as module
 from storage.disk import DiskStore
 from storage.memory import MemoryStore
 from storage.store import Store
 from storage.vault import KEY_BYTES, ROWKEYS, SEAL_BYTES, VAULT_TABLES, Vault
-from tests.storage.crashing import Crash, CrashingStore
 from tests.storage.stores import check_refused
 
 KEY = bytes(range(32))

@@ -14,8 +14,8 @@ from node.adapters import household, senml
 from node.readings import Series
 from node.vaults.receipts import HOLDER, RECIPIENT
 from node.vaults.transfers import DONE, STOPPED
+from simulations.crashing import Crash, CrashingStore
 from tests.node.flows.world import NOW, Side, World, terms
-from tests.storage.crashing import Crash, CrashingStore
 
 SERIES = [household.load_curve(seed, NOW - 100 * DAY, 1, gaps=2) for seed in range(12)]  # one pack each
 POINTS = tuple(series.key.point for series in SERIES)

@@ -6,8 +6,9 @@ How it works
     the same: neither the reason nor any count is told, since both would tell of the group.
 
 What it does not do
-    It sends nothing: a release is a file on this machine, for whoever runs the node to publish. It asks nobody's
-    consent: the aggregate door is for data that are not personal any more, and the thresholds are its condition.
+    It sends nothing (node.flows.releasing): a release is a file on this machine, for whoever runs the node to publish.
+    It asks nobody's consent: the aggregate door is for data that are not personal any more, and the thresholds are
+    its condition.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any, Final
 from ledger.consent.aggregate import Verdict, judge_release
 from ledger.consent.thresholds import Profile
 from node.aggregates.checks import report
+from node.aggregates.handing import Table
 from node.aggregates.table import Built, Request, runs_of, unit_of
 from node.labels import MEANINGS, Level
 from node.vaults.releases import Figure, Release
@@ -58,60 +60,70 @@ def publish(
 
 def to_csv(release: Release) -> bytes:
     """Return a release as CSV (RFC 4180), with its label and thresholds in lines that begin with "#"."""
-    lines = [f"# {line}" for line in _preamble(release)]
-    lines.append(HEADER)
-    label = f'"{Level.AGGREGATED.value}"'  # it holds a comma
-    for figure in release.figures:
-        times = ",".join(map(_stamp, figure.window))
-        state = RELEASED if figure.released else KEPT_BACK
-        lines.append(f"{figure.group or ALL},{times},{figure.value},{release.unit},{state},{label}")
-    return ("\r\n".join(lines) + "\r\n").encode()
+    return table_to_csv(Table.of(release))
 
 
 def to_json(release: Release) -> bytes:
     """Return a release as JSON: label, profile with the source of every number, lines."""
-    source = release.source
+    return table_to_json(Table.of(release))
+
+
+def table_to_csv(table: Table) -> bytes:
+    """Return what anyone may read of a release as CSV: `to_csv`, for a table that was received as well."""
+    lines = [f"# {line}" for line in _preamble(table)]
+    lines.append(HEADER)
+    label = f'"{Level.AGGREGATED.value}"'  # it holds a comma
+    for group, window, value in table.lines:
+        times = ",".join(map(_stamp, window))
+        state = RELEASED if value else KEPT_BACK
+        lines.append(f"{group or ALL},{times},{value},{table.unit},{state},{label}")
+    return ("\r\n".join(lines) + "\r\n").encode()
+
+
+def table_to_json(table: Table) -> bytes:
+    """Return what anyone may read of a release as JSON: `to_json`, for a table that was received as well."""
+    source = table.source
     said: dict[str, Any] = {
         "label": Level.AGGREGATED.value,
         "meaning": MEANINGS[Level.AGGREGATED],
-        "release": release.id.hex(),
-        "name": release.name,
-        "made": _stamp(release.at),
+        "release": table.id.hex(),
+        "name": table.name,
+        "made": _stamp(table.at),
         "energy": source.energy,
         "direction": source.direction,
         "kind": source.kind,
         "readings": source.granularity,
         "fictitious": source.fictitious,
-        "unit": release.unit,
-        "step": release.step or "whole window",
-        "window": list(map(_stamp, release.window)),
+        "unit": table.unit,
+        "step": table.step or "whole window",
+        "window": list(map(_stamp, table.window)),
         "profile": {
-            "name": release.profile,
+            "name": table.profile,
             "numbers": {
                 key: {"value": value, "source": where, "confidence": confidence}
-                for key, value, where, confidence in release.numbers
+                for key, value, where, confidence in table.numbers
             },
         },
         "lines": [
             {
-                "group": figure.group or None,
-                "start": _stamp(figure.window[0]),
-                "stop": _stamp(figure.window[1]),
-                "value": figure.value or None,
-                "state": RELEASED if figure.released else KEPT_BACK,
+                "group": group or None,
+                "start": _stamp(window[0]),
+                "stop": _stamp(window[1]),
+                "value": value or None,
+                "state": RELEASED if value else KEPT_BACK,
             }
-            for figure in release.figures
+            for group, window, value in table.lines
         ],
     }
     return json.dumps(said, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
-def _preamble(release: Release) -> list[str]:
-    found = [f"{Level.AGGREGATED.value}: {MEANINGS[Level.AGGREGATED]}", f"release {release.id.hex()} {release.name}"]
-    if release.source.fictitious:
+def _preamble(table: Table) -> list[str]:
+    found = [f"{Level.AGGREGATED.value}: {MEANINGS[Level.AGGREGATED]}", f"release {table.id.hex()} {table.name}"]
+    if table.source.fictitious:
         found.append("fictitious readings, of no real meter")
-    found.append(f"thresholds: {release.profile}")
-    found += [f"{key} = {value} ({confidence}: {where})" for key, value, where, confidence in release.numbers]
+    found.append(f"thresholds: {table.profile}")
+    found += [f"{key} = {value} ({confidence}: {where})" for key, value, where, confidence in table.numbers]
     return found
 
 

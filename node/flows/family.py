@@ -37,10 +37,25 @@ from node.flows.probing import TIMER_NEXT as PROBE_NEXT
 from node.flows.probing import Probing
 from node.flows.receiving import Receiving
 from node.flows.registering import Registering
+from node.flows.releasing import Releasing
 from node.flows.rights import Rights
 from node.flows.sending import Sending
 from node.flows.sharing import Sharing
-from node.flows.wire import Ask, Chunk, Disclose, Done, Got, Redeem, Redeemed, Refuse, Register, Taken, decode
+from node.flows.wire import (
+    Ask,
+    AskTable,
+    Chunk,
+    Disclose,
+    Done,
+    Got,
+    Redeem,
+    Redeemed,
+    Refuse,
+    Register,
+    Tabled,
+    Taken,
+    decode,
+)
 from node.tenants import Tenants
 from node.vaults import Blind
 from node.vaults.changes import ChangeRows
@@ -118,6 +133,7 @@ class Flows:
         self.letters = Letters(LetterRows(), self.disclosing)
         self.rights = Rights(RightsRows(), self.wallets, self.consents, self.incoming, self.disclosing)
         self.releases, self.computations, self.pseudonyms = ReleaseRows(), ComputationRows(), PseudonymRows(blind)
+        self.releasing = Releasing(self.door, self.releases, self.receipts, self.letters)
         self._pause_ms = RETRY_FIRST_MS
         self.acts = Consenting(self.wallets, self.consents, self.disclosing, self.registering)
         parts = (self.wallets, self.consents, self.disclosing, self.registering, self.door, self.tenants)
@@ -161,7 +177,12 @@ class Flows:
                     self.receiving.chunk(turn, peer, message)
                     self.probing.look(turn, transfer)
             case Got():
-                self.sending.got(turn, peer, message)
+                if not self.releasing.got(turn, peer, message):
+                    self.sending.got(turn, peer, message)
+            case AskTable():
+                self.releasing.asked(turn, peer, message)
+            case Tabled():
+                self.releasing.came(turn, peer, message)
             case Done(transfer):
                 self.receiving.done(turn, peer, message)
                 self.changing.arrived(turn, transfer)
@@ -171,6 +192,7 @@ class Flows:
                 self.sharing.answered(turn, peer, message)
             case Refuse():
                 mine = self.sending.refused(turn, peer, message) or self.probing.refused(turn, peer, message)
+                mine = mine or self.releasing.refused(turn, peer, message)
                 if not mine:
                     self.receiving.refused(turn, peer, message)
             case _:
@@ -234,6 +256,7 @@ class Flows:
         members = turn.core.replica.members
         waits = self.disclosing.send(turn, peer)
         self.registering.send(turn, peer)
+        waits |= self.releasing.go_on(turn, peer)
         waits |= self.sending.go_on_all(turn, parties_at(members.party_of(peer), members), again=again)
         if again:
             waits |= self.receiving.ask_again(turn)

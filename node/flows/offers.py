@@ -27,11 +27,11 @@ FILE_BYTES_MAX: Final = 1 << 18
 PAST_DAYS: Final = 1_096
 """Data of so many days back are meant unless the terms say otherwise: three years."""
 GRANULARITY: Final = {"load_curve": "PT30M", "daily": "P1D", "index": "P1D", "max_power": "P1D"}
-WITHDRAWAL: Final = "with `maille consent withdraw`, or with the paper slip, at any member of the mesh"
+WITHDRAWAL: Final = "at the member that keeps your wallet, or with the paper slip at any member of the mesh"
 STORAGE: Final = "at the recipient"
 WRITE_TO: Final = "write to "
 _FRENCH: Final = {
-    WITHDRAWAL: "avec `maille consent withdraw`, ou avec le bon en papier, chez tout membre de la maille",
+    WITHDRAWAL: "chez le membre qui garde votre portefeuille, ou avec le bon en papier chez tout membre de la maille",
     STORAGE: "chez le destinataire",
 }
 _WRITE_TO_FRENCH: Final = "écrire à "
@@ -99,8 +99,9 @@ def _fields(values: Mapping[str, Any], recipient: Actor, now: int, valid_until: 
     how = f"{WRITE_TO}{contact}" if contact else ""
     rights = dict.fromkeys(("access", "rectification", "objection", "erasure", "portability"), how)
     simple = {name: str(values.get(name, default)) for name, default in _SIMPLE.items()}
-    period = values.get("data_period") or [[now - PAST_DAYS * DAY, valid_until]]
-    begins, ends = values.get("access_period") or (now - now % DAY, None)
+    today, last = now - now % DAY, valid_until - valid_until % DAY
+    period = values.get("data_period") or [[today - PAST_DAYS * DAY, last]]
+    begins, ends = values.get("access_period") or (today, None)
     computation = values.get("computation")
     return {
         **simple,

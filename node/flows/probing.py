@@ -78,7 +78,7 @@ class Probing:
     ) -> None:
         self.rows = ProbeRows()
         self._door, self._consents, self._receiving = door, consents, receiving
-        self._chooser, self._a_day, self._next_ms = chooser, a_day, 0
+        self._chooser, self.a_day, self._next_ms = chooser, a_day, 0
 
     # Asking
 
@@ -282,8 +282,8 @@ class Probing:
         waiting = self.rows.open(turn.vault)
         if waiting:
             turn.timer(TIMER, min(probe.until for probe in waiting) * 1_000)
-        if self._a_day and self._next_ms <= turn.now_ms:
-            self._next_ms = turn.now_ms + round(self._chooser.expovariate(self._a_day / (DAY * 1_000)))
+        if self.a_day and self._next_ms <= turn.now_ms:
+            self._next_ms = turn.now_ms + round(self._chooser.expovariate(self.a_day / (DAY * 1_000)))
             turn.timer(TIMER_NEXT, self._next_ms)
 
     def timer(self, turn: Turn) -> None:

@@ -1,7 +1,9 @@
-"""Family 3, kinds 14 to 23: disclosures, widely registered withdrawals, and transfers, between members.
+"""Family 3, kinds 12 to 23: disclosures, widely registered withdrawals, transfers and tables, between members.
 
 | kind | message | answered with |
 |---|---|---|
+| 12 | AskTable [transfer, id or name of a published table] | Tabled, or Refuse |
+| 13 | Tabled [transfer, table, at, signature] | Got (final), or Refuse |
 | 14 | Redeem [share, code, party]: the code of a share, shown for this party | Redeemed |
 | 15 | Redeemed [share, why not, token] | |
 | 16 | Disclose [entry, sealed blob] | Taken, once it is opened, checked and kept |
@@ -41,6 +43,7 @@ from ledger.governance.members import Party
 from ledger.keys import SIGNATURE_BYTES
 from ledger.schema import INCARNATION_MAX, TIME_MAX
 from node.adapters.senml import MAX_CBOR_BYTES
+from node.aggregates.handing import TABLE_BYTES_MAX
 from node.vaults.shares import SHARE_ID_BYTES
 from node.vaults.transfers import TRANSFER_BYTES, Wanted
 
@@ -303,12 +306,54 @@ class Redeemed:
         )
 
 
-Message: TypeAlias = Disclose | Register | Taken | Ask | Refuse | Chunk | Got | Done | Redeem | Redeemed
+@dataclass(frozen=True, slots=True)
+class AskTable:
+    """Send me a table that you have published, as transfer `transfer`. `table`: its id in hexadecimal, or its name."""
+
+    KIND: ClassVar[int] = 12
+    transfer: bytes
+    table: str
+
+    def body(self) -> list[Any]:
+        """Return the values after the header."""
+        return [self.transfer, self.table]
+
+    @classmethod
+    def read(cls, body: Sequence[Any]) -> AskTable:
+        """Check a peer's values. Raises RemoteError BAD_MESSAGE."""
+        transfer, table = parts(body, 2)
+        return cls(octets(transfer, TRANSFER_BYTES, "transfer"), _text(table, "table") or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Tabled:
+    """A published table (node.aggregates.handing), with its holder's signature of now."""
+
+    KIND: ClassVar[int] = 13
+    transfer: bytes
+    data: bytes
+    at: int
+    signature: bytes
+
+    def body(self) -> list[Any]:
+        """Return the values after the header."""
+        return [self.transfer, self.data, self.at, self.signature]
+
+    @classmethod
+    def read(cls, body: Sequence[Any]) -> Tabled:
+        """Check a peer's values. Raises RemoteError BAD_MESSAGE."""
+        transfer, data, at, signature = parts(body, 4)
+        signed = (uint(at, TIME_MAX, "at"), octets(signature, SIGNATURE_BYTES, "signature"))
+        return cls(octets(transfer, TRANSFER_BYTES, "transfer"), _upto(data, TABLE_BYTES_MAX, "data"), *signed)
+
+
+Message: TypeAlias = (
+    Disclose | Register | Taken | Ask | Refuse | Chunk | Got | Done | Redeem | Redeemed | AskTable | Tabled
+)
 """The messages of this module."""
 
-_READERS: Final[dict[int, Callable[[Sequence[Any]], Message]]] = {
-    kind.KIND: kind.read for kind in (Disclose, Register, Taken, Ask, Refuse, Chunk, Got, Done, Redeem, Redeemed)
-}
+_KINDS: Final = (Disclose, Register, Taken, Ask, Refuse, Chunk, Got, Done, Redeem, Redeemed, AskTable, Tabled)
+_READERS: Final[dict[int, Callable[[Sequence[Any]], Message]]] = {kind.KIND: kind.read for kind in _KINDS}
 
 
 def encode(message: Message) -> bytes:

@@ -7,8 +7,8 @@ How it works
     A release that keeps nothing back and one that keeps all back are both answers.
 
 What it does not do
-    Nothing leaves the mesh by these commands: an export is a file on this machine. Other members cannot ask for a
-    table over the channel.
+    Nothing leaves by these commands: an export is a file on this machine. `aggregate send` and `aggregate request`
+    hand published tables to members (aggregate_channel).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ledger.errors import LocalError
 from node.exits import OK, REFUSED, usage
 from node.naming import moment, unix_of
 from node.operation import Args, Result, operation, said
+from node.ops.aggregate_channel import aggregate_received, aggregate_request, aggregate_send, aggregate_tables
 from node.ops.mesh import WHICH
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from node.vaults.releases import Release, Source
     from node.vaults.series import SeriesRow
 
+__all__ = ("aggregate_received", "aggregate_request", "aggregate_send", "aggregate_tables")
 GROUPS_BYTES_MAX: Final = 4 << 20
 NAME_LETTERS_MAX: Final = 100
 _GROUP: Final = re.compile(r"[\w][\w .()/-]{0,63}")

@@ -27,6 +27,8 @@ READS = {
 READERS = {
     ("node/flows/sending.py", "_pump"): "packs on their way, each of which passes _emit again",
     ("node/flows/packing.py", "packs"): "cuts packs for sending._pump, which hands each to _emit",
+    ("node/flows/passing.py", "_newest_first"): "plans what came under a parent, for packing.plan",
+    ("node/flows/passing.py", "piece"): "cuts what came under a parent for packing.packs, which hands each to _emit",
     ("node/flows/rights.py", "_meet"): "whether anything received is left, before erasure is called done",
     ("node/audit/gathering.py", "_account"): "whether anything is held, for the node's own audit",
     ("node/ops/data_compare.py", "*"): "to the operator of this node, of what it holds itself",

@@ -243,7 +243,7 @@ def test_a_node_probes_by_itself_only_where_it_is_told_to() -> None:
     world, _ = scene(turned=True)
     side = world.recipient
     assert TIMER_NEXT not in side.timers
-    side.flows.probing._a_day = 24
+    side.flows.probing.a_day = 24
     side.act(side.flows.probing.plan)
     due = side.timers[TIMER_NEXT]
     assert due > world.now * 1_000

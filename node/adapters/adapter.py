@@ -112,13 +112,18 @@ def _after_prolog(text: str) -> int:
     at = 0
     while True:
         at = len(text) - len(text[at:].lstrip())
-        for opening, closing in (("<?", "?>"), ("<!--", "-->"), ("<!", ">")):
+        for opening, closing in (("<?", "?>"), ("<!--", "-->"), ("<!", "]>" if _subset(text, at) else ">")):
             if text.startswith(opening, at):
                 end = text.find(closing, at)
                 at = end + len(closing) if end >= 0 else len(text)
                 break
         else:
             return at
+
+
+def _subset(text: str, at: int) -> bool:
+    """Return whether the declaration at a place holds others in brackets."""
+    return "[" in text[at : text.find(">", at)]
 
 
 def _is_text(head: bytes) -> bool:

@@ -24,7 +24,7 @@ from ledger.errors import LocalError
 from node.adapters.adapter import Parsed
 from node.adapters.enedis_cells import Cells, plain
 from node.adapters.enedis_lines import Lines
-from node.adapters.enedis_time import DAY, NoTimeError, meanings, resolve
+from node.adapters.enedis_time import DAY, NoTimeError, period_of_day, resolve
 from node.adapters.rows import Table, times
 from node.adapters.steps import STEPS, NoStepError, durations_from
 from node.series_key import SeriesKey
@@ -89,8 +89,7 @@ def read_daily(lines: Lines, key: SeriesKey) -> Iterator[Parsed]:
             day, _, text = line.partition(";")
             midnight = cells.day(index, day, "Date")
             value = cells.decimal(index, text, "Valeur")
-            start, stop = meanings(midnight)[0], meanings(midnight + DAY)[0]
-            table.add(key, index, start, stop - start, None if value is None else times(value, factor))
+            table.add(key, index, *period_of_day(midnight // DAY), None if value is None else times(value, factor))
     follows = lines.peek()
     if follows and not plain(follows).startswith("Identifiant PRM;"):
         raise lines.bad(lines.number, "Date", "A date looks like 2021-01-07 or 07/01/2021")
@@ -171,9 +170,7 @@ def _add(lines: Lines, table: Table, rows: _Rows) -> None:
     """Turn wall-clock stamps into periods and add them."""
     if rows.key.kind == "daily":
         for stamp, value, place in zip(rows.stamps, rows.values, rows.places, strict=True):
-            midnight = stamp - stamp % DAY
-            start, stop = meanings(midnight)[0], meanings(midnight + DAY)[0]
-            table.add(rows.key, place, start, stop - start, value)
+            table.add(rows.key, place, *period_of_day(stamp // DAY), value)
         return
     try:
         stamps = resolve(rows.stamps, [rows.step] * len(rows.stamps))

@@ -13,6 +13,7 @@ What it does not do
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date
 from functools import cache
@@ -23,6 +24,11 @@ DAY: Final = 86_400
 _WINTER, _SUMMER = 3_600, 7_200  # ahead of UTC, in seconds
 _YEAR: Final = 31_556_952
 _AHEAD: Final = 64  # stamps looked at for the end of the hour that is told twice
+_DAY: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
+_STAMP: Final = re.compile(
+    _DAY.pattern + r"[ T]([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])(?:\.0{1,6})?(Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9])?"
+)
+_DURATION: Final = re.compile(r"PT([1-9][0-9]{0,2})([MH])")
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 
 
@@ -73,6 +79,12 @@ def midnight(day: int) -> int:
     return meanings(day * DAY)[0]
 
 
+def period_of_day(day: int) -> tuple[int, int]:
+    """Return when a day of Paris begins, UTC seconds, and how long it is: 23 to 25 h. `day`: from 1 January 1970."""
+    start = midnight(day)
+    return start, midnight(day + 1) - start
+
+
 def day_number(year: int, month: int, day: int) -> int:
     """Return a date as days from 1 January 1970. Raises ValueError where there is no such date."""
     return date(year, month, day).toordinal() - _EPOCH_DAY
@@ -115,3 +127,35 @@ def _settled(
         if after <= before:  # the clock goes back only after this one
             return first
     raise NoTimeError(index, skipped=False)
+
+
+def read_stamp(text: str) -> tuple[int, bool]:
+    """Return a stamp's seconds, and whether they are those on the wall (True) or UTC (False: it has its offset).
+
+    Known: "2026-09-14 00:30:00", also with "T", with thousandths, with "Z" or "+02:00". Raises ValueError.
+    """
+    match = _STAMP.fullmatch(text)
+    if match is None:
+        raise ValueError("a stamp looks like 2026-09-14 00:30:00, or ends in its offset from UTC")
+    seconds = day_number(*(int(match[i]) for i in (1, 2, 3))) * DAY
+    seconds += int(match[4]) * 3_600 + int(match[5]) * 60 + int(match[6])
+    if match[7] is None:
+        return seconds, True
+    if match[7] == "Z":
+        return seconds, False
+    ahead = (int(match[7][1:3]) * 60 + int(match[7][4:6])) * 60
+    return seconds - (ahead if match[7][0] == "+" else -ahead), False
+
+
+def read_day(text: str) -> int:
+    """Return a date, "2026-09-14", as days from 1 January 1970. Raises ValueError."""
+    match = _DAY.fullmatch(text)
+    if match is None:
+        raise ValueError("a date looks like 2026-09-14")
+    return day_number(*(int(match[i]) for i in (1, 2, 3)))
+
+
+def read_duration(text: str) -> int | None:
+    """Return an ISO 8601 duration of minutes or hours in seconds; None where it is no such one."""
+    match = _DURATION.fullmatch(text)
+    return int(match[1]) * (60 if match[2] == "M" else 3_600) if match else None

@@ -26,7 +26,19 @@ from typing import Final, assert_never
 from ledger.errors import LocalError, RemoteError
 from node.adapters.adapter import Adapter, Found, Head, LeftOut, Parsed, Source, refused
 
-MODULES: Final = ("enedis_csv", "plain_csv", "senml", "adict", "warp10", "zabbix", "cozy")
+MODULES: Final = (
+    "enedis_csv",
+    "data_connect",
+    "sge_soap",
+    "flux_xml",
+    "grdf_pygazpar",
+    "plain_csv",
+    "senml",
+    "adict",
+    "warp10",
+    "zabbix",
+    "cozy",
+)
 """Modules of node/adapters that have adapters, in the order in which they are listed."""
 AUTO: Final = "auto"
 """Stands for the format that the content shows."""

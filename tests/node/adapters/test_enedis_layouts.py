@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -29,7 +30,7 @@ TABLE = (
 ABOUT = "12345678901234;Courbe de charge;01/10/2021;01/11/2021;Consommation;Energie active;Brut;W;30"
 
 
-def read(text: str, *, encoding: str = "utf-8", **source: str) -> list[Series]:
+def read(text: str, *, encoding: str = "utf-8", **source: Any) -> list[Series]:
     """Read a file as a node does, by its content."""
     data = text.encode(encoding)
     return [one.series for one in registry.read(data, Source(**source)) if isinstance(one, Parsed)]

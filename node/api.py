@@ -69,6 +69,10 @@ def make_app(node: Any, operations: Iterable[Operation], version: str, *, guarde
         return _response(document, 200)
 
     routes = [Route("/openapi.json", openapi, methods=["GET"])]
+    if not guarded:
+        from node.observing import routes as probes
+
+        routes += probes(node)
     for row in rows:
         methods = ["GET", "POST"] if row.reads else ["POST"]
         routes.append(Route(row.path, _endpoint(node, row, guarded), methods=methods))

@@ -72,6 +72,12 @@ class Webhooks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     private: bool = False
 
 
+class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Metrics and probes over HTTP, on this machine alone (node/observing.py). `listen`: a loopback address."""
+
+    listen: Address = "127.0.0.1:9470"
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The settings. `listen`: where to accept peers. `advertise`: where others reach us; empty: as we listen.
 
@@ -89,6 +95,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pages: Pages | None = None
     api: Api | None = None
     webhooks: Webhooks = Webhooks()
+    metrics: Metrics | None = None
 
 
 API_SAMPLE: Final = """
@@ -102,6 +109,10 @@ API_SAMPLE: Final = """
 # Web-hooks to addresses of this machine or of private networks (`maille webhook add`).
 # [webhooks]
 # private = true
+
+# Metrics for Prometheus and probes for a supervisor (/metrics, /livez, /readyz), on this machine alone.
+# [metrics]
+# listen = "127.0.0.1:9470"
 """
 PAGES_SAMPLE: Final = """
 # Pages for the people whose wallets this node keeps (node/pages/settings.py says all): invite them by
@@ -321,6 +332,8 @@ def _api_toml(config: Config) -> str:
         lines += [f"{name} = {_string(getattr(api, name))}" for name in ("listen", "certificate", "key", "tokens")]
         lines += [f"{name} = {_strings(getattr(api, name))}" for name in ("hosts", "origins")]
         found += "\n".join(["", *lines, ""])
+    if config.metrics is not None:
+        found += f"\n[metrics]\nlisten = {_string(config.metrics.listen)}\n"
     return found + ("\n[webhooks]\nprivate = true\n" if config.webhooks.private else "")
 
 

@@ -32,6 +32,7 @@ from node import collector
 from node.api import make_app
 from node.config import TOKENS_FILE, Config, Home
 from node.core import Turn
+from node.event_log import EventLog
 from node.exits import not_found
 from node.hooks import Deliverer
 from node.keyfile import KeyFile
@@ -49,7 +50,8 @@ from node.mesh import (
     wall_ms,
     write_standing,
 )
-from node.net import Net, Network, Tcp
+from node.net import Net
+from node.network import Network, Tcp
 from node.operations import OPERATIONS
 from node.rekeying import finish
 from node.tenants import Tenants
@@ -89,9 +91,11 @@ class Node:
         self.meshes: dict[str, Mesh] = {}
         self.tokens = Tokens(home.path / (config.api.tokens if config.api is not None else TOKENS_FILE), random_bytes)
         self.api_address = ""  # of the control API on TCP, once it listens there
+        self.metrics_address = ""  # of /metrics on TCP, once it listens there
         self.waiting: dict[str, str] = {}  # meshes that are not run, and why (a code)
         self.version = version("maille")
         self.started_ms = clock()
+        self.events = EventLog()
         self.stop = trio.Event()
         workers = config.workers if config.workers is not None else max(1, (os.cpu_count() or 2) - 1)
         self._workers = WorkerPool(workers) if workers else None
@@ -166,7 +170,7 @@ class Node:
         mesh = self._open(name)
         await self._start(mesh)
         self.net.add_mesh(mesh.runtime)
-        await self._announce(mesh)
+        await self.announce(mesh)
         return mesh
 
     async def rejoin_mesh(self, mesh: Mesh, standing: Standing) -> None:
@@ -224,7 +228,7 @@ class Node:
                 self.net.add_mesh(mesh.runtime)
             await nursery.start(self._listen)
             for mesh in self.meshes.values():
-                await self._announce(mesh)
+                await self.announce(mesh)
             if serve:
                 await nursery.start(self._serve)
             if self.config.api is not None:
@@ -232,6 +236,10 @@ class Node:
 
                 self.api_address = await nursery.start(serve_api, self, self.config.api)
                 self._log.info("control API", address=self.api_address)
+            if self.config.metrics is not None:
+                from node.observing import serve as serve_metrics
+
+                self.metrics_address = await nursery.start(serve_metrics, self, self.config.metrics)
             if self.config.pages is not None:
                 from node.pages.service import serve as serve_pages
 
@@ -263,15 +271,15 @@ class Node:
     def _membership_moved(self, mesh: Mesh) -> None:
         self.net.review(mesh.runtime)
         if self._nursery is not None:  # we may just have become a member ourselves
-            self._nursery.start_soon(self._announce, mesh)
+            self._nursery.start_soon(self.announce, mesh)
 
     async def _start(self, mesh: Mesh) -> None:
         if self._nursery is None:
             raise LocalError("NODE_STOPPING", "The node is not running.")
         self._nursery.start_soon(mesh.engine.run)
         await mesh.engine.started.wait()
-        private = self.config.webhooks.private
-        self._nursery.start_soon(Deliverer(mesh, self.clock, self.random_source, private=private).run)
+        hooks = Deliverer(mesh, self.clock, self.random_source, private=lambda: self.config.webhooks.private)
+        self._nursery.start_soon(hooks.run)
 
     async def _listen(self, task_status: trio.TaskStatus[None]) -> None:
         try:
@@ -279,7 +287,8 @@ class Node:
         except* OSError as group:
             raise _cannot_listen(self.config, group.exceptions[0]) from None
 
-    async def _announce(self, mesh: Mesh) -> None:
+    async def announce(self, mesh: Mesh) -> None:
+        """Tell a mesh where we can be reached, if we are a member there."""
         addresses = self.addresses
         if mesh.core.is_member_device(mesh.core.device.kid):
             await mesh.engine.act(lambda turn: turn.core.directory.announce(turn, addresses))
@@ -316,12 +325,13 @@ def run(home: Home, passphrase: Callable[[], str | None], kind: type[Node] = Nod
     with home.lock():
         keys = Keystore(home.keys, os.urandom)
         keys.unlock(passphrase() if keys.sealed else None)
-        set_up(config.log_format, config.log_level)
+        node = kind(home, config, keys)
+        set_up(config.log_format, config.log_level, node.events.note)
         finish(home, keys)  # a change of the vaults' key that a crash cut off
         collector.calm()
         home.socket.unlink(missing_ok=True)  # ours alone while we hold the lock; left by a crash
         try:
-            return trio.run(_run_until_signal, kind(home, config, keys))
+            return trio.run(_run_until_signal, node)
         except* LocalError as group:
             raise _only(group) from None
         finally:
@@ -341,8 +351,11 @@ async def _run_until_signal(node: Node) -> str:
     caught: list[str] = []
 
     async def watch() -> None:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async for number in signals:
+                if number == signal.SIGHUP:
+                    await _read_again(node)
+                    continue
                 caught.append(signal.Signals(number).name)
                 node.stop.set()
 
@@ -351,6 +364,16 @@ async def _run_until_signal(node: Node) -> str:
         await node.run()
         nursery.cancel_scope.cancel()
     return caught[0] if caught else "stopped"
+
+
+async def _read_again(node: Node) -> None:
+    """Take over changed settings, as systemd's `reload` asks for by a signal; a fault is logged and changes nothing."""
+    from node.settings import reload
+
+    try:
+        await reload(node, node.home.config())
+    except LocalError as error:
+        structlog.get_logger("node").error("settings not taken over", code=error.code, reason=error.message)
 
 
 def notify(state: str) -> None:

@@ -22,6 +22,7 @@ import hashlib
 import hmac
 import ipaddress
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -126,8 +127,8 @@ async def look_up(url: str, *, private: bool) -> str:
 class Deliverer:
     """Tells the hooks of one mesh. `run` is its task."""
 
-    def __init__(self, mesh: Mesh, clock: Clock, random_source: random.Random, *, private: bool) -> None:
-        """`clock`: unix milliseconds. `private`: whether private addresses may be told."""
+    def __init__(self, mesh: Mesh, clock: Clock, random_source: random.Random, *, private: Callable[[], bool]) -> None:
+        """`clock`: unix milliseconds. `private`: says whether private addresses may be told."""
         self._mesh, self._clock, self._random, self._private = mesh, clock, random_source, private
         self._log = structlog.get_logger("hooks").bind(mesh=mesh.name)
 
@@ -195,7 +196,7 @@ class Deliverer:
         import httpx
 
         try:
-            address = await look_up(hook.url, private=self._private)
+            address = await look_up(hook.url, private=self._private())
             headers = headers_of(identity, self._now, body, hook.key, self._mesh.core.device)
             with trio.fail_after(ANSWER_SECONDS_MAX):
                 status = await _post(httpx.URL(hook.url), address, headers, body)

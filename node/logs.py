@@ -1,8 +1,9 @@
 """The node's log: one line an event on standard error, JSON for machines, coloured text on a terminal.
 
 How it works
-    structlog, set once. Fields are an event's name, codes, ids of meshes and devices, counts. hypercorn and other
-    libraries log through the standard library; only their warnings are let through, in the same format.
+    structlog, set at start and when the settings are read again. Fields are an event's name, codes, ids of meshes and
+    devices, counts. hypercorn and other libraries log through the standard library; only their warnings are let
+    through, in the same format. Each line also goes to `keep` (node/event_log.py), for `maille events`.
 
 What it does not do
     No personal data: no meter, no reading, no payload, no name of a person. Those who log must keep to that.
@@ -20,11 +21,13 @@ from structlog.typing import Processor
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-def set_up(form: str, level: str) -> None:
-    """Set the log for this process. `form`: auto, json or console; `level`: one of LEVELS."""
+def set_up(form: str, level: str, keep: Processor | None = None) -> None:
+    """Set the log for this process. `form`: auto, json or console; `level`: one of LEVELS. `keep`: sees every line."""
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts")
     shared: list[Processor] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, stamp]
+    if keep is not None:
+        shared.append(keep)
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(timestamp_key="ts", colors=sys.stderr.isatty())
         if console

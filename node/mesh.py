@@ -43,7 +43,7 @@ from node.core import Core, Noted, RandomBytes
 from node.engine import Clock, Engine, Verifier
 from node.flows.changing import NOTE
 from node.flows.family import Flows, WayOut
-from node.net import MeshRuntime
+from node.peering import MeshRuntime
 from node.tenants import Tenants
 from storage.backup import is_restored
 from storage.disk import DiskStore

@@ -19,7 +19,6 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 import structlog
@@ -30,10 +29,9 @@ from gossip.channel import Channel, Closed, Established, Identity, Limits, Phase
 from gossip.channel import Effect as ChannelEffect
 from node.core import RandomBytes
 from node.directory import Card
-from node.engine import Engine, Outbox
-from node.network import Network, Tcp, TcpStream, join_address, split_address
-
-__all__ = ("MeshRuntime", "Net", "Network", "Peering", "Tcp", "join_address", "split_address")
+from node.engine import Outbox
+from node.network import Network, TcpStream
+from node.peering import MeshRuntime, Peering
 
 CONNECTIONS_MAX: Final = 512
 HANDSHAKES_MAX: Final = 64  # connections that have not shown who they are
@@ -50,36 +48,6 @@ STRANGER_SECONDS_MAX: Final = 60.0  # how long a key that is no member may stay
 JOIN_SMALL_BYTES: Final = 16_384  # chunks below are joined into one send
 SEAL_BYTES: Final = 262_144  # messages sealed at once, before they are sent: the peer opens them meanwhile
 BUSY_SECONDS: Final = 1.0  # how soon the clock is looked at again while the engine's inbox is full
-
-
-@dataclass(slots=True)
-class MeshRuntime:
-    """One mesh of this node, running: its engine, who we are in it, and whom to dial."""
-
-    name: str
-    engine: Engine
-    identity: Identity
-    hints: dict[bytes, tuple[str, ...]] = field(default_factory=dict)  # addresses told by tickets or the operator
-    statics: dict[bytes, bytes] = field(default_factory=dict)  # static keys of known devices, for IK
-    wake: trio.Event = field(default_factory=trio.Event)
-
-    @property
-    def mesh_id(self) -> bytes:
-        """The mesh's id."""
-        return self.engine.core.replica.mesh_id
-
-
-@dataclass(slots=True)
-class Peering:
-    """One established channel, for `peers` and `status`."""
-
-    kid: bytes
-    address: str
-    dialed: bool
-    since: float  # trio time, seconds
-    gone: trio.Event = field(default_factory=trio.Event)
-    bytes_in: int = 0
-    bytes_out: int = 0
 
 
 class Net:
@@ -100,6 +68,7 @@ class Net:
         self.listening: list[str] = []
         self._nursery: trio.Nursery | None = None
         self._handshakes = 0
+        self._ended_bytes = (0, 0)
         self._hosts: Counter[str] = Counter()
         self._log = structlog.get_logger("net")
 
@@ -116,6 +85,12 @@ class Net:
             task_status.started()
             await trio.sleep_forever()
 
+    async def listen_also(self, addresses: Sequence[str]) -> None:
+        """Listen at further addresses. Raises OSError at the first that cannot be had; those before it are kept."""
+        if self._nursery is not None:
+            for address in addresses:
+                self.listening.append(await self._nursery.start(self._network.listen, address, self._accept))
+
     def add_mesh(self, runtime: MeshRuntime) -> None:
         """Serve one more mesh, from now on."""
         self.meshes[runtime.mesh_id] = runtime
@@ -125,6 +100,14 @@ class Net:
     def review(self, runtime: MeshRuntime) -> None:
         """After membership moved: look for members to dial. (The core ends and promotes channels itself.)"""
         runtime.wake.set()
+
+    def bytes_total(self) -> tuple[int, int]:
+        """Return the bytes received and sent over all channels since the start, those that ended included."""
+        got, sent = self._ended_bytes
+        return (
+            got + sum(peering.bytes_in for peering in self.peerings.values()),
+            sent + sum(peering.bytes_out for peering in self.peerings.values()),
+        )
 
     # Answering
 
@@ -276,6 +259,10 @@ class _Connection:
         if runtime is None or peering is None:
             return
         peering.gone.set()
+        self._net._ended_bytes = (
+            self._net._ended_bytes[0] + peering.bytes_in,
+            self._net._ended_bytes[1] + peering.bytes_out,
+        )
         if runtime.engine.disconnect(peering.kid, self._outbox):
             self._net.peerings.pop((runtime.mesh_id, peering.kid), None)
 

@@ -66,6 +66,9 @@ class Local(Protocol):
     def say(self, sentence: str) -> None:
         """Tell a person what goes on; silent where a machine reads the result."""
 
+    def emit(self, row: Result, drawn: str) -> None:
+        """Print one part of a result that never ends: as a line of JSON for a machine, else as `drawn`."""
+
     def passphrase(self, *, new: bool = False) -> str | None:
         """Return the passphrase of the keys: from its file, a credential, or a prompt (twice when `new`).
 

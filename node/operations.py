@@ -17,6 +17,7 @@ from node.operation import Operation
 
 NOUNS: Final = {
     "node": "This node: make it, run it, see how it is.",
+    "config": "Settings: check, show, change, have the node take them over.",
     "mesh": "Meshes: make, list, show, leave.",
     "invite": "Tickets, with which others join.",
     "requests": "Applications that wait for our answer.",
@@ -64,7 +65,7 @@ NOUNS: Final = {
 }
 """Nouns with their one line of help, in the order of `maille --help`. Each is the module node/ops/NOUN.py."""
 
-ALONE: Final = ("join", "explain", "demo")
+ALONE: Final = ("join", "explain", "demo", "health", "events")
 """Modules of node/ops whose commands have one word."""
 
 MORE: Final = ("consent_life", "readings_generate")

@@ -28,7 +28,8 @@ from node.admission import Admission
 from node.core import Core, SealFamily
 from node.engine import Engine
 from node.joining import Outcome, apply
-from node.net import MeshRuntime, Net
+from node.net import Net
+from node.peering import MeshRuntime
 from node.tickets import Ticket
 from simulations.founding import POLICY, Persona, copy_store, core_of, found, persona
 from simulations.links import WAN, Delay

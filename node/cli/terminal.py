@@ -18,8 +18,11 @@ import stat
 import sys
 from pathlib import Path
 
+import msgspec
+
 from ledger.errors import LocalError, MailleError
 from node.exits import not_found, usage
+from node.operation import Result
 
 CREDENTIAL = "maille-passphrase"
 """Name of the systemd credential that holds the passphrase (LoadCredentialEncrypted=)."""
@@ -40,6 +43,10 @@ class Terminal:
         """Tell a person what goes on, on standard error."""
         if not self._quiet:
             print(sentence, file=sys.stderr, flush=True)
+
+    def emit(self, row: Result, drawn: str) -> None:
+        """Print one part of a result that never ends, on standard output."""
+        print(msgspec.json.encode(row).decode() if self._quiet else drawn, flush=True)
 
     def confirm(self, question: str) -> None:
         """Ask before what cannot be undone. Raises LocalError NEEDS_YES where nobody can answer, or on a no."""

@@ -180,7 +180,7 @@ async def webhook_test(node: Node, args: HookArgs) -> HookTested:
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
     hook = await mesh.engine.read(lambda turn: _find(turn, flows, args))
-    deliverer = Deliverer(mesh, node.clock, node.random_source, private=node.config.webhooks.private)
+    deliverer = Deliverer(mesh, node.clock, node.random_source, private=lambda: node.config.webhooks.private)
     change = Change(0, node.random_bytes(16), "test", node.now, b"", "", "", b"", ())
     return HookTested(*await deliverer.post(hook, f"msg_{change.id.hex()}", body_of(change)))
 

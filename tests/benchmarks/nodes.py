@@ -30,7 +30,9 @@ from ledger.replica import Replica
 from ledger.rows import Reader, Writer
 from node.core import Core
 from node.engine import Engine
-from node.net import MeshRuntime, Net, Tcp
+from node.net import Net
+from node.network import Tcp
+from node.peering import MeshRuntime
 from node.turn import Turn
 from node.workers import WorkerPool
 from storage.store import Store

@@ -30,6 +30,7 @@ from ledger.governance.epoch import Genesis
 from ledger.keys import SigningKey
 from node import collector
 from node.api import make_app
+from node.compute.answering import Answerer
 from node.config import TOKENS_FILE, Config, Home
 from node.core import Turn
 from node.event_log import EventLog
@@ -280,6 +281,7 @@ class Node:
         await mesh.engine.started.wait()
         hooks = Deliverer(mesh, self.clock, self.random_source, private=lambda: self.config.webhooks.private)
         self._nursery.start_soon(hooks.run)
+        self._nursery.start_soon(Answerer(mesh).run)
 
     async def _listen(self, task_status: trio.TaskStatus[None]) -> None:
         try:

@@ -42,6 +42,7 @@ from node.bell import Bell
 from node.core import Core, Noted, RandomBytes
 from node.engine import Clock, Engine, Verifier
 from node.flows.changing import NOTE
+from node.flows.computing import NOTE as RESULT_ASKED
 from node.flows.family import Flows, WayOut
 from node.peering import MeshRuntime
 from node.tenants import Tenants
@@ -300,7 +301,7 @@ def open_mesh(
 
         def noted(effect: Noted) -> None:
             log.info(effect.code, **effect.fields)
-            if effect.code == NOTE:
+            if effect.code in (NOTE, RESULT_ASKED):
                 bell.ring()
 
         opened: list[Mesh] = []

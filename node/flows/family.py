@@ -23,6 +23,7 @@ from node.flows.accounts import TIMER, Accounts
 from node.flows.calling import Calling
 from node.flows.changing import Changing
 from node.flows.compiling import TAKEN
+from node.flows.computing import Computing
 from node.flows.consenting import Consenting
 from node.flows.custody import in_force_name
 from node.flows.disclosing import Disclosing, ended_grant
@@ -134,6 +135,8 @@ class Flows:
         self.rights = Rights(RightsRows(), self.wallets, self.consents, self.incoming, self.disclosing)
         self.releases, self.computations, self.pseudonyms = ReleaseRows(), ComputationRows(), PseudonymRows(blind)
         self.releasing = Releasing(self.door, self.releases, self.receipts, self.letters)
+        self.computing = Computing(self.door, self.computations, self.series)
+        self.sending.compute = self.computing.asked
         self._pause_ms = RETRY_FIRST_MS
         self.acts = Consenting(self.wallets, self.consents, self.disclosing, self.registering)
         parts = (self.wallets, self.consents, self.disclosing, self.registering, self.door, self.tenants)

@@ -10,8 +10,8 @@ How it works
     stops it: the packs are forgotten, the recipient is told the code, and its last word closes the receipt. A
     transfer to a peer that is away waits, and is judged again when it goes.
 
-    Results of computations (node/compute/) go the same way, one a pack, computed before the transfer begins; each is
-    held against the gate as what it was computed on, and by which computation.
+    Results of computations (node/compute/) go the same way, one a pack, computed before the transfer begins, by the
+    holder's own wish or on request; each is held against the gate as what it was computed on, and by which computation.
 
 What it does not do
     It changes no readings: gaps stay gaps, finer data are never made coarser, and what is not wholly inside a
@@ -90,6 +90,8 @@ class Sending:
         self._door, self._rows, self._accounts = door, rows, accounts
         self._packing = Packing(series, rows, Received(received))
         self._flight: dict[bytes, dict[bytes, int]] = {}  # peer -> transfer -> bytes on their way
+        self.compute: Callable[[Turn, Ask], str | None] = lambda _turn, _ask: None
+        """Puts a request for results aside (node.flows.computing): "" then, a code that refuses it, None: readings."""
         self.content_for: Callable[[Turn, bytes, Party], None] = lambda _turn, _grant, _recipient: None
         """Sends the content of a consent for a class of recipients to one of them, who must judge it too."""
         self._moved: dict[bytes, int] = {}  # transfer -> when something last moved, unix milliseconds
@@ -132,6 +134,9 @@ class Sending:
             self.go_on(turn, ask.transfer)
         elif (account := self._accounts.closed(turn, HOLDER, ask.transfer)) is not None:
             self._say_again(turn, peer, ask, account)
+        elif (code := self.compute(turn, ask)) is not None:
+            if code:
+                self._say_no(turn, peer, ask, code)
         else:
             try:
                 started = self.begin(turn, wanted, ask.transfer)
@@ -140,6 +145,17 @@ class Sending:
                 return
             if not started.transfer:
                 self._answer_no(turn, peer, ask.transfer, wanted, started.decision.reason.value)
+
+    def computed(self, turn: Turn, transfer: bytes, wanted: Wanted, results: Sequence[bytes], code: str) -> None:
+        """Send the results that a recipient asked for, or say why there are none (`code`)."""
+        if self._rows.get(turn.vault, transfer) is not None or self._accounts.closed(turn, HOLDER, transfer):
+            return
+        if not code:
+            started = self.begin(turn, wanted, transfer, results)
+            code = "" if started.transfer else started.decision.reason.value
+        peer = self._peer(turn, wanted.recipient)
+        if code and peer is not None:
+            self._answer_no(turn, peer, transfer, wanted, code)
 
     def _say_again(self, turn: Turn, peer: bytes, ask: Ask, account: Receipt) -> None:
         """Tell how a transfer ended to a recipient that asks once more."""

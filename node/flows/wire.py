@@ -9,7 +9,7 @@
 | 16 | Disclose [entry, sealed blob] | Taken, once it is opened, checked and kept |
 | 17 | Register [entry]: a person's withdrawal or refusal, to be registered by you too | Taken |
 | 18 | Taken [entry id] | |
-| 19 | Ask [transfer, what is wanted, token or null] | Chunk …, or Refuse |
+| 19 | Ask [transfer, what is wanted, computation or null, token or null] | Chunk …, or Refuse |
 | 20 | Refuse [transfer, code, final, next, chain, at, signature] | Got (final), to a holder that stops |
 | 21 | Chunk [transfer, number, grant, pack, at, salt, signature] | Got, or Refuse |
 | 22 | Got [transfer, next number, chain, final] | |
@@ -51,7 +51,7 @@ VERSION: Final = 1
 PACKS_MAX: Final = 1 << 24
 """Packs of one transfer: at 4 096 records each, more than any meter makes."""
 WANTED_VALUES: Final = 8
-"""Values of what is wanted that a recipient may state: results of computations are offered, not asked for."""
+"""Values of what is wanted that every request states, null where it leaves them open."""
 CODE_LETTERS_MAX: Final = 64
 _HASH: Final = 32
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,47}")
@@ -123,12 +123,15 @@ class Ask:
 
     def body(self) -> list[Any]:
         """Return the values after the header."""
-        return [self.transfer, *self.wanted.value()[:WANTED_VALUES], self.wanted.token]
+        values = self.wanted.value()[:WANTED_VALUES]
+        return [self.transfer, *values, self.wanted.computation, self.wanted.token]
 
     @classmethod
     def read(cls, body: Sequence[Any]) -> Ask:
         """Check a peer's values. Raises RemoteError BAD_MESSAGE."""
-        transfer, holder, recipient, grant, point, kind, granularity, window, purpose, token = parts(body, 10)
+        transfer, holder, recipient, grant, point, kind, granularity, window, purpose, computation, token = parts(
+            body, 11
+        )
         if granularity is not None and not is_duration(granularity):
             raise _bad("granularity", "It must be a duration such as PT30M, or null.")
         wanted = Wanted(
@@ -140,6 +143,7 @@ class Ask:
             granularity,
             None if window is None else _window(window),
             _text(purpose, "purpose"),
+            computation=None if computation is None else octets(computation, _HASH, "computation"),
             token=None if token is None else _upto(token, TOKEN_BYTES_MAX, "token"),
         )
         return cls(octets(transfer, TRANSFER_BYTES, "transfer"), wanted)

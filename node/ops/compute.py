@@ -3,17 +3,18 @@
 How it works
     A computation is defined once, by a reviewed operation with its parameters or by a WASM module with its limits;
     its hash goes into a consent (`consent grant --computation`). `send` finds such a consent, computes over the
-    granted windows that are wanted, in a thread, and sends the results, which pass the gate one by one.
+    granted windows that are wanted, in a thread, and sends the results, which pass the gate one by one. `request` asks
+    a holder for them.
 
 What it does not do
-    Results are offered by the holder; a recipient cannot ask for them over the channel. A recipient cannot check a
-    result either: it has no readings.
+    A recipient cannot check a result: it has no readings.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import trio
 from msgspec import Meta
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
     from node.readings import Series
     from node.vaults.transfers import Wanted
 
-RESULTS_MAX: Final = 4_000
-"""Results of one sending."""
 HASH = "Its hash, or the beginning of it."
 Whole = Annotated[int, Meta(ge=1)]
 
@@ -247,11 +246,13 @@ async def compute_run(node: Node, args: ComputeArgs) -> Results:
         series = [list(flows.series.pieces(turn.vault, row.key)) for row in held]
         return found, _module(flows, turn, found), series
 
+    from node.compute.answering import compute, is_for
+
     computation, wasm, series = await mesh.engine.read(look)
-    fitting = [pieces for pieces in series if _is_for(computation, pieces)]
+    fitting = [pieces for pieces in series if is_for(computation, pieces)]
     if not fitting:
         raise not_found("No readings of this point are held here that this computation is for.", "point")
-    done = await trio.to_thread.run_sync(_compute, computation, wasm, fitting, (window,), None)
+    done = await trio.to_thread.run_sync(compute, computation, wasm, fitting, (window,), None)
     return Results(Level.IDENTIFIED.value, tuple(_result(one) for one in done))
 
 
@@ -259,32 +260,6 @@ def _module(flows: Flows, turn: Turn, computation: Computation) -> bytes:
     from node.compute.computation import Brought
 
     return flows.computations.module(turn.vault, computation) if isinstance(computation, Brought) else b""
-
-
-def _is_for(computation: Computation, pieces: Sequence[Series]) -> bool:
-    from node.compute.computation import Brought
-    from node.compute.operations import check
-
-    kinds = {piece.key.kind for piece in pieces}
-    return bool(kinds) and (isinstance(computation, Brought) or kinds <= set(check(computation).kinds))
-
-
-def _compute(
-    computation: Computation,
-    wasm: bytes,
-    series: Sequence[Sequence[Series]],
-    granted: tuple[Window, ...],
-    wanted: Window | None,
-) -> list[Computed]:
-    from node.compute.running import results_of
-
-    found: list[Computed] = []
-    for pieces in series:
-        found += results_of(computation, wasm, pieces, granted, wanted)
-        if len(found) > RESULTS_MAX:
-            told = f"this gives more than {RESULTS_MAX} results; take a shorter window"
-            raise LocalError("TOO_MANY_STEPS", told, field="window")
-    return found
 
 
 def _result(one: Computed, sender: str = "") -> ComputedRow:
@@ -300,6 +275,7 @@ async def compute_send(node: Node, args: ComputeSendArgs) -> Transferred:
 
     Exit code 1: refused, with the reason; 75: it waits, and goes when it can.
     """
+    from node.compute.answering import compute, is_for
     from node.flows.progress import REFUSED as NOT_AT_ALL
     from node.flows.progress import Progress, sent
     from node.vaults.transfers import Tally
@@ -307,7 +283,7 @@ async def compute_send(node: Node, args: ComputeSendArgs) -> Transferred:
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
 
-    def look(turn: Turn) -> tuple[Wanted, Scope | None, Computation | None, bytes, list[list[Series]]]:
+    def look(turn: Turn) -> tuple[Wanted, Scope | None, Computation | None, bytes, Sequence[Sequence[Series]]]:
         wanted, digest = _offered(flows, turn, args)
         scope = flows.door.judge(turn, wanted).scope
         if scope is None or digest is None:
@@ -316,14 +292,14 @@ async def compute_send(node: Node, args: ComputeSendArgs) -> Transferred:
         if found is None:
             told = f"the computation {digest.hex()[:12]} that this consent names is not known here: define it first"
             raise LocalError("NO_SUCH_COMPUTATION", told, field="consent")
-        return wanted, scope, found, _module(flows, turn, found), _granted(flows, turn, wanted, scope)
+        return wanted, scope, found, _module(flows, turn, found), flows.computing.granted(turn, wanted, scope)
 
     wanted, scope, computation, wasm, series = await mesh.engine.read(look)
     packs: list[bytes] = []
     if scope is not None and computation is not None:
         window = _window(args)
-        fitting = [pieces for pieces in series if _is_for(computation, pieces)]
-        done = await trio.to_thread.run_sync(_compute, computation, wasm, fitting, scope.windows, window)
+        fitting = [pieces for pieces in series if is_for(computation, pieces)]
+        done = await trio.to_thread.run_sync(compute, computation, wasm, fitting, scope.windows, window)
         if not done:
             told = "there is nothing to compute: no whole window with readings of this kind is held here"
             raise LocalError("NO_READINGS", told, field="consent")
@@ -369,17 +345,25 @@ def _offered(flows: Flows, turn: Turn, args: ComputeSendArgs) -> tuple[Wanted, b
     return Wanted(holder, recipient, grant, computation=digest), digest
 
 
-def _granted(flows: Flows, turn: Turn, wanted: Wanted, scope: Scope) -> list[list[Series]]:
-    """Return the series that the consent covers, by chunks."""
-    from node.flows.door import kind_of
-    from node.flows.packing import coarse_enough
+@operation("compute", "request", permission="operate", exit_of=exit_of_transfer)
+async def compute_request(node: Node, args: ComputeSendArgs) -> Transferred:
+    """Ask the holder for the results that a consent lets out, and wait for them: it computes them for this.
 
-    found = []
-    for point in sorted(scope.points):
-        for row in flows.series.listing(turn.vault, point):
-            if kind_of(row.key) == scope.pii_type and coarse_enough(row.key, wanted, scope):
-                found.append(list(flows.series.pieces(turn.vault, row.key)))
-    return found
+    Exit code 1: refused, with the reason; 75: the holder has not answered yet.
+    """
+    from node.flows.progress import received
+
+    mesh = node.mesh(args.mesh)
+    flows = mesh.flows
+
+    def act(turn: Turn) -> bytes:
+        wanted, _ = _offered(flows, turn, args)
+        transfer = flows.receiving.ask(turn, replace(wanted, window=_window(args)))
+        flows.retry_later(turn)
+        return transfer
+
+    transfer = await mesh.engine.act(act)
+    return await _ended(mesh, lambda turn: received(flows, turn, transfer), args.wait)
 
 
 @operation("compute", "results", permission="read")

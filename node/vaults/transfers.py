@@ -58,7 +58,7 @@ OPEN: Final = frozenset({WAITING, SENDING, STOPPING})
 class Wanted:
     """Data asked for, or offered: between whom, and what. None leaves it to the consent that is found or named.
 
-    `computation`: hash of the one whose results are offered, None for readings. Results are never asked for.
+    `computation`: hash of the one whose results are offered, None for readings.
     `token`: what was shown with the request (ledger.consent.token), None for none.
     """
 

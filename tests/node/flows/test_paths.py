@@ -29,6 +29,7 @@ READERS = {
     ("node/flows/packing.py", "packs"): "cuts packs for sending._pump, which hands each to _emit",
     ("node/flows/passing.py", "_newest_first"): "plans what came under a parent, for packing.plan",
     ("node/flows/passing.py", "piece"): "cuts what came under a parent for packing.packs, which hands each to _emit",
+    ("node/flows/computing.py", "granted"): "to compute here; results pass _emit as flows of their own",
     ("node/flows/rights.py", "_meet"): "whether anything received is left, before erasure is called done",
     ("node/audit/gathering.py", "_account"): "whether anything is held, for the node's own audit",
     ("node/ops/data_compare.py", "*"): "to the operator of this node, of what it holds itself",

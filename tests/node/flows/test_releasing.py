@@ -89,18 +89,17 @@ def test_a_table_goes_to_a_peer_with_a_record_at_both_ends() -> None:
     assert len(scene.bob.look(lambda turn: list(scene.bob.flows.releasing.rows.listing(turn.vault, IN)))) == 1
 
 
-def test_a_table_is_asked_for_by_name_and_comes() -> None:
+@pytest.mark.parametrize(
+    ("name", "state", "reason"),
+    [("our street", "done", ""), ("72" * 16, "done", ""), ("another", "refused", "NO_SUCH_TABLE")],
+)
+def test_a_table_is_asked_for_by_name_and_comes(name: str, state: str, reason: str) -> None:
     scene = Scene()
-    for name, state, reason in (
-        ("our street", "done", ""),
-        (scene.published.id.hex(), "done", ""),
-        ("another", "refused", "NO_SUCH_TABLE"),
-    ):
-        asked = scene.bob.act(lambda turn, name=name: scene.bob.flows.releasing.ask(turn, scene.ada.party, name))
-        scene.world.pump()
-        row = scene.row(scene.bob, IN, asked.transfer)
-        assert row is not None
-        assert (row.state, row.reason) == (state, reason)
+    asked = scene.bob.act(lambda turn: scene.bob.flows.releasing.ask(turn, scene.ada.party, name))
+    scene.world.pump()
+    row = scene.row(scene.bob, IN, asked.transfer)
+    assert row is not None
+    assert (row.state, row.reason) == (state, reason)
 
 
 def test_a_table_waits_for_a_peer_that_is_away() -> None:

@@ -174,10 +174,10 @@ def test_any_map_is_a_result_or_refused(value: Any) -> None:
         read_result(codec.encode({"result": value}))
 
 
-def test_results_are_offered_and_not_asked_for() -> None:
+def test_results_of_what_is_not_known_here_are_refused() -> None:
     world, grant = scene()
     wanted = Wanted(world.holder.party, world.recipient.party, grant.id, computation=SUM.hash)
     world.recipient.say(world.holder, wire.Ask(b"a" * 16, wanted))
     world.pump()
-    assert world.holder.refusals()[0].code == "COMPUTATION_ONLY"
+    assert world.holder.refusals()[0].code == "NO_SUCH_COMPUTATION"
     assert world.recipient.packs(b"a" * 16) == []

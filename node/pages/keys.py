@@ -76,7 +76,7 @@ async def words(visit: Visit) -> Response:
 def _places(visit: Visit) -> list[int]:
     """Return which words are asked for: the same for the whole session, others in the next."""
     drawn = bytes.fromhex(visit.site.sessions.sign("words", visit.cookie))
-    return sorted(dict.fromkeys(byte % WORDS for byte in drawn))[:CHECKED_WORDS]
+    return sorted(list(dict.fromkeys(byte % WORDS for byte in drawn))[:CHECKED_WORDS])
 
 
 async def check(visit: Visit) -> Response:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Callable
@@ -182,7 +183,7 @@ class Provider:
         if not hmac.compare_digest(str(claims["nonce"]).encode(), nonce.encode()):
             return "the id token has another nonce"
         times = [claims["exp"], claims["iat"], claims.get("nbf", 0)]
-        if not all(type(time) in (int, float) for time in times):
+        if not all(type(time) in (int, float) and math.isfinite(time) for time in times):
             return "the id token's times are no numbers"
         if now >= times[0] + CLOCK_SECONDS or max(times[1:]) > now + CLOCK_SECONDS:
             return "the id token is not of now"

@@ -12,6 +12,7 @@ What it does not do
 from __future__ import annotations
 
 import hashlib
+import re
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from node.pages.settings import Language
 HERE: Final = Path(__file__).parent
 HTMX_SHA384: Final = "Qp9rdC8H7EqOoX+nR0P3RPG2Noji+qdwJlGpfzwQJsfOpp3sGwIdSP9xO3+UlEhn"
 """Of static/htmx.min.js: dist/htmx.min.js of the npm package htmx.org 4.0.1 (0BSD)."""
+_STICKS: Final = re.compile(r" (?=[?!:;»])|(?<=«) ")
+"""Spaces at which a French line is never broken."""
 TYPES: Final = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 
@@ -79,7 +82,7 @@ class Renderer:
         fr = lang == "fr"
 
         def say(english: str, french: str) -> str:
-            return french if fr else english
+            return _STICKS.sub("\u00a0", french) if fr else english
 
         found = self._environment.get_template(template)
         return found.render(

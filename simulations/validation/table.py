@@ -11,6 +11,7 @@ What it does not do
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any, Final
@@ -71,6 +72,12 @@ def validate(
                 rows[row["id"]] = row
                 told(row)
     return [rows[experiment.id] for experiment in experiments]
+
+
+def cores() -> int:
+    """Return how many workers to use: a core each, at most four."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return min(4, len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
 LONG: Final = frozenset({"V10", "V11", "V12", "V13", "V14", "V16"})

@@ -1,0 +1,1 @@
+"""Figures: tidy tables of what was simulated, and how they are drawn as SVG, PDF and CSV."""

@@ -59,13 +59,13 @@ NOUNS: Final = {
     "audit": "Audits: every transfer held against a consent, and the duties that are open.",
     "trust": "What an auditor must know from elsewhere: the card, and whose word is enough.",
     "device": "Devices: list, certify a successor, retire, recover after a restore.",
-    "backup": "Backups: make, verify, restore.",
+    "backup": "Backups: make, verify, restore, practise.",
     "key": "The keys of this node.",
     "token": "Tokens, with which programs use the control API over TCP.",
 }
 """Nouns with their one line of help, in the order of `maille --help`. Each is the module node/ops/NOUN.py."""
 
-ALONE: Final = ("join", "explain", "demo", "health", "events")
+ALONE: Final = ("join", "explain", "demo", "health", "doctor", "events")
 """Modules of node/ops whose commands have one word."""
 
 MORE: Final = ("consent_life", "readings_generate")

@@ -1,4 +1,4 @@
-"""Operations on backups: make one of a running mesh, verify it, restore it.
+"""Operations on backups: make one of a running mesh, verify it, restore it, and practise that.
 
 How it works
     A backup is a directory with the ledger's and the vault's stores at one moment, who we are in the mesh, the
@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from ledger.errors import LocalError
 from node.config import Home, check_name
-from node.exits import usage
+from node.exits import OK, REFUSED, usage
 from node.naming import moment
 from node.operation import Args, Local, Result, local_operation, operation, said
 from node.ops.mesh import WHICH
+from node.upkeep import note_upkeep
 
 if TYPE_CHECKING:
     from node.daemon import Node
@@ -52,6 +53,24 @@ class RestoreArgs(Args, frozen=True):
 
     directory: Annotated[str, said("The backup's directory.", positional=True, path=True)]
     local_name: Annotated[str, said("What the mesh is called on this node.")]
+
+
+class DrillArgs(Args, frozen=True):
+    """Which backup, and where there is room."""
+
+    directory: Annotated[str, said("The backup's directory.", positional=True, path=True)]
+    scratch: Annotated[str | None, said("Where to restore it, for a while. Default: the system's.", path=True)] = None
+
+
+class Drilled(Result, frozen=True):
+    """How an exercise went."""
+
+    sound: Annotated[bool, said("Whether everything came back and follows from its entries.")]
+    created: Annotated[datetime, said("The moment the backup holds.")]
+    entries: Annotated[int, said("Entries verified.")]
+    faults: Annotated[tuple[str, ...], said("What was wrong.")]
+    seconds: Annotated[float, said("How long it took: about as long as you would wait in earnest.")]
+    meshes: Annotated[tuple[str, ...], said("The meshes here whose backup it is; noted for `maille doctor`.")]
 
 
 class FileRow(Result, frozen=True):
@@ -118,7 +137,9 @@ async def backup_create(node: Node, args: BackupArgs) -> Backup:
         def make() -> Manifest:
             return copy_out(sources, to, now=now, extra=extra)
 
-        return _backup(to, await trio.to_thread.run_sync(make))
+        made = _backup(to, await trio.to_thread.run_sync(make))
+    note_upkeep(node.home.path, "backups", mesh.name, now)
+    return made
 
 
 @local_operation("backup", "verify", permission="read")
@@ -128,6 +149,39 @@ def backup_verify(local: Local, args: BackupVerifyArgs) -> Backup:  # noqa: ARG0
 
     directory = Path(args.directory)
     return _backup(directory, verify_backup(directory))
+
+
+@local_operation("backup", "drill", permission="operate", exit_of=lambda found: OK if found.sound else REFUSED)
+def backup_drill(local: Local, args: DrillArgs) -> Drilled:
+    """Restore a backup as an exercise: beside, into a directory that is removed again, and verified to the last entry.
+
+    Nothing of this node is touched, and it may run. A backup that was never restored may turn out to be none.
+    """
+    import tempfile
+    import time
+
+    from ledger.verify import verify_ledger
+    from node.mesh import read_standing
+    from storage.backup import restore
+    from storage.disk import DiskStore
+
+    home, begun = Home(local.data_dir), time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="maille-drill-", dir=args.scratch) as folder:
+        target = Path(folder) / "mesh"
+        manifest = restore(Path(args.directory), target, now=int(time.time()))
+        mesh_id = read_standing(target).mesh_id
+        store = DiskStore(target / "ledger", create=False, read_only=True)
+        try:
+            with store.read() as rows:
+                report = verify_ledger(rows, lambda *_: None)
+        finally:
+            store.close()
+    names = [name for name in home.mesh_names() if read_standing(home.mesh(name)).mesh_id == mesh_id]
+    for name in names if report.sound else ():
+        note_upkeep(home.path, "drills", name, int(time.time()))
+    seconds = time.monotonic() - begun
+    faults = tuple(fault.message for fault in report.faults)
+    return Drilled(report.sound, moment(manifest.created), report.leaves, faults, round(seconds, 3), tuple(names))
 
 
 @local_operation("backup", "restore", permission="admin")

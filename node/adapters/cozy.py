@@ -24,6 +24,7 @@ from typing import Any, Final
 from ledger.errors import LocalError
 from node.adapters.adapter import Adapter, Found, Head, Source, refused
 from node.adapters.enedis_time import DAY, NoTimeError, day_number, midnight, resolve
+from node.adapters.numbers import plain
 from node.adapters.rows import Table, times
 from node.adapters.stamps import gas_day, shown
 from node.adapters.strict_json import Fields, document, encoded
@@ -203,15 +204,11 @@ def _written(doctype: Doctype, reading: Reading) -> dict[str, Any]:
     if not begins or clock.second or stop != reading.start + reading.duration_s:
         raise LocalError("NO_PLACE", f"A record is no {doctype.step} of Paris; choose another format", field="series")
     value = reading.value
-    load = None if value is None else _whole(Decimal(value) / _W_PER_KWH) if doctype.step == "minute" else value
+    load = None if value is None else plain(Decimal(value) / _W_PER_KWH) if doctype.step == "minute" else value
     found: dict[str, Any] = {"load": load, "year": clock.year, "month": clock.month, "day": clock.day}
     if doctype.step == "minute":
         found |= {"hour": clock.hour, "minute": clock.minute}
     return found
-
-
-def _whole(value: Decimal) -> Value:
-    return int(value) if value == value.to_integral_value() else value.normalize()
 
 
 def _is_ours(head: Head) -> bool:

@@ -18,13 +18,16 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from typing import Final, assert_never
 
 from ledger.errors import LocalError, RemoteError
 from node.adapters.adapter import Adapter, Found, Head, LeftOut, Parsed, Source, refused
+from node.adapters.archive import members
+from node.readings import Series
 
 MODULES: Final = (
     "enedis_csv",
@@ -35,11 +38,17 @@ MODULES: Final = (
     "plain_csv",
     "senml",
     "adict",
+    "green_button",
+    "quoalise",
+    "consoherozh",
+    "sen1",
     "warp10",
     "zabbix",
     "cozy",
 )
 """Modules of node/adapters that have adapters, in the order in which they are listed."""
+MAX_TOTAL_RECORDS: Final = 4_000_000
+"""Records in one archive."""
 AUTO: Final = "auto"
 """Stands for the format that the content shows."""
 
@@ -80,8 +89,26 @@ def read(data: bytes, source: Source, name: str = AUTO) -> Iterator[Found]:
     """Yield what a file says, a series at a time. `name`: of its format, or AUTO.
 
     Raises LocalError UNKNOWN_FORMAT, WRITE_ONLY; RemoteError UNKNOWN_FORMAT, AMBIGUOUS_FORMAT, NOTHING_READ,
-    OTHER_POINT, and the adapter's codes: possibly after some series were yielded, so keep nothing before the end.
+    OTHER_POINT, TOO_MANY_RECORDS, BAD_ZIP, and the adapter's codes: possibly after some series were yielded, so keep
+    nothing before the end.
     """
+    if Head.of(data).kind != "zip":
+        yield from _read_one(data, source, name)
+        return
+    records = 0
+    for member, content in members(data, source):
+        inside = replace(source, name=f"{source.name}: {member}")
+        for found in _read_one(content, inside, name):
+            records += len(found.series) if isinstance(found, Parsed) else 0
+            if records > MAX_TOTAL_RECORDS:
+                told = f"An archive has at most {MAX_TOTAL_RECORDS} records"
+                raise refused("TOO_MANY_RECORDS", inside, "content", told)
+            yield found
+    if not records:
+        raise nothing_read(source)
+
+
+def _read_one(data: bytes, source: Source, name: str) -> Iterator[Found]:
     adapter = detect(data, source) if name == AUTO else find(name)
     if adapter.read is None:
         raise LocalError("WRITE_ONLY", f"{adapter.name} is written here, not read", field="format")
@@ -99,6 +126,14 @@ def read(data: bytes, source: Source, name: str = AUTO) -> Iterator[Found]:
         yield found
     if not records:
         raise nothing_read(source)
+
+
+def write(series: Sequence[Series], name: str) -> bytes:
+    """Return series as a file of a format. Raises LocalError UNKNOWN_FORMAT, READ_ONLY, and what the adapter says."""
+    adapter = find(name)
+    if adapter.write is None:
+        raise LocalError("READ_ONLY", f"{adapter.name} is read here, not written", field="format")
+    return adapter.write(series)
 
 
 def nothing_read(source: Source) -> RemoteError:

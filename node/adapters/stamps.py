@@ -23,6 +23,7 @@ _DATE: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})", re.ASCII)
 _STAMP: Final = re.compile(
     r".{10}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)", re.ASCII
 )
+_CLOCK: Final = re.compile(r"(.{10})[ T]([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?(?:\.0{1,6})?", re.ASCII)
 _YEARS: Final = range(1970, 2100)
 
 
@@ -47,6 +48,14 @@ def exact(text: str) -> int:
     if found.year not in _YEARS:
         raise ValueError(f"a year lies between {_YEARS.start} and {_YEARS.stop - 1}")
     return int((found - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
+
+
+def clock_of(text: str) -> int:
+    """Return what a clock in Paris shows, as if it were UTC: "2021-01-31 13:30:00". Raises ValueError."""
+    match = _CLOCK.fullmatch(text)
+    if match is None:
+        raise ValueError("a local time looks like 2021-01-31 13:30:00")
+    return day_of(match[1]) * DAY + int(match[2]) * _HOUR + int(match[3]) * 60 + int(match[4] or 0)
 
 
 def shown(at: int) -> int:

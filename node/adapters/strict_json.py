@@ -21,6 +21,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from ledger.errors import LocalError, RemoteError
 from node.adapters.adapter import Source, refused
+from node.adapters.numbers import plain
 
 DEPTH_MAX: Final = 32
 """Brackets within brackets."""
@@ -84,7 +85,7 @@ class Fields:
             case int() if abs(value) < _NUMBER_MAX:
                 return value
             case Decimal() if -_DECIMALS_MAX <= value.adjusted() <= _DECIMALS_MAX and len(str(value)) < _DIGITS_MAX:
-                return _plain(value)
+                return plain(value)
         raise self.bad(name, "A number of at most 18 digits was expected")
 
     def whole(self, name: str, default: int | None = None) -> int:
@@ -220,10 +221,6 @@ def _depth(value: Any) -> int:
         level = [each for one in inner for each in one]
         depth += bool(inner)
     return depth
-
-
-def _plain(value: int | Decimal) -> int | Decimal:
-    return int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -19,12 +19,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from decimal import Decimal, DecimalException
+from decimal import Decimal
 from typing import Final
 from urllib.parse import quote, unquote
 
 from ledger.errors import MailleError, RemoteError
 from node.adapters.adapter import Adapter, Found, Head, LeftOut, Source, refused
+from node.adapters.numbers import exact_number
 from node.adapters.rows import Table
 from node.readings import MAX_RECORDS, MAX_TIME, Series, Value
 from node.series_key import SeriesKey, key_from_name
@@ -43,7 +44,6 @@ LABELS: Final = ("duration_s", "fictitious", "granularity", "point", "unit")
 _LINE: Final = re.compile(
     r"(=?)(-?[0-9]{1,19})?/([^/ ]*)/([^/ ]*) (?:([^{} ]{1,400})\{([^{}]{0,1000})\} )?(\S{1,64})", re.ASCII
 )
-_NUMBER: Final = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,18})?(E-?[0-9]{1,2})?", re.ASCII)
 _SERIES_MAX: Final = 4_096
 
 
@@ -138,13 +138,10 @@ def _value(source: Source, number: int, text: str, is_gap: bool) -> Value:
         if text != "T":
             raise _bad(source, number, "value", "A gap has the value T")
         return None
-    if _NUMBER.fullmatch(text) is None:
+    value = exact_number(text)
+    if value is None:
         raise _bad(source, number, "value", "A value is a number")
-    try:
-        value = Decimal(text)
-    except DecimalException:
-        raise _bad(source, number, "value", "A value is a number") from None
-    return int(value) if value == value.to_integral_value() else value.normalize()
+    return value
 
 
 def _bad(source: Source, number: int, what: str, message: str) -> RemoteError:

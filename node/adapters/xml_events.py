@@ -58,8 +58,8 @@ class Element:
 class _Reader:
     """The handlers of one parse."""
 
-    def __init__(self, source: Source, wanted: frozenset[str]) -> None:
-        self.source, self.wanted = source, wanted
+    def __init__(self, source: Source, wanted: frozenset[str], below_max: int) -> None:
+        self.source, self.wanted, self.below_max = source, wanted, below_max
         self.parser = expat.ParserCreate(namespace_separator=" ")
         self.parser.buffer_text = True
         self.parser.StartElementHandler = self.opened
@@ -85,8 +85,8 @@ class _Reader:
             raise self.bad(f"The attributes have more than {MAX_TEXT_CHARS} characters")
         if self.open or local in self.wanted:
             self.below += 1
-            if self.below > MAX_BELOW:
-                raise self.bad(f"The element {self.open[0].name} holds more than {MAX_BELOW} elements")
+            if self.below > self.below_max:
+                raise self.bad(f"The element {self.open[0].name} holds more than {self.below_max} elements")
             parent = self.names[-1] if self.names else ""
             plain = {key.rpartition(" ")[2]: value for key, value in attributes.items()}
             self.open.append(Element(local, parent, self.parser.CurrentLineNumber, plain))
@@ -111,14 +111,16 @@ class _Reader:
                 self.below = 0
 
 
-def elements(data: bytes, source: Source, wanted: frozenset[str]) -> Iterator[Element]:
+def elements(data: bytes, source: Source, wanted: frozenset[str], below_max: int = MAX_BELOW) -> Iterator[Element]:
     """Yield each element whose local name is wanted, as it closes; one inside another comes with the outer.
+
+    `below_max`: how many elements one that is yielded may hold.
 
     Raises RemoteError BAD_XML, whose field names the line.
     """
     if len(data) > MAX_XML_BYTES:
         raise refused(CODE, source, "line 1", f"The file has more than {MAX_XML_BYTES} bytes")
-    reader = _Reader(source, wanted)
+    reader = _Reader(source, wanted, below_max)
     for at in range(0, len(data) + _PIECE, _PIECE):
         try:
             reader.parser.Parse(data[at : at + _PIECE], at >= len(data))

@@ -256,7 +256,7 @@ def _read_cbor(data: bytes, _: Source) -> Iterator[Found]:
 _CODES: Final = ("BAD_SENML", "BAD_SERIES_NAME", "BAD_SERIES_KEY")
 ADAPTERS: Final = (
     Adapter(
-        "senml-json",
+        "senml",
         "SenML in JSON (RFC 8428)",
         _is_json,
         _read_json,

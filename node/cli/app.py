@@ -196,9 +196,16 @@ def perform(operation: Operation, values: dict[str, Any], common: Common) -> int
     else:
         from node.client import Client
 
-        result = Client(socket_path(data_dir)).call(operation, args)
+        with terminal.waiting(_task(operation, args)):
+            result = Client(socket_path(data_dir)).call(operation, args)
     _show(operation, result, common.as_json, to)
     return operation.exit_of(result)
+
+
+def _task(operation: Operation, args: Args) -> str:
+    """Return what a command is busy with: its name, and the size of the file that it sends."""
+    sizes = [len(value) for row in fields(operation.args) if isinstance(value := getattr(args, row.name), bytes)]
+    return f"{operation.name}, {sum(sizes) / 2**20:.1f} MiB" if sizes else operation.name
 
 
 def collect(operation: Operation, values: dict[str, Any]) -> Args:

@@ -16,6 +16,9 @@ import getpass
 import os
 import stat
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -47,6 +50,33 @@ class Terminal:
     def emit(self, row: Result, drawn: str) -> None:
         """Print one part of a result that never ends, on standard output."""
         print(msgspec.json.encode(row).decode() if self._quiet else drawn, flush=True)
+
+    @contextmanager
+    def waiting(self, what: str, every_s: float = 1) -> Iterator[None]:
+        """Show on a terminal's standard error how long something takes, once it takes more than a second.
+
+        `every_s`: how often, in seconds.
+        """
+        if self._quiet or not sys.stderr.isatty():
+            yield
+            return
+        done = threading.Event()
+
+        def tell() -> None:
+            shown = 0
+            while not done.wait(every_s):
+                shown += 1
+                print(f"\r{what}: {shown * every_s:.0f} s", end="", file=sys.stderr, flush=True)
+            if shown:
+                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+        teller = threading.Thread(target=tell, daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            done.set()
+            teller.join()
 
     def confirm(self, question: str) -> None:
         """Ask before what cannot be undone. Raises LocalError NEEDS_YES where nobody can answer, or on a no."""

@@ -9,7 +9,7 @@ What it does not do
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from node.exits import usage
 from node.naming import find_entry
@@ -32,14 +32,14 @@ class DataExportArgs(Args, frozen=True):
     consent: Annotated[str, said("Those received under one consent.")] = ""
     transfer: Annotated[str, said("Those of one transfer: its id, or the beginning of it.")] = ""
     point: Annotated[str, said("Those of one point of measurement.")] = ""
-    format: Annotated[Literal["csv", "senml"], said("CSV, or SenML in JSON.")] = "csv"
+    format: Annotated[str, said("Its format, as `readings formats` names it.")] = "csv"
     as_tenant: Annotated[str, said(OF_TENANT)] = ""
     mesh: Annotated[str, said(WHICH)] = ""
 
 
 @operation("data", "export", permission="read")
 async def data_export(node: Node, args: DataExportArgs) -> ExportedReadings:
-    """Export what was received, as CSV or as SenML in JSON."""
+    """Export what was received, in one of the formats of `readings formats`: CSV by default."""
     from node.ops.readings import written
 
     mesh = node.mesh(args.mesh)

@@ -1,9 +1,10 @@
-"""Operations on one's own readings: import, list, export.
+"""Operations on one's own readings: import, list, export, and the formats of files.
 
 How it works
-    Files are read whole and refused whole, with the line that is wrong: Enedis CSV exports, SenML in JSON or CBOR. A
-    record that is held already is skipped; one that contradicts what is held refuses the file, with its date. Gaps
-    are kept as gaps; nothing is filled in.
+    A file finds its format by its content (`node.adapters.registry`); it is read whole and refused whole, with the line
+    and the field that are wrong, in a thread beside the node. A record that is held already, or stands twice, is
+    skipped and counted; one that contradicts what is held refuses the file, with its date. Gaps are kept as gaps;
+    nothing is filled in. What a file holds and the node does not is named in the answer.
 
 What it does not do
     What was received from others is not here: `data export` has it. Nothing leaves the mesh by these commands.
@@ -18,10 +19,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from ledger.errors import LocalError
 from node.exits import usage
 from node.naming import moment
-from node.operation import Args, Result, operation, said
+from node.operation import Args, Local, Nothing, Result, local_operation, operation, said
 from node.ops.mesh import WHICH
 
 if TYPE_CHECKING:
+    from node.adapters.adapter import Found
     from node.core import Turn
     from node.daemon import Node
     from node.readings import Series
@@ -34,7 +36,20 @@ class ImportArgs(Args, frozen=True):
     """What to read."""
 
     file: Annotated[bytes, said("The file.", positional=True, content=True)]
-    format: Annotated[Literal["auto", "enedis", "senml-json", "senml-cbor"], said("Its format.")] = "auto"
+    format: Annotated[str, said("Its format, as `readings formats` names it; by default as its content shows.")] = (
+        "auto"
+    )
+    point: Annotated[str, said("The point of measurement, for formats that name none: prm:… or pce:….")] = ""
+    direction: Annotated[
+        Literal["consumption", "injection"], said("The direction, for formats that do not say it.")
+    ] = "consumption"
+    declaration: Annotated[
+        bytes | None,
+        said(
+            "The request to Enedis with the customer's declared agreement; refuses what it does not cover.",
+            content=True,
+        ),
+    ] = None
     mesh: Annotated[str, said(WHICH)] = ""
 
 
@@ -50,7 +65,7 @@ class ReadingsExportArgs(Args, frozen=True):
 
     point: Annotated[str, said(POINT)] = ""
     series: Annotated[str, said("One series alone: its name, as `readings list` shows it.")] = ""
-    format: Annotated[Literal["csv", "senml"], said("CSV, or SenML in JSON.")] = "csv"
+    format: Annotated[str, said("Its format, as `readings formats` names it.")] = "csv"
     mesh: Annotated[str, said(WHICH)] = ""
 
 
@@ -66,12 +81,38 @@ class ImportedRow(Result, frozen=True):
     fictitious: Annotated[bool, said("Made up, of no real meter.")]
 
 
+class LeftOutRow(Result, frozen=True):
+    """What a file holds and the node does not keep."""
+
+    what: Annotated[str, said("What it is.")]
+    records: Annotated[int, said("How many records of it.")]
+
+
 class Imported(Result, frozen=True):
     """What was imported."""
 
     new: Annotated[int, said("Records that were new.")]
-    same: Annotated[int, said("Records that were held already.")]
+    same: Annotated[int, said("Records that were held already, or stood in the file again.")]
     series: Annotated[tuple[ImportedRow, ...], said("Each series of the file.")]
+    left_out: Annotated[tuple[LeftOutRow, ...], said("What the file holds and is not kept here.")] = ()
+
+
+class FormatRow(Result, frozen=True):
+    """One format."""
+
+    name: Annotated[str, said("What --format takes.")]
+    title: Annotated[str, said("What it is.")]
+    reads: Annotated[bool, said("Whether files of it are imported.")]
+    writes: Annotated[bool, said("Whether files of it are exported.")]
+    found: Annotated[bool, said("Whether the content of a file shows it, so that it need not be named.")]
+    limits: Annotated[dict[str, int], said("The most that one file may hold.")]
+    codes: Annotated[tuple[str, ...], said("The codes of its errors.")]
+
+
+class Formats(Result, frozen=True):
+    """The formats of files of readings."""
+
+    formats: Annotated[tuple[FormatRow, ...], said("Each format.")]
 
 
 class SeriesLine(Result, frozen=True):
@@ -105,41 +146,73 @@ class ExportedReadings(Result, frozen=True):
     file: Annotated[bytes, said("The file; base64 in JSON, empty when --to took it.", content=True)]
 
 
-def _parsed(args: ImportArgs) -> list[Series]:
-    from node.adapters import enedis_csv, senml
+def _found(args: ImportArgs) -> list[Found]:
+    """Read the file. Raises RemoteError with its line and field."""
+    from node.adapters import registry
+    from node.adapters.adapter import Source
 
-    form = args.format
-    if form == "auto":
-        start = args.file[:256].lstrip(b"\xef\xbb\xbf \t\r\n")
-        form = "senml-json" if start[:1] == b"[" else "senml-cbor" if args.file[:1] >= b"\x80" else "enedis"
-        if args.file.startswith(b"\xef\xbb\xbf") and form == "senml-cbor":
-            form = "enedis"
-    if form == "senml-json":
-        return senml.decode_json(args.file)
-    return senml.decode_cbor(args.file) if form == "senml-cbor" else enedis_csv.parse(args.file)
+    source = Source("file", args.point, args.direction, args.declaration or b"")
+    return list(registry.read(args.file, source, args.format))
 
 
 async def keep(node: Node, mesh_name: str, series: Sequence[Series]) -> Imported:
     """Keep series in the vault, all or none, and tell what was new. Raises LocalError for what contradicts it."""
+    from node.adapters.adapter import Parsed
+
+    return await _keep(node, mesh_name, [Parsed(one) for one in series])
+
+
+async def _keep(node: Node, mesh_name: str, found: Sequence[Found]) -> Imported:
+    from node.adapters.adapter import LeftOut, Parsed
+
     mesh = node.mesh(mesh_name)
     flows = mesh.flows
+    left_out = tuple(LeftOutRow(one.what, one.records) for one in found if isinstance(one, LeftOut))
 
     def act(turn: Turn) -> Imported:
         rows = []
-        for one in series:
-            added = flows.series.add(turn.vault, one)
-            key = one.key
-            counts = (added.new, added.same, one.gap_count, len(one.jumps()))
+        for one in (each for each in found if isinstance(each, Parsed)):
+            added = flows.series.add(turn.vault, one.series)
+            key = one.series.key
+            counts = (added.new, added.same + one.repeated, one.series.gap_count, len(one.series.jumps()))
             rows.append(ImportedRow(key.name, key.granularity, *counts, key.fictitious))
-        return Imported(sum(row.new for row in rows), sum(row.same for row in rows), tuple(rows))
+        return Imported(sum(row.new for row in rows), sum(row.same for row in rows), tuple(rows), left_out)
 
     return await mesh.engine.act(act)
 
 
 @operation("readings", "import", permission="operate")
 async def readings_import(node: Node, args: ImportArgs) -> Imported:
-    """Import a file of readings: an Enedis CSV export (load curve or index), or SenML."""
-    return await keep(node, args.mesh, _parsed(args))
+    """Import a file of readings: Enedis, GRDF, SenML and others (`readings formats`), or a zip of such files.
+
+    The content shows the format. What is there already is skipped; a fault anywhere refuses the whole file, with
+    its line and field. An empty value is a gap, and never a zero.
+    """
+    import trio
+
+    node.mesh(args.mesh)  # before a long file is read in vain
+    return await _keep(node, args.mesh, await trio.to_thread.run_sync(_found, args))
+
+
+@local_operation("readings", "formats", permission="read")
+def readings_formats(local: Local, args: Nothing) -> Formats:  # noqa: ARG001 - an operation without arguments
+    """List the formats that files of readings may have, what each may hold, and the codes of its errors."""
+    from node.adapters import registry
+
+    return Formats(
+        tuple(
+            FormatRow(
+                one.name,
+                one.title,
+                one.read is not None,
+                one.write is not None,
+                one.sniff is not None,
+                dict(one.limits),
+                one.codes,
+            )
+            for one in registry.adapters()
+        )
+    )
 
 
 @operation("readings", "list", permission="read")
@@ -168,7 +241,7 @@ def _line(row: SeriesRow, jumps: int) -> SeriesLine:
 
 @operation("readings", "export", permission="read")
 async def readings_export(node: Node, args: ReadingsExportArgs) -> ExportedReadings:
-    """Export one's own readings as CSV, or as SenML in JSON."""
+    """Export one's own readings in one of the formats of `readings formats`: CSV by default."""
 
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
@@ -183,11 +256,12 @@ async def readings_export(node: Node, args: ReadingsExportArgs) -> ExportedReadi
 
 
 def written(series: Sequence[Series], form: str) -> ExportedReadings:
-    """Return series as a file, in "csv" or "senml". Raises LocalError NOT_FOUND when there are none."""
-    from node.adapters import plain_csv, senml
+    """Return series as a file in a format by its name. Raises LocalError NOT_FOUND when there are none."""
+    from node.adapters import registry
     from node.labels import Level
 
+    registry.find(form)
     if not series:
         raise LocalError("NOT_FOUND", "there are no such readings here")
-    data = plain_csv.to_csv(series) if form == "csv" else senml.encode_json(series)
+    data = registry.write(series, form)
     return ExportedReadings(sum(map(len, series)), len({one.key for one in series}), Level.IDENTIFIED.value, data)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +19,7 @@ from ledger.errors import LocalError, RemoteError
 from node import exits
 from node.cli.app import run
 from node.cli.render import ago, lines
+from node.cli.terminal import Terminal
 from node.config import Home
 from node.keystore import Keystore
 from node.operation import Args, Local, Operation, Result, local_operation, said
@@ -331,3 +334,30 @@ def test_a_file_that_is_no_proof_fails(capsys: pytest.CaptureFixture[str], tmp_p
         assert run(["proof", "verify", proof, "--genesis", genesis]) == exits.USAGE
     assert run(["proof", "verify", str(tmp_path / "absent"), "--genesis", "00" * 32]) == exits.NOT_FOUND
     assert run(["proof", "inspect", proof]) == exits.REFUSED
+
+
+class Screen(io.StringIO):
+    """A terminal that says when something was written to it."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        super().__init__()
+        self.terminal, self.written = terminal, threading.Event()
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+    def write(self, text: str) -> int:
+        self.written.set()
+        return super().write(text)
+
+
+@pytest.mark.parametrize(("terminal", "quiet"), [(True, False), (True, True), (False, False)])
+def test_a_long_command_shows_its_time_on_a_terminal_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool, quiet: bool
+) -> None:
+    screen = Screen(terminal=terminal)
+    monkeypatch.setattr("sys.stderr", screen)
+    shown = terminal and not quiet
+    with Terminal(tmp_path, quiet=quiet, passphrase_file=None, yes=False).waiting("readings import", every_s=0.001):
+        assert screen.written.wait(10 if shown else 0) == shown
+    assert ("readings import" in screen.getvalue()) == shown

@@ -21,6 +21,8 @@ from ledger.entry import Entry
 from ledger.errors import RemoteError
 from node.flows.accounts import TIMER, Accounts
 from node.flows.calling import Calling
+from node.flows.carrying import TIMER as CARRY
+from node.flows.carrying import Carrying
 from node.flows.changing import Changing
 from node.flows.compiling import TAKEN
 from node.flows.computing import Computing
@@ -143,6 +145,7 @@ class Flows:
         self.passing = Passing(self.wallets, self.consents, self.disclosing, self.door.compiling)
         self.disclosing.concerns = concerns
         self.life = Living(*parts, self.passing)
+        self.carrying = Carrying(self.life.calls, self.life)
 
     def _take(self, turn: Turn, entry: Entry, blob: bytes) -> None:
         """Take in what consents rest on, or are narrowed by; whoever else must know the latter is told once."""
@@ -206,6 +209,7 @@ class Flows:
         """Send a member what waited for it."""
         self.accounts.plan(turn)
         self.probing.plan(turn)
+        self.carrying.plan(turn)
         self.sending.forget(peer)
         self._send(turn, peer, again=True)
         self.retry_later(turn)
@@ -225,6 +229,8 @@ class Flows:
         for entry in entries:
             if entry.kind == "consent.grant":
                 self.sending.review(turn, entry.id)
+            elif entry.kind == "group.call":
+                self.carrying.plan(turn)
             elif entry.kind in ("consent.amend", "consent.evidence"):
                 if entry.kind == "consent.amend":
                     self.passing.narrowed(turn, entry)
@@ -241,6 +247,10 @@ class Flows:
         if name == TIMER:
             self.accounts.state(turn)
             self.accounts.plan(turn)
+        elif name == CARRY:
+            if self.carrying.carry(turn):
+                self.retry_later(turn)
+            self.carrying.plan(turn)
         elif name == PROBES:
             self.probing.timer(turn)
         elif name == PROBE_NEXT:

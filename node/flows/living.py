@@ -39,6 +39,7 @@ from node.flows.door import Door
 from node.flows.passing import Passing
 from node.flows.registering import Registering
 from node.tenants import Tenants
+from node.vaults.calls import CallRows, Pending
 from node.vaults.consents import ConsentRow, ConsentRows
 from node.vaults.wallets import HostedWallet, WalletRows
 
@@ -61,6 +62,8 @@ class Living:
     ) -> None:
         self._wallets, self._consents, self._disclosing = wallets, consents, disclosing
         self._registering, self._door, self._tenants, self._passing = registering, door, tenants, passing
+
+        self.calls = CallRows()
 
     # What all acts need
 
@@ -214,7 +217,10 @@ class Living:
     def call(
         self, turn: Turn, wallet: str, offer: Offer, notice: Notice, title: str, days: int, to: list[Party]
     ) -> Entry:
-        """Ask a group's members whether it shall share this. `offer`: its points stand for each member's own."""
+        """Ask a group's members whether it shall share this; when it has passed, it is carried out (carrying).
+
+        `offer`: its points stand for each member's own, its holder has the data of all.
+        """
         key = self.wallet(turn, wallet).delegate_key()
         slots, told = hide(offer.terms, turn.core.random_bytes)
         recipient = [offer.recipient.name] if not isinstance(offer.recipient, tuple) else list(offer.recipient)
@@ -228,6 +234,7 @@ class Living:
             "slots": slots,
         }
         entry = shown(turn).sign(key, "group.call", ("group", key.kid), payload, exact=True)
+        self.calls.put(turn.vault, Pending(entry.id, wallet, offer.holder))
         return self._keep(turn, entry, told, to, wallet)
 
     def joined(self, turn: Turn, call: Entry, wallet: str) -> list[SigningKey]:
@@ -256,7 +263,9 @@ class Living:
     def refuse(self, turn: Turn, call: Entry, reason: str | None, wallet: str) -> Entry:
         """Leave a member out of what a call decides. Raises LocalError NOT_A_MEMBER, SEVERAL_MEMBERS."""
         key = self._only(turn, call, wallet)
-        return turn.register(acts.make_group_refusal(key, call, shown(turn), reason=reason))
+        entry = turn.register(acts.make_group_refusal(key, call, shown(turn), reason=reason))
+        self._registering.spread(turn, entry)
+        return entry
 
     def _only(self, turn: Turn, call: Entry, wallet: str) -> SigningKey:
         keys = self.joined(turn, call, wallet)

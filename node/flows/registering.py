@@ -3,7 +3,8 @@
 How it works
     After a local one, up to SPREAD_TO other members are asked to register it in their feeds, so that no single host
     can hide it; who is away is asked when it comes. A member that is asked checks the entry by its own bytes (a
-    withdrawal carries its grant) and registers it in its own feed, once for each grant, and passes nothing on.
+    withdrawal carries its grant) and registers it in its own feed, once for each grant, and passes nothing on. A
+    refusal to go along with a group's call is registered once for each person who joined the group.
 
 What it does not do
     It takes nothing that permits, and nothing that is not the person's own: those have other ways in.
@@ -20,6 +21,7 @@ from ledger.consent.standing import carried_delegation, carried_grant
 from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
 from ledger.feed import AHEAD_SECONDS_MAX
+from ledger.groups import asking
 from ledger.index import facts_of
 from node.flows.wire import Register, Taken, encode
 from node.vaults.deliveries import DeliveryRows, Spread
@@ -92,7 +94,8 @@ class Registering:
         about = _about(turn, entry)
         own = turn.core.device.kid
         facts = facts_of(turn.rows, about, replica.by_number, lambda feed: (1 << 62) if feed == own else 0)
-        if not any(fact.row.kind == entry.kind for fact in facts):
+        said = (fact.row for fact in facts if fact.row.kind == entry.kind)
+        if not any(entry.kind != "group.refuse" or row.kid == entry.kid for row in said):
             try:
                 turn.register(entry)
             except LocalError as error:
@@ -111,4 +114,19 @@ def _about(turn: Turn, entry: Entry) -> bytes:
         if turn.core.replica.entry(turn.rows, request) is None:
             raise RemoteError("UNKNOWN_REQUEST", "the request that is refused is not known here", field="request")
         return request
+    if entry.kind == "group.refuse":
+        return _call_of(turn, entry)
     raise RemoteError("NOT_RESTRICTIVE", "only a person's withdrawals and refusals are registered for others")
+
+
+def _call_of(turn: Turn, refusal: Entry) -> bytes:
+    """Return the call that somebody who joined its group refuses. Raises RemoteError UNKNOWN_CALL, NOT_A_MEMBER."""
+    replica = turn.core.replica
+    call = replica.entry(turn.rows, refusal.payload["call"])
+    if call is None or call.kind != "group.call":
+        raise RemoteError("UNKNOWN_CALL", "the call that is refused is not known here", field="call")
+    given = (replica.entry(turn.rows, ident) for ident in asking(replica, turn.rows, call.kid))
+    for delegation in given:
+        if delegation is not None and refusal.signer in (delegation.signer, delegation.payload["withdraw_key"]):
+            return call.id
+    raise RemoteError("NOT_A_MEMBER", "who refuses has not joined the group that calls", field="signer")

@@ -2,7 +2,8 @@
 
 How it works
     A group is the delegate key of a wallet kept by some node. People join by a delegation to it, which the group
-    admits. A call that passed is carried out by one grant for each member; who refuses is left out, always.
+    admits. A call that passed is carried out, by itself or with `carry`, by one grant for each member; who refuses
+    is left out, always. Where a group has colleges, each that voted has its share of yes, weighed.
 
 What it does not do
     It elects nobody: who holds the group's wallet acts for it, within what its members delegated.
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from ledger.errors import LocalError
 from ledger.schema import DAY
+from node.exits import usage
 from node.naming import find_entry, find_member, find_party, moment
 from node.operation import Args, Result, operation, said
 from node.ops.consent_terms import MEMBER, Terms, names_of, offer_of
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from node.core import Turn
     from node.daemon import Node
 
+WEIGHT_MAX = 1_000
 CALL = "The call's id, or the beginning of it."
 KEY = "The group's key, did:key:…, as `delegation key` shows it."
 OF_MEMBER = "The wallet kept here that joined the group; needed where several did."
@@ -40,6 +43,9 @@ class GroupOpenArgs(Args, frozen=True):
     majority: Annotated[int, said("More than this percentage of the votes cast must say yes; 100: all.")] = 50
     quorum: Annotated[int, said("This percentage of the members must vote.")] = 50
     critical_mass: Annotated[int, said("Fewer members than this decide nothing.")] = 1
+    college: Annotated[
+        tuple[str, ...], said("A college and its weight: tenants=2. With some, each votes for its share.")
+    ] = ()
     mesh: Annotated[str, said(WHICH)] = ""
 
 
@@ -127,10 +133,19 @@ class CallRow(Result, frozen=True):
     missing: Annotated[tuple[str, ...], said("What it lacks: quorum, majority, critical_mass.")]
 
 
+class CollegeRow(Result, frozen=True):
+    """A college of a group."""
+
+    name: Annotated[str, said("What it is called.")]
+    weight: Annotated[int, said("What its share of yes weighs.")]
+    members: Annotated[int, said("How many members it has now.")]
+
+
 class GroupShown(Result, frozen=True):
     """A group."""
 
     name: Annotated[str, said("What it is called; empty where it has not said how it decides.")]
+    colleges: Annotated[tuple[CollegeRow, ...], said("Its colleges; none where each person has one vote.")]
     members: Annotated[int, said("How many members it has now.")]
     asking: Annotated[tuple[str, ...], said("Delegations by which people would join, admitted or not.")]
     calls: Annotated[tuple[CallRow, ...], said("What it asked its members.")]
@@ -174,14 +189,25 @@ async def group_open(node: Node, args: GroupOpenArgs) -> GroupSaid:
     """Say how a group decides. The first time counts."""
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
+    colleges = list(map(_college, args.college))
+    if len({name for name, _ in colleges}) != len(colleges):
+        raise usage("Name each college once.", "college")
     payload = {
         "name": args.name,
-        "decides": "persons",
+        "decides": "colleges" if colleges else "persons",
+        **({"colleges": [[name, weight] for name, weight in colleges]} if colleges else {}),
         "majority_percent": args.majority,
         "quorum_percent": args.quorum,
         "critical_mass": args.critical_mass,
     }
     return await mesh.engine.act(lambda turn: _said(flows.life.say(turn, args.wallet, "group.open", payload)))
+
+
+def _college(text: str) -> tuple[str, int]:
+    name, _, weight = text.rpartition("=")
+    if not name or not weight.isascii() or not weight.isdigit() or not 1 <= int(weight) <= WEIGHT_MAX:
+        raise usage(f"A college is NAME=WEIGHT, the weight from 1 to {WEIGHT_MAX}; this is {text!r}.", "college")
+    return name, int(weight)
 
 
 @operation("group", "join", permission="operate")
@@ -288,6 +314,9 @@ async def group_show(node: Node, args: GroupArgs) -> GroupShown:
         members = group_members(replica, turn.rows, kid, turn.now)
         joining = tuple(ident.hex() for ident in asking(replica, turn.rows, kid))
         calls = tuple(_row(turn, call) for call in calls_of(replica, turn.rows, kid))
-        return GroupShown(rules.name if rules is not None else "", len(members), joining, calls)
+        said_by = [entry.payload.get("college") for entry in members.values()]
+        weights = rules.colleges if rules is not None else {}
+        colleges = tuple(CollegeRow(name, weight, said_by.count(name)) for name, weight in weights.items())
+        return GroupShown(rules.name if rules is not None else "", colleges, len(members), joining, calls)
 
     return await mesh.engine.read(look)

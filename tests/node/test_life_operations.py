@@ -208,3 +208,28 @@ async def test_a_group_votes_and_one_refuses_for_herself(tmp_path: Path) -> None
         await refused("CALL_NOT_PASSED", ada, "group carry", id=call.id, wallet="loop")
         await refused("NOT_A_MEMBER", bob, "group vote", id=call.id, choice="no")
         assert (await do(ada, "group refuse", id=call.id, wallet="ben")).group
+
+
+async def test_a_group_with_colleges_decides_by_their_weights(tmp_path: Path) -> None:
+    async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
+        await pair(ada, bob)
+        people = {"anna": ("tenants", "yes"), "ben": ("owners", "no"), "carl": ("owners", "no")}
+        for name in ("loop", *people):
+            await do(ada, "wallet create", name=name)
+        for wrong in (("tenants",), ("=2",), ("tenants=0",), ("tenants=1001",), ("a=1", "a=2")):
+            with pytest.raises(MailleError, match="college"):
+                await do(ada, "group open", name="The loop", wallet="loop", college=wrong)
+        await do(ada, "group open", name="The loop", wallet="loop", college=("tenants=3", "owners=1"))
+        key = (await do(ada, "delegation key", wallet="loop")).key
+        joined = [
+            await do(ada, "group join", wallet=name, group=key, college=college, point=(POINT,), days=200)
+            for name, (college, _) in people.items()
+        ]
+        await do(ada, "group admit", delegation=tuple(one.id for one in joined), wallet="loop")
+        shown = await do(ada, "group show", group=key)
+        assert [(one.name, one.weight, one.members) for one in shown.colleges] == [("tenants", 3, 1), ("owners", 1, 2)]
+        what = {"recipient": "bob", "point": (POINT,), "granularity": "PT30M", **WHAT, **PERIOD}
+        call = await do(ada, "group call", wallet="loop", title="Shall we?", days=100, **what)
+        for name, (_, choice) in people.items():
+            call = await do(ada, "group vote", id=call.id, choice=choice, wallet=name)
+        assert (call.yes, call.no, call.missing) == (1, 2, ())  # three quarters of the weight said yes

@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 
+from ledger.consent.acts import make_group_refusal
 from ledger.consent.bounds import Bounds
 from ledger.consent.wallet import Rests
 from ledger.entry import Entry
 from ledger.errors import LocalError
+from ledger.index import facts_of, resting_on
 from ledger.schema import DAY
 from node.core import Turn
 from node.flows.consenting import Offer
-from node.flows.custody import rekeys_of
+from node.flows.custody import rekeys_of, shown
+from node.flows.wire import Register
 from tests.ledger.consent.cases import NOTICE
 from tests.node.flows.world import NOW, SHORT, Side, World, terms
 
@@ -207,3 +210,77 @@ def test_who_delegated_ends_what_was_given_in_her_name() -> None:
     status = scene.world.recipient.status(grant.id)
     assert status is not None
     assert status.state.name == "WITHDRAWN"
+
+
+def group_of(scene: Scene, *members: tuple[str, str]) -> Entry:
+    """Return a call of a group that these wallets joined for these points; all of them vote yes."""
+    life = scene.ada.flows.life
+    rules: dict[str, Any] = {"decides": "persons", "majority_percent": 50, "quorum_percent": 50, "critical_mass": 1}
+    scene.act(lambda turn: life.say(turn, "loop", "group.open", {"name": "The loop", **rules}))
+    joined = [scene.delegate(name, "loop", "group", points=frozenset({point})).id for name, point in members]
+    scene.act(lambda turn: life.say(turn, "loop", "group.admit", {"delegations": joined}))
+    call: Entry = scene.act(lambda turn: life.call(turn, "loop", scene.offer(), NOTICE, "Shall we?", 7, []))
+    for name, _ in members:
+        scene.act(lambda turn, name=name: life.vote(turn, call, "yes", name))
+    return call
+
+
+def carried(scene: Scene, call: Entry) -> list[Entry]:
+    """Return the consents that rest on a call, as the recipient's ledger has them."""
+
+    def look(turn: Turn) -> list[Entry]:
+        replica = turn.core.replica
+        facts = resting_on(turn.rows, call.id, replica.by_number, replica.size)
+        found = [replica.entry(turn.rows, fact.row.entry_id) for fact in facts]
+        return [entry for entry in found if entry is not None and entry.kind == "consent.grant"]
+
+    return scene.world.recipient.look(look)
+
+
+def test_a_call_that_passed_is_carried_out_by_itself_once_even_after_a_restart() -> None:
+    scene = Scene("loop", "anna", "ben")
+    call = group_of(scene, ("anna", POINT), ("ben", OTHER))
+    scene.act(lambda turn: scene.ada.flows.life.refuse(turn, call, None, "ben"))
+    scene.world.pass_time(6 * DAY)
+    assert carried(scene, call) == []
+    scene.world.restart(scene.ada)
+    scene.world.pass_time(DAY + 2)
+    (grant,) = carried(scene, call)
+    assert scene.flows(grant.id) == ""
+    scene.world.pass_time(7_200)
+    assert carried(scene, call) == [grant]
+    assert "CALL_CARRIED" in scene.ada.codes()
+
+
+def test_a_call_that_failed_is_not_carried_out_and_given_up() -> None:
+    scene = Scene("loop", "anna", "ben", "zoe")
+    life = scene.ada.flows.life
+    call = group_of(scene, ("anna", POINT))
+    other: Entry = scene.act(lambda turn: life.call(turn, "loop", scene.offer(), NOTICE, "And this?", 7, []))
+    scene.act(lambda turn: life.vote(turn, other, "no", "anna"))
+    scene.world.pass_time(7 * DAY + 1)
+    assert len(carried(scene, call)) == 1
+    assert carried(scene, other) == []
+    scene.world.pass_time(31 * DAY)
+    assert scene.ada.look(lambda turn: list(life.calls.listing(turn.vault))) == []
+
+
+def test_a_refusal_in_a_group_is_registered_by_others_too_and_only_by_who_joined() -> None:
+    scene = Scene("loop", "anna", "ben", "eve", nodes=4)
+    call = group_of(scene, ("anna", POINT), ("ben", OTHER))
+    refusals = [scene.act(lambda turn, n=n: scene.ada.flows.life.refuse(turn, call, None, n)) for n in ("anna", "ben")]
+    feeds = scene.ada.look(lambda turn: [_feeds_of(turn, call, refusal.id) for refusal in refusals])
+    assert [len(places) for places in feeds] == [3, 3]  # ours, and two others
+    bob = scene.world.recipient
+    stranger = scene.ada.look(lambda turn: scene.ada.flows.life.wallet(turn, "eve")).delegate_key()
+    forged = make_group_refusal(stranger, call, scene.ada.act(shown))
+    scene.ada.say(bob, Register(forged.raw))
+    scene.world.pump()
+    assert bob.entry(forged.id) is None
+    assert "DATA_REFUSED" in bob.codes()
+
+
+def _feeds_of(turn: Turn, call: Entry, refusal: bytes) -> set[bytes]:
+    replica = turn.core.replica
+    facts = facts_of(turn.rows, call.id, replica.by_number, replica.size)
+    return {feed for fact in facts if fact.row.entry_id == refusal for feed, _ in fact.places}

@@ -112,6 +112,7 @@ def test_a_call_that_passed_is_carried_out_for_all_but_who_refused() -> None:
     with pytest.raises(LocalError, match="CALL_NOT_PASSED"):
         scene.act(lambda turn: life.carry(turn, "loop", call, scene.ada.party))
     scene.act(lambda turn: life.refuse(turn, call, None, "ben"))
+    scene.act(lambda turn: life.calls.drop(turn.vault, call.id))  # by command, then
     scene.world.pass_time(7 * DAY + 1)
     (grant,) = scene.act(lambda turn: life.carry(turn, "loop", call, scene.ada.party))
     assert scene.act(lambda turn: life.carry(turn, "loop", call, scene.ada.party)) == []

@@ -1,4 +1,4 @@
-"""Data Connect in three shapes: one normal form, an unknown shape is refused with its place, and no rows is an error."""
+"""Data Connect in three shapes: one normal form; an unknown shape is refused with its place; no rows is an error."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ TINY = {
     "channel": ("--mebibytes", "2", "--rounds", "1", "--trips", "3"),
     "delta": ("--entries", "400", "--feeds", "20", "--missing", "10", "--spread", "5"),
     "gate": ("--consents", "30", "--decisions", "60", "--rounds", "1"),
+    "imports": ("--rows", "500", "--rounds", "1"),
     "ingest": ("--entries", "200", "--feeds", "2", "--signers", "10", "--batch", "50", "--rounds", "1"),
     "maps": ("--consents", "300", "--new", "20", "--rounds", "2"),
     "pages": ("--consents", "30", "--rounds", "2"),

@@ -4,7 +4,8 @@ How it works
     A load curve of ten-minute steps in the portal's layout (UTF-8 with a mark, stamps with their offset, two values in
     a thousand empty) is handed to a whole node by the client, as `maille readings import` does: base64 over the
     control socket, recognised by its content, read in a thread, kept in the sealed vault in one transaction, synced.
-    Each round has another point, so every record is new. Client and node share this process: the processor time is that of both.
+    Each round has another point, so every record is new. Client and node share this process: the processor time is
+    that of both.
     The limit is the standard library's csv.reader over the same bytes, which gives cells and understands none.
 
 What it does not do

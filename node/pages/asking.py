@@ -28,11 +28,10 @@ from ledger.keys import did_key
 from ledger.schema import DAY
 from node.flows.consenting import Offer
 from node.flows.disclosing import parties_of
-from node.naming import member_name
 from node.pages.contents import terms_of
 from node.pages.following import Following
+from node.pages.naming import Names, names
 from node.pages.own import Own
-from node.pages.reading import names_of
 from node.pages.settings import Language
 from node.pages.wording import Facets, facets
 from node.vaults.people import Person
@@ -160,26 +159,22 @@ def _ask(
     if terms is None or not set(terms.points) <= set(own.points) or refusal_of(turn, request_id, own) is not None:
         return None
     holder, recipient = parties_of(request)
-    names = names_of(turn, holder, recipient, terms, lang)
+    called = names(turn, lang, terms)
+    ends = called.ends(holder, recipient)
     until = request.payload["valid_until"]
     contact = next((actor.contact for actor in terms.controllers if actor.contact), terms.dpo_contact)
-    said = facets(terms, Parties(*names, until), lang)
-    asker = _asker(turn, request, names[1] if recipient == _party(turn, request) else "", contact)
-    return Ask(request_id, asker, *names, said, until, request.payload["expires"], request.iat)
+    said = facets(terms, Parties(*ends, until), lang)
+    asker = _asker(turn, request, called, contact)
+    return Ask(request_id, asker, *ends, said, until, request.payload["expires"], request.iat)
 
 
-def _party(turn: Turn, entry: Entry) -> Party:
-    return turn.core.replica.members.party_of(entry.kid)
-
-
-def _asker(turn: Turn, request: Entry, called: str, contact: str) -> Asker:
+def _asker(turn: Turn, request: Entry, called: Names, contact: str) -> Asker:
     members = turn.core.replica.members
     party = members.party_of(request.kid)
     member = members.members.get(party[0])
     public = member.root_public if member is not None else request.signer
     state = member.state if member is not None else ("tenant" if party[1] == 0 else "")
-    name = member_name(members, party)
-    return Asker(party, called or name, did_key(public), state, contact)
+    return Asker(party, called.of(party), did_key(public), state, contact)
 
 
 def refusal_of(turn: Turn, request_id: bytes, own: Own) -> Entry | None:
@@ -214,7 +209,7 @@ def refused(
             continue
         terms = terms_of(turn, flows, request_id)
         holder, recipient = parties_of(request)
-        name = names_of(turn, holder, recipient, terms, lang)[1]
+        name = names(turn, lang, terms).ends(holder, recipient)[1]
         yield Refused(name, terms.purpose if terms is not None else "", refusal.iat)
 
 

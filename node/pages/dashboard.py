@@ -17,8 +17,9 @@ from starlette.responses import Response
 
 from ledger.consent.status import Party
 from node.exits import not_found
-from node.naming import member_name
 from node.pages import asking
+from node.pages.contents import terms_of
+from node.pages.naming import names
 from node.pages.owed import requests_of
 from node.pages.reading import (
     PAGE,
@@ -28,10 +29,10 @@ from node.pages.reading import (
     detail,
     line_of,
     lines_of,
-    names_of,
     notices,
     unstated,
 )
+from node.pages.settings import Language
 from node.pages.visit import Visit
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ async def home(visit: Visit) -> Response:
             "notices": notices(turn, flows, site.following, lines, visit.lang),
             "current": sum(line.current for line in lines),
             "past": sum(not line.current for line in lines),
-            "late": [one for one in requests_of(turn, flows, visit.who.wallet) if one.late and one.open],
+            "late": [one for one in requests_of(turn, flows, visit.who.wallet, visit.lang) if one.late and one.open],
             "organisations": len({line.recipient for line in lines if line.current}),
         }
 
@@ -91,7 +92,7 @@ async def consents(visit: Visit) -> Response:
             "cards": cards,
             "refused": refused,
             "counts": {name: len(found) for name, found in tabs.items()},
-            "organisations": _organisations(turn, tabs[tab]),
+            "organisations": _organisations(turn, flows, tabs[tab], visit.lang),
             "pages": pages,
             "number": at,
             "total": len(shown),
@@ -110,12 +111,15 @@ class Organisation:
     count: int
 
 
-def _organisations(turn: Turn, lines: list[Line]) -> list[Organisation]:
-    members, counts = turn.core.replica.members, dict[Party, int]()
+def _organisations(turn: Turn, flows: Flows, lines: list[Line], lang: Language) -> list[Organisation]:
+    of = dict[Party, list[Line]]()
     for line in lines:
         if line.recipient is not None:
-            counts[line.recipient] = counts.get(line.recipient, 0) + 1
-    found = [Organisation(party_id(party), member_name(members, party), count) for party, count in counts.items()]
+            of.setdefault(line.recipient, []).append(line)
+    found = []
+    for party, own in of.items():
+        terms = None if party[1] else terms_of(turn, flows, own[0].id)  # the ledger names members, and no tenants
+        found.append(Organisation(party_id(party), names(turn, lang, terms).of(party), len(own)))
     return sorted(found, key=lambda one: (one.name.casefold(), one.id))
 
 
@@ -202,8 +206,3 @@ async def trail(visit: Visit) -> Response:
         return {"rows": rows, "pages": pages, "number": at, "total": len(ordered)}
 
     return visit.page("trail.html", **await site.read(look))
-
-
-def names_in(turn: Turn, line: Line, visit: Visit) -> tuple[str, str]:
-    """Return the names of a consent's holder and recipient, by the ledger alone."""
-    return names_of(turn, line.holder, line.recipient, None, visit.lang)

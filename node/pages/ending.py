@@ -11,6 +11,7 @@ What it does not do
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +19,9 @@ from starlette.responses import Response
 
 from ledger.consent.status import Party
 from node.exits import not_found
+from node.pages.contents import terms_of
 from node.pages.dashboard import own_line, read_party
+from node.pages.naming import Names, names
 from node.pages.reading import Card, Line, Unstated, card, confirmations, lines_of
 from node.pages.visit import Visit
 
@@ -50,21 +53,25 @@ class Count:
         return self.confirmed == self.total
 
 
-def count_of(turn: Turn, lines: list[Line]) -> Count:
-    """Return who has confirmed the end of these consents."""
-    names: dict[str, None] = {}
+def count_of(turn: Turn, lines: list[Line], called: Callable[[Line], Names]) -> Count:
+    """Return who has confirmed the end of these consents. `called`: how the parties of one are named."""
+    known: dict[str, None] = {}
     missing: dict[str, None] = {}
     confirmed, total, at = 0, 0, 0
     for line in lines:
-        said, not_said = confirmations(turn, line.id)
+        said, not_said = confirmations(turn, line.id, called(line))
         confirmed, total = confirmed + len(said), total + len(said) + len(not_said)
-        names.update(dict.fromkeys(said))
+        known.update(dict.fromkeys(said))
         missing.update(dict.fromkeys(not_said))
         status = turn.core.replica.consent(turn.rows, line.id)
         entry = turn.core.replica.entry(turn.rows, status.decided_by[0]) if status is not None else None
         at = max(at, entry.iat if entry is not None else 0)
-    done = tuple(name for name in names if name not in missing)
+    done = tuple(name for name in known if name not in missing)
     return Count(confirmed, total, done, tuple(missing), len(lines), at)
+
+
+def _called(visit: Visit, turn: Turn, flows: Flows) -> Callable[[Line], Names]:
+    return lambda line: names(turn, visit.lang, terms_of(turn, flows, line.id))
 
 
 async def confirm(visit: Visit) -> Response:
@@ -117,7 +124,7 @@ async def _ended(visit: Visit, template: str) -> Response:
     def look(turn: Turn, flows: Flows) -> tuple[Card, Count]:
         line = own_line(visit, turn, flows)
         shown = card(turn, flows, visit.site.following, line, Unstated(()), visit.lang)
-        return shown, count_of(turn, [line])
+        return shown, count_of(turn, [line], _called(visit, turn, flows))
 
     shown, count = await visit.site.read(look)
     if shown.line.state != "withdrawn":
@@ -186,7 +193,7 @@ async def _all_ended(visit: Visit, template: str) -> Response:
         if not withdrawn:
             raise not_found("There is no such consent.")
         shown = card(turn, flows, visit.site.following, withdrawn[0], Unstated(()), visit.lang)
-        return shown, count_of(turn, withdrawn)
+        return shown, count_of(turn, withdrawn, _called(visit, turn, flows))
 
     shown, count = await visit.site.read(look)
     live = f"/organisations/{visit.request.path_params['party']}/ended/live"

@@ -26,7 +26,8 @@ from node.exits import not_found
 from node.pages.asking import SHORTER_DAYS
 from node.pages.contents import terms_now
 from node.pages.dashboard import own_line
-from node.pages.reading import Line, Unstated, card, names_of
+from node.pages.naming import names
+from node.pages.reading import Line, Unstated, card
 from node.pages.visit import Visit
 from node.pages.wording import day, duration, facets, masked
 
@@ -160,8 +161,8 @@ async def choose(visit: Visit) -> Response:
         after = narrowed(terms, visit, options)
         until = min(line.until, turn.now + days * DAY) if days else line.until
         shown = card(turn, flows, visit.site.following, line, Unstated(()), visit.lang)
-        names = names_of(turn, line.holder, line.recipient, terms, visit.lang)
-        return {"shown": shown, "changes": _changes(visit, names, (terms, line.until), (after, until))}
+        ends = names(turn, visit.lang, terms).ends(line.holder, line.recipient)
+        return {"shown": shown, "changes": _changes(visit, ends, (terms, line.until), (after, until))}
 
     try:
         found = await visit.site.read(look)
@@ -175,9 +176,9 @@ async def choose(visit: Visit) -> Response:
     return visit.page("narrow_confirm.html", kept=kept, **found)
 
 
-def _changes(visit: Visit, names: tuple[str, str], before: tuple[Terms, int], after: tuple[Terms, int]) -> list[Change]:
+def _changes(visit: Visit, ends: tuple[str, str], before: tuple[Terms, int], after: tuple[Terms, int]) -> list[Change]:
     lang = visit.lang
-    old, new = (facets(terms, Parties(*names, until), lang) for terms, until in (before, after))
+    old, new = (facets(terms, Parties(*ends, until), lang) for terms, until in (before, after))
 
     def points(terms: Terms) -> str:
         return ", ".join(masked(point, lang) for point in terms.points)

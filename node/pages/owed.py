@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ledger.consent.rights import Correction
-from ledger.consent.status import Party
-from node.naming import member_name
+from node.pages.contents import terms_of
+from node.pages.naming import names
+from node.pages.settings import Language
 
 if TYPE_CHECKING:
     from node.core import Turn
@@ -46,19 +47,19 @@ class RightShown:
         return self.state in ("open", "extended")
 
 
-def requests_of(turn: Turn, flows: Flows, wallet: str) -> list[RightShown]:
+def requests_of(turn: Turn, flows: Flows, wallet: str, lang: Language) -> list[RightShown]:
     """Return what a wallet asked for: what is owed first, then the newest."""
-    own = (_shown(turn, flows, one) for one in flows.rights.listing(turn) if one.row.wallet == wallet)
+    own = (_shown(turn, flows, one, lang) for one in flows.rights.listing(turn) if one.row.wallet == wallet)
     return sorted(own, key=lambda one: (not one.open, one.due if one.open else -one.asked, one.id))
 
 
-def _shown(turn: Turn, flows: Flows, one: Asked) -> RightShown:
+def _shown(turn: Turn, flows: Flows, one: Asked, lang: Language) -> RightShown:
     stands = one.standing
     answer = turn.core.replica.entry(turn.rows, stands.answer) if stands.answer is not None else None
     return RightShown(
         one.entry.id.hex(),
         one.entry.payload["right"],
-        _name(turn, flows, one.to),
+        names(turn, lang, terms_of(turn, flows, one.entry.payload["grant"])).of(one.to),
         one.entry.payload["grant"].hex(),
         one.asked,
         stands.due,
@@ -70,7 +71,3 @@ def _shown(turn: Turn, flows: Flows, one: Asked) -> RightShown:
         answer.iat if answer is not None else 0,
         answer.id.hex() if answer is not None else "",
     )
-
-
-def _name(turn: Turn, flows: Flows, party: Party) -> str:
-    return flows.tenants.name_of(party[0]) or member_name(turn.core.replica.members, party)

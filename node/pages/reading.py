@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ledger.consent.record import Terms
 from ledger.consent.status import Party, State, Status
 from ledger.consent.wallet import OwnConsent
 from ledger.consent.words import Parties
@@ -23,9 +22,9 @@ from ledger.entry import Entry
 from ledger.index import facts_of
 from ledger.schema import DAY
 from node.flows.disclosing import parties_of
-from node.naming import member_name
-from node.pages.contents import terms_now
+from node.pages.contents import terms_now, terms_of
 from node.pages.following import Following
+from node.pages.naming import Names, names
 from node.pages.settings import Language
 from node.pages.wording import Facets, facets
 from node.vaults.receipts import HOLDER, RECIPIENT
@@ -150,26 +149,9 @@ def card(turn: Turn, flows: Flows, following: Following, line: Line, waiting: Un
     fresh = [ended for grant, ended, transfer in waiting.rows if grant == line.id and transfer not in known]
     last = max([use.at for use in stated] + fresh, default=0)
     terms = terms_now(turn, flows, line.id)
-    names = names_of(turn, line.holder, line.recipient, terms, lang)
-    said = None if terms is None else facets(terms, Parties(*names, line.until), lang)
-    return Card(line, names[1], names[0], said, last, len(stated) + len(fresh))
-
-
-def names_of(
-    turn: Turn, holder: Party, recipient: Party | None, terms: Terms | None, lang: Language
-) -> tuple[str, str]:
-    """Return the names of holder and recipient; a tenant's is what the terms call it."""
-    members = turn.core.replica.members
-    called = {} if terms is None else {actor.party: actor.name for actor in (*terms.controllers, *terms.recipients)}
-
-    def name(party: Party) -> str:
-        ledger = member_name(members, party)
-        own = called.get(party, ledger)
-        return ledger if party[1] or own == ledger else own
-
-    if recipient is None:
-        return name(holder), "plusieurs organisations" if lang == "fr" else "several organisations"
-    return name(holder), name(recipient)
+    holder, recipient = names(turn, lang, terms).ends(line.holder, line.recipient)
+    said = None if terms is None else facets(terms, Parties(holder, recipient, line.until), lang)
+    return Card(line, recipient, holder, said, last, len(stated) + len(fresh))
 
 
 def detail(turn: Turn, flows: Flows, following: Following, line: Line, lang: Language) -> Detail | None:
@@ -178,20 +160,21 @@ def detail(turn: Turn, flows: Flows, following: Following, line: Line, lang: Lan
     if grant is None:
         return None
     shown = card(turn, flows, following, line, unstated(turn, flows), lang)
-    confirmed, missing = confirmations(turn, line.id)
-    steps = [*_ledger_steps(turn, grant), *_uses(turn, flows, following, shown)]
+    called = names(turn, lang, terms_of(turn, flows, line.id))
+    confirmed, missing = confirmations(turn, line.id, called)
+    steps = [*_ledger_steps(turn, grant, called), *_uses(turn, flows, following, shown)]
     steps.sort(key=lambda step: step.at)
     return Detail(shown, tuple(steps[-TIMELINE_MAX:]), confirmed, missing, grant)
 
 
-def confirmations(turn: Turn, grant_id: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def confirmations(turn: Turn, grant_id: bytes, called: Names) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return who has acknowledged the decision that stands, and who has not: holder and recipient, by name."""
-    status, members = turn.core.replica.consent(turn.rows, grant_id), turn.core.replica.members
+    status = turn.core.replica.consent(turn.rows, grant_id)
     if status is None:
         return (), ()
     parties = dict.fromkeys(party for party in (status.holder, status.recipient) if party is not None)
-    said = [member_name(members, party) for party in parties if party in status.acknowledged]
-    missing = [member_name(members, party) for party in parties if party not in status.acknowledged]
+    said = [called.of(party) for party in parties if party in status.acknowledged]
+    missing = [called.of(party) for party in parties if party not in status.acknowledged]
     return tuple(said), tuple(missing)
 
 
@@ -207,13 +190,13 @@ _STEPS: Final = {
 }
 
 
-def _ledger_steps(turn: Turn, grant: Entry) -> list[Step]:
+def _ledger_steps(turn: Turn, grant: Entry, called: Names) -> list[Step]:
     replica = turn.core.replica
     members = replica.members
     steps = [Step(grant.iat, "given", entry=grant.id.hex())]
     request = replica.entry(turn.rows, grant.payload["request"]) if "request" in grant.payload else None
     if request is not None:
-        asker = member_name(members, members.party_of(request.kid))
+        asker = called.of(members.party_of(request.kid))
         steps.append(Step(request.iat, "asked", asker, entry=request.id.hex()))
     for fact in facts_of(turn.rows, grant.id, replica.by_number, replica.size):
         what = _STEPS.get(fact.row.kind)
@@ -223,7 +206,7 @@ def _ledger_steps(turn: Turn, grant: Entry) -> list[Step]:
         if what == "acknowledged" and fact.row.about != grant.id:
             what = "end_acknowledged"
         own = entry.kind in ("consent.withdraw", "consent.amend", "consent.rekey", "consent.sign")
-        who = "" if own else member_name(members, members.party_of(entry.kid))
+        who = "" if own else called.of(members.party_of(entry.kid))
         if own or what == "evidence" or _is_party(members.party_of(entry.kid), grant):
             steps.append(Step(entry.iat, what, who, entry=entry.id.hex()))
     return steps

@@ -50,7 +50,7 @@ async def overview(visit: Visit) -> Response:
             shown = card(turn, flows, visit.site.following, line, Unstated(()), visit.lang)
             if shown.said is not None:
                 found[str(line.recipient)] = shown
-        return {"cards": list(found.values()), "requests": requests_of(turn, flows, visit.who.wallet)}
+        return {"cards": list(found.values()), "requests": requests_of(turn, flows, visit.who.wallet, visit.lang)}
 
     return visit.page("rights.html", **await visit.site.read(look))
 
@@ -65,7 +65,7 @@ async def show(visit: Visit) -> Response:
 def _own(visit: Visit, turn: Turn, flows: Flows) -> RightShown:
     """Return the request that the address names, if it is hers. Raises LocalError NOT_FOUND."""
     ident = read_id(visit.request.path_params["right"]).hex()
-    found = next((one for one in requests_of(turn, flows, visit.who.wallet) if one.id == ident), None)
+    found = next((one for one in requests_of(turn, flows, visit.who.wallet, visit.lang) if one.id == ident), None)
     if found is None:
         raise not_found("There is no such request.")
     return found

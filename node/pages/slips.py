@@ -20,9 +20,10 @@ from starlette.responses import Response
 from ledger.consent.slip import Slip, parse_slip
 from ledger.errors import LocalError, MailleError
 from node.exits import not_found
-from node.pages.dashboard import names_in, read_id
+from node.pages.dashboard import read_id
 from node.pages.ending import Count, count_of, live_values
 from node.pages.limits import SLIP
+from node.pages.naming import names
 from node.pages.reading import Line, line_of
 from node.pages.visit import Visit
 
@@ -66,7 +67,7 @@ def _find(visit: Visit, turn: Turn, flows: Flows, code: str) -> tuple[Slip, Foun
     line = line_of(turn, flows.acts.find_by_slip(turn, slip).id)
     if line is None:
         raise not_found("This consent is not known here.")
-    return slip, Found(line, *names_in(turn, line, visit))
+    return slip, Found(line, *names(turn, visit.lang).ends(line.holder, line.recipient))
 
 
 def _check_often(visit: Visit) -> None:
@@ -134,7 +135,8 @@ async def _withdrawn(visit: Visit, template: str) -> Response:
         line = line_of(turn, ident)
         if line is None:
             raise not_found("This consent is not known here.")
-        return names_in(turn, line, visit)[1], count_of(turn, [line])
+        called = names(turn, visit.lang)
+        return called.ends(line.holder, line.recipient)[1], count_of(turn, [line], lambda _: called)
 
     organisation, count = await visit.site.read(look)
     live = f"/withdrawn/{told}/{signature}/live"

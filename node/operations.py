@@ -60,12 +60,14 @@ NOUNS: Final = {
     "trust": "What an auditor must know from elsewhere: the card, and whose word is enough.",
     "device": "Devices: list, certify a successor, retire, recover after a restore.",
     "backup": "Backups: make, verify, restore, practise.",
+    "upgrade": "Upgrades: what a new release does to the stores, doing it, going back.",
+    "service": "The systemd unit that runs the node: show, install, check.",
     "key": "The keys of this node.",
     "token": "Tokens, with which programs use the control API over TCP.",
 }
 """Nouns with their one line of help, in the order of `maille --help`. Each is the module node/ops/NOUN.py."""
 
-ALONE: Final = ("join", "explain", "demo", "health", "doctor", "events")
+ALONE: Final = ("join", "explain", "demo", "health", "doctor", "events", "bugreport", "completion", "man")
 """Modules of node/ops whose commands have one word."""
 
 MORE: Final = ("consent_life", "readings_generate")

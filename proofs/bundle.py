@@ -144,8 +144,8 @@ class Attestation:
 class TickProof:
     """One tick: its boundary (unix seconds) and frontier, both maps' (size, root), and what is proven below it.
 
-    `consents`: (number of a grant in `Bundle.entries`, its place in the consent map). `members`: (root key id, place in
-    the member map), by key id. `attestations`: by feed.
+    `consents`: (number of a grant, a delegation or a call in `Bundle.entries`, its place in the consent map).
+    `members`: (root key id, place in the member map), by key id. `attestations`: by feed.
     """
 
     boundary: int
@@ -263,8 +263,9 @@ Disclosure = tuple[bytes, Any, str]
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A whole bundle. `entries`: grants by id, then all others by id. `disclosures`: by number of the grant.
+    """A whole bundle. `entries`: grants by id, then all others by id. `disclosures`: by number of the entry they open.
 
+    `bounds`: what opens delegations, likewise.
     `about`: (root key id, incarnation) of a member whose conduct it is, (first, last) second of a period; else None.
     """
 
@@ -280,6 +281,7 @@ class Bundle:
     stamps: tuple[Stamp, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     about: tuple[bytes, int] | tuple[int, int] | None = None
+    bounds: tuple[tuple[int, tuple[Disclosure, ...]], ...] = ()
 
     def encode(self) -> bytes:
         """Return the file's bytes. What `make` did not put in order is refused by `reading.decode`, not here."""
@@ -298,6 +300,7 @@ class Bundle:
             10: [[_statement(each.receipt), _statement(each.ack)] for each in self.transfers],
             12: [[stamp.what, stamp.number, stamp.token] for stamp in self.stamps],
             13: [[each.sha256, each.media_type, each.content] for each in self.attachments],
+            15: [[given, [list(each) for each in shown]] for given, shown in self.bounds],
         }
         value = {key: held for key, held in value.items() if key < 8 or held}
         if self.presentation is not None:

@@ -5,19 +5,20 @@ How it works
     An end of the consent that this tick does not know yet is *later* if its lower bound lies above T (brackets).
     The newest tick must be at most `max_age` old, or lie behind the consent's own end.
     In a bundle of a period or a conduct there is no T: each transfer has its own, and the state is told as it was at
-    the newest tick.
+    the newest tick. What amendments leave is what the tick that speaks knows of them: a later one changes nothing of
+    what was sent before.
 
 What it does not do
-    It looks at no transfer (flows), and asks nobody whether the ticks are attested well enough (verify).
+    It looks at no transfer (flows), at nothing that the consent rests on (chains) or that was added to it (additions),
+    and asks nobody whether the ticks are attested well enough (verify).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ledger.consent import disclosure
-from ledger.consent.disclosure import Disclosures
 from ledger.consent.grant import plain
 from ledger.consent.record import FIELDS
 from ledger.consent.status import DECIDED_MAX, Party, State
@@ -29,6 +30,7 @@ from proofs.brackets import Stamped, not_after, not_before
 from proofs.evidence import Evidence
 from proofs.reasons import Reason
 from proofs.report import Level, Recorder, utc
+from proofs.resting import Rests, check_slots, shown_values
 from proofs.state import ConsentValue, TickEvidence
 from proofs.trust import Trust
 from proofs.values import in_a_line, party, plain_value
@@ -38,7 +40,7 @@ CORE_FIELDS: Final = ("purpose", "pii_type")
 
 GRANT: Final = "the person consented: her own key signed the grant"
 TRANSCRIBED: Final = "a signed paper was transcribed: the grant is signed by whoever did so, and names the paper"
-AMENDED: Final = "nothing has narrowed what she consented to"
+DELEGATED: Final = "who signed the grant in the person's place, says who may: the rows of what it rests on"
 UNSIGNED: Final = "that the person signed the paper from which a consent was transcribed"
 CONTENT: Final = "what, for what, how long: the disclosed values are those she signed"
 RULES: Final = "the mesh's policy allows such a consent"
@@ -48,11 +50,15 @@ STATUS: Final = "the consent has not ended since"
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a consent ended: its state, and the bracket of the end (unix seconds; 0: nothing is known)."""
+    """How a consent, or what it rests on, ended: its state, and the bracket of the end (unix seconds; 0: unknown).
 
-    state: State
+    `reason`: of what rests on it no more, long after the end.
+    """
+
+    state: str
     after: int
     by: int
+    reason: Reason = Reason.REVOKED
 
 
 @dataclass(slots=True)
@@ -77,6 +83,20 @@ class ConsentAudit:
         return tick.consents[self.at]
 
     @property
+    def rests(self) -> Rests:
+        """What it rests on, as far as it is carried."""
+        return self.evidence.rests[self.at]
+
+    def above(self) -> ConsentAudit | None:
+        """Return the audit of its parent, where it is carried."""
+        parent = self.rests.parent
+        return None if parent is None else replace(self, at=parent, claims={})
+
+    def values(self) -> dict[str, Any]:
+        """Return the disclosed values, where all of them are those that were signed and in shape; else none."""
+        return shown_values(self.evidence, self.at)
+
+    @property
     def ticks(self) -> list[TickEvidence]:
         """The ticks that show the consent, oldest first; never none."""
         return [tick for tick in self.evidence.ticks if self.at in tick.consents]
@@ -98,24 +118,22 @@ class ConsentAudit:
         )
 
     def signature(self) -> None:
-        """Say who consented, and at which assurance level. The seam for delegations and calls of groups (step 4).
-
-        What rests on another entry is not judged: whether that one stands, no value of the maps says yet.
-        """
+        """Say who consented, and at which assurance level: herself, by another in her place (chains), on paper."""
         grant = self.grant
         self.claims["level"] = None
-        for name in ("delegation", "parent", "call"):
-            if name in grant.payload:
-                words = f"it names a {name}, which this version cannot follow"
-                told = f"level D: {words}" if name == "delegation" else words
-                self.note.failed("grant", GRANT, Reason.UNSUPPORTED, told)
-                return
         if "transcribed" in grant.payload:
             self._transcribed()
             return
-        self.note.levels.append(Level.SELF)
-        self.claims["level"] = Level.SELF.value
-        self.note.passed("grant", GRANT, f"level S, entry {grant.id.hex()}", grant.iat)
+        level, what = (Level.DELEGATED, DELEGATED) if self._by_another() else (Level.SELF, GRANT)
+        self.claims["level"] = level.value
+        self.note.passed("grant", what, f"level {level.value}, entry {grant.id.hex()}", grant.iat)
+
+    def _by_another(self) -> bool:
+        """Say whether another key than the person's own signed: a delegate's, a group's, the holder's who passes on."""
+        parent, grant = self.rests.parent, self.grant
+        if "parent" not in grant.payload:
+            return "delegation" in grant.payload or "call" in grant.payload
+        return parent is None or grant.kid != self.evidence.grants[parent].kid or "delegation" in grant.payload
 
     def _transcribed(self) -> None:
         """Say that somebody wrote down what a paper says, and which paper: the paper alone shows a person's will."""
@@ -128,7 +146,6 @@ class ConsentAudit:
         told = [f"{digest.hex()} ({'carried' if digest in carried else 'not carried'})" for digest in papers]
         said = self.value(self.ticks[-1]).checked
         told += [f"{self._role(who)} says {state} of {digest.hex()[:16]}" for digest, who, state in said]
-        self.note.levels.append(Level.EVIDENCE)
         self.claims["level"] = Level.EVIDENCE.value
         self.claims["papers"] = [digest.hex() for digest in papers]
         if UNSIGNED not in self.note.unshown:
@@ -149,9 +166,8 @@ class ConsentAudit:
         if disclosed is None:
             note.erased("content", CONTENT, Reason.CONTENT_ERASED, "no disclosure is left in the bundle")
             return {}
-        opened = Disclosures({name: (salt, shown) for salt, shown, name in disclosed})
         try:
-            disclosure.check(opened, grant.payload["slots"])
+            check_slots(grant, disclosed)
         except RemoteError as error:
             note.failed("content", CONTENT, Reason.DISCLOSURE_MISMATCH, str(error))
             return {}
@@ -214,39 +230,78 @@ class ConsentAudit:
 
     def active(self, tick: TickEvidence, shown: dict[str, Any], asked: int) -> None:
         """Ask whether the consent was active at the time asked for."""
-        boundary, max_age, consent = tick.boundary, self.trust.max_age, self.value(tick)
-        begins, end = self.period(tick, shown, asked)
+        boundary, max_age = tick.boundary, self.trust.max_age
         age = f"the tick is of {utc(boundary)}, asked for {utc(asked)}, {asked - boundary} s later"
-
-        def failed(reason: Reason, words: str, time: int = boundary) -> None:
-            self.note.failed("active", ACTIVE, reason, words, time)
-
-        if consent.ended:
-            failed(Reason.REVOKED, f"{consent.state.name} as of {utc(boundary)}, asked for {utc(asked)}")
-        elif consent.state is State.INCOMPLETE:
-            failed(Reason.NOT_ACTIVE, f"signatures were still missing as of {utc(boundary)}, asked for {utc(asked)}")
-        elif asked >= end:
-            failed(Reason.EXPIRED, f"it ended {utc(end)}, asked for {utc(asked)}", end)
-        elif asked < begins:
-            failed(Reason.NOT_ACTIVE, f"it begins {utc(begins)}, asked for {utc(asked)}", begins)
+        doubt = self.why_not(tick, shown, asked, asked)
+        if doubt is not None:
+            self.note.failed("active", ACTIVE, doubt[0], doubt[1], doubt[2])
         elif asked - boundary > max_age:
             reason = Reason.TRY_LATER if self.trust.at is None else Reason.OUT_OF_BOUNDS
-            failed(reason, f"{age}; allowed are {max_age} s")
+            self.note.failed("active", ACTIVE, reason, f"{age}; allowed are {max_age} s", boundary)
         else:
             self.note.passed("active", ACTIVE, age, boundary)
 
+    def why_not(self, tick: TickEvidence, shown: dict[str, Any], began: int, at: int) -> tuple[Reason, str, int] | None:
+        """Return why the consent by itself does not cover what went from `began` to `at`, by a tick; None: it does."""
+        boundary, when = tick.boundary, utc(at)
+        consent = tick.consents.get(self.at)
+        if consent is None:
+            return Reason.NO_POE, f"the tick of {utc(boundary)} does not show the consent", boundary
+        begins, end = self.period(tick, shown, at)
+        if consent.ended:
+            return Reason.REVOKED, f"{consent.state.name} as of {utc(boundary)}, asked for {when}", boundary
+        if consent.state is State.INCOMPLETE:
+            return Reason.NOT_ACTIVE, f"signatures were still missing as of {utc(boundary)}, asked for {when}", boundary
+        if at >= end:
+            return Reason.EXPIRED, f"it ended {utc(end)}, asked for {when}", end
+        if began < begins:
+            return Reason.NOT_ACTIVE, f"it begins {utc(begins)}, asked for {utc(began)}", begins
+        return None
+
     def period(self, tick: TickEvidence, shown: dict[str, Any], asked: int) -> tuple[int, int]:
         """Return when the consent begins and ends by a tick, as far as that is disclosed."""
-        begins, until = shown.get("access_period", (0, None))
-        return begins, min(self.value(tick).until, until if until is not None else asked + 1)
+        told = [each["access_period"] for each in (shown, *self.narrowing(tick)) if "access_period" in each]
+        begins = max((begin for begin, _ in told), default=0)
+        until = min((end for _, end in told if end is not None), default=asked + 1)
+        return begins, min(self.value(tick).until, until)
 
-    def amended(self) -> None:
-        """Ask whether the content still is what the grant says: amendments narrow it, and are sealed themselves."""
-        entries = self.value(self.ticks[-1]).amended
-        if entries:
-            words = f"{len(entries)} amendment(s) narrow it, which this version does not open: {entries[0].hex()}"
-            self.claims["amended"] = [entry.hex() for entry in entries]
-            self.note.failed("amended", AMENDED, Reason.UNSUPPORTED, words)
+    def narrowing(self, tick: TickEvidence) -> list[dict[str, Any]]:
+        """Return the opened content of the amendments that narrow it by a tick, and its parents."""
+        evidence, at, found = self.evidence, self.at, list[dict[str, Any]]()
+        line: int | None = at
+        while line is not None:
+            amended = tick.consents[line].amended if line in tick.consents else ()
+            if amended:
+                places = (place for place, entry in enumerate(evidence.entries) if entry.id in amended)
+                found += [evidence.contents.get(place, {}) for place in places]
+            line = evidence.rests[line].parent
+        return found
+
+    def row(self, name: str, what: str, doubt: tuple[Reason, str] | None, words: str, time: int | None = None) -> None:
+        """Note a check that passes in these words, unless there is a doubt."""
+        if doubt is None:
+            self.note.passed(name, what, words, time)
+        else:
+            self.note.failed(name, what, doubt[0], doubt[1])
+
+    def stood(
+        self,
+        name: str,
+        what: str,
+        doubt: tuple[Reason, str, int] | None,
+        boundary: int,
+        words: str = "",
+        *,
+        told: bool = False,
+    ) -> None:
+        """Note whether something that the consent rests on stood by a tick. `told`: only say so."""
+        as_of = f"as of {utc(boundary)}"
+        if doubt is None:
+            self.note.passed(name, what, f"{words}, {as_of}" if words else as_of, boundary)
+        elif told:
+            self.note.passed(name, what, f"{doubt[0].name}: {doubt[1]}", boundary)
+        else:
+            self.note.failed(name, what, doubt[0], doubt[1], doubt[2])
 
     def status(self, tick: TickEvidence, asked: int) -> None:
         """Ask what has been since the time asked for, and how fresh that is."""
@@ -257,7 +312,7 @@ class ConsentAudit:
         if self.value(tick).ended:
             note.skipped("status", STATUS, f"it had ended by {utc(tick.boundary)} already")
         elif consent.ended:
-            self._ended_since(asked)
+            self.since("status", STATUS, self.ended(), asked)
         elif boundary >= until:
             note.passed("status", STATUS, f"it ran to its own end, {utc(until)}, and was not withdrawn", boundary)
         elif self.now - boundary > self.trust.max_age:
@@ -273,7 +328,7 @@ class ConsentAudit:
         self.claims["status"] = {"state": consent.state.name, "as_of": newest.boundary}
         words = f"{consent.state.name} as of {utc(newest.boundary)}"
         if ended is not None:
-            self.claims["ended"] = {"state": ended.state.name, "not_before": ended.after, "not_after": ended.by}
+            self.claims["ended"] = {"state": ended.state, "not_before": ended.after, "not_after": ended.by}
             words += f"; it ended between {utc(ended.after)} and {utc(ended.by)}"
         self.note.passed("status", "what the newest tick says of the consent", words, newest.boundary)
 
@@ -284,22 +339,41 @@ class ConsentAudit:
         if not consent.ended:
             return None
         named = [at for at in evidence.endings(self.grant.id) if evidence.entries[at].id in consent.decided_by]
-        complete = len(consent.decided_by) < DECIDED_MAX  # else there may be more, and earlier ones
-        after = min(not_before(evidence, evidence.entries[at]) for at in named) if complete else 0
-        bounds = (not_after(evidence, at, self.trust.policy, self.stamped) for at in named)
-        return Ended(consent.state, after, min((by for by in bounds if by is not None), default=newest.boundary))
+        return Ended(consent.state.name, *bracket(self, named, len(consent.decided_by) < DECIDED_MAX))
 
-    def _ended_since(self, asked: int) -> None:
-        """Place the end of the consent before, at, or after the time asked for."""
-        ended = self.ended()
-        if ended is None:
+    def since(
+        self,
+        name: str,
+        what: str,
+        ended: Ended | None,
+        asked: int,
+        changed: tuple[Reason, str, int] | None = None,
+    ) -> None:
+        """Place the end of the consent, or of what it rests on, before, at, or after the time asked for.
+
+        `changed`: why it no longer stands where nothing ended it.
+        """
+        if changed is not None:
+            self.note.failed(name, what, *changed)
             return
-        self.claims["ended"] = {"state": ended.state.name, "not_before": ended.after, "not_after": ended.by}
-        words = f"{ended.state.name} between {utc(ended.after)} and {utc(ended.by)}, asked for {utc(asked)}"
+        if ended is None:
+            self.note.passed(name, what, f"as of {utc(self.ticks[-1].boundary)}", self.ticks[-1].boundary)
+            return
+        if name == "status":
+            self.claims["ended"] = {"state": ended.state, "not_before": ended.after, "not_after": ended.by}
+        words = f"{ended.state} between {utc(ended.after)} and {utc(ended.by)}, asked for {utc(asked)}"
         if ended.after > asked:
             self.note.passed_as = Reason.WITHDRAWN_LATER
-            self.note.passed("status", "the consent ended only after the time asked for", words, ended.after)
+            self.note.passed(name, "it ended only after the time asked for", words, ended.after)
         elif ended.by < asked - self.trust.max_age:
-            self.note.failed("status", STATUS, Reason.REVOKED, words, ended.by)
+            self.note.failed(name, what, ended.reason, words, ended.by)
         else:
-            self.note.failed("status", STATUS, Reason.CONCURRENT_WITHDRAWAL, words, ended.after)
+            self.note.failed(name, what, Reason.CONCURRENT_WITHDRAWAL, words, ended.after)
+
+
+def bracket(audit: ConsentAudit, named: Sequence[int], complete: bool) -> tuple[int, int]:
+    """Return the bracket of an end, by the entries that the newest tick names. `complete`: there are no others."""
+    evidence = audit.evidence
+    after = min(not_before(evidence, evidence.entries[at]) for at in named) if complete else 0
+    bounds = (not_after(evidence, at, audit.trust.policy, audit.stamped) for at in named)
+    return after, min((by for by in bounds if by is not None), default=audit.ticks[-1].boundary)

@@ -8,8 +8,9 @@ How it works
       keys         a device's key is certified by its member's root key, and shows possession
       checkpoints  each is signed by the feed's own key, each cosignature by another proven device
       inclusion    each entry is a leaf under its checkpoint
+                   what grants rest on is found among them (resting)
       state        each tick: maps, frontier and attestations bind one another; the ticks extend each other (frontiers)
-      transfers    receipts and acknowledgements fit the grants, and their opened accounts the digests (transfers)
+      transfers    receipts and acknowledgements fit the grants, and what is opened the digests (transfers, resting)
       references   each item was used by one of these steps
     Every look-up marks the item it used. What was never marked serves nothing, and refuses the bundle.
     A member is *rooted* when the genesis lists its root key, it votes under an epoch of the chain, or a rooted member's
@@ -26,11 +27,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from ledger import keys, merkle
 from ledger.checkpoint import Head, verify_head
-from ledger.consent.standing import carried_grant
+from ledger.consent.standing import carried_delegation, carried_grant
 from ledger.consent.status import Party
 from ledger.entry import Entry
 from ledger.errors import RemoteError
@@ -41,15 +42,23 @@ from proofs.bundle import Bundle, Selection, SignedCheckpoint, Voter
 from proofs.epochs import Step, follow
 from proofs.policy import Witness
 from proofs.reasons import Reason
+from proofs.resting import Rests, follow_rests
 from proofs.rules import known_rules
 from proofs.state import Refused, TickEvidence
 
 GRANT: Final = "consent.grant"
-ENDINGS: Final = ("consent.withdraw", "consent.revoke")
+ENDINGS: Final = ("consent.withdraw", "consent.revoke", "delegation.revoke", "group.refuse")
 FINDINGS: Final = ("fork.proof", "seal.evidence", "probe.result")
 """Entries that tell of a member's conduct."""
-_SERVING: Final = {"device.certify", "member.apply", "member.admit", "member.leave"}
-_SIGNATURE_CODES: Final = frozenset({"BAD_SIGNATURE", "WEAK_KEY", "WITHDRAW_NOT_YOURS"})
+STATED: Final = (GRANT, "delegation.give", "group.call")
+"""Entries whose state stands in the consent map."""
+_SERVING: Final = {
+    *("device.certify", "member.apply", "member.admit", "member.leave"),
+    *("delegation.give", "group.call", "group.open", "consent.amend", "consent.sign"),
+}
+_OPENED: Final = (GRANT, "consent.amend", "group.call")
+"""Entries that the disclosures of a bundle may open; bounds open delegations."""
+_SIGNATURE_CODES: Final = frozenset({"BAD_SIGNATURE", "WEAK_KEY", "WITHDRAW_NOT_YOURS", "REVOKE_NOT_YOURS"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,10 @@ class Evidence:
         self.grants: tuple[Entry, ...] = ()
         self.ticks: tuple[TickEvidence, ...] = ()
         self.chain: tuple[Step, ...] = ()
-        self.ended: dict[int, bytes] = {}  # number of an ending -> id of its grant
+        self.main = 0  # number of the grant that a consent is about
+        self.rests: tuple[Rests, ...] = ()  # by number of the grant
+        self.contents: dict[int, dict[str, Any]] = {}  # what is opened beside grants, by number of the entry
+        self.ended: dict[int, bytes] = {}  # number of an ending -> id of the grant, delegation or call
         self.shown: set[tuple[int, bytes]] = set()  # (tick, member) proofs that served
         self._voters: dict[bytes, Voter] = {}  # by the id of the device's key
         self._voting: set[Party] = set()
@@ -85,9 +97,17 @@ class Evidence:
         self._used.add(at)
         return self.entries[at]
 
-    def endings(self, grant: bytes) -> list[int]:
-        """Return the numbers of the withdrawals and revocations of a grant that are carried, each checked."""
-        return [at for at, named in self.ended.items() if named == grant]
+    def endings(self, ident: bytes) -> list[int]:
+        """Return the numbers of what ends a grant or a delegation, or refuses a call; carried, and each checked."""
+        return [at for at, named in self.ended.items() if named == ident]
+
+    def line(self) -> list[int]:
+        """Return the numbers of the grant that a consent is about, and of those that it passes on, upwards."""
+        found, at = list[int](), self.main if self.grants else None
+        while at is not None:
+            found.append(at)
+            at = self.rests[at].parent
+        return found
 
     def checkpoint_of(self, at: int) -> SignedCheckpoint:
         """Return the checkpoint that holds entry `at`."""
@@ -107,7 +127,7 @@ class Evidence:
         self._founders = {keys.thumbprint(root) for root, _ in self.genesis.founders}
 
     def check_entries(self) -> None:
-        """Decode every entry, the signature included; grants come first."""
+        """Decode every entry, the signature included; grants come first. Find what they rest on."""
         entries = []
         for at, item in enumerate(self.bundle.entries):
             try:
@@ -119,6 +139,7 @@ class Evidence:
             entries.append(entry)
         self.entries = tuple(entries)
         self.grants = tuple(entry for entry in entries if entry.kind == GRANT)
+        self.rests = follow_rests(self)
         self._check_order()
         for at, entry in enumerate(entries):
             if entry.kind in ENDINGS:
@@ -133,23 +154,28 @@ class Evidence:
         for listed in (self.entries[:count], self.entries[count:]):
             if any(one.id >= other.id for one, other in pairwise(listed)):
                 raise Refused(Reason.MALFORMED, "grants, then the other entries, stand in the order of their ids")
-        if (selection is Selection.CONSENT and count != 1) or (selection is Selection.PERIOD and not count):
-            raise Refused(Reason.MALFORMED, f"a bundle of selection {selection.value} has not {count} grants")
+        parents = {rests.parent for rests in self.rests}
+        first = [at for at in range(count) if at not in parents]
+        if (selection is Selection.CONSENT and len(first) != 1) or (selection is Selection.PERIOD and not count):
+            raise Refused(Reason.MALFORMED, f"a bundle of selection {selection.value} has not {len(first)} grants")
+        self.main = first[0] if first else 0
         for at, entry in enumerate(self.entries[count:], count):
             finding = entry.kind in (*FINDINGS, "consent.acknowledge") and selection is Selection.CONDUCT
             flow = entry.kind in ("transfer.receipt", "transfer.ack")
             if not (finding or flow or entry.kind in ENDINGS or entry.kind in _SERVING):
                 raise Refused(Reason.UNREFERENCED_ITEM, f"entry {at}: no check asks for a {entry.kind}")
-        if any(grant >= count for grant, _ in self.bundle.disclosures):
-            raise Refused(Reason.MALFORMED, "disclosures open a grant")
+        if any(self.entries[at].kind not in _OPENED for at, _ in self.bundle.disclosures):
+            raise Refused(Reason.MALFORMED, "disclosures open a grant, an amendment or a call")
+        if any(self.entries[at].kind != "delegation.give" for at, _ in self.bundle.bounds):
+            raise Refused(Reason.MALFORMED, "bounds open a delegation")
 
     def _check_ending(self, at: int, entry: Entry) -> None:
         try:
-            named = carried_grant(entry).id if entry.kind == "consent.withdraw" else entry.payload["grant"]
+            named = _ended_by(entry)
         except RemoteError as error:
             raise refusal(error, f"entry {at}") from None
-        if named not in {grant.id for grant in self.grants}:
-            raise Refused(Reason.UNREFERENCED_ITEM, f"entry {at} ends another consent")
+        if named not in {each.id for each in self.entries if each.kind in STATED}:
+            raise Refused(Reason.UNREFERENCED_ITEM, f"entry {at} ends nothing that is carried")
         self.ended[at] = named
         self._seen_by_endings.update(entry.seen)
 
@@ -319,14 +345,30 @@ class Evidence:
             for kid in tick.members:
                 if (number, kid) not in self.shown:
                     raise Refused(Reason.UNREFERENCED_ITEM, f"tick {number}: member {kid.hex()[:16]} serves no check")
-        named = {grant.payload["notice"]["sha256"] for grant in self.grants}
-        named.update(digest for grant in self.grants for digest in grant.payload.get("evidence", ()))
+        stated = [entry.payload for entry in self.entries if entry.kind in STATED]
+        named = {payload["notice"]["sha256"] for payload in stated if "notice" in payload}
+        named.update(digest for payload in stated for digest in payload.get("evidence", ()))
         named.update(step.epoch.policy_digest for step in self.chain[-1:])
         for attached in self.bundle.attachments:
             if attached.sha256 not in named:
                 raise Refused(Reason.UNREFERENCED_ITEM, f"attachment {attached.sha256.hex()[:16]}: nothing names it")
             if attached.content is not None and sha256(attached.content).digest() != attached.sha256:
                 raise Refused(Reason.DISCLOSURE_MISMATCH, f"attachment {attached.sha256.hex()[:16]} has another hash")
+
+
+def _ended_by(entry: Entry) -> bytes:
+    """Return the id of what an entry ends or refuses. Raises RemoteError where its signer may not."""
+    named: bytes
+    match entry.kind:
+        case "consent.withdraw":
+            named = carried_grant(entry).id
+        case "delegation.revoke":
+            named = carried_delegation(entry).id
+        case "group.refuse":
+            named = entry.payload["call"]
+        case _:
+            named = entry.payload["grant"]
+    return named
 
 
 def refusal(error: RemoteError, item: str) -> Refused:

@@ -4,7 +4,8 @@ How it works
     A transfer claims its time: T is when its last pack went. The tick that the receipt names speaks for T; where the
     bundle does not carry that one, the newest tick not after T. An end of the consent is provably after the transfer
     only if its lower bound lies above the *upper* bound of the receipt: by when the auditor's witnesses had it. It is
-    provably before if its upper bound lies more than Δ before T. Everything between is concurrent.
+    provably before if its upper bound lies more than Δ before T. Everything between is concurrent. The same holds for
+    the end of anything that the consent rests on (chains).
 
 What it does not do
     It does not show that the data were read, or that no others were sent.
@@ -14,22 +15,22 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ledger.consent.status import State
 from proofs.brackets import not_after
 from proofs.bundle import Account
+from proofs.chains import all_ends, doubt
 from proofs.consents import ConsentAudit
 from proofs.reasons import Reason
 from proofs.report import utc
 from proofs.state import TickEvidence
 from proofs.transfers import Transfer
 from proofs.values import party
+from proofs.within import hull
 
 COVERED: Final = "the transfer was made while the consent stood"
 WITHIN: Final = "the data are of a time that the consent covers"
 ACKNOWLEDGED: Final = "the recipient acknowledged the same transfer"
 
-Doubt = tuple[Reason, str]
-"""Why a transfer is not covered, and in which words."""
+UNCOMPARED: Final = "whether holder and recipient give the same account of a transfer whose accounts are not both open"
 
 
 def audit_transfer(audit: ConsentAudit, transfer: Transfer, number: int, shown: dict[str, Any]) -> dict[str, Any]:
@@ -40,13 +41,13 @@ def audit_transfer(audit: ConsentAudit, transfer: Transfer, number: int, shown: 
         note.skipped(name, COVERED, "the holder's account is withheld", Reason.CONTENT_WITHHELD)
     else:
         claims.update(_account(sent))
-        doubt, words, time = _covered(audit, transfer, sent, shown)
-        claims["covered"] = None if doubt and doubt.indication.exit_code == 3 else doubt is None
-        if doubt is None:
+        reason, words, time = _covered(audit, transfer, sent, shown)
+        claims["covered"] = None if reason and reason.indication.exit_code == 3 else reason is None
+        if reason is None:
             note.passed(name, COVERED, words, time)
         else:
-            note.failed(name, COVERED, doubt, words, time)
-        _within(audit, name, sent, shown)
+            note.failed(name, COVERED, reason, words, time)
+        _within(audit, name, transfer, sent, shown)
     _acknowledged(audit, name, transfer)
     return claims
 
@@ -81,41 +82,40 @@ def _covered(
     if tick is None:
         first = audit.ticks[0].boundary
         return Reason.NO_POE, f"{said}, the first tick that shows the consent of {utc(first)}", first
-    begins, end = audit.period(tick, shown, at)
-    boundary, consent = tick.boundary, audit.value(tick)
-    if consent.ended:
-        return Reason.REVOKED, f"{consent.state.name} as of {utc(boundary)}, {said}", boundary
-    if consent.state is State.INCOMPLETE:
-        return Reason.NOT_ACTIVE, f"signatures were still missing as of {utc(boundary)}, {said}", boundary
-    if at >= end:
-        return Reason.EXPIRED, f"the consent ended {utc(end)}, {said}", end
-    if sent.began < begins:
-        return Reason.NOT_ACTIVE, f"the consent begins {utc(begins)}, the transfer began {utc(sent.began)}", begins
+    boundary = tick.boundary
+    why = audit.why_not(tick, shown, sent.began, at)
+    if why is not None:
+        return why
     if at - boundary > max_age:
         words = f"the tick is of {utc(boundary)}, {said}, {at - boundary} s later; allowed are {max_age} s"
         return Reason.OUT_OF_BOUNDS, words, boundary
-    ended = audit.ended()
-    if ended is not None:
-        bracket = f"{ended.state.name} between {utc(ended.after)} and {utc(ended.by)}"
+    why = doubt(audit, tick, sent.began, at)
+    if why is not None:
+        return why
+    for ended in all_ends(audit):
+        told = f"{ended.state} between {utc(ended.after)} and {utc(ended.by)}"
         if ended.by < at - max_age:
-            return Reason.REVOKED, f"{bracket}, {said}", ended.by
+            return ended.reason, f"{told}, {said}", ended.by
         upper = not_after(audit.evidence, transfer.receipt, audit.trust.policy, audit.stamped)
         if upper is None or ended.after <= upper:
             known = "never shown" if upper is None else f"shown by {utc(upper)}"
-            return Reason.CONCURRENT_WITHDRAWAL, f"{bracket}, {said}, its receipt {known}", ended.after
+            return Reason.CONCURRENT_WITHDRAWAL, f"{told}, {said}, its receipt {known}", ended.after
     named = "the tick it names" if tick.digest == transfer.frontier else "an earlier tick than it names"
     return None, f"{said}, {named} is of {utc(boundary)}, {at - boundary} s before", boundary
 
 
-def _within(audit: ConsentAudit, name: str, sent: Account, shown: dict[str, Any]) -> None:
+def _within(audit: ConsentAudit, name: str, transfer: Transfer, sent: Account, shown: dict[str, Any]) -> None:
+    """Hold the window of the data to the windows of the consent, as far as amendments known then leave them."""
     name = f"{name}.window"
-    windows = shown.get("data_period")
-    if windows is None:
+    if "data_period" not in shown:
         audit.note.skipped(name, WITHIN, "the period of the data is withheld")
         return
+    tick = _speaking(audit, transfer, sent.ended)
+    narrowing = [] if tick is None else audit.narrowing(tick)
+    hulls = [hull(each["data_period"]) for each in (shown, *narrowing) if "data_period" in each]
     start, stop = sent.window
     told = f"data from {utc(start)} to {utc(stop)}"
-    first, last = min(one[0] for one in windows), max(one[1] for one in windows)
+    first, last = max(one for one, _ in hulls), min(one for _, one in hulls)
     if not sent.count or (first <= start and stop <= last):
         audit.note.passed(name, WITHIN, told)
     else:
@@ -130,7 +130,13 @@ def _acknowledged(audit: ConsentAudit, name: str, transfer: Transfer) -> None:
         return
     iat = audit.evidence.entries[transfer.ack].iat
     if received is None or sent is None:
-        note.passed(name, "the recipient acknowledged the transfer", "an account is withheld, so none is compared", iat)
+        whose = "the recipient's" if sent is not None else "the holder's" if received is not None else "either"
+        words = (
+            f"{whose} account is withheld: whether both are alike (else {Reason.ACCOUNTS_DIFFER.name}) is not looked at"
+        )
+        note.passed(name, "the recipient acknowledged the transfer; what arrived, it does not say here", words, iat)
+        if UNCOMPARED not in note.unshown:
+            note.unshown.append(UNCOMPARED)
         return
     mine, theirs = ((one.chain, one.count, one.gaps, one.window) for one in (sent, received))
     if mine == theirs:

@@ -2,9 +2,10 @@
 
 How it works
     `check_state` reads every tick of a bundle into a `TickEvidence`. A place in a map is held to the map's root, the
-    roots and the frontier to what the attestations sign. Each grant lies below the first tick that shows it; what ends
-    a consent is carried, every entry that a state names, and lies below a tick that says so. The owner of each
-    checkpoint's feed is shown by every tick that counts it, else by some tick.
+    roots and the frontier to what the attestations sign. Each grant, delegation and call lies below the first tick that
+    shows it; what ends one is carried, every entry that a state names, and lies below a tick that says so. Amendments,
+    signatures and rules of groups serve where a state names them. The owner of each checkpoint's feed is shown by every
+    tick that counts it, else by some tick.
 
 What it does not do
     It does not ask whose attestations count (policy).
@@ -24,10 +25,22 @@ from ledger.keys import thumbprint
 from ledger.maps import state_root
 from proofs.attested import raw_of
 from proofs.bundle import Attestation, TickProof
-from proofs.evidence import Evidence, refusal
+from proofs.evidence import STATED, Evidence, refusal
 from proofs.policy import Witness
 from proofs.reasons import Reason
-from proofs.state import MemberValue, Refused, TickEvidence, check_presence, consent_value, digest_of, member_value
+from proofs.resting import keys_of
+from proofs.state import (
+    CallValue,
+    MemberValue,
+    Refused,
+    TickEvidence,
+    call_value,
+    check_presence,
+    consent_value,
+    delegation_value,
+    digest_of,
+    member_value,
+)
 
 
 def check_state(evidence: Evidence) -> None:
@@ -36,8 +49,12 @@ def check_state(evidence: Evidence) -> None:
     evidence.ticks = tuple(ticks)
     for older, newer in pairwise(ticks):
         check_extends(older, newer)
-    for at, grant in enumerate(evidence.grants):
-        _check_grant(evidence, at, grant)
+    for at, entry in enumerate(evidence.entries):
+        if entry.kind in STATED:
+            _check_stated(evidence, at, entry)
+    for at in range(len(evidence.grants)):
+        evidence.use(at)
+        _check_named(evidence, at)
     for number, tick in enumerate(ticks):
         for at in tick.consents:
             for party in parties_of(evidence.grants[at]):
@@ -55,12 +72,19 @@ def _tick(evidence: Evidence, number: int, proof: TickProof) -> TickEvidence:
     version = proof.evaluator_version
     if version != evidence.genesis.evaluator_version or version > EVALUATOR_VERSION:
         raise Refused(Reason.BAD_STATE_PROOF, f"tick {number} was evaluated by rules that are not the mesh's")
-    consents = {}
+    consents, delegations, calls = {}, {}, {}
     for at, presence in proof.consents:
-        if at >= len(evidence.grants):
-            raise Refused(Reason.MALFORMED, f"tick {number} proves a consent that is no grant")
-        check_presence(evidence.grants[at].id, presence, proof.consent_map[1], f"tick {number}: the consent")
-        consents[at] = consent_value(presence.value, evidence.grants[at])
+        entry = evidence.entries[at]
+        if entry.kind not in STATED:
+            raise Refused(Reason.MALFORMED, f"tick {number} proves the state of a {entry.kind}, which has none")
+        check_presence(entry.id, presence, proof.consent_map[1], f"tick {number}: the {entry.kind}")
+        match entry.kind:
+            case "delegation.give":
+                delegations[at] = delegation_value(presence.value, entry)
+            case "group.call":
+                calls[at] = call_value(presence.value)
+            case _:
+                consents[at] = consent_value(presence.value, entry)
     members: dict[bytes, MemberValue] = {}
     for kid, presence in proof.members:
         check_presence(kid, presence, proof.member_map[1], f"tick {number}: member {kid.hex()[:16]}")
@@ -71,7 +95,9 @@ def _tick(evidence: Evidence, number: int, proof: TickProof) -> TickEvidence:
             raise Refused(Reason.BAD_STATE_PROOF, f"tick {number} counts a checkpoint that is dated after it")
     digest = digest_of(proof.frontier)
     root = state_root(proof.member_map, proof.consent_map, proof.evaluator_version)
-    tick = TickEvidence(proof.boundary, frontier, digest, root, consents, members, frozenset(), frozenset())
+    nobody = frozenset[Witness]()
+    told = (consents, members, nobody, nobody, delegations, calls)
+    tick = TickEvidence(proof.boundary, frontier, digest, root, *told)
     witnesses, rooted = set(), set()
     for attestation in proof.attestations:
         witness, party = _attested(evidence, number, attestation, tick)
@@ -117,34 +143,97 @@ def check_extends(older: TickEvidence, newer: TickEvidence) -> None:
     for at, consent in older.consents.items():
         if consent.ended and at in newer.consents and not newer.consents[at].ended:
             raise Refused(Reason.BAD_STATE_PROOF, "a later tick takes back the end of the consent")
+    for at, delegation in older.delegations.items():
+        if delegation.ended and at in newer.delegations and not newer.delegations[at].ended:
+            raise Refused(Reason.BAD_STATE_PROOF, "a later tick takes back the end of a delegation")
 
 
-def _check_grant(evidence: Evidence, at: int, grant: Entry) -> None:
-    """Hold the ticks that show a grant to what is carried of it."""
-    evidence.use(at)
-    showing = [number for number, tick in enumerate(evidence.ticks) if at in tick.consents]
+def _check_stated(evidence: Evidence, at: int, entry: Entry) -> None:
+    """Hold the ticks that show a grant, a delegation or a call to what is carried of it."""
+    ticks = evidence.ticks
+    showing = [n for n, tick in enumerate(ticks) if at in tick.consents or at in tick.delegations or at in tick.calls]
     if not showing:
-        raise Refused(Reason.BAD_STATE_PROOF, f"no tick shows the consent of grant {at}")
+        raise Refused(Reason.BAD_STATE_PROOF, f"no tick shows the state of entry {at}, a {entry.kind}")
     if not _is_below(evidence, evidence.checkpoint_of(at).head, showing[0]):
-        raise Refused(Reason.BAD_INCLUSION, f"grant {at} is not under the frontier of the first tick that shows it")
-    if any(number not in showing for number in range(showing[0], len(evidence.ticks))):
-        raise Refused(Reason.BAD_STATE_PROOF, f"a later tick does not show the consent of grant {at}")
+        raise Refused(Reason.BAD_INCLUSION, f"entry {at} is not under the frontier of the first tick that shows it")
+    if any(number not in showing for number in range(showing[0], len(ticks))):
+        raise Refused(Reason.BAD_STATE_PROOF, f"a later tick does not show the state of entry {at}")
     for number in showing:
-        consent = evidence.ticks[number].consents[at]
-        kind = "consent.withdraw" if consent.state is State.WITHDRAWN else "consent.revoke"
+        kind, named = _ends_named(evidence, number, at)
         found = 0
-        for place in evidence.endings(grant.id) if consent.ended else ():
-            entry = evidence.entries[place]
-            if entry.kind != kind or entry.id not in consent.decided_by:
+        for place in evidence.endings(entry.id) if named else ():
+            ending = evidence.entries[place]
+            if ending.kind != kind or ending.id not in named:
                 continue
-            if not _is_below(evidence, evidence.checkpoint_of(place).head, number):
-                raise Refused(Reason.BAD_INCLUSION, f"entry {place} is not under the frontier of tick {number}")
+            _serves_below(evidence, place, number)
             if kind == "consent.revoke":
-                _check_revoker(evidence, number, place, grant)
-            evidence.use(place)
+                _check_revoker(evidence, number, place, entry)
             found += 1
-        if consent.ended and found < len(set(consent.decided_by)):
-            raise Refused(Reason.BAD_STATE_PROOF, f"tick {number} names an end of the consent that is not carried")
+        if found < len(set(named)):
+            raise Refused(Reason.BAD_STATE_PROOF, f"tick {number} names an end of entry {at} that is not carried")
+
+
+def _ends_named(evidence: Evidence, number: int, at: int) -> tuple[str, tuple[bytes, ...]]:
+    """Return of which kind the ends are that a tick's state names of an entry, and their ids."""
+    tick = evidence.ticks[number]
+    if at in tick.calls:
+        return "group.refuse", _refusals(evidence, at, tick.calls[at])
+    if at in tick.delegations:
+        delegation = tick.delegations[at]
+        return "delegation.revoke", delegation.decided_by if delegation.ended else ()
+    consent = tick.consents[at]
+    kind = "consent.withdraw" if consent.state is State.WITHDRAWN else "consent.revoke"
+    return kind, consent.decided_by if consent.ended else ()
+
+
+def _refusals(evidence: Evidence, call: int, value: CallValue) -> tuple[bytes, ...]:
+    """Return the refusals of a call that leave out the person of a grant which rests on it: others' are theirs."""
+    keys = {
+        key
+        for rests in evidence.rests
+        if rests.call == call and rests.delegations
+        for key in keys_of(evidence.entries[rests.delegations[0]])
+    }
+    return tuple(ident for kid, ident in value.refused if kid in keys)
+
+
+def _serves_below(evidence: Evidence, at: int, number: int) -> None:
+    """Let an entry serve that tick `number` names; it lies below it, or below one before."""
+    if not _is_below(evidence, evidence.checkpoint_of(at).head, number):
+        raise Refused(Reason.BAD_INCLUSION, f"entry {at} is not under the frontier of tick {number}")
+    evidence.use(at)
+
+
+def _check_named(evidence: Evidence, at: int) -> None:
+    """Let what the states of a grant name serve: amendments, signatures, the rules by which its call was decided."""
+    grant, call = evidence.grants[at], evidence.rests[at].call
+    for number, tick in enumerate(evidence.ticks):
+        value = tick.consents.get(at)
+        if call not in tick.calls and (value is None or not (value.amended or value.signed)):
+            continue
+        for place, entry in enumerate(evidence.entries):
+            amends = entry.kind == "consent.amend" and value is not None and entry.id in value.amended
+            signs = entry.kind == "consent.sign" and value is not None and entry.kid in value.signed
+            opens = entry.kind == "group.open" and call in tick.calls and entry.id == tick.calls[call].opened
+            if opens and call is not None:
+                _check_opened_group(tick.calls[call], entry, evidence.entries[call])
+            if opens or ((amends or signs) and entry.payload["grant"] == grant.id):
+                _serves_below(evidence, place, number)
+
+
+def _check_opened_group(value: CallValue, opened: Entry, call: Entry) -> None:
+    """Hold what a state says of a call to the group's own rules, as far as counts tell: colleges are weighed apart."""
+    rules, voted, said = opened.payload, value.voted, value.yes + value.no
+    lacks = {
+        "quorum": not voted or voted * 100 < rules["quorum_percent"] * value.electors,
+        "critical_mass": value.electors < rules["critical_mass"],
+    }
+    if rules["decides"] == "persons":
+        share, most = value.yes * 100, rules["majority_percent"] * said
+        lacks["majority"] = not said or (share < most if rules["majority_percent"] == 100 else share <= most)
+    fits = all((name in value.missing) is lacking for name, lacking in lacks.items())
+    if not fits or opened.kid != call.kid or opened.thing != call.thing:
+        raise Refused(Reason.BAD_STATE_PROOF, "the state of a call does not fit the rules of its group")
 
 
 def _is_below(evidence: Evidence, head: Head, number: int) -> bool:

@@ -3,8 +3,9 @@
 How it works
     `make` proves one consent and what flowed under it; `make_conduct` shows what a member did; `make_period` the
     consents and transfers of a time. All three name grants, transfers and findings, and leave the rest to `gather`,
-    which follows what the verifier will ask. Each tick gets the member proofs of the parties, its witnesses and the
-    owners of the checkpoints it counts. Only what the verifier uses goes in, since it refuses everything else.
+    which follows what the verifier will ask, and to `rested`, which adds what consents rest on. Each tick gets the
+    member proofs of the parties, its witnesses and the owners of the checkpoints it counts. Only what the verifier
+    uses goes in, since it refuses everything else.
 
 What it does not do
     It does not decide what to disclose: the caller names the fields. It makes no tick and no attestation: where one
@@ -13,7 +14,7 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
@@ -47,6 +48,7 @@ from proofs.evidence import FINDINGS
 from proofs.frontiers import parties_of
 from proofs.gather import TICK, Cosignatures, Gathering, presence
 from proofs.past import View
+from proofs.rested import Rested
 from proofs.steps import STEPS_AUTO_MAX, Steps, gather_steps
 
 
@@ -76,6 +78,7 @@ class Extras:
 
     `epoch`: the epoch that the auditor has pinned, the mesh id for the genesis; None: from the genesis, if it is short.
     `cosignatures`: those held of a head. `attachments`: documents that a grant names; rules come by themselves.
+    `contents`: what opens an entry that a consent rests on, or is narrowed by; None where it is not held.
     """
 
     witnesses: int | None = None
@@ -83,6 +86,7 @@ class Extras:
     transfers: Sequence[Moved] = ()
     cosignatures: Cosignatures = field(default=lambda _: ())
     attachments: Sequence[Attachment] = ()
+    contents: Callable[[bytes], Disclosures | None] = field(default=lambda _: None)
 
 
 def make(
@@ -163,6 +167,7 @@ class _Making:
         self._gathering = Gathering(rows, replica, views, steps)
         self._gathering.take_words()
         self._grants: list[Entry] = []
+        self._stated: list[tuple[int, Entry]] = []  # delegations and calls, with their numbers
         self._accused: Party | None = None
         self._asked: list[tuple[bytes, After]] = []  # grants and challenges of the probes among the findings
 
@@ -187,30 +192,38 @@ class _Making:
         """Gather all, and return the encoded bundle. Raises LocalError PROOF_TOO_LARGE."""
         gathering, extras = self._gathering, self._extras
         chosen = {each.grant: _chosen(each) for each in consents}
-        for grant_id in sorted(chosen):
-            self._grants.append(self._grant(grant_id))
+        rested = Rested(gathering, extras.contents)
+        for grant_id, open_ in [(each.grant, bool(chosen[each.grant])) for each in consents]:
+            for parent, shown in rested.take(self._grant(grant_id), opened=open_).items():
+                chosen.setdefault(parent, shown)
+        asked = {each.grant for each in consents}
+        self._grants = [self._grant(grant_id, above=grant_id not in asked) for grant_id in sorted(chosen)]
         parties = {party[0] for grant in self._grants for party in parties_of(grant)}
         quorum = self._replica.genesis.policy.attestation_quorum
         for number in range(len(gathering.ticks)):
             gathering.attest(number, quorum if extras.witnesses is None else extras.witnesses, parties)
         self._endings()
+        rested.take_stated(self._grants, {ident: [name for *_, name in shown] for ident, shown in chosen.items()})
         transfers = [each for each in extras.transfers if self._take(each)]
         gathering.close_over_keys()
         heads = sorted(gathering.checkpoints, key=lambda head: (head.feed, head.size, head.root))
         ids = [grant.id for grant in self._grants]
         ids += sorted(gathering.logged.keys() - set(ids))
+        self._stated = [(ids.index(entry.id), entry) for entry in rested.stated]
+        opened = {ids.index(ident): shown for ident, shown in (*chosen.items(), *rested.terms.items()) if shown}
         checkpoints = tuple(gathering.checkpoint(head, extras.cosignatures) for head in heads)
         made = Bundle(
             self._replica.genesis.entry.raw,
             tuple(gathering.item(entry_id, heads) for entry_id in ids),
             checkpoints,
             tuple(self._tick(number, checkpoints) for number in range(len(gathering.ticks))),
-            tuple((ids.index(grant), shown) for grant, shown in sorted(chosen.items()) if shown),
+            tuple(sorted(opened.items())),
             self._selection,
             tuple(self._epochs(ids)),
             tuple(sorted((self._transfer(each, ids) for each in transfers), key=_place)),
             attachments=self._attached(),
             about=self._about,
+            bounds=tuple(sorted((ids.index(given), shown) for given, shown in rested.bounds.items())),
         )
         data = made.encode()
         if len(data) > BUNDLE_BYTES_MAX:
@@ -228,6 +241,9 @@ class _Making:
         listed, rules = {each.sha256: each for each in self._extras.attachments}, self._gathering.steps.rules
         named = {digest for grant in self._grants for digest in grant.payload.get("evidence", ())}
         named.update(grant.payload["notice"]["sha256"] for grant in self._grants)
+        for _, entry in self._stated:
+            named.update(entry.payload.get("evidence", ()))
+            named.update(notice["sha256"] for notice in [entry.payload.get("notice")] if notice is not None)
         content = (rules or self._replica.genesis.rules).encode()
         in_force = Attachment(sha256(content).digest(), RULES_TYPE, content)
         stray = next((digest for digest in listed if digest not in {*named, in_force.sha256}), None)
@@ -240,9 +256,10 @@ class _Making:
 
     # What it is about
 
-    def _grant(self, grant_id: bytes) -> Entry:
+    def _grant(self, grant_id: bytes, *, above: bool = False) -> Entry:
+        """Take in a grant; the one that a consent is about at the first tick, one `above` it wherever it is shown."""
         showing = [number for number in range(len(self._gathering.ticks)) if self._shows(number, grant_id)]
-        last = 0 if self._selection is Selection.CONSENT else next(iter(showing), -1)
+        last = 0 if self._selection is Selection.CONSENT and not above else next(iter(showing), -1)
         grant = self._gathering.log_below(grant_id, last) if last >= 0 else None
         if grant is None or grant.kind != "consent.grant":
             hint = f"register it, then {TICK}" if grant is None else "name a grant"
@@ -307,6 +324,8 @@ class _Making:
             Head(feed, *tick.cuts.get(feed, (held.size, held.root))) for feed, held in sorted(tick.heads.items())
         )
         shown = [at for at, grant in enumerate(self._grants) if self._shows(number, grant.id)]
+        stated = [(at, self._grants[at].id) for at in shown]
+        stated += [(at, entry.id) for at, entry in self._stated if self._shows(number, entry.id)]
         needed = set(gathering.witnesses[number])
         for at in shown:
             needed.update(party[0] for party in parties_of(self._grants[at]) if party[1])
@@ -322,7 +341,7 @@ class _Making:
             tick.members,
             tick.consents,
             self._replica.genesis.evaluator_version,
-            tuple((at, presence(view.rows, consents, self._grants[at].id, "GRANT_NOT_IN_TICK")) for at in shown),
+            tuple((at, presence(view.rows, consents, ident, "GRANT_NOT_IN_TICK")) for at, ident in sorted(stated)),
             tuple((kid, presence(view.rows, members, kid, "NOT_A_MEMBER")) for kid in sorted(needed)),
             tuple(sorted(gathering.witnesses[number].values(), key=lambda each: each.feed)),
         )

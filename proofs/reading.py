@@ -11,12 +11,13 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any, Final, NoReturn, TypeVar
 
 from ledger import codec, merkle
 from ledger.checkpoint import Head
+from ledger.consent.bounds import SLOTS as BOUND_SLOTS
 from ledger.consent.record import SLOTS
 from ledger.errors import RemoteError
 from proofs import bundle as limits
@@ -67,7 +68,7 @@ class _Reading:
             case _:
                 told = "a bundle is a map of version 1, selection, hashes, genesis, entries, checkpoints, ticks"
                 _bad("bundle", told)
-        if type(value[1]) is not int or not value.keys() <= set(range(1, 15)):
+        if type(value[1]) is not int or not value.keys() <= set(range(1, 16)):
             _bad("bundle", "it holds a key that version 1 does not know")
         self._value: dict[int, Any] = value
         if len(table) % _HASH or len(table) > limits.HASHES_MAX * _HASH:
@@ -90,6 +91,8 @@ class _Reading:
         _ascending("ticks", [tick.boundary for tick in ticks])
         disclosures = self._optional(8, "disclosures", limits.GRANTS_MAX, self._disclosed)
         _ascending("disclosures", [grant for grant, _ in disclosures])
+        bounds = self._optional(15, "bounds", limits.GRANTS_MAX, self._bounded)
+        _ascending("bounds", [given for given, _ in bounds])
         epochs = self._optional(9, "epochs", limits.EPOCHS_MAX, self._epoch)
         if any(step.epoch is not None for step in epochs[1:]):
             _bad("epochs", "only the first step may be an epoch without its certificate")
@@ -106,7 +109,7 @@ class _Reading:
         about = _about(selection, value.get(14), 14 in value)
         if not all(self._named):
             raise RemoteError("BUNDLE_UNREFERENCED", "no item names this hash", field=f"hashes {self._named.index(0)}")
-        listed = (disclosures, selection, epochs, transfers, presentation, stamps, attachments, about)
+        listed = (disclosures, selection, epochs, transfers, presentation, stamps, attachments, about, bounds)
         return Bundle(value[4], entries, checkpoints, ticks, *listed)
 
     def _optional(self, key: int, field: str, most: int, read: Callable[[Any], _T]) -> tuple[_T, ...]:
@@ -219,13 +222,19 @@ class _Reading:
     # The other parts
 
     def _disclosed(self, value: Any) -> tuple[int, tuple[Disclosure, ...]]:
+        return self._opened("disclosures", value, SLOTS)
+
+    def _bounded(self, value: Any) -> tuple[int, tuple[Disclosure, ...]]:
+        return self._opened("bounds", value, BOUND_SLOTS)
+
+    def _opened(self, field: str, value: Any, slots: Mapping[str, int]) -> tuple[int, tuple[Disclosure, ...]]:
         match value:
-            case [grant, shown]:
-                listed = _list("disclosures", shown, 1, len(SLOTS), _disclosure)
-                _ascending("disclosures", [SLOTS[name] for _, _, name in listed])
-                return self._entry(grant), listed
+            case [entry, shown]:
+                listed = _list(field, shown, 1, len(slots), lambda each: _disclosure(field, each, slots))
+                _ascending(field, [slots[name] for _, _, name in listed])
+                return self._entry(entry), listed
             case _:
-                return _bad("disclosures", "disclosures are [grant, [disclosure, …]]")
+                return _bad(field, "what opens an entry is [entry, [disclosure, …]]")
 
     def _epoch(self, value: Any) -> EpochProof:
         match value:
@@ -299,12 +308,12 @@ def _account(value: list[Any]) -> Account:
     return Account(salt, transfer, grant, *parties, frontier, tuple(entries), chain, *numbers, window, *times)
 
 
-def _disclosure(value: Any) -> Disclosure:
+def _disclosure(field: str, value: Any, slots: Mapping[str, int]) -> Disclosure:
     match value:
-        case [bytes(salt), shown, str(name)] if len(salt) == SALT_BYTES and name in SLOTS:
+        case [bytes(salt), shown, str(name)] if len(salt) == SALT_BYTES and name in slots:
             return salt, shown, name
         case _:
-            return _bad("disclosures", "a disclosure is [salt, value, field], of a field of schema 1")
+            return _bad(field, "a disclosure is [salt, value, field], of a field of schema 1")
 
 
 def _stamp(value: Any) -> Stamp:

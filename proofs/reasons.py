@@ -83,6 +83,70 @@ class Reason(Enum):
         "The bundle was presented to somebody else, or with another nonce than yours.",
         "Ask its presenter to sign it for you.",
     )
+    DELEGATION_NOT_YOURS = (
+        _F,
+        "The consent, or a delegation above it, was signed by another key than the one delegated to.",
+        "Ask the person; treat the consent as not given.",
+    )
+    DELEGATION_TOO_DEEP = (
+        _F,
+        "More delegations follow upon a delegation than it allows.",
+        "Ask the person for a consent of her own, or for a shorter chain.",
+    )
+    DELEGATION_WIDER = (
+        _F,
+        "The consent, or a delegation above it, goes beyond what was delegated.",
+        "Treat what goes beyond as not consented to; ask the person.",
+    )
+    DELEGATION_EXPIRED = (
+        _F,
+        "A delegation ends before what rests on it.",
+        "Ask the person for a new delegation, and the delegate for a new consent.",
+    )
+    DELEGATION_REVOKED = (
+        _F,
+        "A delegation that the consent rests on was revoked before the time asked for.",
+        "Stop using the data.",
+    )
+    PARENT_OTHER = (
+        _F,
+        "The consent passes on data that its holder did not receive under the consent it names, or by another's word.",
+        "Ask the holder under which consent it has the data.",
+    )
+    SHARING_FORBIDDEN = (
+        _F,
+        "The consent that this one passes on does not allow it to be passed on so.",
+        "Stop the transfer, and have the recipient delete what it received.",
+    )
+    PARENT_WIDER = (
+        _F,
+        "The consent goes beyond the one that it passes on.",
+        "Treat what goes beyond as not consented to; ask the person.",
+    )
+    CALL_OTHER = (
+        _F,
+        "A group's delegation was used without a call of that very group.",
+        "Ask the group under which of its calls the consent was given.",
+    )
+    CALL_WIDER = (
+        _F,
+        "The consent goes beyond the call of the group.",
+        "Treat what goes beyond as not consented to; ask the group.",
+    )
+    CALL_OPEN = (_F, "The group had not decided yet at the time asked for.", "Wait until the call has closed.")
+    QUORUM_SHORT = (_F, "Too few of the group took part in the vote.", "Treat the call as not passed.")
+    MAJORITY_SHORT = (_F, "Too few of those who voted agreed.", "Treat the call as not passed.")
+    CRITICAL_MASS_SHORT = (_F, "The group was too small to decide.", "Treat the call as not passed.")
+    CALL_REFUSED = (
+        _F,
+        "The person refused for herself, whatever the group decided.",
+        "Stop using her data: one person's refusal always wins.",
+    )
+    NOTHING_LEFT = (
+        _F,
+        "The consent was narrowed until nothing was left of it.",
+        "Treat it as ended, or ask the person for a new consent.",
+    )
     INSUFFICIENT_WITNESSES = (
         _I,
         "Too few of the witnesses that you trust attested this state.",
@@ -122,6 +186,46 @@ class Reason(Enum):
         _I,
         "The purpose or the kind of data, or the account of a transfer, is not disclosed.",
         "Ask for a bundle that discloses at least purpose and pii_type, and opens the holder's account.",
+    )
+    NOT_CARRIED = (
+        _I,
+        "An entry that the consent rests on, or that signs or narrows it, is not carried.",
+        "Ask the maker for a bundle with it: maille proof make at a node that holds it.",
+    )
+    DELEGATION_HIDDEN = (
+        _I,
+        "The bounds of a delegation, or the fields that they bound, are not disclosed.",
+        "Ask for a bundle that opens the delegation, and the fields that it bounds.",
+    )
+    DELEGATION_UNPROVEN = (
+        _I,
+        "The evidence of a guardian's or carer's authority was not checked by the holder, or not found good.",
+        "Ask the holder whether it has checked the judgment or the deed.",
+    )
+    DELEGATION_NOT_SHOWN = (
+        _I,
+        "No tick at or before the time asked for shows the delegation.",
+        "Ask for a bundle with a tick nearer to that time.",
+    )
+    PARENT_HIDDEN = (
+        _I,
+        "The content of the consent that this one passes on, or its own, is not disclosed, so they are not compared.",
+        "Ask for a bundle that discloses both.",
+    )
+    CALL_HIDDEN = (
+        _I,
+        "The terms of the group's call, or those of the consent, are not disclosed, so they are not compared.",
+        "Ask for a bundle that discloses both.",
+    )
+    CALL_NOT_SHOWN = (
+        _I,
+        "No tick between the close of the call and the time asked for shows what it came to, and who refused.",
+        "Ask for a bundle with a tick after the call's close.",
+    )
+    AMENDMENT_HIDDEN = (
+        _I,
+        "An amendment narrows the consent, and what it leaves is not disclosed.",
+        "Ask for a bundle that opens the amendment in the fields that it discloses of the consent.",
     )
     NO_PAPER = (
         _I,

@@ -107,7 +107,6 @@ class Recorder:
 
     rows: list[Check] = field(default_factory=list)
     passed_as: Reason = Reason.ACTIVE
-    levels: list[Level] = field(default_factory=list)
     claims: dict[str, Any] = field(default_factory=dict)
     prefix: str = ""
     unshown: list[str] = field(default_factory=list)

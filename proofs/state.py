@@ -1,8 +1,8 @@
 """The values of the committed maps, as a verifier reads them, and their places in the maps.
 
 How it works
-    `consent_value` and `member_value` read what `status.Status.committed` and `ticks.committed_member` wrote, and hold
-    a consent's value to its grant. `check_presence` holds a place to a map's root. What does not fit is `Refused`.
+    Each of the readers takes what the ledger's `committed` wrote, and holds it to the entry that it is about: a grant,
+    a delegation, a call of a group. `check_presence` holds a place to a map's root. What does not fit is `Refused`.
 
 What it does not do
     It does not say whether anybody attested the maps (evidence).
@@ -10,20 +10,22 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
 from ledger import codec
 from ledger.checkpoint import Head
+from ledger.consent.group import REFUSALS_MAX
 from ledger.consent.kinds import EVIDENCE_STATES
-from ledger.consent.status import Party, State
+from ledger.consent.status import DECIDED_MAX, Party, State
 from ledger.entry import Entry
 from ledger.errors import RemoteError
+from ledger.keys import thumbprint
 from ledger.maps import verify_value
 from ledger.schema import HASH
-from ledger.shapes import Field, integer, list_of, record, tuple_of
+from ledger.shapes import Field, integer, list_of, one_of, record, tuple_of
 from proofs.bundle import Presence
 from proofs.policy import Witness
 from proofs.reasons import Reason
@@ -48,7 +50,7 @@ class ConsentValue:
     """What a tick's state says of the consent (the value in the consent map).
 
     `until`: its end, unix seconds. `amended`: ids of the entries that narrow it. `checked`: (evidence, party, state)
-    for each word of a party on a document that the grant names.
+    for each word of a party on a document that the grant names. `signed`: ids of required keys that signed.
     """
 
     state: State
@@ -56,11 +58,44 @@ class ConsentValue:
     until: int
     amended: tuple[bytes, ...] = ()
     checked: tuple[tuple[bytes, Party, str], ...] = ()
+    signed: tuple[bytes, ...] = ()
 
     @property
     def ended(self) -> bool:
         """Whether it was withdrawn or revoked: for ever."""
         return self.state in (State.WITHDRAWN, State.REVOKED)
+
+
+@dataclass(frozen=True, slots=True)
+class DelegationValue:
+    """What a tick's state says of a delegation. `checked`: as of a consent."""
+
+    ended: bool
+    decided_by: tuple[bytes, ...]
+    checked: tuple[tuple[bytes, Party, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallValue:
+    """What a tick's state says of a call: the `group.open` it follows, how many may vote and said yes, no, abstained.
+
+    `missing`: what it lacks, in words. `refusals`: how many there are; `refused`: the first of them, (key id of who
+    refused, entry id).
+    """
+
+    opened: bytes
+    electors: int
+    yes: int
+    no: int
+    abstained: int
+    missing: tuple[str, ...]
+    refusals: int
+    refused: tuple[tuple[bytes, bytes], ...]
+
+    @property
+    def voted(self) -> int:
+        """How many took part."""
+        return self.yes + self.no + self.abstained
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +109,10 @@ class MemberValue:
 
 @dataclass(frozen=True, slots=True)
 class TickEvidence:
-    """One tick, its maps checked. `consents`: by the grant's number. `rooted`: those of `witnesses` that are rooted."""
+    """One tick, its maps checked. `consents`, `delegations`, `calls`: by the entry's number.
+
+    `rooted`: those of `witnesses` that are rooted.
+    """
 
     boundary: int
     frontier: dict[bytes, Head]
@@ -84,6 +122,8 @@ class TickEvidence:
     members: dict[bytes, MemberValue]
     witnesses: frozenset[Witness]
     rooted: frozenset[Witness]
+    delegations: dict[int, DelegationValue] = field(default_factory=dict)
+    calls: dict[int, CallValue] = field(default_factory=dict)
 
     def holds(self, head: Head) -> bool:
         """Say whether this very head stands in the frontier."""
@@ -112,22 +152,66 @@ def consent_value(value: bytes, grant: Entry) -> ConsentValue:
         case [state, bytes(record_id), until, list(decided), list(), *rest] if type(state) is type(until) is int:
             more = rest[0] if rest else {}
             if len(rest) > 1 or not _MORE.ok(more) or not more.keys() <= _NAMES or bool(rest) != bool(more):
-                raise _unfit()
+                raise _unfit("consent")
             named = tuple(item for item in decided if type(item) is bytes)
             ends, amended = grant.payload["valid_until"], tuple(more.get("amended", ()))
             fits = record_id == grant.thing[1] and (until == ends or (bool(amended) and until < ends))
-            fits = fits and state in list(State)
+            fits = fits and state in list(State) and (state != State.GRANTED or _enough(grant, more.get("signed", ())))
             if fits and named and len(named) == len(decided) and (state > State.INCOMPLETE or named == (grant.id,)):
                 checked = ((each[0], (each[1], each[2]), EVIDENCE_STATES[each[3]]) for each in more.get("checked", ()))
-                return ConsentValue(State(state), named, until, amended, tuple(checked))
-    raise _unfit()
+                signed = tuple(more.get("signed", ()))
+                return ConsentValue(State(state), named, until, amended, tuple(checked), signed)
+    raise _unfit("consent")
 
 
-def _unfit() -> Refused:
-    return Refused(Reason.BAD_STATE_PROOF, "the state's value for the consent does not fit the grant")
+def signatures_needed(grant: Entry) -> tuple[frozenset[bytes], int]:
+    """Return (ids of the keys that must sign beside the person, how many of them suffice)."""
+    required = frozenset(map(thumbprint, grant.payload.get("required_parties", ())))
+    return required, min(grant.payload.get("required_quorum", len(required)), len(required))
 
 
+def _enough(grant: Entry, signed: Sequence[bytes]) -> bool:
+    required, needed = signatures_needed(grant)
+    return len(required & set(signed)) >= needed
+
+
+def _unfit(what: str) -> Refused:
+    return Refused(Reason.BAD_STATE_PROOF, f"the state's value for the {what} does not fit its entry")
+
+
+def delegation_value(value: bytes, given: Entry) -> DelegationValue:
+    """Read what the consent map holds of a delegation (delegation.Delegation.committed)."""
+    match _decoded(value):
+        case [live, until, decided, words] if type(live) is int and live in (0, 1) and until == given.payload[_UNTIL]:
+            if _DECIDED.ok(decided) and (not live or decided == [given.id]) and _WORDS.ok(words):
+                checked = ((each[0], (each[1], each[2]), EVIDENCE_STATES[each[3]]) for each in words)
+                return DelegationValue(not live, tuple(decided), tuple(checked))
+    raise _unfit("delegation")
+
+
+def call_value(value: bytes) -> CallValue:
+    """Read what the consent map holds of a call (group.Outcome.committed)."""
+    match _decoded(value):
+        case [opened, electors, yes, no, abstained, missing, refusals, refused] if (
+            HASH.ok(opened)
+            and all(_NUMBER.ok(each) for each in (electors, yes, no, abstained, refusals))
+            and _MISSING.ok(missing)
+            and _REFUSED.ok(refused)
+            and len(refused) == min(refusals, REFUSALS_MAX)
+            and yes + no + abstained <= electors
+        ):
+            named = tuple((kid, ident) for kid, ident in refused)
+            return CallValue(opened, electors, yes, no, abstained, tuple(missing), refusals, named)
+    raise _unfit("call")
+
+
+_UNTIL: Final = "valid_until"
+_NUMBER: Final = integer(0, 2**31)
+_DECIDED: Final = list_of(HASH, 1, DECIDED_MAX)
+_MISSING: Final = list_of(one_of("quorum", "majority", "critical_mass"), 0, 3)
+_REFUSED: Final = list_of(tuple_of(HASH, HASH), 0, REFUSALS_MAX)
 _CHECKED: Final = tuple_of(HASH, HASH, integer(0, 2**31), integer(0, len(EVIDENCE_STATES) - 1))
+_WORDS: Final = list_of(_CHECKED, 0, 128)
 _MORE: Final = record(
     {
         "amended": Field(list_of(HASH, 1, AMENDED_MAX), optional=True),

@@ -24,8 +24,10 @@ from ledger.checkpoint import origin
 from ledger.errors import RemoteError
 from ledger.feed import AHEAD_SECONDS_MAX
 from proofs import reading
+from proofs.additions import audit_amended, audit_signed
 from proofs.brackets import counted
 from proofs.bundle import Selection
+from proofs.chains import audit_standing, audit_structure, audit_told
 from proofs.conduct import audit_knowledge, check_findings
 from proofs.consents import ACTIVE, STATUS, ConsentAudit
 from proofs.evidence import Evidence
@@ -34,7 +36,8 @@ from proofs.frontiers import check_state
 from proofs.policy import LogPolicy, MemberQuorum, Witness, earliest
 from proofs.presentation import audit_presentation, check_presentation
 from proofs.reasons import Indication, Reason
-from proofs.report import Check, Outcome, Recorder, Report, utc
+from proofs.report import Check, Level, Outcome, Recorder, Report, utc
+from proofs.resting import check_opened
 from proofs.state import Refused
 from proofs.transfers import Transfer, check_transfers
 from proofs.trust import Trust
@@ -50,7 +53,7 @@ STEPS: Final = {
     "checkpoints": "every checkpoint and cosignature is signed by a proven device",
     "inclusion": "every entry stands in its feed under a checkpoint",
     "state": "maps, frontiers and attestations of each tick bind one another",
-    "accounts": "receipts, acknowledgements and opened accounts are of these consents and parties",
+    "accounts": "what is opened is what was signed; receipts and acknowledgements are of these consents and parties",
     "findings": "every finding is borne out by the member's own signatures",
     "presenter": "the presenter's signature is over this very bundle",
     "references": "every item of the bundle serves a check",
@@ -69,7 +72,8 @@ def verify(bundle: bytes, trust: Trust, now: int) -> Report:
     if evidence is not None:
         audit.judge(evidence)
     note = audit.note
-    level = note.levels[0] if len(note.levels) == 1 else None
+    levels = [each.get("level") for each in note.claims.get("consents", [note.claims])]
+    level = Level(levels[0]) if len(levels) == 1 and levels[0] else None
     told = (note.passed_as, level, note.claims, tuple(note.unshown))
     return Report(trust.echo(now), audit.facts, tuple(note.rows), *told)
 
@@ -125,6 +129,7 @@ class _Audit:
         return evidence
 
     def _accounts(self, evidence: Evidence) -> None:
+        check_opened(evidence)
         self.transfers = check_transfers(evidence)
 
     def _findings(self, evidence: Evidence) -> None:
@@ -156,33 +161,41 @@ class _Audit:
         if not single:
             note.passed_as = Reason.SHOWN
             note.claims["consents"] = consents
-        for at in range(len(evidence.grants)):
-            claims = note.claims if single else {}
+        line = evidence.line() if single else range(len(evidence.grants))
+        for number, at in enumerate(line):
+            claims: dict[str, Any] = note.claims if single and not number else {}
             consents.append(claims)
-            note.prefix = "" if single else f"consent.{at + 1}."
+            note.prefix = f"consent.{at + 1}." if not single else f"parent.{number}." if number else ""
             self._consent(ConsentAudit(note, self.trust, self.now, evidence, at, self.stamped, claims), sound)
         note.prefix = ""
+        if single and len(consents) > 1:
+            note.claims["parents"] = consents[1:]
 
     def _consent(self, audit: ConsentAudit, sound: bool) -> None:
         note, evidence = self.note, audit.evidence
         audit.claim()
         mine = [transfer for transfer in self.transfers if transfer.grant == audit.at]
-        shown = audit.content(judged=bool(mine) or evidence.bundle.selection is not Selection.CONDUCT)
+        judged = bool(mine) or evidence.bundle.selection is not Selection.CONDUCT
+        shown = audit.content(judged=judged)
         audit.signature()
+        if judged or shown:
+            audit_structure(audit, shown)
         if not sound:
             for name, what in (("holder", ""), ("recipient", ""), ("active", ACTIVE), ("status", STATUS)):
                 note.skipped(name, what or f"the {name} was a member", _UNATTESTED)
             note.skipped("transfers", _TRANSFERS, _UNATTESTED)
             return
-        audit.amended()
         if evidence.bundle.selection is Selection.CONSENT:
             self._at_a_time(audit, shown)
         else:
             newest = audit.ticks[-1]
+            audit_amended(audit, newest, shown)
+            audit_signed(audit, newest)
             audit.rules(shown, newest.boundary)
             for name in ("holder", "recipient"):
                 audit.member(name, newest)
             audit.told()
+            audit_told(audit)
             audit_knowledge(audit)
         if not mine:
             note.skipped("transfers", _TRANSFERS, "none is in this bundle")
@@ -199,6 +212,9 @@ class _Audit:
             asked = max(self.now, *(tick.boundary for tick in audit.ticks))
         audit.claims["asked_at"] = asked
         speaking = [tick for tick in audit.ticks if tick.boundary <= asked]
+        as_known = speaking[-1] if speaking else audit.ticks[-1]
+        audit_amended(audit, as_known, shown)
+        audit_signed(audit, as_known)
         audit.rules(shown, asked)
         if not speaking:
             first = audit.ticks[0].boundary
@@ -212,6 +228,7 @@ class _Audit:
             audit.member(name, speaking[-1])
         audit.active(speaking[-1], shown, asked)
         audit.status(speaking[-1], asked)
+        audit_standing(audit, speaking[-1], asked)
 
     def _claim(self, evidence: Evidence) -> None:
         genesis, about = evidence.genesis, evidence.bundle.about

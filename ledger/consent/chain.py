@@ -27,7 +27,8 @@ from ledger.consent import disclosure
 from ledger.consent.bounds import Bounds, beyond, wider_bounds
 from ledger.consent.delegation import Delegation
 from ledger.consent.disclosure import Disclosures
-from ledger.consent.grant import RecipientClass, read_party, read_recipient, wider_fields
+from ledger.consent.grant import OWN_INFORMATION, RecipientClass, read_party, read_recipient, wider_fields
+from ledger.consent.kinds import BY_LAW, PARENTS_MAX
 from ledger.consent.reasons import Reason
 from ledger.consent.record import Terms
 from ledger.consent.scope import STANDS, Link, Proof, Rest, Scope, Standing, compile_terms, proof_of
@@ -38,17 +39,6 @@ from ledger.schema import TIME_MAX
 
 LINKS_MAX: Final = 9
 """Delegations from a grant up to the person: the first and DELEGATION_DEPTH_MAX below it."""
-PARENTS_MAX: Final = 8
-"""Consents from one that is passed on up to the person's own."""
-BY_LAW: Final = frozenset({"guardian", "carer"})
-"""Roles that the person did not give herself: their evidence must have been found good."""
-OWN_INFORMATION: Final = frozenset(
-    {
-        *("recipients", "controllers", "processors", "onward_sharing", "storage"),
-        *("withdrawal_method", "rights", "authority", "dpo_contact"),
-    }
-)
-"""Fields in which a child differs from its parent by its nature: who receives now, and what she is told about them."""
 
 
 @dataclass(frozen=True, slots=True)

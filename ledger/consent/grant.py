@@ -216,6 +216,15 @@ _EQUAL_FIELDS: Final = (
 )
 
 
+OWN_INFORMATION: Final = frozenset(
+    {
+        *("recipients", "controllers", "processors", "onward_sharing", "storage"),
+        *("withdrawal_method", "rights", "authority", "dpo_contact"),
+    }
+)
+"""Fields in which a child differs from its parent by its nature: who receives now, and what she is told about them."""
+
+
 def wider_fields(inner: Terms, outer: Terms) -> tuple[str, ...]:
     """Return the fields in which `inner` allows anything that `outer` does not. Empty: it lies within.
 

@@ -54,6 +54,7 @@ CARRIED_BYTES_MAX: Final = {
 }
 """Size of the kinds that other entries carry whole."""
 DELEGATION_DEPTH_MAX: Final = 8  # links below the first
+PARENTS_MAX: Final = 8  # consents from one that is passed on up to the person's own
 EVIDENCE_STATES: Final = ("pending", "checked_ok", "checked_ko")
 DELEGATE_ROLES: Final = (
     "delegate",
@@ -65,6 +66,8 @@ DELEGATE_ROLES: Final = (
     "group",
     "custodian",
 )
+BY_LAW: Final = frozenset({"guardian", "carer"})
+"""Roles that the person did not give herself: their evidence must have been found good."""
 RIGHTS: Final = ("access", "rectification", "objection", "erasure", "portability")
 RIGHTS_OUTCOMES: Final = ("done", "partly", "refused", "extended")
 IDENTITY_LEVELS: Final = ("weak", "substantial", "high")

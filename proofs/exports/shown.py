@@ -40,11 +40,12 @@ class Shown:
     def need(self, *names: str) -> None:
         """Raise LocalError EXPORT_WITHHELD when fields that a format demands are not disclosed.
 
-        EXPORT_NOT_JUDGED where the proof does not bear out that the grant says what was consented to: it rests on
-        another entry, or amendments narrow it.
+        EXPORT_NOT_JUDGED where the grant alone does not say what was consented to, and by whom: it rests on another
+        entry, or amendments narrow it. The formats have no place for that.
         """
-        if self.claims.get("amended") or self.claims.get("level") is None:
-            told = "it rests on entries that this version cannot judge; no record of it would be true"
+        rests = "amended" in self.claims or "rests_on" in self.claims
+        if rests or self.claims.get("level") is None:
+            told = "it rests on other entries, or was narrowed; no record of the grant alone would be true"
             raise LocalError("EXPORT_NOT_JUDGED", f"this proof does not show what the consent covers: {told}")
         missing = [name for name in names if name not in self.values]
         if missing:

@@ -366,10 +366,10 @@ ROWS: Final = (
     ("an acknowledgement of the grant", OURS, R.UNREFERENCED_ITEM, partial(of_conduct, grant_acknowledged)),
     ("an end that is not carried", OURS, R.BAD_STATE_PROOF, partial(of_conduct, end_left_out)),
     ("a probe of another member", OURS, R.BAD_STATE_PROOF, partial(of_conduct, other_member)),
-    ("on a call of a group", OURS, R.UNSUPPORTED, partial(granted, call=bytes(32))),
-    ("on a parent", OURS, R.UNSUPPORTED, partial(granted, parent=bytes(32))),
+    ("on a call of a group", OURS, R.NOT_CARRIED, partial(granted, call=bytes(32))),
+    ("on a parent", OURS, R.NOT_CARRIED, partial(granted, parent=bytes(32))),
     ("transcribed from no paper", OURS, R.NO_PAPER, partial(granted, transcribed=True)),
-    ("an amended consent", OURS, R.UNSUPPORTED, partial(standing, {"amended": [bytes(32)]})),
+    ("an amended consent", OURS, R.NOT_CARRIED, partial(standing, {"amended": [bytes(32)]})),
     (
         "an end that amendments put before",
         OURS,

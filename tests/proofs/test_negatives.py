@@ -222,7 +222,7 @@ TABLE: Final[tuple[tuple[str, str, R, Any], ...]] = (
     ("signatures missing", OURS, R.NOT_ACTIVE, lambda: f.granted(required_parties=[bytes(31) + b"\x01"])),
     ("not begun", OURS, R.NOT_ACTIVE, partial(f.granted, access=(START + DAY, None))),
     ("run out", OURS, R.EXPIRED, partial(f.granted, access=(START - DAY, START - 5))),
-    ("on a delegation", OURS, R.UNSUPPORTED, partial(f.granted, delegation=bytes(32))),
+    ("on a delegation", OURS, R.NOT_CARRIED, partial(f.granted, delegation=bytes(32))),
     ("to a tenant", OURS, R.MEMBERSHIP_NOT_SHOWN, partial(f.granted, recipient=[bytes(32), 0])),
     ("holder left", OURS, R.NOT_MEMBER, partial(f.left, "holder")),
     ("recipient left", OURS, R.NOT_MEMBER, partial(f.left, "recipient")),

@@ -17,6 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import codec, keys, kinds, merkle
+from ledger.consent.bounds import FIELDS as BOUNDS
+from ledger.consent.bounds import SLOTS as BOUND_SLOTS
 from ledger.consent.record import FIELDS, SLOTS
 from ledger.entry import Entry
 from ledger.errors import RemoteError
@@ -145,6 +147,7 @@ def test_its_trees_are_ours(size: int, data: st.DataObject) -> None:
 def test_it_knows_the_same_kinds_and_fields() -> None:
     assert shapes.SLOT == SLOTS
     assert list(shapes.FIELDS) == list(FIELDS)
+    assert shapes.BOUND == BOUND_SLOTS
     for kind, (thing, _, governs, _) in shapes.KINDS.items():
         row = KINDS[kind]
         assert (thing, governs) == (row.thing, row.governance and kind != "genesis")
@@ -160,6 +163,10 @@ def published() -> str:
     fields = [
         f"slot-{slot}-{name.replace('_', '-')} = {unwrapped(FIELDS[name].shape.cddl)}" for name, slot in SLOTS.items()
     ]
+    bounds = [
+        f"bound-{slot}-{name.replace('_', '-')} = {unwrapped(BOUNDS[name].shape.cddl)}"
+        for name, slot in BOUND_SLOTS.items()
+    ]
     epoch = [f"{name}: {field.shape.cddl}" for name, field in _EPOCH_FIELDS.items()]
     parts = [
         "; Payloads of the entries that a bundle may carry (proofs/RULES.md tells what CDDL cannot), by kind.",
@@ -168,6 +175,8 @@ def published() -> str:
         "; digits, or water: or heat: and 1 to 32 of [0-9A-Za-z._-]. A duration is P and 1 to 5 digits (the first not",
         "; 0) and one of YMWD, or PT and such digits and one of HMS.",
         *fields,
+        "; The bounds of a delegation: the n-th field is hidden in slot n.",
+        *bounds,
         "; An epoch, whose SHA-256 is its reference.",
         "epoch = { " + ", ".join(epoch) + " }",
     ]

@@ -263,8 +263,8 @@ def test_a_grant_that_rests_on_another_entry() -> None:
     grant = mesh.grant(delegation=bytes(32))
     mesh.tick(mesh.a, mesh.b)
     report = verify(mesh.prove(grant), mesh.trust(), mesh.now)
-    check_verdict(report, Indication.INDETERMINATE, Reason.UNSUPPORTED)
-    assert report.level is None
+    check_verdict(report, Indication.INDETERMINATE, Reason.NOT_CARRIED)
+    assert report.level is Level.DELEGATED
 
 
 # Refutations.

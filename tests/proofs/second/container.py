@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from tests.proofs.second import cbor
 from tests.proofs.second.entries import Head, Refused, need
-from tests.proofs.second.shapes import SLOT, TIME
+from tests.proofs.second.shapes import BOUND, SLOT, TIME
 
 _BIG: Final = 2**63 - 1
 _32: Final = 2**32 - 1
@@ -130,6 +130,7 @@ class Bundle(NamedTuple):
     stamps: list[Any]
     attachments: list[Any]
     about: list[Any] | None
+    bounds: list[tuple[int, list[Any]]]
     bare: bytes
 
 
@@ -194,6 +195,11 @@ def _row_of(*values: Any) -> list[Any]:
 
 def _field(value: Any) -> str:
     _ensure(type(value) is str and value in SLOT, "a field of schema 1")
+    return str(value)
+
+
+def _bound(value: Any) -> str:
+    _ensure(type(value) is str and value in BOUND, "a bound of schema 1")
     return str(value)
 
 
@@ -286,7 +292,7 @@ def read_bundle(data: bytes) -> Bundle:
         value = cbor.read(data, 1 << 20)
     except cbor.BadBytes as fault:
         raise Refused("MALFORMED", str(fault)) from None
-    _ensure(type(value) is dict and set(range(1, 8)) <= value.keys() <= set(range(1, 15)), "the keys of a bundle")
+    _ensure(type(value) is dict and set(range(1, 8)) <= value.keys() <= set(range(1, 16)), "the keys of a bundle")
     selection = value[2]
     _ensure(type(value[1]) is int and value[1] == 1 and type(selection) is str, "version and selection")
     _ensure(selection in ("consent", "conduct", "period"), "selection")
@@ -313,10 +319,12 @@ def read_bundle(data: bytes) -> Bundle:
     _ensure(all(number < counts[what] for what, number, _ in stamps), "a time stamp names an item")
     attachments = part(13, _ATTACHMENT, 32, lambda each: each[0])
     presentation = _PRESENTATION(value[11]) if 11 in value else None
+    bounded = _list(_row(_row_of, _octets(16), lambda v: v, _bound), 1, len(BOUND), lambda each: BOUND[each[2]])
+    bounds = part(15, _row(_pair, entry, bounded), 256, lambda each: each[0])
     about = _about(selection, value)
     need(len(table.named) == len(table.hashes), "UNREFERENCED_ITEM", "an idle hash")
     bare = cbor.write({key: held for key, held in value.items() if key != 11}) if presentation is not None else b""
-    listed = (disclosed, epochs, transfers, presentation, stamps, attachments, about, bare)
+    listed = (disclosed, epochs, transfers, presentation, stamps, attachments, about, bounds, bare)
     return Bundle(selection, _octets(0, 1 << 20)(value[4]), entries, checkpoints, ticks, *listed)
 
 

@@ -99,7 +99,8 @@ def _parts(raw: bytes) -> tuple[Entry, bytes]:
     _ensure(all(value is None or octets(32)(value) for value in (mesh, epoch)), "mesh id and epoch")
     thing = (about[1], bytes.fromhex(about[2])) if about else ("", b"")
     _payload(kind, thing, body, epoch is not None)
-    _ensure(kind != "consent.grant" or len(raw) <= 8_192, "a grant is short")
+    short = {"consent.grant": 8_192, "delegation.give": 4_096, "consent.rekey": 4_096}
+    _ensure(len(raw) <= short.get(kind, 65_536), "what others carry is short")
     signed = cbor.write(["Signature1", protected, b"", payload])
     names = tuple((head[0], head[1], head[2]) for head in heads)
     return Entry(raw, sha256(raw).digest(), kind, signer or b"", kid, thing, iat, names, mesh, body), signed

@@ -14,7 +14,7 @@ from hashlib import sha256
 from itertools import pairwise
 from typing import Any, Final
 
-from tests.proofs.second import cbor, curve
+from tests.proofs.second import cbor, curve, rests
 from tests.proofs.second.chain import Epoch, follow
 from tests.proofs.second.container import Attestation, Bundle, Checkpoint, Voter
 from tests.proofs.second.container import Tick as Carried
@@ -23,7 +23,10 @@ from tests.proofs.second.state import Tick, Witness, consent, in_map, member
 
 Party = tuple[bytes, int]
 _ENDS: Final = {3: "consent.withdraw", 4: "consent.revoke"}
+_ENDING: Final = {*_ENDS.values(), "delegation.revoke", "group.refuse"}
+_STATED: Final = ("consent.grant", "delegation.give", "group.call")
 _SERVING: Final = {"device.certify", "member.apply", "member.admit", "member.leave", "transfer.receipt", "transfer.ack"}
+_RESTING: Final = {"delegation.give", "group.call", "group.open", "consent.amend", "consent.sign"}
 _OF_CONDUCT: Final = {"fork.proof", "seal.evidence", "probe.result", "consent.acknowledge"}
 
 
@@ -35,6 +38,7 @@ class Evidence:
         self.used: set[int] = set()
         self.people_used: set[tuple[int, bytes]] = set()
         self.ticks: list[Tick] = []
+        self.contents: dict[int, dict[str, Any]] = {}
         self.cosigners: dict[Head, set[Witness]] = {}
         need(sha256(bundle.genesis).digest() == pinned, "WRONG_MESH")
         self.genesis = read_entry(bundle.genesis)
@@ -54,8 +58,12 @@ class Evidence:
         for at, tick in enumerate(bundle.ticks):
             self.ticks.append(self._tick(at, tick))
         self._ticks_extend()
+        for at, entry in enumerate(self.entries):
+            if entry.kind in _STATED:
+                self._stated(at)
         for at in range(self.grants):
-            self._grant(at)
+            self.used.add(at)
+            self._added(at)
         self._owners()
 
     # Entries
@@ -71,44 +79,21 @@ class Evidence:
         need(set(kinds[: self.grants]) <= {"consent.grant"}, "MALFORMED", "grants come first")
         for listed in (self.entries[: self.grants], self.entries[self.grants :]):
             need(all(one.id < other.id for one, other in pairwise(listed)), "MALFORMED", "entries ascend")
-        need(selection != "consent" or self.grants == 1, "MALFORMED", "a consent has one grant")
+        self.rests = [rests.follow(self, grant) for grant in self.entries[: self.grants]]
+        self.main = rests.first_of(self.rests, selection)
         need(selection != "period" or self.grants, "MALFORMED", "a period has a grant")
-        serving = _SERVING | {*_ENDS.values()} | (_OF_CONDUCT if selection == "conduct" else set())
+        serving = _SERVING | _RESTING | _ENDING | (_OF_CONDUCT if selection == "conduct" else set())
         need(set(kinds[self.grants :]) <= serving, "UNREFERENCED_ITEM", "a kind that serves no check")
-        need(all(at < self.grants for at, _ in self.bundle.disclosed), "MALFORMED", "disclosures open a grant")
+        terms, bounds = ({kinds[at] for at, _ in listed} for listed in (self.bundle.disclosed, self.bundle.bounds))
+        need(terms <= {"consent.grant", "consent.amend", "group.call"}, "MALFORMED", "disclosures of something else")
+        need(bounds <= {"delegation.give"}, "MALFORMED", "bounds of something else")
         self.ends: dict[int, bytes] = {}
         for at, entry in enumerate(self.entries):
-            if entry.kind in _ENDS.values():
-                self.ends[at] = self._ending(entry)
+            if entry.kind in _ENDING:
+                self.ends[at] = rests.ended(entry)
+                named = {each.id for each in self.entries if each.kind in _STATED}
+                need(self.ends[at] in named, "UNREFERENCED_ITEM", "it ends nothing that is carried")
         self._certificates = {e.thing[1]: at for at, e in enumerate(self.entries) if e.kind == "device.certify"}
-
-    def _ending(self, entry: Entry) -> bytes:
-        named: bytes = entry.payload["grant"]
-        if entry.kind == "consent.withdraw":
-            grant = read_entry(named)
-            same = (grant.kind, grant.thing, grant.mesh) == ("consent.grant", entry.thing, entry.mesh)
-            need(same, "BAD_SIGNATURE", "another grant")
-            need(entry.signer in self._ending_keys(grant, entry.payload.get("via", ())), "BAD_SIGNATURE", "a stranger")
-            named = grant.id
-        need(named in {grant.id for grant in self.entries[: self.grants]}, "UNREFERENCED_ITEM")
-        return named
-
-    def _ending_keys(self, grant: Entry, via: list[bytes]) -> set[bytes]:
-        handed, above = {grant.signer}, grant.payload.get("delegation")
-        ending = {grant.signer, grant.payload["withdraw_key"]}
-        for each in [read_entry(raw) for raw in via]:
-            told = each.payload
-            if each.kind == "consent.rekey":
-                good = each.mesh == grant.mesh and told["grant"] == grant.id and each.signer in handed
-                need(good, "BAD_SIGNATURE", "a rekey of another consent")
-                handed.add(told["key"])
-                ending |= {told["key"], told["withdraw_key"]}
-            else:
-                good = each.kind == "delegation.give" and each.mesh == grant.mesh and each.id == above
-                need(good, "BAD_SIGNATURE", "what gives no key")
-                above = told.get("parent")
-                ending |= {each.signer, told["withdraw_key"]}
-        return ending
 
     def left(self, voter: Voter) -> bool:
         """Say whether a voter's device, or another that its root key certified, says that it leaves."""
@@ -231,11 +216,17 @@ class Evidence:
 
     def _tick(self, number: int, tick: Carried) -> Tick:
         need(tick.evaluator == self.genesis.payload["evaluator_version"] == 1, "BAD_STATE_PROOF", "evaluator")
-        grants, people = {}, {}
+        grants, people, delegations, calls = {}, {}, {}, {}
         for at, place in tick.grants:
-            need(at < self.grants, "MALFORMED", "a tick shows a grant")
-            in_map(self.entries[at].id, place, tick.consents[1])
-            grants[at] = consent(place.value, self.entries[at])
+            entry = self.entries[at]
+            need(entry.kind in _STATED, "MALFORMED", "a tick shows a grant, a delegation or a call")
+            in_map(entry.id, place, tick.consents[1])
+            if entry.kind == "delegation.give":
+                delegations[at] = rests.delegation(place.value, entry)
+            elif entry.kind == "group.call":
+                calls[at] = rests.call(place.value)
+            else:
+                grants[at] = consent(place.value, entry)
         for kid, place in tick.people:
             in_map(kid, place, tick.members[1])
             people[kid] = member(place.value)
@@ -246,7 +237,7 @@ class Evidence:
         digest = sha256(b"".join(cbor.write(list(head)) for head in tick.frontier)).digest()
         sizes = [size.to_bytes(8, "big") + root for size, root in (tick.members, tick.consents)]
         root = sha256(b"".join(sizes) + tick.evaluator.to_bytes(4, "big")).digest()
-        made = Tick(tick.boundary, frontier, digest, root, grants, people, set())
+        made = Tick(tick.boundary, frontier, digest, root, grants, people, set(), delegations, calls)
         for each in tick.attestations:
             made.witnesses.add(self._attested(number, each, made))
         return made
@@ -284,6 +275,9 @@ class Evidence:
             for at, (state, *_) in older.grants.items():
                 undone = state in _ENDS and at in newer.grants and newer.grants[at][0] not in _ENDS
                 need(not undone, "BAD_STATE_PROOF", "an end is taken back")
+            for at, (ended, *_) in older.delegations.items():
+                undone = ended and at in newer.delegations and not newer.delegations[at][0]
+                need(not undone, "BAD_STATE_PROOF", "the end of a delegation is taken back")
 
     def parties(self, at: int) -> list[Party]:
         """Return the holder and the recipient of a grant, without a class of recipients."""
@@ -297,24 +291,54 @@ class Evidence:
     def _below(self, at: int, number: int) -> bool:
         return any(tick.holds(self.under(at).head) for tick in self.ticks[: number + 1])
 
-    def _grant(self, at: int) -> None:
-        self.used.add(at)
-        showing = [number for number, tick in enumerate(self.ticks) if at in tick.grants]
-        need(showing, "BAD_STATE_PROOF", "no tick shows a grant")
-        need(self._below(at, showing[0]), "BAD_INCLUSION", "a grant above its tick")
+    def _stated(self, at: int) -> None:
+        ident = self.entries[at].id
+        showing = [n for n, tick in enumerate(self.ticks) if at in {*tick.grants, *tick.delegations, *tick.calls}]
+        need(showing, "BAD_STATE_PROOF", "no tick shows it")
+        need(self._below(at, showing[0]), "BAD_INCLUSION", "above its tick")
         need(showing == list(range(showing[0], len(self.ticks))), "BAD_STATE_PROOF", "a later tick does not show it")
         for number in showing:
-            state, decided, *_ = self.ticks[number].grants[at]
+            kind, decided = self._decided(number, at)
             found = set()
-            for place, named in self.ends.items() if state in _ENDS else ():
+            for place, named in self.ends.items():
                 entry = self.entries[place]
-                if named != self.entries[at].id or entry.kind != _ENDS[state] or entry.id not in decided:
+                if named != ident or entry.kind != kind or entry.id not in decided:
                     continue
                 need(self._below(place, number), "BAD_INCLUSION", "an end above its tick")
-                need(state == 3 or self._may_revoke(number, entry, at), "BAD_STATE_PROOF", "a stranger revokes")
+                revokes = kind == "consent.revoke"
+                need(not revokes or self._may_revoke(number, entry, at), "BAD_STATE_PROOF", "a stranger revokes")
                 self.used.add(place)
                 found.add(entry.id)
-            need(state not in _ENDS or found == set(decided), "BAD_STATE_PROOF", "an end that is not carried")
+            need(found == set(decided), "BAD_STATE_PROOF", "an end that is not carried")
+
+    def _decided(self, number: int, at: int) -> tuple[str, list[bytes]]:
+        """Return the kind and the ids of the ends that a tick names of an entry."""
+        tick = self.ticks[number]
+        if at in tick.calls:
+            firsts = [each.delegations[0] for each in self.rests if each.call == at and each.delegations]
+            keys = set().union(*(rests.keys_of(self.entries[first]) for first in firsts))
+            return "group.refuse", [ident for kid, ident in tick.calls[at].refused if kid in keys]
+        if at in tick.delegations:
+            ended, decided, _ = tick.delegations[at]
+            return "delegation.revoke", decided if ended else []
+        state, decided, *_ = tick.grants[at]
+        return _ENDS.get(state, ""), decided if state in _ENDS else []
+
+    def _added(self, at: int) -> None:
+        """Let amendments, signatures and a group's rules serve where a tick names them."""
+        number, ident = self.rests[at].call, self.entries[at].id
+        for nth, tick in enumerate(self.ticks):
+            value, called = tick.grants.get(at), tick.calls.get(number) if number is not None else None
+            for place, entry in enumerate(self.entries):
+                of_it = value is not None and entry.payload.get("grant") == ident
+                named = entry.kind == "consent.amend" and of_it and value is not None and entry.id in value.amended
+                signs = entry.kind == "consent.sign" and of_it and value is not None and entry.kid in value.signed
+                opens = entry.kind == "group.open" and called is not None and entry.id == called.opened
+                if opens and number is not None and called is not None:
+                    rests.fits_rules(called, entry, self.entries[number])
+                if named or signs or opens:
+                    need(self._below(place, nth), "BAD_INCLUSION", "above its tick")
+                    self.used.add(place)
 
     def _may_revoke(self, number: int, entry: Entry, at: int) -> bool:
         for party in self.parties(at):
@@ -346,8 +370,8 @@ class Evidence:
         need(not idle, "UNREFERENCED_ITEM", "a checkpoint")
         shown = {(number, kid) for number, tick in enumerate(self.ticks) for kid in tick.people}
         need(shown <= self.people_used, "UNREFERENCED_ITEM", "a member's proof")
-        payloads = [entry.payload for entry in self.entries[: self.grants]]
-        named = {payload["notice"]["sha256"] for payload in payloads}
+        payloads = [entry.payload for entry in self.entries if entry.kind in _STATED]
+        named = {payload["notice"]["sha256"] for payload in payloads if "notice" in payload}
         named.update(digest for payload in payloads for digest in payload.get("evidence", ()))
         named.update(step.policy for step in self.chain[-1:])
         for digest, _, content in bundle.attachments:

@@ -17,6 +17,7 @@ from tests.proofs.second import cbor, curve
 from tests.proofs.second.container import Statement, Voter
 from tests.proofs.second.entries import Entry, Refused, is_signed, need, root_of
 from tests.proofs.second.evidence import Evidence, Party
+from tests.proofs.second.rests import opened
 from tests.proofs.second.shapes import HASH, NULL, PARTY, SIGNED_HEAD, WHEN, either, number, octets, row, text, word
 
 
@@ -37,7 +38,8 @@ def slot(salt: bytes, value: Any, name: str) -> bytes:
 
 
 def transfers(evidence: Evidence) -> list[Transfer]:
-    """Check every transfer."""
+    """Check what is opened beside the grants, and every transfer."""
+    evidence.contents = opened(evidence)
     ids = [entry.id for entry in evidence.entries[: evidence.grants]]
     found, taken = [], set()
     for receipt, ack in evidence.bundle.transfers:

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
-from tests.proofs.second import cbor
+from tests.proofs.second import cbor, standing
 from tests.proofs.second.entries import note
 from tests.proofs.second.evidence import Evidence
 from tests.proofs.second.flows import Transfer, slot
 from tests.proofs.second.policy import Quorum
 from tests.proofs.second.shapes import DAY, FIELDS, SLOT
 from tests.proofs.second.state import Tick, Witness
+from tests.proofs.second.within import hull, plain
 
 Stamps = Callable[[bytes, bytes], int | None]
 """(token, SHA-256 that it must cover) -> unix seconds, or None for one that she does not trust."""
@@ -31,7 +32,10 @@ DECIDED: Final = 8
 FAILED: Final = (
     *("MALFORMED", "WRONG_MESH", "BAD_SIGNATURE", "BAD_INCLUSION", "BAD_STATE_PROOF", "BAD_EPOCH"),
     *("UNREFERENCED_ITEM", "DISCLOSURE_MISMATCH", "TRANSFER_MISMATCH", "REVOKED", "EXPIRED", "NOT_ACTIVE"),
-    *("NOT_MEMBER", "AGAINST_POLICY", "BEYOND_CONSENT", "WRONG_AUDIENCE"),
+    *("NOT_MEMBER", "AGAINST_POLICY", "BEYOND_CONSENT", "WRONG_AUDIENCE", "NOTHING_LEFT"),
+    *("DELEGATION_NOT_YOURS", "DELEGATION_TOO_DEEP", "DELEGATION_WIDER", "DELEGATION_EXPIRED", "DELEGATION_REVOKED"),
+    *("PARENT_OTHER", "SHARING_FORBIDDEN", "PARENT_WIDER", "CALL_OTHER", "CALL_WIDER", "CALL_OPEN", "CALL_REFUSED"),
+    *("QUORUM_SHORT", "MAJORITY_SHORT", "CRITICAL_MASS_SHORT"),
 )
 """The codes that refute; the others that stand in the way leave a doubt."""
 
@@ -67,7 +71,7 @@ class Auditor:
         sound = self._root()
         sound = self._clock() and sound
         sound = sound and self._witnesses()
-        for grant in range(evidence.grants):
+        for grant in self._order():
             self._consent(grant, sound)
 
     def row(self, name: str, reason: str | None = None) -> bool:
@@ -130,20 +134,29 @@ class Auditor:
         """Return the first time at which witnesses meet the quorum."""
         return self.trust.quorum.met(self.evidence.mesh, witnesses)
 
+    def _order(self) -> list[int]:
+        """Return the grants in the order of their rows."""
+        evidence = self.evidence
+        if evidence.bundle.selection == "consent":
+            return [evidence.main, *standing.above(evidence, evidence.main)]
+        return list(range(evidence.grants))
+
     # One consent
 
     def _consent(self, at: int, sound: bool) -> None:
         payload = self.evidence.entries[at].payload
         shown = self._content(at)
         paperless = "NO_PAPER" if "transcribed" in payload and "evidence" not in payload else None
-        self.row("grant", "UNSUPPORTED" if payload.keys() & {"delegation", "parent", "call"} else paperless)
+        self.row("grant", paperless)
+        judged = self.evidence.bundle.selection != "conduct" or any(each.grant == at for each in self.transfers)
+        self.rows += standing.structure(self.evidence, at, shown) if judged or shown else []
         if not sound:
             return
         ticks = [tick for tick in self.evidence.ticks if at in tick.grants]
-        self.row("amended", "UNSUPPORTED" if ticks[-1].grants[at].narrowed else None)
         if self.evidence.bundle.selection == "consent":
             self._at_a_time(at, shown, ticks)
         else:
+            self.rows += standing.added(self.evidence, at, shown, ticks[-1], ticks[-1])
             self._rules(at, shown, ticks[-1].boundary)
             self._members(at, ticks[-1])
         before = len(self.rows)
@@ -176,19 +189,23 @@ class Auditor:
         asked = self.trust.at
         if asked is None:
             asked = max(self.trust.now, *(tick.boundary for tick in ticks))
-        self._rules(at, shown, asked)
         speaking = [tick for tick in ticks if tick.boundary <= asked]
+        self.rows += standing.added(self.evidence, at, shown, (speaking or ticks)[-1], ticks[-1])
+        self._rules(at, shown, asked)
         if not speaking:
             self.row("active", "NO_POE")
             return
         self._members(at, speaking[-1])
-        self.row("active", self._why_not(at, shown, speaking[-1], asked, asked))
+        late = "TRY_LATER" if self.trust.at is None else "OUT_OF_BOUNDS"
+        late_ = late if asked - speaking[-1].boundary > self.trust.age else None
+        self.row("active", self.why_not(at, shown, speaking[-1], asked, asked) or late_)
         self.row("status", self._since(at, speaking[-1], ticks[-1], asked))
+        self.rows += standing.stood(self, at, speaking[-1], ticks[-1], asked)
 
     def _rules(self, at: int, shown: dict[str, Any], asked: int) -> None:
         entry, policy = self.evidence.entries[at], self.evidence.genesis.payload["policy"]
-        names = {_plain(shown[name]) for name in ("purpose", "purpose_category") if name in shown}
-        bad = bool(names & {_plain(each) for each in self.evidence.forbidden})
+        names = {plain(shown[name]) for name in ("purpose", "purpose_category") if name in shown}
+        bad = bool(names & {plain(each) for each in self.evidence.forbidden})
         bad = bad or entry.payload["notice"]["dated"] > entry.iat
         bad = bad or entry.payload["valid_until"] > asked + policy["consent_days_max"] * DAY
         self.row("rules", "AGAINST_POLICY" if bad else None)
@@ -202,10 +219,13 @@ class Auditor:
             else:
                 self.row(name, None if person[:2] == (party[1], True) else "NOT_MEMBER")
 
-    def _why_not(self, at: int, shown: dict[str, Any], tick: Tick, asked: int, began: int) -> str | None:
-        """Say why the consent does not cover a time by what a tick knew; None where it does."""
+    def why_not(self, at: int, shown: dict[str, Any], tick: Tick, asked: int, began: int) -> str | None:
+        """Say why the consent by itself does not cover a time by what a tick knew; None where it does."""
+        if at not in tick.grants:
+            return "NO_POE"
         state, until = tick.grants[at].state, tick.grants[at].until
-        begins, ends = shown.get("access_period", (0, None))
+        told = [each.get("access_period", (0, None)) for each in (shown, *standing.narrowing(self.evidence, at, tick))]
+        begins, ends = max(one for one, _ in told), min((end for _, end in told if end is not None), default=None)
         if state in ENDED:
             return "REVOKED"
         if state == 2:
@@ -214,8 +234,6 @@ class Auditor:
             return "EXPIRED"
         if began < begins:
             return "NOT_ACTIVE"
-        if asked - tick.boundary > self.trust.age:
-            return "TRY_LATER" if self.trust.at is None else "OUT_OF_BOUNDS"
         return None
 
     def _since(self, at: int, speaking: Tick, newest: Tick, asked: int) -> str | None:
@@ -225,19 +243,27 @@ class Auditor:
         if newest.grants[at][0] not in ENDED:
             fresh = newest.boundary >= until or self.trust.now - newest.boundary <= self.trust.age
             return None if fresh else "TRY_LATER"
-        after, by = self._end(at, newest)
+        return self.placed((*self.end(at, newest), "REVOKED"), asked)
+
+    def placed(self, end: standing.End, asked: int) -> str | None:
+        """Place an end before, beside or after the time asked for."""
+        after, by, code = end
         if after > asked:
             self.passed = "WITHDRAWN_LATER"
             return None
-        return "REVOKED" if by < asked - self.trust.age else "CONCURRENT_WITHDRAWAL"
+        return code if by < asked - self.trust.age else "CONCURRENT_WITHDRAWAL"
 
     # Times
 
-    def _end(self, at: int, newest: Tick) -> tuple[int, int]:
+    def end(self, at: int, newest: Tick) -> tuple[int, int]:
         """Return the bracket of the end of a consent, as the newest tick names it."""
-        evidence, decided = self.evidence, newest.grants[at][1]
+        return self.bracket(newest.grants[at].decided, newest)
+
+    def bracket(self, decided: list[bytes], newest: Tick, *, complete: bool = False) -> tuple[int, int]:
+        """Return the bracket of an end by the entries that decided; of eight, there may be others."""
+        evidence = self.evidence
         ends = [place for place in evidence.ends if evidence.entries[place].id in decided]
-        after = min(self._lower(place) for place in ends) if len(decided) < DECIDED else 0
+        after = min(self._lower(place) for place in ends) if complete or len(decided) < DECIDED else 0
         uppers = [time for place in ends if (time := self._upper(place)) is not None]
         return after, min(uppers, default=newest.boundary)
 
@@ -272,9 +298,12 @@ class Auditor:
             self.row("transfer", "CONTENT_WITHHELD")
         else:
             self.row("transfer", self._covered(at, shown, ticks, transfer, sent))
-            windows = shown.get("data_period")
-            if windows is not None and sent[7]:
-                inside = min(one[0] for one in windows) <= sent[9][0] and sent[9][1] <= max(one[1] for one in windows)
+            before = [tick for tick in ticks if tick.boundary <= sent[11]]
+            named = [tick for tick in before if tick.digest == transfer.frontier]
+            narrowing = standing.narrowing(self.evidence, at, (named or before)[-1]) if before else []
+            hulls = [hull(each["data_period"]) for each in (shown, *narrowing) if "data_period" in each]
+            if "data_period" in shown and sent[7]:
+                inside = max(one for one, _ in hulls) <= sent[9][0] and sent[9][1] <= min(one for _, one in hulls)
                 self.row("transfer.window", None if inside else "BEYOND_CONSENT")
         if transfer.ack is None:
             self.row("transfer.ack", "NOT_ACKNOWLEDGED")
@@ -289,17 +318,17 @@ class Auditor:
         named = [tick for tick in before if tick.digest == transfer.frontier]
         if not before:
             return "NO_POE"
-        why = self._why_not(at, shown, (named or before)[-1], ended, began)
+        tick = (named or before)[-1]
+        why = self.why_not(at, shown, tick, ended, began)
+        if why is None and ended - tick.boundary > self.trust.age:
+            why = "OUT_OF_BOUNDS"
+        why = why or standing.doubt(self, at, tick, began, ended)
         if why is not None:
-            return "OUT_OF_BOUNDS" if why == "TRY_LATER" else why
-        if ticks[-1].grants[at][0] not in ENDED:
-            return None
-        after, by = self._end(at, ticks[-1])
-        if by < ended - self.trust.age:
-            return "REVOKED"
+            return why
         upper = self._upper(transfer.receipt)
-        return "CONCURRENT_WITHDRAWAL" if upper is None or after <= upper else None
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split()).casefold()
+        for after, by, code in standing.ends(self, at, ticks[-1]):
+            if by < ended - self.trust.age:
+                return code
+            if upper is None or after <= upper:
+                return "CONCURRENT_WITHDRAWAL"
+        return None

@@ -164,12 +164,40 @@ _DELEGATION: Final = form(
     college_=text(100),
     evidence_=many(HASH, 1, 16),
 )
+_REASON: Final = text(500)
+_UNTIL: Final = lambda v: WHEN(v) and v % DAY == 0  # noqa: E731
+_OPEN_GROUP: Final = form(
+    name=text(200),
+    decides=word("persons", "colleges"),
+    colleges_=many(row(text(100), number(1, 1_000)), 1, 16),
+    majority_percent=number(50, 100),
+    quorum_percent=number(0, 100),
+    critical_mass=number(1, 10**6),
+)
+_CALL: Final = form(
+    title=text(200),
+    opens=WHEN,
+    closes=WHEN,
+    recipient=either(PARTY, row(text(100))),
+    valid_until=_UNTIL,
+    notice=_NOTICE,
+    slots=octets(768),
+)
+_WORD: Final = row(HASH, HASH, number(0, 2**31), number(0, 2))
+DELEGATION_VALUE: Final = row(number(0, 1), WHEN, many(HASH, 1, 8), many(_WORD, 0, 128))
+"""The value of a delegation in the consent map."""
+_COUNT: Final = number(0, 2**31)
+CALL_VALUE: Final = row(
+    *(HASH, _COUNT, _COUNT, _COUNT, _COUNT, many(word("quorum", "majority", "critical_mass"), 0, 3)),
+    *(_COUNT, many(row(HASH, HASH), 0, 128)),
+)
+"""The value of a call in the consent map."""
 STANDING: Final[dict[str, Shape]] = {
     "amended": many(HASH, 1, 64),
     "signed": many(HASH, 1, 8),
     "key": HASH,
     "host": PARTY,
-    "checked": many(row(HASH, HASH, number(0, 2**31), number(0, 2)), 1, 32),
+    "checked": many(_WORD, 1, 32),
 }
 """What a consent's value may say beside its five items."""
 
@@ -190,7 +218,13 @@ KINDS: Final[dict[str, tuple[str, int, bool, Shape]]] = {
     "consent.withdraw": ("consent", 16, False, form(grant=octets(1, 8_192), via_=many(octets(1, 4_096), 1, 12))),
     "consent.revoke": ("consent", 16, False, form(grant=HASH, reason_code=_REASONS, reason_=text(500))),
     "consent.rekey": ("consent", 16, False, _REKEY),
+    "consent.sign": ("consent", 16, False, form(grant=HASH)),
+    "consent.amend": ("consent", 16, False, form(grant=HASH, slots=octets(768), valid_until_=_UNTIL)),
     "delegation.give": ("delegation", 16, False, _DELEGATION),
+    "delegation.revoke": ("delegation", 16, False, form(links=many(octets(1, 4_096), 1, 12), reason_=_REASON)),
+    "group.open": ("group", 32, False, _OPEN_GROUP),
+    "group.call": ("group", 32, False, _CALL),
+    "group.refuse": ("group", 32, False, form(call=HASH, reason_=_REASON)),
     "transfer.receipt": ("transfers", 0, False, form(receipts=many(_RECEIPT, 1, 256))),
     "transfer.ack": ("transfers", 0, False, form(acks=many(row(octets(16), HASH), 1, 512))),
     "state.attestation": ("tick", 0, False, form(boundary=WHEN, frontier=HASH, state_root=HASH)),
@@ -254,3 +288,14 @@ FIELDS: Final[dict[str, Shape]] = {
 }
 """The fields of schema 1; the n-th is hidden in slot n."""
 SLOT: Final = {name: slot for slot, name in enumerate(FIELDS)}
+BOUNDS: Final[dict[str, Shape]] = {
+    "points": either(many(_matches(_POINT), 1, 1_000), NULL),
+    "kinds": either(many(_DATA, 1, 48), NULL),
+    "purposes": either(many(text(300), 1, 32), NULL),
+    "recipients": either(many(PARTY, 1, 64), NULL),
+    "granularity": either(_matches(_DURATION), NULL),
+    "data_period": either(many(row(_DATE, _DATE), 1, 32), NULL),
+    "sharing_depth": either(number(0, 8), NULL),
+}
+"""The sealed fields of a delegation; the n-th is hidden in slot n."""
+BOUND: Final = {name: slot for slot, name in enumerate(BOUNDS)}

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from tests.proofs.second import cbor
 from tests.proofs.second.container import Place
+from tests.proofs.second.curve import key_id
 from tests.proofs.second.entries import Entry, Head, Refused, leaf_hash, need, root_of
 from tests.proofs.second.shapes import STANDING
 
@@ -28,16 +29,17 @@ class Witness(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What the map says of a consent: state, ids that decide, its end, whether it was narrowed."""
+    """What the map says of a consent: state, ids that decide, its end, what narrowed it, who else signed."""
 
     state: int
     decided: list[bytes]
     until: int
-    narrowed: bool
+    amended: list[bytes]
+    signed: list[bytes]
 
 
 class Tick(NamedTuple):
-    """A tick that was checked. `grants`: by number; `people`: key id -> (inc, in, feeds)."""
+    """A tick that was checked. `grants`, `delegations`, `calls`: by number; `people`: key id -> (inc, in, feeds)."""
 
     boundary: int
     frontier: dict[bytes, Head]
@@ -46,6 +48,8 @@ class Tick(NamedTuple):
     grants: dict[int, Standing]
     people: dict[bytes, tuple[int, bool, list[bytes]]]
     witnesses: set[Witness]
+    delegations: dict[int, Any]
+    calls: dict[int, Any]
 
     def holds(self, head: Head) -> bool:
         """Say whether this very head is in the frontier."""
@@ -64,7 +68,7 @@ def in_map(ident: bytes, place: Place, root: bytes) -> None:
 
 def consent(value: bytes, grant: Entry) -> Standing:
     """Read what a map says of a consent."""
-    told = _of_map(value)
+    told = of_map(value)
     kinds = [type(each) for each in told] if type(told) is list else []
     need(
         kinds[:5] == [int, bytes, int, list, list] and len(kinds) < 7 and 0 < told[0] < 5, "BAD_STATE_PROOF", "a value"
@@ -77,19 +81,24 @@ def consent(value: bytes, grant: Entry) -> Standing:
     fits = record == grant.thing[1] and (until == ends or (narrowed and until < ends))
     fits = fits and decided != [] and all(type(each) is bytes for each in decided)
     need(fits and (state > 2 or decided == [grant.id]), "BAD_STATE_PROOF", "a consent's value")
-    return Standing(state, decided, until, narrowed)
+    keys = {key_id(key) for key in grant.payload.get("required_parties", [])}
+    needed = min(grant.payload.get("required_quorum", len(keys)), len(keys))
+    signed = more.get("signed", [])
+    need(state != 1 or len(keys & set(signed)) >= needed, "BAD_STATE_PROOF", "a signature is missing")
+    return Standing(state, decided, until, more.get("amended", []), signed)
 
 
 def member(value: bytes) -> tuple[int, bool, list[bytes]]:
     """Read what a map says of a member: incarnation, whether it is one, its feeds."""
-    told = _of_map(value)
+    told = of_map(value)
     kinds = [type(each) for each in told] if type(told) is list else []
     need(kinds == [int, bool, bool, list], "BAD_STATE_PROOF", "a member's value")
     need(all(type(each) is bytes for each in told[3]), "BAD_STATE_PROOF", "a member's value")
     return told[0], told[1], told[3]
 
 
-def _of_map(value: bytes) -> Any:
+def of_map(value: bytes) -> Any:
+    """Read a value of a map."""
     try:
         return cbor.read(value)
     except cbor.BadBytes:

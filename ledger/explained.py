@@ -15,12 +15,14 @@ import hashlib
 from collections.abc import Sequence
 
 from ledger.consent import explain as consents
+from ledger.consent.reminding import reminders
 from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
 from ledger.feed import Registration
 from ledger.governance.explain import Ledger, explain
 from ledger.groups import called
 from ledger.held import Held, HeldView
+from ledger.index import facts_of
 from ledger.judge import SOUND, judge
 from ledger.kinds import KINDS, is_governance
 from ledger.rows import Reader
@@ -44,6 +46,17 @@ def explain_entry(held: Held, rows: Reader, entry_id: bytes) -> Account:
     return max(accounts, key=lambda each: each.rank)
 
 
+def request_reminders(held: Held, rows: Reader, request: bytes) -> tuple[bytes, ...] | None:
+    """Return the reminders of a request that count, the oldest first (C11); None while the request is not held."""
+    asked = held.entry(rows, request)
+    if asked is None or asked.kind != "consent.request":
+        return None
+    facts = [fact for fact in facts_of(rows, request, held.by_number, held.size) if fact.row.kind == "consent.remind"]
+    within = (fact for fact in facts if any(index < held.members.reach(feed) for feed, index in fact.places))
+    said = (held.entry(rows, fact.row.entry_id) for fact in within)
+    return reminders(asked, (entry for entry in said if entry is not None), held.members.party_of)
+
+
 def _void(held: Held, rows: Reader, raw: bytes, feed: bytes, index: int) -> Account:
     """Judge a void leaf again."""
     try:
@@ -62,6 +75,8 @@ def _sound(held: Held, rows: Reader, places: Sequence[Registration]) -> list[Acc
         ledger = Ledger(held.genesis, held.registrations, held.chain, HeldView(held, rows))
         return [explain(ledger, place) for place in places]
     if entry.kind.startswith("consent.") and entry.kind in KINDS:
+        if entry.kind == "consent.remind":
+            return [consents.explain_reminder(entry, request_reminders(held, rows, entry.payload["request"]))]
         grant = entry.id if entry.kind == "consent.grant" else entry.payload.get("grant", b"")
         status = held.consent(rows, grant) if entry.kind != "consent.withdraw" else None
         where = [(place.feed, place.index) for place in places]

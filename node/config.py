@@ -81,7 +81,8 @@ class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The settings. `listen`: where to accept peers. `advertise`: where others reach us; empty: as we listen.
 
-    `probes_a_day`: conformance probes of others that the node makes by itself, on average; 0: none. `pages`: for the
+    `probes_a_day`: conformance probes of others that the node makes by itself, on average; 0: none.
+    `pending_evidence`: whether the gate here lets data go on a paper that nobody has checked yet. `pages`: for the
     people whom the node hosts; None: it serves none.
     """
 
@@ -92,6 +93,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     workers: Annotated[int, Meta(ge=0, le=64)] | None = None
     probes_a_day: Annotated[int, Meta(ge=0, le=48)] = 0
+    pending_evidence: bool = False
     pages: Pages | None = None
     api: Api | None = None
     webhooks: Webhooks = Webhooks()
@@ -322,6 +324,9 @@ log_level = {_string(config.log_level)}
 
 # How many times a day, on average, to ask some member for data without consent, to see that it refuses.
 probes_a_day = {config.probes_a_day}
+
+# Whether data may go, or be taken in, on the ground of a transcribed paper that nobody has checked yet.
+pending_evidence = {"true" if config.pending_evidence else "false"}
 {_api_toml(config)}{PAGES_SAMPLE if config.pages is None else pages_toml(config.pages)}"""
 
 

@@ -158,6 +158,7 @@ class Node:
             self.random_bytes,
             self.tenants,
             probes_a_day=self.config.probes_a_day,
+            pending_evidence=self.config.pending_evidence,
         )
 
     async def found_mesh(self, name: str, genesis: Genesis, root: SigningKey, device: SigningKey) -> Mesh:

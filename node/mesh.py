@@ -125,6 +125,7 @@ class Making:
     random_bytes: RandomBytes
     tenants: Tenants
     probes_a_day: int = 0
+    pending_evidence: bool = False
     way_out: WayOut | None = None
 
 
@@ -294,6 +295,7 @@ def open_mesh(
             making.tenants,
             probes_a_day=making.probes_a_day,
             way_out=making.way_out,
+            pending_evidence=making.pending_evidence,
         )
         core.data = flows
         log = structlog.get_logger("mesh").bind(mesh=name)

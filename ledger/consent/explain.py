@@ -14,6 +14,7 @@ from typing import Final
 
 from ledger.consent.delegation import Delegation
 from ledger.consent.group import Outcome
+from ledger.consent.reminding import REMINDERS_MAX
 from ledger.consent.status import Checked, Party, Place, State, Status
 from ledger.entry import Entry
 from ledger.keys import thumbprint
@@ -38,7 +39,7 @@ def explain(
             return counts("C2", "a withdrawal counts wherever it is found", entry.id)
         case "consent.refuse":
             return counts("C2", "the person refused; a refusal takes no right from anybody", entry.id)
-        case "consent.request" | "consent.remind":
+        case "consent.request":
             return counts("C1", "it asks, and permits nothing", entry.id)
         case "consent.grant":
             return _grant(entry, places, status, reach)
@@ -99,6 +100,16 @@ def _party_said(
     if any(index < reach(feed) for feed, index in places if not device or feed == entry.kid):
         return counts("C4", "a party to the consent has seen the decision that stands", entry.id)
     return void("C4", "the feed that it stands in does not count that far")
+
+
+def explain_reminder(entry: Entry, counting: Sequence[bytes] | None) -> Account:
+    """Say what became of a sound reminder. `counting`: those of its request that count, None: it is not held."""
+    if counting is None:
+        return waits("C11", "the request that it names is not held", entry.payload["request"])
+    if entry.id in counting:
+        return counts("C11", "whoever asked reminds of a request that is open", entry.id)
+    told = f"not by who asked, not while the request was open, or one more than {REMINDERS_MAX}"
+    return void("C11", told, *counting)
 
 
 _RULES: Final = {

@@ -26,14 +26,21 @@ _DAY: Final = 86_400
 Pair: TypeAlias = tuple[str, str]
 """The same words in English and in French."""
 
+COMPUTATION_DIGITS: Final = 16
+"""Of a computation's hash, by which it is named."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parties:
-    """The clear fields as the person reads them: names of holder and recipient, and the end (unix seconds)."""
+    """What is not in the terms, as the person reads it: names of holder and recipient, and the end (unix seconds).
+
+    `computation`: what the computation that the terms name gives, in a sentence; "" where it is not known here.
+    """
 
     holder: str
     recipient: str
     valid_until: int
+    computation: str = ""
 
 
 _MONTHS: Final = (
@@ -141,7 +148,7 @@ def in_words(terms: Terms, parties: Parties, lang: str = "en") -> list[str]:
             f"{parties.holder} pourra transmettre vos données à {parties.recipient}.",
         ),
         say(f"What for: {_said(terms.purpose, fr)}.", f"Pour quoi faire : {_said(terms.purpose, fr)}."),
-        *_data(terms, fr),
+        *_data(terms, parties.computation, fr),
         *_times(terms, parties, fr),
         *_others(terms, say, fr),
         say(
@@ -208,7 +215,7 @@ def _said(words: str, fr: bool) -> str:
     return words.strip() or ("(non précisé)" if fr else "(not said)")
 
 
-def _data(terms: Terms, fr: bool) -> list[str]:
+def _data(terms: Terms, computation: str, fr: bool) -> list[str]:
     if terms.pii_type is None:
         which = _said("", fr)
     else:
@@ -228,10 +235,12 @@ def _data(terms: Terms, fr: bool) -> list[str]:
         shown += f" et {more} autres" if fr else f" and {more} more"
     sentences.append(f"Points de mesure : {shown}." if fr else f"Points of measurement: {shown}.")
     if terms.computation is not None:
+        name = terms.computation.hex()[:COMPUTATION_DIGITS]
+        what = f"{computation.rstrip('.')} ({name})" if computation else name
         sentences.append(
-            "Seul le résultat d'un calcul nommé sera transmis, pas ces données."
+            f"Seul le résultat d'un calcul sera transmis, pas ces données : {what}."
             if fr
-            else "Only the result of a named computation is sent, not these data."
+            else f"Only the result of a computation is sent, not these data: {what}."
         )
     off = [
         words[fr]

@@ -21,7 +21,7 @@ from typing import Final
 
 from ledger.consent.record import Window
 from ledger.errors import LocalError
-from node.compute.computation import PARAMETERS_MAX, STEPS, Reviewed
+from node.compute.computation import PARAMETERS_MAX, STEPS, Computation, Reviewed
 from node.readings import Series
 
 PLACES: Final = 6
@@ -245,6 +245,15 @@ def reference_of(computation: Reviewed) -> Window | None:
 def words_of(computation: Reviewed, lang: str = "en") -> str:
     """Return what an operation does, in a sentence a person can read."""
     return check(computation).words[1 if lang == "fr" else 0].format(**dict(computation.parameters))
+
+
+def in_words(computation: Computation, lang: str = "en") -> str:
+    """Return what a computation gives, reviewed or brought, in a sentence a person can read."""
+    if isinstance(computation, Reviewed):
+        return words_of(computation, lang)
+    if lang == "fr":
+        return f"Ce que donne un module, au plus {computation.output_bytes} octets par résultat."
+    return f"What a module gives: at most {computation.output_bytes} bytes a result."
 
 
 def read_window(pieces: Sequence[Series], window: Window) -> Read:

@@ -29,10 +29,12 @@ from ledger.keys import SigningKey
 from ledger.rows import prefix_stop
 from ledger.schema import DAY
 from ledger.tables import CONSENT, FactRow
+from node.compute.operations import in_words as computation_words
 from node.flows.custody import hand, rekeys_of, whose
 from node.flows.disclosing import Disclosing, parties_of
 from node.flows.registering import Registering
 from node.tenants import Voice, state
+from node.vaults.computations import ComputationRows
 from node.vaults.consents import REQUEST, ConsentRows
 from node.vaults.wallets import HostedWallet, WalletRows
 
@@ -73,18 +75,26 @@ class Formalities:
     paper: Evidence | None = None
 
 
-def words_of(offer: Offer, names: tuple[str, str], lang: str = "en") -> list[str]:
-    """Return an offer as the sentences that the person is shown. `names`: of holder and recipient."""
-    return in_words(offer.terms, Parties(*names, day_before(offer.valid_until)), lang)
+def words_of(offer: Offer, names: tuple[str, str], lang: str = "en", computation: str = "") -> list[str]:
+    """Return an offer as the sentences that the person is shown. `names`: of holder and recipient.
+
+    `computation`: what the one that is named gives, in words.
+    """
+    return in_words(offer.terms, Parties(*names, day_before(offer.valid_until), computation), lang)
 
 
 class Consenting:
     """See the module. One for each mesh."""
 
     def __init__(
-        self, wallets: WalletRows, consents: ConsentRows, disclosing: Disclosing, registering: Registering
+        self,
+        wallets: WalletRows,
+        consents: ConsentRows,
+        disclosing: Disclosing,
+        registering: Registering,
+        computations: ComputationRows,
     ) -> None:
-        self._wallets, self._consents = wallets, consents
+        self._wallets, self._consents, self._computations = wallets, consents, computations
         self._disclosing, self._registering = disclosing, registering
 
     def notice(self, turn: Turn, offer: Offer, names: tuple[str, str]) -> Notice:
@@ -96,10 +106,19 @@ class Consenting:
         if offer.notice is not None:
             return offer.notice
         reference = f"Reference {turn.core.random_bytes(REFERENCE_BYTES).hex()}"
-        text = "\n".join([*words_of(offer, names), reference]).encode()
+        text = "\n".join([*self.words(turn, offer, names), reference]).encode()
         sha256 = hashlib.sha256(text).digest()
         self._consents.keep_notice(turn.vault, sha256, text)
         return Notice(sha256, turn.now - turn.now % HOUR)
+
+    def words(self, turn: Turn, offer: Offer, names: tuple[str, str], lang: str = "en") -> list[str]:
+        """Return an offer as the sentences that the person is shown, the computation that it names included."""
+        return words_of(offer, names, lang, self.computation_in_words(turn, offer.terms, lang))
+
+    def computation_in_words(self, turn: Turn, terms: Terms, lang: str = "en") -> str:
+        """Return what the computation that terms name gives, in a sentence; "" for none, or one not known here."""
+        found = None if terms.computation is None else self._computations.get(turn.vault, terms.computation)
+        return "" if found is None else computation_words(found, lang)
 
     def create_wallet(self, turn: Turn, name: str) -> HostedWallet:
         """Begin a wallet that this node keeps for a person. Raises LocalError WALLET_EXISTS, BAD_NAME."""

@@ -119,6 +119,8 @@ class Door:
         """Opens a token that was made here (node.flows.sharing). Raises RemoteError for any other."""
         self.entitled: Callable[[Turn], Entitled] = lambda _: NO_REGISTER
         """Gives the register of points, as the vault has it in a turn (node.flows.points)."""
+        self.pending_evidence = False
+        """Whether this node takes evidence that nobody has checked yet for good; found bad, it denies in any case."""
         self.compiling = Compiling(rows)
         self._context: tuple[Turn, Context] | None = None
         self._holders: dict[Party, bytes] = {}  # a consent in force under which each holds data
@@ -217,7 +219,8 @@ class Door:
             return met[home]
 
         colleges = replica.chain.newest.voters
-        return Context(replica.members, policy, fresh, self.entitled(turn), colleges, lambda p: self._holds(turn, p))
+        known = (self.entitled(turn), colleges, lambda party: self._holds(turn, party))
+        return Context(replica.members, policy, fresh, *known, self.pending_evidence)
 
     def _holds(self, turn: Turn, party: Party) -> bool:
         """Say whether a party holds data under a consent in force: the class "holders". The first such one will do."""

@@ -93,8 +93,8 @@ class Flows:
     """See the module. `blind`: storage.vault.Vault.blind; `chooser`: picks members to register withdrawals.
 
     `tenants`: those whose keys are kept here. `probes_a_day`: conformance probes that are made by themselves.
-    `way_out`: the door that what leaves must pass, by default `Door`. No setting of a node changes it: node/turncoat.py
-    says who does.
+    `pending_evidence`: whether evidence that nobody has checked yet will do. `way_out`: the door that what leaves must
+    pass, by default `Door`. No setting of a node changes it: node/turncoat.py says who does.
     """
 
     def __init__(
@@ -105,6 +105,7 @@ class Flows:
         *,
         probes_a_day: int = 0,
         way_out: WayOut | None = None,
+        pending_evidence: bool = False,
     ) -> None:
         self.tenants = tenants if tenants is not None else Tenants()
         self.series = SeriesRows(blind)
@@ -118,6 +119,7 @@ class Flows:
         self.sharing = Sharing(self.door, ShareRows())
         self.accounts = Accounts(self.receipts, blind, self.tenants)
         out = self.door if way_out is None else way_out(self.consents, self.series)
+        out.pending_evidence = self.door.pending_evidence = pending_evidence
         out.open_token = self.door.open_token = self.sharing.limits
         self.sending = Sending(out, self.series, self.outgoing, self.accounts, self.incoming)
         self.receiving = Receiving(self.door, self.incoming, self.accounts)
@@ -140,7 +142,7 @@ class Flows:
         self.computing = Computing(self.door, self.computations, self.series)
         self.sending.compute = self.computing.asked
         self._pause_ms = RETRY_FIRST_MS
-        self.acts = Consenting(self.wallets, self.consents, self.disclosing, self.registering)
+        self.acts = Consenting(self.wallets, self.consents, self.disclosing, self.registering, self.computations)
         parts = (self.wallets, self.consents, self.disclosing, self.registering, self.door, self.tenants)
         self.passing = Passing(self.wallets, self.consents, self.disclosing, self.door.compiling)
         self.disclosing.concerns = concerns

@@ -169,13 +169,12 @@ async def compute_list(node: Node, args: DataArgs) -> ComputationRows:
 
 def _row(one: Computation) -> ComputationRow:
     from node.compute.computation import Reviewed
-    from node.compute.operations import words_of
+    from node.compute.operations import in_words
 
     description = one.encode().hex()
     if isinstance(one, Reviewed):
-        return ComputationRow(one.hash.hex(), "operation", one.name, one.step, words_of(one), description)
-    words = f"What a module gives: at most {one.output_bytes} bytes a result."
-    return ComputationRow(one.hash.hex(), "module", one.sha256.hex(), one.step, words, description)
+        return ComputationRow(one.hash.hex(), "operation", one.name, one.step, in_words(one), description)
+    return ComputationRow(one.hash.hex(), "module", one.sha256.hex(), one.step, in_words(one), description)
 
 
 @operation("compute", "define", permission="operate")

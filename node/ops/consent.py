@@ -165,8 +165,6 @@ class ConsentShown(Result, frozen=True):
 @operation("consent", "request", permission="operate")
 async def consent_request(node: Node, args: AskConsentArgs) -> Requested:
     """Ask a person for a consent, as the holder or the recipient of her data, or for a tenant that is one."""
-    from node.flows.consenting import words_of
-
     flows = (mesh := node.mesh(args.mesh)).flows
 
     def act(turn: Turn) -> Requested:
@@ -177,7 +175,7 @@ async def consent_request(node: Node, args: AskConsentArgs) -> Requested:
         notice = flows.acts.notice(turn, offer, names)
         entry = flows.acts.request(turn, offer, notice, voice=voice, days=args.open_days, to=to)
         flows.retry_later(turn)
-        return Requested(entry.id.hex(), tuple(words_of(offer, names)), moment(entry.payload["expires"]))
+        return Requested(entry.id.hex(), tuple(flows.acts.words(turn, offer, names)), moment(entry.payload["expires"]))
 
     return await mesh.engine.act(act)
 
@@ -193,7 +191,7 @@ async def consent_grant(node: Node, args: GrantArgs) -> Granted:
     With --request a pending request is answered; else say what is consented to by options, or by --terms FILE.
     """
     from ledger.consent.grant import Notice, day_before
-    from node.flows.consenting import Offer, words_of
+    from node.flows.consenting import Offer
     from node.vaults.wallets import CUSTODY
 
     flows = (mesh := node.mesh(args.mesh)).flows
@@ -209,7 +207,7 @@ async def consent_grant(node: Node, args: GrantArgs) -> Granted:
             base = Offer(*parties, request.terms, payload["valid_until"], Notice.read(payload["notice"]))
         offer = offer_of(turn, args, base, flows.tenants)
         names = names_of(turn, offer)
-        words = tuple(words_of(offer, names, args.lang))
+        words = tuple(flows.acts.words(turn, offer, names, args.lang))
         until = moment(day_before(offer.valid_until))
         if args.preview:
             return Granted("", words, "", (), until, CUSTODY)
@@ -323,7 +321,8 @@ def _shown(turn: Turn, flows: Flows, entry_id: bytes, lang: str, own: Party | No
         raise LocalError("NOT_FOUND", "the content of this consent is not known here, or was erased", field="id")
     status = turn.core.replica.consent(turn.rows, entry_id)
     decided = tuple(one.hex() for one in status.decided_by) if status is not None else ()
-    parties = Parties(line.holder, line.recipient, int(line.valid_until.timestamp()))
+    computed = flows.acts.computation_in_words(turn, row.disclosures.terms(), lang)
+    parties = Parties(line.holder, line.recipient, int(line.valid_until.timestamp()), computed)
     entry = turn.core.replica.entry(turn.rows, entry_id)
     notice = flows.consents.notice(turn.vault, entry.payload["notice"]["sha256"]) if entry is not None else None
     words = tuple(in_words(row.disclosures.terms(), parties, lang))

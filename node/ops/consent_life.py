@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from node.core import Turn
     from node.daemon import Node
 
-REMINDERS_MAX = 3
-"""Reminders of one request; more are not signed."""
-
 
 class AmendArgs(Args, frozen=True):
     """Which consent, and what is left of it."""
@@ -165,7 +162,7 @@ async def consent_rekey(node: Node, args: RekeyArgs) -> Stated:
 @operation("consent", "pass-on", permission="operate")
 async def consent_pass_on(node: Node, args: PassOnArgs) -> PassedOn:
     """Pass on what came under a consent that allows it: a consent of its own, which ends with the one above it."""
-    from node.flows.consenting import Offer, words_of
+    from node.flows.consenting import Offer
 
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
@@ -183,7 +180,8 @@ async def consent_pass_on(node: Node, args: PassOnArgs) -> PassedOn:
         by = None if args.wallet else flows.tenants.voice(turn, args.as_tenant)
         entry = flows.passing.pass_on(turn, parent, terms, recipient, notice, until=until, by=by)
         flows.retry_later(turn)
-        return PassedOn(entry.id.hex(), tuple(words_of(offer, names)), moment(entry.payload["valid_until"]))
+        words = tuple(flows.acts.words(turn, offer, names))
+        return PassedOn(entry.id.hex(), words, moment(entry.payload["valid_until"]))
 
     return await mesh.engine.act(act)
 
@@ -209,7 +207,9 @@ def _passed_on(above: Terms, to: Actor, args: PassOnArgs) -> Terms:
 
 @operation("consent", "remind", permission="operate")
 async def consent_remind(node: Node, args: RemindArgs) -> Stated:
-    """Remind a person of a request that is still open; three times at most."""
+    """Remind a person of a request that is still open; three times at most, more would not count (C11)."""
+    from ledger.consent.reminding import REMINDERS_MAX
+    from ledger.explained import request_reminders
     from ledger.index import facts_of
     from node.tenants import state
 
@@ -226,10 +226,11 @@ async def consent_remind(node: Node, args: RemindArgs) -> Stated:
         said_of = [fact.row.kind for fact in facts_of(turn.rows, request.id, replica.by_number, replica.size)]
         if turn.now > request.payload["expires"] or "consent.refuse" in said_of:
             raise LocalError("REQUEST_EXPIRED", "the request is no longer open; ask for a new one", field="id")
-        if said_of.count("consent.remind") >= REMINDERS_MAX:
+        before = len(request_reminders(replica, turn.rows, request.id) or ())
+        if before >= REMINDERS_MAX:
             raise LocalError("TOO_MANY_REMINDERS", f"she was reminded {REMINDERS_MAX} times already", field="id")
         entry = state(turn, voice, "consent.remind", request.thing, {"request": request.id})
-        return Stated(request.id.hex(), entry.id.hex(), f"reminded {said_of.count('consent.remind') + 1} times")
+        return Stated(request.id.hex(), entry.id.hex(), f"reminded {before + 1} times")
 
     return await mesh.engine.act(act)
 

@@ -251,7 +251,6 @@ async def delegation_show(node: Node, args: DelegationArgs) -> DelegationRow:
 async def delegation_grant(node: Node, args: UnderArgs) -> GrantedUnder:
     """Consent for somebody, under her delegation."""
     from ledger.consent.wallet import Rests
-    from node.flows.consenting import words_of
 
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
@@ -264,6 +263,6 @@ async def delegation_grant(node: Node, args: UnderArgs) -> GrantedUnder:
         rests = Rests(under, parent, find_entry(turn.rows, args.call, "call") if args.call else None)
         entry = flows.life.grant(turn, args.wallet, offer, flows.acts.notice(turn, offer, names), rests)
         flows.retry_later(turn)
-        return GrantedUnder(entry.id.hex(), tuple(words_of(offer, names)))
+        return GrantedUnder(entry.id.hex(), tuple(flows.acts.words(turn, offer, names)))
 
     return await mesh.engine.act(act)

@@ -115,7 +115,8 @@ def test_a_call_in_the_map_is_the_same_step_by_step_and_from_scratch(
         told = called(node.replica, rows, scene.call.id)
     assert value is not None
     assert told is not None
-    opened, electors, yes, no, abstained, missing, refusals, named = codec.decode(value)  # type: ignore[misc]
+    committed: Any = codec.decode(value)
+    opened, electors, yes, no, abstained, missing, refusals, named = committed
     assert (opened, refusals, named) == (scene.entries[0].id, 1, [[key("person", 2).kid, scene.entries[-2].id]])
     assert (electors, yes, no, abstained) == tuple(
         map(len, (told.outcome.electors, told.outcome.yes, told.outcome.no, told.outcome.abstain))
@@ -127,7 +128,8 @@ def test_a_map_names_so_many_refusals_and_says_how_many_there_are() -> None:
     rules = Rules("loop", 50, 50, 1, {}, bytes(32))
     refusals = [(octets("kid", at), octets("id", at)) for at in range(REFUSALS_MAX + 3)]
     value = Outcome((), (), (), (), ("quorum",)).committed(rules, refusals)
-    *_, count, named = codec.decode(value)  # type: ignore[misc]
+    committed: Any = codec.decode(value)
+    *_, count, named = committed
     assert (count, len(named)) == (REFUSALS_MAX + 3, REFUSALS_MAX)
     assert named == sorted(named)
     assert len(value) < 16_384

@@ -98,10 +98,16 @@ async def pair_up(host: Any, newcomer: Any) -> None:
     """Let another node in, and put up the link between the two."""
     ticket = await do(host, "invite create", to=str(newcomer.root_key().did))
     assert (await do(newcomer, "join", ticket=ticket.ticket)).answer == "ADMITTED"
+    party = newcomer.mesh().core.party
+    await until(lambda: _members(host), lambda known: known.is_member(party))
     await do(host, "link offer", member=newcomer.config.name)
     await until(lambda: _links(newcomer), lambda links: "offered" in links)
     await do(newcomer, "link accept", member=host.config.name)
     await until(lambda: _links(host), lambda links: list(links).count("up") == 2)
+
+
+async def _members(node: Any) -> Any:
+    return node.mesh().core.replica.members
 
 
 async def _links(node: Any) -> list[str]:
@@ -148,6 +154,16 @@ async def test_a_transcribed_paper_is_kept_and_must_be_checked(tmp_path: Path) -
         assert sha256 == hashlib.sha256(b"%PDF-1.7 signed").digest()
         sent = await do(ada, "data send", consent=made.id)
         assert (sent.state, sent.reason) == ("refused", "EVIDENCE_PENDING")
+        for node in (ada, bob):  # the setting of this node: a paper that nobody has checked yet will do
+            flows = node.mesh().flows
+            flows.door.pending_evidence = True
+        sent = await do(ada, "data send", consent=made.id)
+        assert (sent.state, sent.reason) == ("refused", "NO_READINGS")
+
+
+def _remind(turn: Any, request: bytes) -> Any:
+    entry = turn.core.replica.entry(turn.rows, request)
+    return turn.state("consent.remind", entry.thing, {"request": request})
 
 
 async def test_a_request_is_reminded_three_times(tmp_path: Path) -> None:
@@ -157,6 +173,10 @@ async def test_a_request_is_reminded_three_times(tmp_path: Path) -> None:
         for count in range(1, 4):
             assert (await do(bob, "consent remind", id=asked.id)).state == f"reminded {count} times"
         await refused("TOO_MANY_REMINDERS", bob, "consent remind", id=asked.id)
+        mesh = bob.mesh()
+        more = await mesh.engine.act(lambda turn: _remind(turn, bytes.fromhex(asked.id)))
+        told = await do(bob, "explain", id=more.id.hex())
+        assert (told.rule, told.verdict) == ("C11", "void")
         await until(lambda: do(ada, "consent list", requests=True), lambda found: found.consents)
         await refused("NOT_A_PARTY", ada, "consent remind", id=asked.id)
 

@@ -102,3 +102,13 @@ def test_every_reason_has_its_sentences() -> None:
     for lang in (0, 1):
         assert len({pair[lang] for pair in SENTENCES.values()}) == len(Reason)
     assert sentence(Reason.WITHDRAWN, "fr") == "La personne a retiré son consentement."
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_a_computation_is_named_by_what_it_gives_and_by_its_hash(lang: str) -> None:
+    named = replace(TERMS, computation=bytes(range(32)))
+    bare = " ".join(in_words(named, Parties("ada", "bob", NOW), lang))
+    assert "0001020304050607" in bare
+    told = " ".join(in_words(named, Parties("ada", "bob", NOW, "The sum of all readings."), lang))
+    assert "The sum of all readings (0001020304050607)." in told
+    assert "0001020304050607" not in " ".join(in_words(TERMS, Parties("ada", "bob", NOW), lang))

@@ -74,6 +74,10 @@ MORE: Final = ("consent_life", "readings_generate")
 """Modules with more commands of a noun that has a module of its own."""
 
 
+SHORT: Final = {"status": ("node", "status")}
+"""Commands that are typed so often that they have a shorter name too."""
+
+
 def _collect() -> tuple[Operation, ...]:
     found: list[Operation] = []
     for module in (*NOUNS, *ALONE, *MORE):

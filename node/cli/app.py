@@ -29,7 +29,7 @@ from node.cli.terminal import Terminal, ask_secret, read_content, read_secret, w
 from node.config import data_directory, socket_path
 from node.exits import OK, USAGE, exit_of, usage
 from node.operation import Args, FieldRow, Operation, Result, fields
-from node.operations import NOUNS, OPERATIONS
+from node.operations import NOUNS, OPERATIONS, SHORT
 
 ABOUT: Final = "A mesh of peers in which energy data flows only under a consent that anyone can verify."
 PASSPHRASE: Final = "File whose first line is the passphrase of the keys."
@@ -62,6 +62,9 @@ def build(operations: Iterable[Operation] = OPERATIONS, version: str | None = No
             groups[operation.noun] = App(name=operation.noun, help=NOUNS.get(operation.noun, ""), version_flags=[])
             app.command(groups[operation.noun])
         groups[operation.noun].command(command, name=operation.verb)
+        for short, names in SHORT.items():
+            if names == (operation.noun, operation.verb):
+                app.command(command, name=short)
     return app
 
 

@@ -361,3 +361,11 @@ def test_a_long_command_shows_its_time_on_a_terminal_alone(
     with Terminal(tmp_path, quiet=quiet, passphrase_file=None, yes=False).waiting("readings import", every_s=0.001):
         assert screen.written.wait(10 if shown else 0) == shown
     assert ("readings import" in screen.getvalue()) == shown
+
+
+def test_a_short_name_is_the_same_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    told = []
+    for words in (["status"], ["node", "status"]):
+        assert run([*words, "--data-dir", str(tmp_path)]) == 3
+        told.append(capsys.readouterr())
+    assert told[0] == told[1]

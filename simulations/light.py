@@ -168,6 +168,10 @@ class LightWorld:
             if peer not in self.down:
                 self._give(peer, PeerUp(number))
 
+    def is_up(self, number: int) -> bool:
+        """Say whether a node is running."""
+        return number not in self.down
+
     def partition(self, groups: Iterable[Iterable[int]], *, one_way: bool = False) -> None:
         """Let nothing pass between groups (nodes in no group form one more). `one_way`: from the first group only."""
         place = {number: place for place, group in enumerate(groups) for number in group}

@@ -87,6 +87,7 @@ class World:
         self.links: dict[tuple[int, int], Link] = {}  # where a direction differs from `link`
         self._link = link
         self.notes: list[tuple[int, int, Noted]] = []  # (time, node, what it noted)
+        self.on_send: Callable[[int, int, bytes], None] | None = None  # (source, target, message)
         self.on_deliver: Callable[[int, int, bytes], None] | None = None  # (source, target, message), before it is
         self.behaviours: dict[int, Behaviour] = {}  # nodes that do not act as they should
         self._skew, self._sealing, self._equip = skew_ms, sealing, equip
@@ -127,8 +128,8 @@ class World:
 
     # Who is there
 
-    def found(self, count: int) -> None:
-        """Found a mesh of `count` members and start them all, each connected to some others."""
+    def found(self, count: int, neighbours: Sequence[Sequence[int]] | None = None) -> None:
+        """Found a mesh of `count` members and start them all, each connected to `neighbours`, or to some others."""
         people = [persona(self.seed, number) for number in range(count)]
         genesis, store = found(self.seed, people, self.policy, self.now_us // SECOND)
         self._genesis = genesis
@@ -138,6 +139,10 @@ class World:
             self._start(node)
         source = self.seed.stream(-1, "topology")
         for number in range(count):
+            if neighbours is not None:
+                for other in neighbours[number]:
+                    self.connect(number, other)
+                continue
             others = [other for other in range(count) if other != number]
             for other in source.sample(others, min(self.dials, len(others))):
                 self.connect(number, other)
@@ -195,6 +200,10 @@ class World:
         """End a channel for good; both ends are told."""
         self._edges.discard((min(one, other), max(one, other)))
         self._close(one, other)
+
+    def edges(self) -> list[tuple[int, int]]:
+        """Return the pairs of nodes that keep a channel, the smaller number first."""
+        return sorted(self._edges)
 
     def _open(self, one: int, other: int, after_us: int) -> None:
         self._push(self.now_us + after_us, _UP, one, other, None)
@@ -268,6 +277,10 @@ class World:
         for one, other in sorted(self._edges):
             if number in {one, other}:
                 self._open(one, other, self.redial_us)
+
+    def is_up(self, number: int) -> bool:
+        """Say whether a node is running."""
+        return self.nodes[number].core is not None
 
     def replace_device(self, number: int, device: SigningKey) -> None:
         """Let a crashed node go on with another device; some member must hold its certificate (node.mesh.certify)."""
@@ -380,6 +393,8 @@ class World:
         if behaviour is not None and not behaviour.sends(target, message):
             self.counts["withheld"] += 1
             return
+        if self.on_send is not None:
+            self.on_send(source, target, message)
         event = (_MESSAGE, self.nodes[target].life, message)
         self.engine.send(source, (target,), self._handlers.__getitem__, event, len(message), mark_of(message))
 

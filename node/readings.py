@@ -132,6 +132,9 @@ class Series:
             return MAX_RECORDS, f"A series has at most {MAX_RECORDS} records"
         if n == 0:
             return None
+        inside = self.starts[0] >= MIN_TIME and self.stop <= MAX_TIME
+        if inside and self.durations[0] <= MAX_DURATION and self._is_regular():
+            return None
         if not 0 <= min(self.durations) <= max(self.durations) <= MAX_DURATION:
             index = next(i for i, d in enumerate(self.durations) if not 0 <= d <= MAX_DURATION)
             return index, f"A duration lies between 0 and {MAX_DURATION} seconds"
@@ -202,7 +205,9 @@ class Series:
         Between periods: wherever one does not start when the one before ends. Of instants, only a daily index
         has a rhythm to miss: two reads more than 25 h apart.
         """
-        found = []
+        found: list[Jump] = []
+        if not len(self) or self._is_regular():
+            return found
         daily_index = self.key.kind == "index" and self.key.granularity == "P1D"
         for i in compress(range(1, len(self)), map(ne, self._ends(), islice(self.starts, 1, None))):
             end, start = self.starts[i - 1] + self.durations[i - 1], self.starts[i]
@@ -213,12 +218,21 @@ class Series:
     def runs(self) -> list[tuple[int, int, int]]:
         """Return (start, duration_s, count) of each stretch of equally long records without a break."""
         n = len(self)
+        if n and self._is_regular():
+            return [(self.starts[0], self.durations[0], n)]
         breaks = set(compress(range(1, n), map(ne, self._ends(), islice(self.starts, 1, None))))
         breaks.update(compress(range(1, n), map(ne, self.durations, islice(self.durations, 1, None))))
         if 0 in self.durations:
             breaks.update(compress(range(1, n), map((0).__eq__, self.durations)))
         edges = [0, *sorted(breaks), n] if n else []
         return [(self.starts[a], self.durations[a], b - a) for a, b in pairwise(edges)]
+
+    def _is_regular(self) -> bool:
+        """Say whether every record lasts as long as the first and follows the one before; columns compared whole."""
+        start, step, n = self.starts[0], self.durations[0], len(self)
+        if step <= 0 or self.starts[-1] != start + step * (n - 1) or self.durations.count(step) != n:
+            return False
+        return self.starts == array("q", range(start, start + step * n, step))
 
     def _ends(self) -> Iterator[int]:
         return map(add, self.starts, self.durations)

@@ -12,6 +12,7 @@ What it does not do
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -31,7 +32,10 @@ CODE: Final = "BAD_ZIP"
 
 _NAME_CHARS: Final = 80
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_BROKEN: Final = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, OverflowError, NotImplementedError)
+_BROKEN: Final = (  # what the standard library raises on archives that are not what they say
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, OverflowError, RuntimeError),
+    *(LookupError, NotImplementedError),
+)
 
 
 def members(data: bytes, source: Source) -> Iterator[tuple[str, bytes]]:
@@ -43,7 +47,7 @@ def members(data: bytes, source: Source) -> Iterator[tuple[str, bytes]]:
         archive = zipfile.ZipFile(io.BytesIO(data))
     except _BROKEN:
         raise refused(CODE, source, "directory", "This is no zip archive, or it is cut off") from None
-    entries = [one for one in archive.infolist() if not one.is_dir()]
+    entries = [one for one in archive.infolist() if not one.filename.endswith("/")]
     if len(entries) > MAX_MEMBERS:
         raise refused(CODE, source, "directory", f"The archive holds more than {MAX_MEMBERS} files")
     if any(one.filename == "[Content_Types].xml" for one in entries):
@@ -68,7 +72,7 @@ def _inflated(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, sourc
     try:
         with archive.open(entry) as file:
             content = file.read(MAX_MEMBER_BYTES + 1)
-    except (*_BROKEN, RuntimeError):
+    except _BROKEN:
         raise _bad(source, name, "The file cannot be inflated, or its checksum is wrong") from None
     if len(content) > MAX_MEMBER_BYTES:
         raise _bad(source, name, f"The file has more than {MAX_MEMBER_BYTES} bytes")

@@ -14,7 +14,9 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow
-from itertools import repeat
+from itertools import compress, repeat
+from operator import is_, ne
+from types import NoneType
 from typing import Any, Final
 
 from ledger.errors import LocalError, RemoteError
@@ -50,7 +52,7 @@ def series_of(records: Any) -> list[Series]:
     if not isinstance(records, list) or not records or set(map(type, records)) != {dict}:
         raise bad("pack", "A pack is a list of at least one record, each a map")
     reader = _Reader()
-    others = [index for index, record in enumerate(records) if len(record) != _PIECES]
+    others = list(compress(range(len(records)), map(ne, map(len, records), repeat(_PIECES))))
     at = 0
     for index in [*others, len(records)]:
         stretch = records[at:index]
@@ -83,10 +85,11 @@ class _Columns:
     def series(self) -> Series:
         """Check the columns and make the series."""
         try:
-            if set(map(type, self.values)) == {int}:
-                numbers = array("q", self.values)
+            if set(map(type, self.values)) <= {int, NoneType}:
+                gaps = bytes(map(is_, self.values, repeat(None)))
+                numbers = array("q", self._filled(gaps))
                 columns = (array("q", self.starts), array("i", self.durations), numbers)
-                series = Series(self.key, *columns, bytes(len(numbers)))
+                series = Series(self.key, *columns, gaps)
                 fault = series.fault()
                 if fault is None:
                     return series
@@ -97,6 +100,13 @@ class _Columns:
         except LocalError as error:
             where = f"series that opens with record {self.record}, {error.field}"
             raise bad(where, error.message) from error
+
+    def _filled(self, gaps: bytes) -> list[int]:
+        """Return the values, with 0 where there is none: the mask says so."""
+        if 1 in gaps:
+            for index in compress(range(len(gaps)), gaps):
+                self.values[index] = 0
+        return self.values
 
 
 class _Reader:
@@ -138,13 +148,13 @@ class _Reader:
         """Read records that are only a time and a value, `number` being the first; False if some are more."""
         if self._current is None or self._shift:
             return False
-        times = [record.get(T) for record in records]
-        values = [record.get(V) for record in records]
+        times = list(map(dict.get, records, repeat(T)))
+        values = list(map(dict.get, records, repeat(V)))
         if set(map(type, times)) != {int} or not set(map(type, values)) <= {int, float, Decimal, type(None)}:
             return False
         if None in values:
-            texts = [record.get(VS) for record, value in zip(records, values, strict=True) if value is None]
-            if not all(text == GAP for text in texts):
+            empty = compress(records, map(is_, values, repeat(None)))
+            if not all(record.get(VS) == GAP for record in empty):
                 return False
         self._append(times, values, self._duration(number))
         return True

@@ -40,6 +40,14 @@ def test_a_fault_names_the_member_and_refuses_all() -> None:
     assert error.value.field == "a.zip: p1.csv, line 6, Valeur"
 
 
+def test_a_member_without_a_name_is_read_by_its_content() -> None:
+    changed = bytearray(packed(("x", CURVES[0][1])))
+    changed[30] = changed[changed.index(b"PK\x01\x02") + 46] = 0  # the name ends before it begins
+    nameless = bytes(changed)
+    assert zipfile.ZipFile(io.BytesIO(nameless)).infolist()[0].filename == ""
+    assert len(list(registry.read(nameless, Source()))) == 1
+
+
 def encrypted(data: bytes) -> bytes:
     """Return an archive that says that its member is encrypted."""
     changed = bytearray(data)

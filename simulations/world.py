@@ -75,8 +75,8 @@ class World:
 
         `skew_ms`: how far each node's clock is ahead; `dials`: neighbours each node dials.
 
-        `sealing`: makes what seals epochs at a node, in place of what a real node has. `equip`: called with each node
-        and its new core before it starts, to give it more parts.
+        `sealing`: makes what seals epochs at a node, in place of what a real node has.
+        `equip`: called with each node and its new core before it starts, to give it more parts.
         """
         self.counts: Counter[str] = Counter()
         self.engine = Engine(network or self, start_us=START_US, counts=self.counts)
@@ -93,7 +93,7 @@ class World:
         self._skew, self._sealing, self._equip = skew_ms, sealing, equip
         self._numbers: dict[bytes, int] = {}
         self._handlers: list[Handler] = []
-        self._edges: set[tuple[int, int]] = set()  # smaller number first
+        self.edges: set[tuple[int, int]] = set()  # who keeps a channel to whom, the smaller number first
         self._up: set[tuple[int, int]] = set()  # (node, peer): node believes that the channel is there
         self._cut: frozenset[tuple[int, int]] = frozenset()  # directions that deliver nothing
         self._randoms: dict[tuple[int, int], Random] = {}
@@ -103,10 +103,6 @@ class World:
     def now_us(self) -> int:
         """The time, unix microseconds."""
         return self.engine.now_us
-
-    @now_us.setter
-    def now_us(self, now_us: int) -> None:
-        self.engine.now_us = now_us
 
     @property
     def link(self) -> Link:
@@ -121,9 +117,7 @@ class World:
     def path(self, source: int, target: int) -> Path:
         """Return the path of one direction, by `links` and `link` (simulations.engine.Network)."""
         way = (source, target)
-        random = self._randoms.get(way)
-        if random is None:
-            random = self._randoms[way] = self.seed.stream(source, f"link/{target}")
+        random = self._randoms.setdefault(way, self.seed.stream(source, f"link/{target}"))
         return Path(self.links.get(way, self._link), random, counts=self.counts)
 
     # Who is there
@@ -193,17 +187,13 @@ class World:
 
     def connect(self, one: int, other: int) -> None:
         """Let two nodes keep a channel from now on."""
-        self._edges.add((min(one, other), max(one, other)))
+        self.edges.add((min(one, other), max(one, other)))
         self._open(one, other, 0)
 
     def disconnect(self, one: int, other: int) -> None:
         """End a channel for good; both ends are told."""
-        self._edges.discard((min(one, other), max(one, other)))
+        self.edges.discard((min(one, other), max(one, other)))
         self._close(one, other)
-
-    def edges(self) -> list[tuple[int, int]]:
-        """Return the pairs of nodes that keep a channel, the smaller number first."""
-        return sorted(self._edges)
 
     def _open(self, one: int, other: int, after_us: int) -> None:
         self._push(self.now_us + after_us, _UP, one, other, None)
@@ -219,7 +209,7 @@ class World:
     def _came_up(self, node: Node, peer: int) -> None:
         other = self.nodes[peer]
         edge = (min(node.number, peer), max(node.number, peer))
-        if edge not in self._edges or other.core is None or not self._passes(node.number, peer):
+        if edge not in self.edges or other.core is None or not self._passes(node.number, peer):
             return
         if (node.number, peer) in self._up:
             return
@@ -237,7 +227,7 @@ class World:
     def partition(self, groups: Iterable[Iterable[int]], *, one_way: bool = False) -> None:
         """Let nothing pass between groups (nodes in no group form one more). `one_way`: from the first group only."""
         place = {number: place for place, group in enumerate(groups) for number in group}
-        pairs = [(a, b) for edge in sorted(self._edges) for a, b in (edge, edge[::-1])]
+        pairs = [(a, b) for edge in sorted(self.edges) for a, b in (edge, edge[::-1])]
         apart = [(a, b) for a, b in pairs if place.get(a, -1) != place.get(b, -1)]
         self._cut = frozenset(pair for pair in apart if not one_way or place.get(pair[0]) == 0)
         for a, b in apart:
@@ -246,7 +236,7 @@ class World:
     def heal(self) -> None:
         """Let everything pass again; ends that had given up dial again."""
         self._cut = frozenset()
-        for one, other in sorted(self._edges):
+        for one, other in sorted(self.edges):
             if (one, other) not in self._up or (other, one) not in self._up:
                 self._reopen(one, other)
 
@@ -274,7 +264,7 @@ class World:
             raise LocalError("NODE_UP", f"node {number} is running; crash it first")
         node.store = store or node.store
         self._start(node)
-        for one, other in sorted(self._edges):
+        for one, other in sorted(self.edges):
             if number in {one, other}:
                 self._open(one, other, self.redial_us)
 

@@ -55,7 +55,7 @@ def _give_back(plot: Plot, taken: list[Edge]) -> None:
 
 def _honest_edges(plot: Plot) -> list[Edge]:
     honest = plot.stage.honest
-    return [edge for edge in plot.stage.world.edges() if edge[0] in honest and edge[1] in honest]
+    return [edge for edge in sorted(plot.stage.world.edges) if edge[0] in honest and edge[1] in honest]
 
 
 def _taking(plot: Plot, choose: Callable[[], list[Edge]]) -> None:
@@ -167,7 +167,7 @@ def colocation(plot: Plot) -> None:
     world = plot.stage.world
     plot.lead(Silence())
     everybody = [(led, number) for led in plot.led for number in sorted(plot.stage.honest)]
-    added = [edge for edge in everybody if (min(edge), max(edge)) not in set(world.edges())]
+    added = [edge for edge in everybody if (min(edge), max(edge)) not in world.edges]
 
     def each(act: Callable[[int, int], None]) -> None:
         for edge in added:

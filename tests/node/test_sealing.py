@@ -275,7 +275,7 @@ def test_a_turn_that_is_undone_undoes_what_the_machine_did_in_it() -> None:
     world = world_of(2)
     world.run_for(LEAST - SECOND)
     node = world.nodes[0]
-    world.now_us += 2 * SECOND
+    world.engine.now_us += 2 * SECOND
 
     def fail(turn: Turn) -> None:
         sealer_of(world, 0).timer(turn, "seal:look")

@@ -230,7 +230,7 @@ class Series:
     def _is_regular(self) -> bool:
         """Say whether every record lasts as long as the first and follows the one before; columns compared whole."""
         start, step, n = self.starts[0], self.durations[0], len(self)
-        if step <= 0 or self.starts[-1] != start + step * (n - 1) or self.durations.count(step) != n:
+        if step <= 0 or self.starts[-1] != start + step * (n - 1) or self.durations != array("i", [step]) * n:
             return False
         return self.starts == array("q", range(start, start + step * n, step))
 

@@ -172,12 +172,14 @@ def revoke(self: Settings, id: str, *, why: str, reason: str = "") -> Flow[conse
 # Readings
 
 
-def import_readings(self: Settings, file: bytes) -> Flow[readings_.Imported]:
-    """Hand readings to a node that holds them: an Enedis CSV export, or SenML in JSON or CBOR.
+def import_readings(self: Settings, file: bytes, *, format: str = "auto", point: str = "") -> Flow[readings_.Imported]:
+    """Hand readings to a node that holds them, in any format of `maille readings formats`, or a zip of such files.
 
-    What is there already is skipped; what contradicts it refuses the file. Raises RemoteError with the line.
+    `format`: by default as the content shows. `point`: for formats that name none. What is there already is skipped;
+    what contradicts it refuses the file. Raises RemoteError with the line.
     """
-    found: readings_.Imported = yield Call(readings_.readings_import, readings_.ImportArgs(file=file, mesh=self.mesh))
+    args = readings_.ImportArgs(file=file, format=format, point=point, mesh=self.mesh)
+    found: readings_.Imported = yield Call(readings_.readings_import, args)
     return found
 
 

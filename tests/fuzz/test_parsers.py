@@ -8,6 +8,8 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.conftest import PROFILE
 from tests.fuzz.check import SilentNothingError, check
@@ -51,6 +53,14 @@ def test_a_parser_reads_its_seeds_and_survives_their_mutants(name: str) -> None:
             check(PARSERS[name], data)
         except Exception as error:
             raise AssertionError(f"{name} on {data!r}") from error
+
+
+@given(st.sampled_from(sorted(PARSERS)), st.binary(max_size=200), st.data())
+def test_a_parser_survives_what_is_put_into_its_seeds(name: str, junk: bytes, data: st.DataObject) -> None:
+    """Hypothesis chooses the seed, the place, and what stands there instead: it shrinks what it finds."""
+    seed = data.draw(st.sampled_from(seeds(name) or (b"",)))
+    at = data.draw(st.integers(0, len(seed)))
+    check(PARSERS[name], seed[:at] + junk + seed[at + data.draw(st.integers(0, 200)) :])
 
 
 def test_the_check_can_fail() -> None:

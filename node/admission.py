@@ -5,8 +5,9 @@ How it works
     must name (`Welcome`: a head, the epoch, the inviter). It then hands in two entries signed by its root key: the
     application and the certificate of its first device. With a ticket bound to that key it is admitted in the same
     turn; otherwise the request waits until the operator, who compares fingerprints, approves or denies it. Tickets
-    are kept as hashes, used once, and expire. A member whose device is new (after a restore) hands in the
-    certificate of the successor the same way.
+    are kept as hashes, used once, and expire. A member whose device is new hands in the certificate of the successor
+    the same way: after a restore, and whenever a channel comes up (`introduce`), since the other end may know nothing
+    of it yet. Where it does not hold the feed that is succeeded that far, it lets the device gossip, and so learns.
 
 What it does not do
     It draws no conclusion from silence, and no request is ever approved by time alone.
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from gossip import events as gossip
 from gossip.knock import GenesisRequest, Knock, KnockAnswer, decode, encode
 from gossip.messages import Envelope
 from ledger import codec
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 REQUESTS_MAX: Final = 64  # applications that wait; more are told to come back
 TICKETS_MAX: Final = 1_000
+VOUCHED_MAX: Final = 64  # devices that may gossip before the ledger knows them
 _TICKET: Final = b"ticket"
 _REQUEST: Final = b"request"
 
@@ -149,7 +152,7 @@ class Admission:
             case ["member.apply" | "member.repair", "device.certify"]:
                 return self._apply(turn, peer, knock, entries[0], entries[1])
             case ["device.certify"]:
-                return self._successor(turn, entries[0])
+                return self._successor(turn, peer, entries[0])
             case _:
                 raise RemoteError("APPLICATION_WRONG", "an application is member.apply and device.certify")
 
@@ -204,15 +207,33 @@ class Admission:
         code = "MEMBER_ADMITTED" if turn.core.replica.members.is_member(party) else "MEMBER_ENDORSED"
         turn.note(code, member=did_key(application.signer))
 
-    def _successor(self, turn: Turn, certificate: Entry) -> str:
+    def _successor(self, turn: Turn, peer: bytes, certificate: Entry) -> str:
         members = turn.core.replica.members
         if not members.is_member((certificate.kid, certificate.payload["incarnation"])):
             raise RemoteError("NOT_A_MEMBER", "only a member's root key certifies a further device")
-        if "predecessor" not in certificate.payload:
+        claim = certificate.payload.get("predecessor")
+        if claim is None:
             raise RemoteError("APPLICATION_WRONG", "a further device names its predecessor", field="predecessor")
+        if certificate.thing[1] in members.devices:
+            return CERTIFIED
         _check_certificate(turn, certificate)
-        turn.register(certificate)
+        if certificate.thing[1] != peer:
+            raise RemoteError("APPLICATION_WRONG", "the certificate is not of the device that knocks", field="device")
+        if claim[0] in members.devices and turn.core.replica.size(claim[0]) >= claim[1]:
+            turn.register(certificate)
+        elif len(turn.core.vouched) < VOUCHED_MAX:
+            # What it succeeds is news here, which the device itself brings: its member's root key vouches for it.
+            turn.core.vouched.add(peer)
+            turn.handle(gossip.PeerUp(peer, member=True))
         return CERTIFIED
+
+    def introduce(self, turn: Turn, peer: bytes) -> None:
+        """Show a member the certificate of our own device, if it took another's place: the news may not be there."""
+        own, members = turn.core.device, turn.core.replica.members
+        if own.kid in members.devices and members.devices[own.kid].party == turn.core.party:
+            certificate = _certificate_of(turn, own.kid)
+            if certificate is not None and "predecessor" in certificate.payload:
+                turn.send(peer, encode(Knock(None, (certificate.raw,), own.public)))
 
     # What the operator does
 
@@ -284,6 +305,16 @@ class Admission:
             if request.id == request_id:
                 return request
         raise LocalError("NO_SUCH_REQUEST", "no application with this id waits here")
+
+
+def _certificate_of(turn: Turn, device: bytes) -> Entry | None:
+    """Return the certificate of a device, as the ledger here holds it."""
+    replica = turn.core.replica
+    for registration in replica.registrations:
+        entry = registration.entry
+        if entry.kind == "device.certify" and entry.thing[1] == device:
+            return entry
+    return None
 
 
 def _check_application(turn: Turn, device: bytes, application: Entry, certificate: Entry) -> None:

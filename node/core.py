@@ -67,6 +67,9 @@ class Stranger(Protocol):
     def handle(self, turn: Turn, peer: bytes, envelope: Envelope) -> None:
         """Act on one message from a peer that may be a stranger."""
 
+    def introduce(self, turn: Turn, peer: bytes) -> None:
+        """Say who we are to a member whose channel came up, where it may not know."""
+
 
 class DataFamily(Protocol):
     """What answers family 3 (transfers and disclosures between members); node/flows.py."""
@@ -147,7 +150,7 @@ class Core:
         self.witness = Witness(random_source)
         self.directory = Directory()
         self.peers: dict[bytes, bool] = {}  # whose channel is up -> whether it may gossip
-        self.vouched: set[bytes] = set()  # devices named by our ticket: gossip begins with them before the ledger says
+        self.vouched: set[bytes] = set()  # by our ticket, or a member's root key: they gossip before the ledger says so
         self.since = 0  # when this node began, unix seconds; 0: it has not
         self.boundaries: list[int] = []  # ticks on demand that wait, unix seconds
         self.verifying: Counter[bytes] = Counter()  # feed -> runs that worker processes have

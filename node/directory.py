@@ -29,6 +29,8 @@ DATA_VERSION: Final = 1
 ADDRESSES_MAX: Final = 8
 ADDRESS_LENGTH_MAX: Final = 128
 CARDS_MAX: Final = 1_000  # cards in one message
+NEWS: Final = "ADDRESSES"
+"""Code of the note that says: some member can be reached elsewhere than before."""
 _PREFIX: Final = b"card"
 _CONTEXT: Final = b"maille-address-card-v1"
 
@@ -96,6 +98,7 @@ class Directory:
         fresh = [card for card in cards if self._is_news(turn, card)]
         if fresh:
             self._keep(turn, fresh, peer)
+            turn.note(NEWS, cards=len(fresh))
 
     def peer_up(self, turn: Turn, peer: bytes) -> None:
         """Send everything held to a member whose channel came up."""

@@ -40,6 +40,7 @@ from ledger.replica import Replica
 from node.admission import Admission
 from node.bell import Bell
 from node.core import Core, Noted, RandomBytes
+from node.directory import NEWS
 from node.engine import Clock, Engine, Verifier
 from node.flows.changing import NOTE
 from node.flows.computing import NOTE as RESULT_ASKED
@@ -305,6 +306,8 @@ def open_mesh(
             log.info(effect.code, **effect.fields)
             if effect.code in (NOTE, RESULT_ASKED):
                 bell.ring()
+            elif effect.code == NEWS and opened:
+                opened[0].runtime.wake.set()  # whoever looks for members to dial looks now
 
         opened: list[Mesh] = []
         engine = Engine(

@@ -44,6 +44,7 @@ DIALS_IN_VAIN_MAX: Final = 6  # then somebody else is dialed in this member's pl
 LOOK_SECONDS: Final = 30.0  # how often members without a channel are looked for, at least
 SEND_SECONDS_MAX: Final = 60.0  # for one frame: whoever takes less than a kilobyte a second is gone
 DIAL_SECONDS_MAX: Final = 10.0
+OTHER_DEVICE: Final = "WRONG_KEY"  # code of a channel that ended since another device than the one dialled answered
 STRANGER_SECONDS_MAX: Final = 60.0  # how long a key that is no member may stay
 JOIN_SMALL_BYTES: Final = 16_384  # chunks below are joined into one send
 SEAL_BYTES: Final = 262_144  # messages sealed at once, before they are sent: the peer opens them meanwhile
@@ -172,7 +173,15 @@ class Net:
                 await trio.sleep(backoff * self._random.uniform(0.5, 1.5))
 
     async def dial(self, runtime: MeshRuntime, kid: bytes) -> bool:
-        """Try a device's addresses once; run the channel to its end. True when one was established."""
+        """Try a device's addresses once; run the channel to its end. True when one was established.
+
+        Where another device answers, it may have taken this one's place: it is met as a stranger, and shows that.
+        """
+        found = await self._dial(runtime, kid, kid)
+        other = OTHER_DEVICE in self.failures.get((runtime.mesh_id, kid), "")
+        return found or (other and await self._dial(runtime, kid, None))
+
+    async def _dial(self, runtime: MeshRuntime, kid: bytes, expected: bytes | None) -> bool:
         for address in runtime.hints.get(kid, ()):
             try:
                 with trio.fail_after(DIAL_SECONDS_MAX):
@@ -184,8 +193,8 @@ class Net:
                 runtime.identity,
                 runtime.mesh_id,
                 self._random_bytes,
-                expected_device_kid=kid,
-                expected_static=runtime.statics.get(kid),
+                expected_device_kid=expected,
+                expected_static=runtime.statics.get(kid) if expected is not None else None,
                 limits=self._limits,
             )
             connection = _Connection(self, stream, channel, address, dialed=True)

@@ -276,6 +276,8 @@ class Turn:
         self.core.peers[peer] = member
         self._tell(gossip.PeerUp(peer, member))
         if member:
+            if self.core.strangers is not None:
+                self.core.strangers.introduce(self, peer)
             self.core.directory.peer_up(self, peer)
             if self.core.data is not None:
                 self.core.data.peer_up(self, peer)

@@ -19,6 +19,7 @@ from ledger.consent.grant import Notice
 from ledger.consent.slip import Slip
 from ledger.keys import did_key
 from node.exits import not_found
+from node.flows.custody import rekeys_of
 from node.naming import member_name
 from node.pages.dashboard import own_line
 from node.pages.reading import Card, Unstated, card
@@ -46,7 +47,7 @@ async def receipt(visit: Visit) -> Response:
         line, grant = own_line(visit, turn, flows), _grant(visit, turn, flows)
         shown = card(turn, flows, visit.site.following, line, Unstated(()), visit.lang)
         notice = Notice.read(grant.payload["notice"])
-        members = turn.core.replica.members
+        members, status = turn.core.replica.members, turn.core.replica.consent(turn.rows, line.id)
         own = turn.core.party
         return {
             "shown": shown,
@@ -54,6 +55,7 @@ async def receipt(visit: Visit) -> Response:
             "record": grant.thing[1].hex(),
             "mesh": turn.core.replica.mesh_id.hex(),
             "notice": notice,
+            "narrowed": bool(status is not None and status.amended),
             "registrar": member_name(members, own),
         }
 
@@ -106,7 +108,11 @@ def _slip(visit: Visit, turn: Turn, flows: Flows, wallet: str) -> tuple[Card, Sl
     """Return the consent, and its slip if the wallet of that name can make it."""
     line, grant = own_line(visit, turn, flows), _grant(visit, turn, flows)
     shown = card(turn, flows, visit.site.following, line, Unstated(()), visit.lang)
-    return shown, flows.wallets.get(turn.vault, wallet).wallet.slip(grant) if wallet else None
+    return shown, _made(turn, flows, wallet, grant) if wallet else None
+
+
+def _made(turn: Turn, flows: Flows, wallet: str, grant: Entry) -> Slip:
+    return flows.wallets.get(turn.vault, wallet).wallet.slip(grant, rekeys_of(turn, grant.id))
 
 
 def _print(visit: Visit, shown: Card, slip: Slip | None) -> Response:

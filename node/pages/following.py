@@ -3,8 +3,7 @@
 How it works
     `Following.advance` reads the leaves that came since the last time, a portion a turn, and keeps in memory the id of
     each request and the grants that name it. What is wrong or void is not counted; a leaf whose body stands in another
-    feed is counted there. Uses are found by the index's rows `RECEIPT`, which name the leaves that state transfers
-    under a grant; leaves read lately are remembered, since one leaf states a day's transfers under many grants.
+    feed is counted there. Uses are found as `consent trail` finds them (node.flows.trail).
 
 What it does not do
     It keeps no personal data: everything here stands in clear on the ledger. It believes no receipt (`uses_of` asks
@@ -18,27 +17,16 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.consent.status import Party
 from ledger.entry import Entry, typ_of_kind
-from ledger.rows import prefix_stop
-from ledger.tables import RECEIPT, position, read_leaf, read_position
+from ledger.tables import position, read_leaf, read_position
+from node.flows.trail import Stated, Use
 
 if TYPE_CHECKING:
     from node.core import Turn
 
 LEAVES_MAX: Final = 2_000
 """Leaves read in one turn: some tens of milliseconds."""
-STATED_MAX: Final = 1_000
-"""Leaves with receipts that are remembered, of up to 256 transfers each."""
 _KINDS: Final = ("consent.request", "consent.grant")
 _TYPES: Final = tuple(typ_of_kind(kind).encode() for kind in _KINDS)
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """One transfer under a consent, as its holder states it. `at`: the date of the statement, unix seconds."""
-
-    at: int
-    transfer: bytes
-    signer: bytes
 
 
 @dataclass(slots=True)
@@ -49,8 +37,7 @@ class Following:
     """Request -> who signed it (key id)."""
     answers: dict[bytes, list[bytes]] = field(default_factory=dict)
     """Request -> grants that name it."""
-    _stated: dict[bytes, dict[bytes, list[Use]]] = field(default_factory=dict)
-    """Place of a leaf -> grant -> transfers stated there."""
+    _stated: Stated = field(default_factory=Stated)
     _read: dict[int, int] = field(default_factory=dict)
 
     def advance(self, turn: Turn) -> bool:
@@ -83,28 +70,4 @@ class Following:
 
     def uses_of(self, turn: Turn, grant: bytes, holder: Party) -> list[Use]:
         """Return what the holder states of a consent's use, oldest first, each transfer once."""
-        party_of, prefix = turn.core.replica.members.party_of, RECEIPT + grant
-        stated = [
-            use
-            for key, _ in turn.rows.scan("things", prefix, prefix_stop(prefix))
-            for use in self._at(turn, key[len(prefix) :]).get(grant, ())
-        ]
-        found: dict[bytes, Use] = {}
-        for use in sorted(stated, key=lambda one: (one.at, one.transfer)):
-            if party_of(use.signer) == holder:
-                found.setdefault(use.transfer, use)
-        return list(found.values())
-
-    def _at(self, turn: Turn, place: bytes) -> dict[bytes, list[Use]]:
-        """Return what a leaf with receipts states, by grant."""
-        known = self._stated.get(place)
-        if known is None:
-            number, index = read_position(place)
-            entry = turn.core.replica.leaf_entry(turn.rows, turn.core.replica.feed_of(number), index)
-            known = {}
-            for transfer, grant, *_ in entry.payload["receipts"]:
-                known.setdefault(grant, []).append(Use(entry.iat, transfer, entry.kid))
-            if len(self._stated) >= STATED_MAX:
-                del self._stated[next(iter(self._stated))]
-            self._stated[place] = known
-        return known
+        return self._stated.uses_of(turn, grant, holder)

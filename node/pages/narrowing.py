@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response
 
-from ledger.consent.grant import wider_fields
+from ledger.consent.grant import day_before, wider_fields
 from ledger.consent.granularity import covers, parse_duration
 from ledger.consent.record import OnwardSharing, Terms
 from ledger.consent.words import Parties
@@ -159,7 +159,7 @@ async def choose(visit: Visit) -> Response:
         line, terms, options = _look(visit, turn, flows)
         days = _days(visit, options)
         after = narrowed(terms, visit, options)
-        until = min(line.until, turn.now + days * DAY) if days else line.until
+        until = min(line.until, day_before(turn.now + days * DAY)) if days else line.until
         shown = card(turn, flows, visit.site.following, line, Unstated(()), visit.lang)
         ends = names(turn, visit.lang, terms).ends(line.holder, line.recipient)
         return {"shown": shown, "changes": _changes(visit, ends, (terms, line.until), (after, until))}

@@ -26,7 +26,7 @@ from node.flows.offers import terms_of
 from node.logs import set_up
 from tests.benchmarks import measure
 from tests.benchmarks.measure import Result
-from tests.pages.test_browser import CHROMIUM, enter, visitor
+from tests.pages.browsing import CHROMIUM, enter, visitor
 from tests.pages.town import ADVISER, CONTACT, HOLDER, HOST, PRM, Town
 
 REACH_MS: Final = 300.0

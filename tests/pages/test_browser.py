@@ -5,63 +5,15 @@ Where there is no Chromium (MAILLE_CHROMIUM, else /usr/bin/chromium), these test
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from node.pages.limits import Limits
-from tests.pages.town import ADVISER, CITY, HOLDER, HOST, PASSPHRASE, PRM, Town
+from tests.pages.browsing import SMALL, enter, needs_chromium, serious, tab_to, visitor
+from tests.pages.town import ADVISER, CITY, HOLDER, HOST, PASSPHRASE, Town
 
-CHROMIUM = os.environ.get("MAILLE_CHROMIUM", "/usr/bin/chromium")
-AXE = Path(__file__).parent / "static" / "axe.min.js"
-LOCALES = {"fr": "fr-FR", "en": "en-GB"}
-FOCUSED = "([s, text]) => document.activeElement.matches(s) && document.activeElement.innerText.includes(text)"
-SERIOUS = ("serious", "critical")
-
-pytestmark = pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}: apt install chromium")
-
-
-@pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    with Town(tmp_path_factory.mktemp("town")).living() as living:
-        yield living
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
-def visitor(browser: Browser, lang: str = "fr", **options: Any) -> BrowserContext:
-    """Return a fresh browser profile that fails on a refused resource or script fault."""
-    return browser.new_context(ignore_https_errors=True, locale=LOCALES[lang], **options)
-
-
-def enter(town: Town, context: BrowserContext, name: str) -> Page:
-    """Accept an invitation; return the page of a person who is logged in."""
-    town.site.limits = Limits()  # all these people come from one address
-    page = context.new_page()
-    page.goto(town.url + town.invite(name, PRM))
-    page.fill("#passphrase", PASSPHRASE)
-    page.fill("#again", PASSPHRASE)
-    page.click("main form button")
-    expect(page).to_have_url(town.url + "/")
-    return page
-
-
-def serious(page: Page) -> list[str]:
-    """Return what axe-core finds that is serious or critical."""
-    page.evaluate(AXE.read_text("utf-8"))
-    found = page.evaluate("async () => (await axe.run()).violations")
-    return [f"{page.url} {one['id']}: {one['nodes'][0]['html'][:120]}" for one in found if one["impact"] in SERIOUS]
+pytestmark = needs_chromium
 
 
 def pages_of(town: Town, grant: str) -> list[str]:
@@ -74,6 +26,9 @@ def pages_of(town: Town, grant: str) -> list[str]:
         f"{own}/receipt",
         f"{own}/slip",
         f"{own}/withdraw",
+        f"{own}/narrow",
+        f"/rights/ask/{grant}",
+        "/account/keys",
         "/withdraw",
         "/about",
         "/accessibility",
@@ -165,6 +120,12 @@ def test_a_slip_withdraws_without_an_account(town: Town, browser: Browser) -> No
     grant = town.grant("dora", "A secret purpose")
     page.goto(f"{town.url}/consents/{grant}/slip")
     assert page.locator("svg.qr").count() == 1
+    page.emulate_media(media="print")
+    assert not page.locator("header, .custody, footer, .screen").evaluate_all("all => all.some(e => e.offsetParent)")
+    drawn = page.locator("svg.qr").bounding_box()
+    assert drawn is not None
+    assert drawn["width"] >= 150  # 4 cm: a telephone reads it
+    page.emulate_media(media="screen")
     code = page.locator("p.code").inner_text()
     stranger = visitor(browser, "en", java_script_enabled=False).new_page()
     stranger.goto(town.url + "/withdraw")
@@ -228,18 +189,8 @@ def test_the_whole_way_by_keyboard_alone(town: Town, browser: Browser) -> None:
     expect(page.locator("h1")).to_contain_text("you have allowed it")
 
 
-def tab_to(page: Page, selector: str, text: str) -> None:
-    """Press Tab until an element has the focus."""
-    page.wait_for_load_state()
-    for _ in range(80):
-        page.keyboard.press("Tab")
-        if page.evaluate(FOCUSED, [selector, text]):
-            return
-    raise AssertionError(f"{selector} {text!r} is not reached by Tab")
-
-
 def test_every_page_fits_320_pixels(town: Town, browser: Browser) -> None:
-    page = enter(town, visitor(browser, viewport={"width": 320, "height": 640}), "gina")
+    page = enter(town, visitor(browser, viewport=SMALL), "gina")
     town.ask("Petit écran")
     grant = town.grant("gina", "Isolation")
     page.goto(town.url + "/requests")

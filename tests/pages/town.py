@@ -17,6 +17,7 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +27,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from hypercorn.config import Config
+from hypercorn.trio import serve as hypercorn_serve
 
 from ledger.governance.members import edge
 from node.config import Home, as_toml
@@ -104,6 +107,7 @@ class Town:
         self.nodes: dict[str, Node] = {}
         self._token: trio.lowlevel.TrioToken | None = None
         self._stop: trio.Event | None = None
+        self._nursery: trio.Nursery
         self._ready = threading.Event()
         self._failed: BaseException | None = None
         self.site: Site
@@ -158,6 +162,7 @@ class Town:
             host.config = msgspec.structs.replace(host.config, pages=settings)
             self.site = make_site(host, settings)
             self.site.passphrases._cost = LIGHT
+            self._nursery = nursery
             await self._found()
             await nursery.start(serve, host, settings, self.site)
             self._ready.set()
@@ -198,6 +203,18 @@ class Town:
             return await do(self.nodes[who], words, **values)
 
         return self.run(act)
+
+    def serve(self, app: Any, port: int) -> None:
+        """Serve another ASGI application over TLS, with the certificate of the pages, until the town ends."""
+        how = Config()
+        how.bind, how.accesslog, how.errorlog = [f"127.0.0.1:{port}"], None, None
+        how.certfile, how.keyfile = (str(self._folder / "host" / name) for name in ("cert.pem", "key.pem"))
+        self.run(self._nursery.start, partial(hypercorn_serve, app, how))
+
+    @property
+    def certificate(self) -> Path:
+        """The certificate of the pages."""
+        return self._folder / "host" / "cert.pem"
 
     def wait(self, check: Callable[[], bool]) -> None:
         """Wait until something is so."""
@@ -253,3 +270,13 @@ class Town:
                         await trio.sleep(0.01)
 
             self.run(wait)
+
+    def wait_right(self, who: str, request: str) -> None:
+        """Wait until a node has the content of a request for a right."""
+
+        async def wait() -> None:
+            with trio.fail_after(20):
+                while all(one.id != request for one in (await do(self.nodes[who], "rights list")).requests):
+                    await trio.sleep(0.01)
+
+        self.run(wait)

@@ -1,0 +1,175 @@
+"""What a person does with consents that she gave, in Chromium: narrowing, rights, keys; on a small screen."""
+
+from __future__ import annotations
+
+import re
+import ssl
+
+import httpx
+import msgspec
+import pytest
+from playwright.sync_api import Browser, expect
+
+from node.pages import oidc
+from tests.pages.browsing import SMALL, enter, look, needs_chromium, tab_to, visitor
+from tests.pages.provider import SECRET, Provider
+from tests.pages.provider import SETTINGS as OIDC
+from tests.pages.town import ADVISER, HOLDER, HOST, PASSPHRASE, PRM, Town, free_port
+
+pytestmark = needs_chromium
+
+
+def test_a_consent_is_narrowed_by_keyboard_alone_on_a_small_screen(town: Town, browser: Browser) -> None:
+    page = enter(town, visitor(browser, "en", viewport=SMALL, bypass_csp=True), "ines")
+    grant = town.grant("ines", "Narrow advice", point=(PRM, "prm:00000000000002"), kind="load_curve")
+    page.goto(f"{town.url}/consents/{grant}")
+    tab_to(page, "a.button", "Narrow it")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("Narrow this consent")
+    faults = look(page)
+    tab_to(page, "#out-1", "")
+    page.keyboard.press("Space")
+    tab_to(page, "#step", "")
+    page.keyboard.type("1 day")
+    tab_to(page, "main form button", "Continue")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("Is this what you take back?")
+    faults += look(page)
+    tab_to(page, "main form button", "Yes, narrow it")
+    page.keyboard.press("Enter")
+    expect(page.locator(".timeline")).to_contain_text("You narrowed it")
+    expect(page.locator("#says + p + dl")).not_to_contain_text("0002")
+    assert faults == []
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_right_is_asked_for_and_its_signed_answer_comes(town: Town, browser: Browser, scripts: bool) -> None:
+    name = f"jules {scripts}"
+    context = visitor(browser, "en", java_script_enabled=scripts, viewport=SMALL)
+    page = enter(town, context, name)
+    grant = town.grant(name, "Rights advice")
+    town.wait_known(grant, ADVISER)
+    page.goto(town.url + "/rights")
+    page.get_by_role("link", name="Use a right").click()
+    assert page.locator("input:checked").count() == 0
+    page.get_by_label("See my data").check()
+    page.get_by_label(f"{ADVISER}, who receives the data").check()
+    page.fill("#text", "All of it, please.")
+    page.get_by_role("button", name="Send the request").click()
+    expect(page.locator("h1")).to_have_text("See my data")
+    expect(page.locator("main")).to_contain_text("Waiting for an answer")
+    request = page.url.rpartition("/")[2]
+    town.wait_right(ADVISER, request)
+    town.do(ADVISER, "rights answer", id=request, outcome="partly", text="Here is a part.")
+    for _ in range(100):
+        page.reload()
+        if page.locator("text=Here is a part.").count():
+            break
+    expect(page.locator("main")).to_contain_text(f"Signed by {ADVISER} on")
+    signed = context.request.get(f"{town.url}/rights/{request}/answer.cbor")
+    assert (signed.ok, signed.headers["content-type"]) == (True, "application/cose")
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_keys_are_written_down_taken_away_and_sign_by_words(town: Town, browser: Browser, scripts: bool) -> None:
+    name = f"karl {scripts}"
+    page = enter(town, visitor(browser, "fr", java_script_enabled=scripts, viewport=SMALL), name)
+    grant = town.grant(name, "Conseil")
+    town.wait_known(grant, HOLDER, ADVISER)
+    page.goto(town.url + "/account")
+    page.get_by_role("link", name="Voir ou changer qui les garde").click()
+    page.fill("#current", PASSPHRASE)
+    page.get_by_role("button", name="Afficher mes mots").click()
+    words = page.locator("ol.words li").all_inner_texts()
+    assert len(words) == 24
+    page.get_by_role("link", name="Je les ai notés").click()
+    for place in page.locator("input[name^=word-]").all():
+        place.fill(words[int(str(place.get_attribute("name"))[5:])])
+    page.get_by_role("button", name="Vérifier").click()
+    expect(page.get_by_role("status")).to_contain_text("Ils ne seront plus affichés")
+    page.fill("#words", " ".join(words))
+    page.get_by_role("button", name="Effacer mes clés ici").click()
+    expect(page.locator(".custody")).to_contain_text("Vous seul(e) gardez vos clés")
+    (row,) = [one for one in town.do(HOST, "wallet list").wallets if one.name == name]
+    assert row.custody.startswith("kept by the person alone")
+    page.goto(f"{town.url}/consents/{grant}/withdraw")
+    page.fill("#words", " ".join(reversed(words)))
+    page.get_by_role("button", name="Oui, retirer").click()
+    expect(page.locator("h1")).to_have_text("Ce ne sont pas vos 24 mots")
+    page.go_back()
+    page.fill("#words", " ".join(words))
+    page.get_by_role("button", name="Oui, retirer").click()
+    expect(page.locator("h1")).to_have_text("C’est retiré")
+
+
+def test_pages_that_come_after_a_form_have_no_serious_fault(town: Town, browser: Browser) -> None:
+    for scheme in ("light", "dark"):
+        page = enter(town, visitor(browser, color_scheme=scheme, viewport=SMALL, bypass_csp=True), f"lea {scheme}")
+        grant, faults = town.grant(f"lea {scheme}", "Conseil"), list[str]()
+        page.goto(f"{town.url}/rights/ask/{grant}")
+        page.get_by_label("Faire effacer mes données").check()
+        page.get_by_label("qui envoie les données").check()
+        page.get_by_role("button", name="Envoyer la demande").click()
+        faults += look(page)
+        page.goto(town.url + "/account/keys")
+        page.fill("#current", "faux")
+        page.get_by_role("button", name="Afficher mes mots").click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        faults += look(page)
+        page.fill("#current", PASSPHRASE)
+        page.get_by_role("button", name="Afficher mes mots").click()
+        faults += look(page)
+        words = page.locator("ol.words li").all_inner_texts()
+        page.get_by_role("link", name="Je les ai notés").click()
+        page.fill("input[name^=word-] >> nth=0", "faux")
+        page.eval_on_selector_all("input[name^=word-]", "all => all.forEach(e => e.required = false)")
+        page.get_by_role("button", name="Vérifier").click()
+        faults += look(page)
+        for place in page.locator("input[name^=word-]").all():
+            place.fill(words[int(str(place.get_attribute("name"))[5:])])
+        page.get_by_role("button", name="Vérifier").click()
+        faults += look(page)
+        page.fill("#words", " ".join(words))
+        page.get_by_role("button", name="Effacer mes clés ici").click()
+        faults += look(page)
+        for path in ("slip", "withdraw", "narrow"):
+            page.goto(f"{town.url}/consents/{grant}/{path}")
+            faults += look(page)
+        assert faults == []
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_somebody_comes_in_by_another_provider_and_comes_again(town: Town, browser: Browser, scripts: bool) -> None:
+    port = free_port()
+    settings = msgspec.structs.replace(OIDC, issuer=f"https://127.0.0.1:{port}/api/v2")
+    provider = Provider(lambda: town.nodes[HOST].now, settings)
+    provider.subject += str(scripts)
+    town.serve(provider.app, port)
+    trusted = ssl.create_default_context(cafile=str(town.certificate))
+    site = town.site
+    site.settings = msgspec.structs.replace(site.settings, oidc=settings)
+    site.provider = oidc.Provider(
+        settings,
+        SECRET,
+        f"{town.url}/oidc/callback",
+        site.node.random_bytes,
+        lambda: httpx.AsyncClient(verify=trusted),
+    )
+    page = visitor(browser, "en", java_script_enabled=scripts).new_page()
+    page.goto(town.url + town.invite(f"mia {scripts}", PRM))
+    page.get_by_role("link", name="Continue with FranceConnect").click()
+    expect(page).to_have_url(town.url + "/")
+    expect(page.locator("h1")).to_have_text(f"Hello, mia {scripts}")
+    page.get_by_role("button", name="Log out").click()
+    page.goto(town.url + "/login")
+    page.get_by_role("link", name="Log in with FranceConnect").click()
+    expect(page.locator("h1")).to_have_text(f"Hello, mia {scripts}")
+    page.goto(town.url + "/account")
+    expect(page.locator("main")).to_contain_text("FranceConnect")
+    provider.claims = lambda claims: claims | {"nonce": "another"}
+    stranger = visitor(browser, "en", java_script_enabled=scripts).new_page()
+    stranger.goto(town.url + "/login")
+    stranger.get_by_role("link", name="Log in with FranceConnect").click()
+    expect(stranger.locator("h1")).to_have_text("You were not logged in")
+    expect(stranger).to_have_url(re.compile("/oidc/callback"))
+    site.provider, site.settings = None, msgspec.structs.replace(site.settings, oidc=None)

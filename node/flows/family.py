@@ -44,6 +44,7 @@ from node.flows.releasing import Releasing
 from node.flows.rights import Rights
 from node.flows.sending import Sending
 from node.flows.sharing import Sharing
+from node.flows.trail import Stated
 from node.flows.wire import (
     Ask,
     AskTable,
@@ -138,6 +139,7 @@ class Flows:
         self.letters = Letters(LetterRows(), self.disclosing)
         self.rights = Rights(RightsRows(), self.wallets, self.consents, self.incoming, self.disclosing)
         self.releases, self.computations, self.pseudonyms = ReleaseRows(), ComputationRows(), PseudonymRows(blind)
+        self.stated = Stated()
         self.releasing = Releasing(self.door, self.releases, self.receipts, self.letters)
         self.computing = Computing(self.door, self.computations, self.series)
         self.sending.compute = self.computing.asked

@@ -22,6 +22,7 @@ from node.exits import usage
 from node.naming import find_entry, find_grant, find_member, member_name, moment
 from node.operation import Args, Result, operation, said
 from node.ops.consent_terms import AS_TENANT, MEMBER, OF_TENANT, FormalTerms, Terms, formalities_of, names_of, offer_of
+from node.ops.consent_trail import consent_trail
 from node.ops.mesh import WHICH
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from node.flows.family import Flows
     from node.vaults.consents import ConsentRow
 
+__all__ = ("consent_trail",)
 CONSENT = "The consent's id, or the beginning of it."
 Text = Annotated[str, Meta(max_length=500)]
 

@@ -1,0 +1,119 @@
+"""The operation `consent trail`: who received what, when, under which consent.
+
+How it works
+    It is the view that the citizen pages show a person, for whoever keeps her wallet: of one consent, of a wallet's
+    consents, or of all whose content is known here; with what was passed on from them (node.flows.trail).
+
+What it does not do
+    It shows no readings. Of transfers between others it tells what their holders stated, which says nothing of amounts.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+from ledger.errors import LocalError
+from node.naming import find_grant, member_name, moment
+from node.operation import Args, Result, operation, said
+from node.ops.mesh import WHICH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ledger.entry import Entry
+    from node.core import Turn
+    from node.daemon import Node
+    from node.flows.family import Flows
+    from node.flows.trail import Passed
+
+
+class TrailArgs(Args, frozen=True):
+    """Of which consents."""
+
+    id: Annotated[str, said("One consent: its id, or the beginning of it.", positional=True)] = ""
+    wallet: Annotated[str, said("The consents of this wallet kept here alone.")] = ""
+    mesh: Annotated[str, said(WHICH)] = ""
+
+
+class TrailStep(Result, frozen=True):
+    """One transfer of a person's data."""
+
+    at: Annotated[datetime, said("When it ended, as far as known here; else when its holder stated it.")]
+    consent: Annotated[str, said("The consent that it rests on.")]
+    passed_on_from: Annotated[str, said("The consent above that one; empty for the person's own.")]
+    holder: Annotated[str, said("Who sent.")]
+    recipient: Annotated[str, said("Who received.")]
+    purpose: Annotated[str, said("What for; empty where it is not known here.")]
+    kind: Annotated[str, said("Which kind of data; empty where it is not known here.")]
+    records: Annotated[int | None, said("How many records; null where no account of it is here.")]
+    since: Annotated[datetime | None, said("Where what passed begins; null where it is not known here.")]
+    until: Annotated[datetime | None, said("Where it ends.")]
+    transfer: Annotated[str, said("The transfer's id.")]
+    stated: Annotated[bool, said("Whether the holder has said so on the ledger.")]
+
+
+class Trail(Result, frozen=True):
+    """What became of a person's data."""
+
+    consents: Annotated[int, said("How many consents were looked at.")]
+    steps: Annotated[tuple[TrailStep, ...], said("Each transfer, the oldest first.")]
+
+
+@operation("consent", "trail", permission="read")
+async def consent_trail(node: Node, args: TrailArgs) -> Trail:
+    """Show who received what, when, under which consent, with what was passed on from there."""
+    from node.flows.trail import trail
+
+    mesh = node.mesh(args.mesh)
+    flows = mesh.flows
+
+    def look(turn: Turn) -> Trail:
+        grants = [find_grant(turn, args.id, "id")] if args.id else list(_grants(turn, flows, args.wallet))
+        steps = trail(turn, flows.stated, flows.receipts, grants)
+        return Trail(len(grants), tuple(_step(turn, flows, one) for one in steps))
+
+    return await mesh.engine.read(look)
+
+
+def _grants(turn: Turn, flows: Flows, wallet: str) -> Iterable[Entry]:
+    from node.vaults.consents import GRANT
+
+    if wallet:
+        ids = [own.grant_id for own in flows.wallets.get(turn.vault, wallet).wallet.consents]
+    else:
+        ids = [row.entry_id for row in flows.consents.listing(turn.vault, GRANT)]
+    found = (turn.core.replica.grant(turn.rows, ident) for ident in ids)
+    grants = [grant for grant in found if grant is not None]
+    below = {grant.payload.get("parent") for grant in grants} & {grant.id for grant in grants}
+    # A consent that passes on is told under the one above it, where that is looked at too.
+    return [grant for grant in grants if grant.payload.get("parent") not in below]
+
+
+def _step(turn: Turn, flows: Flows, one: Passed) -> TrailStep:
+    members, tally = turn.core.replica.members, one.account.tally if one.account is not None else None
+    holder, recipient = one.parties
+    row = flows.consents.get(turn.vault, one.grant.id)
+    purpose = kind = ""
+    if row is not None:
+        try:
+            terms = row.disclosures.terms()
+        except LocalError:
+            terms = None
+        if terms is not None:
+            purpose, kind = terms.purpose, "/".join(terms.pii_type or ())
+    parent = one.grant.payload.get("parent")
+    return TrailStep(
+        moment(one.at),
+        one.grant.id.hex(),
+        parent.hex() if parent is not None else "",
+        member_name(members, holder),
+        member_name(members, recipient) if recipient is not None else "one of a class of recipients",
+        purpose,
+        kind,
+        tally.count if tally is not None else None,
+        moment(tally.window[0]) if tally is not None else None,
+        moment(tally.window[1]) if tally is not None else None,
+        one.transfer.hex(),
+        one.stated,
+    )

@@ -70,7 +70,7 @@ NOUNS: Final = {
 ALONE: Final = ("join", "explain", "demo", "health", "doctor", "events", "bugreport", "completion", "man")
 """Modules of node/ops whose commands have one word."""
 
-MORE: Final = ("consent_life", "readings_generate")
+MORE: Final = ("consent_life", "consent_records", "readings_generate")
 """Modules with more commands of a noun that has a module of its own."""
 
 

@@ -71,6 +71,10 @@ class FormalTerms(Terms, frozen=True):
         said("The scan of a signed paper that this transcribes; it counts once it was checked.", content=True),
     ] = None
     paper_type: Annotated[str, said("The scan's media type.")] = "application/pdf"
+    evidence: Annotated[
+        str,
+        said("In place of a paper: what `consent import` keeps of another system's record; its id or the beginning."),
+    ] = ""
 
 
 def formalities_of(turn: Turn, args: FormalTerms) -> Formalities:
@@ -80,11 +84,16 @@ def formalities_of(turn: Turn, args: FormalTerms) -> Formalities:
     from ledger.consent.disclosure import SALT_BYTES, Evidence
     from ledger.keys import public_from_did_key
     from node.flows.consenting import Formalities
+    from node.ops.consent_records import imported_evidence
 
     required = tuple(dict.fromkeys(public_from_did_key(text) for text in args.require))
     if args.quorum is not None and not 1 <= args.quorum <= len(required):
         raise usage("A quorum is at least one, and at most as many as must sign (--require).", "quorum")
     paper = None
+    if args.evidence:
+        if args.paper is not None:
+            raise usage("A consent transcribes one thing: --paper or --evidence.", "evidence")
+        paper = imported_evidence(turn, args.evidence)
     if args.paper is not None:
         digest = sha256(args.paper).digest()
         paper = Evidence("paper", digest, args.paper_type, turn.now, turn.core.random_bytes(SALT_BYTES))

@@ -10,9 +10,21 @@ import json
 from ledger.errors import LocalError
 from node.adapters import household, registry, senml
 from node.adapters.adapter import Adapter
+from node.adapters.consents import formats
 from node.readings import Reading, Series
 from node.series_key import SeriesKey
-from tests.node.adapters import test_archive, test_data_connect, test_enedis_layouts, test_enedis_services
+from tests.node.adapters import (
+    test_adict,
+    test_archive,
+    test_data_connect,
+    test_enedis_layouts,
+    test_enedis_services,
+    test_green_button,
+    test_quoalise,
+    test_sen1,
+)
+from tests.node.adapters.consents import test_data_connect_access, test_droit_acces, test_exports, test_sge_proxy
+from tests.node.adapters.consents.ours import ours
 from tests.node.adapters.test_grdf_pygazpar import row
 
 _LAYOUTS = (
@@ -26,6 +38,21 @@ _LAYOUTS = (
     "Horodate;Type de releve;EAS F1;EAS T\n2021-01-07T00:00:00+01:00;Arrêté quotidien;1;2\n",
 )
 _MADE = {
+    "sen1": (test_sen1.MESSAGE.encode(),),
+    "quoalise-xml": (test_quoalise.DOCUMENT.encode(), test_quoalise.OLDER.encode()),
+    "green-button-of-others": (test_green_button.FOREIGN.encode(),),
+    "adict": (test_adict.file(test_adict.line(16), test_adict.line(17, energie=None)),),
+    "consent-droit-acces": (test_droit_acces.file(test_droit_acces.LINE, test_droit_acces.TRAILER),),
+    "consent-data-connect": (
+        test_data_connect_access.file(test_data_connect_access.SERVICE),
+        json.dumps(test_data_connect_access.TOKEN).encode(),
+        test_data_connect_access.NOTICE.encode(),
+    ),
+    "consent-sge-declaration": (formats.write(ours(), "sge-declaration"),),
+    "consent-sge-proxy": (test_sge_proxy.zipped(), test_sge_proxy.sqlite()),
+    "consent-eddie": (formats.write(ours(), "eddie"),),
+    "consent-odrl": (formats.write(ours(), "odrl"),),
+    "consent-cozy-sharing": (formats.write(ours(**test_exports.COZY), "cozy-sharing"),),
     "enedis-csv": tuple(text.encode() for text in _LAYOUTS),
     "enedis-csv-daily": (
         b"Date;Valeur (en Wh)\n2021-01-07;5\n2021-01-08;\n",

@@ -63,6 +63,7 @@ NOUNS: Final = {
     "upgrade": "Upgrades: what a new release does to the stores, doing it, going back.",
     "service": "The systemd unit that runs the node: show, install, check.",
     "key": "The keys of this node.",
+    "sim": "Simulations for research: run, sweep, compare, replay, validate.",
     "token": "Tokens, with which programs use the control API over TCP.",
 }
 """Nouns with their one line of help, in the order of `maille --help`. Each is the module node/ops/NOUN.py."""

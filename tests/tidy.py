@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 """The layers: each folder imports only from folders to its left."""
 
 SIMULATIONS_DOOR = re.compile(r"node/ops/(sim|scenario)(_\w+)?\.py")
-"""The modules of `node` that may import `simulations`, and only inside a function: the commands `sim` and `scenario`."""
+"""The modules of `node` that may import `simulations`, inside functions only: the commands `sim` and `scenario`."""
 
 TRIO_IN = {"node", "simulations", "tests"}
 

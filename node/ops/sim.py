@@ -1,0 +1,408 @@
+"""Operations of `maille sim`: run a scenario, sweep it, compare, replay, shrink, look at networks and scenarios.
+
+How it works
+    Everything is done by simulations/api.py, in this process; this module gives it commands and the schemas of its
+    results. Exit code 1: a run broke a check (it says its seed and commit), a replay differs, a gate was exceeded.
+    Progress goes to standard error, and only to a terminal.
+
+What it does not do
+    It needs no node and touches none. The research libraries come with `pip install 'maille[sim]'`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from node.exits import OK, REFUSED, usage
+from node.operation import Args, Local, Result, local_operation, said
+
+Count = Annotated[int, Meta(ge=0)]
+_NAME = "A named scenario (`maille sim scenarios`), or a TOML file."
+_SET = "Set one field: network.loss=0.1. May be given again."
+_OUT = "The folder of all runs."
+_WORKERS = "Processes side by side; 0: one for each core."
+_CLUSTER = "Address of a dask scheduler, tcp://host:port, instead of processes here."
+
+
+class RunArgs(Args, frozen=True):
+    """What to run."""
+
+    scenario: Annotated[str, said(_NAME, positional=True)]
+    seed: Annotated[int, said("The run's seed.")] = 1
+    set: Annotated[tuple[str, ...], said(_SET)] = ()
+    out: Annotated[str | None, said(f"{_OUT} Default: nothing is kept.", path=True)] = None
+    events: Annotated[bool, said("Keep every message too (events.parquet).")] = False
+    again: Annotated[bool, said("Run even if the folder holds this run already.")] = False
+
+
+class SweepArgs(Args, frozen=True):
+    """What to run with which parameters."""
+
+    scenario: Annotated[str, said(_NAME, positional=True)]
+    out: Annotated[str, said(_OUT, path=True)]
+    over: Annotated[tuple[str, ...], said("Values of one field: network.loss=0,0.1,0.2. May be given again.")] = ()
+    seeds: Annotated[str, said("Seeds, as 1..10 or 1,5,9.")] = "1..5"
+    set: Annotated[tuple[str, ...], said(_SET)] = ()
+    workers: Annotated[Count, said(_WORKERS)] = 0
+    cluster: Annotated[str, said(_CLUSTER)] = ""
+
+
+class ResumeArgs(Args, frozen=True):
+    """Which sweep goes on."""
+
+    folder: Annotated[str, said("The folder of its runs.", positional=True, path=True)]
+    workers: Annotated[Count, said(_WORKERS)] = 0
+    cluster: Annotated[str, said(_CLUSTER)] = ""
+
+
+class CompareArgs(Args, frozen=True):
+    """What to compare."""
+
+    first: Annotated[str, said("A folder of runs, the baseline.", positional=True, path=True)]
+    second: Annotated[str, said("A folder of runs.", positional=True, path=True)]
+    fail_above: Annotated[float | None, said("Exit with 1 if any factor of a cost is above this.")] = None
+
+
+class ReplayArgs(Args, frozen=True):
+    """Which run to replay."""
+
+    run: Annotated[str, said("A run's folder.", positional=True, path=True)]
+    html: Annotated[str | None, said("Write the diagram of its messages to this file.", path=True)] = None
+    start: Annotated[float | None, said("Second at which the diagram begins. Default: the first publication.")] = None
+    seconds: Annotated[float, said("How many seconds it shows.")] = 1.0
+
+
+class ShrinkArgs(Args, frozen=True):
+    """Which failing run to shrink."""
+
+    scenario: Annotated[str, said(_NAME, positional=True)]
+    seed: Annotated[int, said("The seed with which it fails.")] = 1
+    set: Annotated[tuple[str, ...], said(_SET)] = ()
+    runs: Annotated[Count, said("Runs at most.")] = 60
+    out: Annotated[str | None, said("Write the smallest scenario to this file.", path=True)] = None
+
+
+class TopologyArgs(Args, frozen=True):
+    """Which network to look at."""
+
+    scenario: Annotated[str, said(_NAME, positional=True)]
+    seed: Annotated[int, said("The seed that puts nodes at places.")] = 1
+    set: Annotated[tuple[str, ...], said(_SET)] = ()
+
+
+class ScenariosArgs(Args, frozen=True):
+    """Which scenario to show."""
+
+    name: Annotated[str, said("Show all fields of this one. Default: list them all.", positional=True)] = ""
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """Quantiles of something measured; null where nothing was."""
+
+    p50: Annotated[float | None, said("Half are not above.")]
+    p90: Annotated[float | None, said("Nine in ten are not above.")]
+    p99: Annotated[float | None, said("99 in 100 are not above.")]
+    max: Annotated[float | None, said("The greatest.")]
+    count: Annotated[int, said("How many there are.")]
+
+
+class Broken(msgspec.Struct, frozen=True):
+    """A check that a run broke."""
+
+    check: Annotated[str, said("Its name.")]
+    at_s: Annotated[float, said("When it was noticed, seconds since the run began.")]
+    node: Annotated[int, said("Where; -1: about all.")]
+    told: Annotated[str, said("What was seen.")]
+
+
+class RunDone(Result, frozen=True):
+    """What a run came to."""
+
+    scenario: Annotated[str, said("Its name.")]
+    params: Annotated[str, said("Hash of its parameters.")]
+    seed: Annotated[int, said("Its seed.")]
+    commit: Annotated[str, said("The commit of the code; + means changed since.")]
+    world: Annotated[str, said("maille (real nodes) or light.")]
+    nodes: Annotated[int, said("How many nodes.")]
+    signatures: Annotated[str, said("memoised, real or none.")]
+    trace: Annotated[str, said("SHA-256 over everything that happened.")]
+    publications: Annotated[int, said("Consents, withdrawals or payloads.")]
+    reached: Annotated[float, said("Which part of honest nodes that are up holds them in the end.")]
+    redundancy: Annotated[float | None, said("Copies of content beyond the first, per node that took it in.")]
+    honest: Annotated[int, said("Nodes that no adversary leads and whose disks kept their word.")]
+    arrival_s: Annotated[Spread, said("From a publication until a node held it, seconds.")]
+    hops: Annotated[Spread, said("How often it was sent by then.")]
+    revocation_s: Annotated[Spread, said("From a withdrawal until a node held it, seconds.")]
+    refused_s: Annotated[Spread, said("From a withdrawal until the last pack that left under it, seconds.")]
+    leaked_packs: Annotated[float, said("Packs that left after the withdrawal was made.")]
+    converged_s: Annotated[float | None, said("From the end until all honest nodes agreed; null: they never did.")]
+    counts: Annotated[dict[str, int], said("What was counted: sent, bytes, lost and so on.")]
+    violations: Annotated[tuple[Broken, ...], said("Each check that was broken.")]
+    expected_but_held: Annotated[tuple[str, ...], said("Checks that the scenario is meant to break, and did not.")]
+    ok: Annotated[bool, said("Whether all that must hold did.")]
+
+
+class SweepDone(Result, frozen=True):
+    """What a sweep came to."""
+
+    runs: Annotated[int, said("Runs that are complete.")]
+    failed: Annotated[tuple[str, ...], said("Those that broke a check: scenario, hash and seed.")]
+    out: Annotated[str, said("Where they are.")]
+
+
+class CompareRow(msgspec.Struct, frozen=True):
+    """One measure on both sides."""
+
+    measure: Annotated[str, said("What it is.")]
+    first: Annotated[float | None, said("Mean over the runs of the first.")]
+    second: Annotated[float | None, said("Mean over the runs of the second.")]
+    factor: Annotated[float | None, said("Second over first.")]
+
+
+class SidesCompared(Result, frozen=True):
+    """Two sides."""
+
+    rows: Annotated[tuple[CompareRow, ...], said("Each measure.")]
+    above: Annotated[tuple[str, ...], said("Measures whose factor is above the limit.")]
+
+
+class ReplayDone(Result, frozen=True):
+    """A run that was run again."""
+
+    trace: Annotated[str, said("Its trace now.")]
+    same: Annotated[bool, said("Whether it is that of the folder.")]
+    messages: Annotated[int, said("Messages that were delivered.")]
+    html: Annotated[str | None, said("Where the diagram is.")]
+
+
+class ShrinkDone(Result, frozen=True):
+    """The smallest scenario that still fails."""
+
+    checks: Annotated[tuple[str, ...], said("What it breaks.")]
+    seed: Annotated[int, said("With which seed.")]
+    runs: Annotated[int, said("Runs that were made.")]
+    toml: Annotated[str, said("The scenario.")]
+
+
+class TopologyShown(Result, frozen=True):
+    """A network and its overlay. Latencies are one-way between neighbours."""
+
+    name: Annotated[str, said("The model, matrix or graph.")]
+    places: Annotated[int, said("Places where nodes may be; 0: distance does not matter.")]
+    links: Annotated[int, said("Links of the graph.")]
+    km: Annotated[float, said("Kilometres of all links.")]
+    nodes: Annotated[int, said("Nodes of the scenario.")]
+    channels: Annotated[int, said("Pairs of neighbours.")]
+    degree_min: Annotated[int, said("Fewest neighbours.")]
+    degree_max: Annotated[int, said("Most neighbours.")]
+    components: Annotated[int, said("Parts that are not connected to each other.")]
+    behind_nat: Annotated[int, said("Nodes that nobody can dial.")]
+    p50_ms: Annotated[float, said("Half of the latencies are not above, in ms.")]
+    p95_ms: Annotated[float, said("95 in 100 are not above.")]
+    max_ms: Annotated[float, said("The greatest.")]
+
+
+class StudyRow(msgspec.Struct, frozen=True):
+    """One named scenario."""
+
+    name: Annotated[str, said("Its name.")]
+    world: Annotated[str, said("maille (real nodes) or light.")]
+    nodes: Annotated[int, said("How many nodes.")]
+    about: Annotated[str, said("What it asks.")]
+
+
+class StudyList(Result, frozen=True):
+    """The named scenarios."""
+
+    scenarios: Annotated[tuple[StudyRow, ...], said("Each of them.")]
+    toml: Annotated[str, said("All fields of the one that was named.")] = ""
+
+
+def _exit_of_run(done: RunDone) -> int:
+    return OK if done.ok else REFUSED
+
+
+def _render_run(done: RunDone) -> str:
+    def spread(name: str, one: Spread) -> list[str]:
+        if not one.count:
+            return []
+        return [f"{name:<14} p50 {one.p50:g}  p90 {one.p90:g}  p99 {one.p99:g}  max {one.max:g}"]
+
+    lines = [
+        f"{done.scenario}: {done.nodes} nodes ({done.world}), seed {done.seed}, signatures {done.signatures}",
+        f"{'reached':<14} {done.reached:.4%} of {done.publications} publications at {done.honest} honest nodes",
+        *spread("arrival (s)", done.arrival_s),
+        *spread("hops", done.hops),
+        *spread("revocation (s)", done.revocation_s),
+        *spread("last pack (s)", done.refused_s),
+        f"{'redundancy':<14} {done.redundancy if done.redundancy is not None else '-'}",
+        f"{'converged (s)':<14} {done.converged_s if done.converged_s is not None else 'never'}",
+        f"{'trace':<14} {done.trace}",
+    ]
+    lines += [f"BROKEN {one.check} at {one.at_s:g} s, node {one.node}: {one.told}" for one in done.violations]
+    lines += [f"HELD {check}, which this scenario is meant to break" for check in done.expected_but_held]
+    if not done.ok:
+        lines.append(f"To repeat: seed {done.seed}, commit {done.commit or 'unknown'}, parameters {done.params}.")
+        lines.append(f"To shrink: maille sim shrink {done.scenario} --seed {done.seed}")
+    return "\n".join(lines)
+
+
+def _bar(what: str, part: float) -> None:
+    """Show progress on a terminal's standard error; at the end, take it away."""
+    if sys.stderr.isatty():
+        end = "" if part < 1.0 else "\r\033[K"
+        print(f"\r\033[K{what} {part:.0%}{end}", end="", file=sys.stderr, flush=True)
+
+
+@local_operation("sim", "run", permission="read", exit_of=_exit_of_run, render=_render_run)
+def sim_run(local: Local, args: RunArgs) -> RunDone:  # noqa: ARG001 (every operation has it)
+    """Run a scenario once: figures, and whether everything held that must.
+
+    Real nodes in one process and in virtual time, or light ones with a protocol; equal seeds give equal traces.
+    """
+    from simulations import api
+
+    scenario = api.load(args.scenario, _settings(args.set))
+    out = None if args.out is None else Path(args.out)
+    summary = api.run(
+        scenario,
+        args.seed,
+        out,
+        events=args.events,
+        again=args.again,
+        progress=lambda part: _bar(scenario.name, part),
+    )
+    return msgspec.convert(summary, RunDone)
+
+
+@local_operation("sim", "sweep", permission="read", exit_of=lambda done: REFUSED if done.failed else OK)
+def sim_sweep(local: Local, args: SweepArgs) -> SweepDone:  # noqa: ARG001 (every operation has it)
+    """Run a scenario with every combination of values and seeds, here or on a cluster. Complete runs are kept."""
+    from simulations import api
+
+    over = {name: _values(values) for name, values in _pairs(args.over)}
+    runs = api.grid(api.load(args.scenario, _settings(args.set)), over, _seeds(args.seeds))
+    found = api.sweep(runs, Path(args.out), workers=args.workers, cluster=args.cluster, done=_told)
+    return _swept(found, args.out)
+
+
+@local_operation("sim", "resume", permission="read", exit_of=lambda done: REFUSED if done.failed else OK)
+def sim_resume(local: Local, args: ResumeArgs) -> SweepDone:  # noqa: ARG001 (every operation has it)
+    """Go on with a sweep that was interrupted."""
+    from simulations import api
+
+    found = api.resume(Path(args.folder), workers=args.workers, cluster=args.cluster, done=_told)
+    return _swept(found, args.folder)
+
+
+def _told(done: int, count: int, _: dict[str, Any]) -> None:
+    _bar("sweep", done / count)
+
+
+def _swept(found: Sequence[dict[str, Any]], out: str) -> SweepDone:
+    failed = tuple(f"{one['scenario']} {one['params']} {one['seed']}" for one in found if not one["ok"])
+    return SweepDone(len(found), failed, out)
+
+
+@local_operation("sim", "compare", permission="read", exit_of=lambda found: REFUSED if found.above else OK)
+def sim_compare(local: Local, args: CompareArgs) -> SidesCompared:  # noqa: ARG001 (every operation has it)
+    """Compare two folders of runs: the factor of each measure. With --fail-above, a gate."""
+    from simulations import api
+
+    rows = api.compare(Path(args.first), Path(args.second))
+    limit = args.fail_above
+    above = [
+        row.measure
+        for row in rows
+        if limit is not None and row.measure != "reached" and (row.factor is None or row.factor > limit)
+    ]
+    found = tuple(CompareRow(row.measure, row.first, row.second, row.factor) for row in rows)
+    return SidesCompared(found, tuple(above))
+
+
+@local_operation("sim", "replay", permission="read", exit_of=lambda done: OK if done.same else REFUSED)
+def sim_replay(local: Local, args: ReplayArgs) -> ReplayDone:  # noqa: ARG001 (every operation has it)
+    """Run a folder's run again: is its trace the same? With --html, draw its messages over time."""
+    from simulations import api
+
+    found = api.replay(Path(args.run), start_s=args.start, seconds=args.seconds)
+    if args.html is not None:
+        Path(args.html).write_text(found.html, encoding="utf-8")
+    return ReplayDone(found.trace, found.same, found.messages, args.html)
+
+
+@local_operation("sim", "shrink", permission="read", render=lambda done: done.toml.removesuffix("\n"))
+def sim_shrink(local: Local, args: ShrinkArgs) -> ShrinkDone:
+    """Find the smallest scenario that still fails as this one does, with the same seed."""
+    from simulations import api
+
+    scenario = api.load(args.scenario, _settings(args.set))
+    found = api.shrink(scenario, args.seed, runs_max=args.runs, told=local.say)
+    if args.out is not None:
+        Path(args.out).write_text(found.toml(), encoding="utf-8")
+    return ShrinkDone(found.checks, found.seed, found.runs, found.toml())
+
+
+@local_operation("sim", "topology", permission="read")
+def sim_topology(local: Local, args: TopologyArgs) -> TopologyShown:  # noqa: ARG001 (every operation has it)
+    """Show what a scenario's network and overlay come to: places, latencies, neighbours."""
+    from dataclasses import asdict
+
+    from simulations import api
+
+    return msgspec.convert(asdict(api.topology(api.load(args.scenario, _settings(args.set)), args.seed)), TopologyShown)
+
+
+@local_operation("sim", "scenarios", permission="read", render=lambda found: found.toml or _render_list(found))
+def sim_scenarios(local: Local, args: ScenariosArgs) -> StudyList:  # noqa: ARG001 (every operation has it)
+    """List the named scenarios, or show all fields of one."""
+    from simulations import spec
+
+    chosen = [args.name] if args.name else spec.names()
+    found = [spec.load(name) for name in chosen]
+    rows = tuple(StudyRow(one.name, one.world, one.nodes, one.about) for one in found)
+    return StudyList(rows, spec.to_toml(found[0]).removesuffix("\n") if args.name else "")
+
+
+def _render_list(found: StudyList) -> str:
+    width = max((len(row.name) for row in found.scenarios), default=0)
+    return "\n".join(f"{row.name:<{width}}  {row.nodes:>5} {row.world:<6}  {row.about}" for row in found.scenarios)
+
+
+def _pairs(given: Sequence[str]) -> list[tuple[str, str]]:
+    pairs = [tuple(one.split("=", 1)) for one in given]
+    if any(len(pair) != 2 for pair in pairs):
+        raise usage("A field is set as network.loss=0.1.", "set")
+    return [(pair[0], pair[1]) for pair in pairs]
+
+
+def _settings(given: Sequence[str]) -> dict[str, str]:
+    return dict(_pairs(given))
+
+
+def _values(text: str) -> list[str]:
+    """Return the values of a list between commas; brackets hold values together."""
+    found, depth = [""], 0
+    for character in text:
+        depth += (character == "[") - (character == "]")
+        if character == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += character
+    return found
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        if ".." in text:
+            first, last = (int(part) for part in text.split("..", 1))
+            return list(range(first, last + 1))
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise usage("Seeds are 1..10 or 1,5,9.", "seeds") from None

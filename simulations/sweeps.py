@@ -1,0 +1,141 @@
+"""Many runs: every combination of parameters and seeds, side by side, here or on a cluster; resumable.
+
+How it works
+    `grid` makes the runs of a sweep: each value of each parameter with each seed. `sweep` gives those that are not
+    complete yet to an executor (concurrent.futures): processes of this machine, or the workers of a dask cluster at
+    `tcp://host:port`, which offers the same interface. A worker needs maille[sim] and no shared disk: it sends back
+    the files of its run. The sweep itself is written down beside the runs, so that `resume` needs the folder alone.
+
+What it does not do
+    It starts no cluster and installs nothing on it. One run uses one process.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from ledger.errors import LocalError
+from simulations.extra import needs
+from simulations.runs import SUMMARY, read_summary, run_one
+from simulations.spec import RunName, Scenario, changed
+
+SWEEP: Final = "sweep.json"
+RUNS_MAX: Final = 100_000
+
+Done = Callable[[int, int, dict[str, Any]], object]
+"""Told of each run: how many are done, how many there are, its summary."""
+
+
+def grid(scenario: Scenario, over: Mapping[str, Sequence[Any]], seeds: Sequence[int]) -> list[RunName]:
+    """Return every combination of values and seeds. `over`: dotted name -> values, as `changed` takes them."""
+    combinations = [dict(zip(over, values, strict=True)) for values in itertools.product(*over.values())]
+    found = [RunName(changed(scenario, settings), seed) for settings in combinations for seed in seeds]
+    if not 0 < len(found) <= RUNS_MAX:
+        raise LocalError("BAD_SWEEP", f"a sweep has 1 to {RUNS_MAX} runs, not {len(found)}", field="over")
+    return found
+
+
+def sweep(
+    runs: Sequence[RunName],
+    out: Path,
+    *,
+    workers: int = 0,
+    cluster: str = "",
+    done: Done = lambda _, __, ___: None,
+) -> list[dict[str, Any]]:
+    """Run what is not complete yet, and return the summaries of all, in order.
+
+    `workers`: processes of this machine; 0: as many as it has cores. `cluster`: address of a dask scheduler instead.
+    Raises LocalError EXTRA_MISSING, NO_CLUSTER, and whatever a run refuses.
+    """
+    needs("polars")
+    _write_down(runs, out)
+    found = [_held(run, out) for run in runs]
+    waiting = [place for place, summary in enumerate(found) if summary is None]
+    count = len(runs) - len(waiting)
+    if waiting:
+        with _executor(min(workers or os.cpu_count() or 1, len(waiting)), cluster) as executor:
+            futures: dict[Future[dict[str, bytes]], int] = {
+                executor.submit(task, runs[place].scenario, runs[place].seed): place for place in waiting
+            }
+            for future in as_completed(futures):
+                place = futures[future]
+                found[place] = _keep(out / runs[place].folder, future.result())
+                count += 1
+                done(count, len(runs), found[place] or {})
+    return [summary for summary in found if summary is not None]
+
+
+def resume(out: Path, *, workers: int = 0, cluster: str = "", done: Done = lambda _, __, ___: None) -> list[Any]:
+    """Go on with the sweep that was written down in a folder. Raises LocalError NO_SWEEP."""
+    try:
+        rows = json.loads((out / SWEEP).read_bytes())
+        runs = [RunName(msgspec.convert(row["scenario"], Scenario), int(row["seed"])) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError, msgspec.ValidationError):
+        raise LocalError("NO_SWEEP", f"{out.name} holds no sweep that can go on", field="folder") from None
+    return sweep(runs, out, workers=workers, cluster=cluster, done=done)
+
+
+def task(scenario: Scenario, seed: int) -> dict[str, bytes]:
+    """Run one, wherever this is, and return the files that it leaves."""
+    with tempfile.TemporaryDirectory(prefix="maille-sim-") as place:
+        run_one(scenario, seed, Path(place))
+        folder = Path(place) / RunName(scenario, seed).folder
+        return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def _held(run: RunName, out: Path) -> dict[str, Any] | None:
+    folder = out / run.folder
+    return read_summary(folder) if (folder / SUMMARY).is_file() else None
+
+
+def _keep(folder: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """Write the files of a run, the summary last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in sorted(files.items(), key=lambda each: each[0] == SUMMARY):
+        part = folder / f"{name}.part"
+        part.write_bytes(data)
+        part.replace(folder / name)
+    return read_summary(folder)
+
+
+def _write_down(runs: Sequence[RunName], out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    rows = [{"scenario": msgspec.to_builtins(run.scenario), "seed": run.seed} for run in runs]
+    (out / SWEEP).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _executor(workers: int, cluster: str) -> Iterator[Executor]:
+    if cluster:
+        distributed = needs("distributed", "cluster")
+        try:
+            client = distributed.Client(cluster, timeout="10s")
+        except (OSError, ValueError) as error:
+            raise LocalError(
+                "NO_CLUSTER", f"no dask scheduler answers at {cluster}: {error}", field="cluster"
+            ) from None
+        with client:
+            executor = client.get_executor()
+            try:
+                yield executor
+            finally:
+                executor.shutdown(wait=False)
+        return
+    # spawn: a run must not depend on what the parent had in memory
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

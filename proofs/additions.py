@@ -10,11 +10,13 @@ What it does not do
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from ledger.consent.status import State
 from proofs.consents import ConsentAudit
 from proofs.reasons import Reason
+from proofs.report import utc
 from proofs.state import TickEvidence, signatures_needed
 from proofs.values import plain_value
 from proofs.within import NARROWED, nothing_left
@@ -29,23 +31,30 @@ def audit_amended(audit: ConsentAudit, tick: TickEvidence, shown: dict[str, Any]
     if not named:
         return
     carried = {entry.id: at for at, entry in enumerate(audit.evidence.entries) if entry.kind == "consent.amend"}
-    contents = {ident: audit.evidence.contents.get(carried.get(ident, -1), {}) for ident in named}
+    contents = {ident: audit.evidence.contents.get(carried[ident], {}) for ident in named if ident in carried}
     audit.claims["amended"] = [ident.hex() for ident in named]
     audit.claims["amendments"] = [
         {"entry": ident.hex(), "disclosed": {name: plain_value(value) for name, value in told.items()}}
         for ident, told in contents.items()
     ]
-    hidden = sorted({name for told in contents.values() for name in NARROWED if name in shown and name not in told})
+    counted = len(audit.value(tick).amended)
+    words = f"{len(named)} amendment(s) narrow it, {counted} of them as of {utc(tick.boundary)}"
+    audit.row("amended", AMENDED, _left(audit, tick, shown, contents), words)
+
+
+def _left(
+    audit: ConsentAudit, tick: TickEvidence, shown: dict[str, Any], contents: dict[bytes, dict[str, Any]]
+) -> tuple[Reason, str] | None:
+    """Return why what amendments left is not known, or nothing. `contents`: of those that are carried."""
+    if len(contents) < len(audit.value(audit.ticks[-1]).amended):
+        return Reason.NOT_CARRIED, "not all amendments are carried"
     gone = [name for ident in audit.value(tick).amended for name in nothing_left(shown, contents.get(ident, {}))]
-    words = f"{len(named)} amendment(s) narrow it"
-    doubt: tuple[Reason, str] | None = None
-    if any(ident not in carried for ident in named):
-        doubt = Reason.NOT_CARRIED, f"{words}, not all of them are carried"
-    elif gone:
-        doubt = Reason.NOTHING_LEFT, f"{words}; nothing is left of {', '.join(gone)}"
-    elif hidden:
-        doubt = Reason.AMENDMENT_HIDDEN, f"{words}; not disclosed of them: {', '.join(hidden)}"
-    audit.row("amended", AMENDED, doubt, words)
+    if gone:
+        return Reason.NOTHING_LEFT, f"nothing is left of {', '.join(gone)}"
+    hidden = sorted({name for told in contents.values() for name in NARROWED if name in shown and name not in told})
+    if hidden:
+        return Reason.AMENDMENT_HIDDEN, f"not disclosed of the amendments: {', '.join(hidden)}"
+    return None
 
 
 def audit_signed(audit: ConsentAudit, tick: TickEvidence) -> None:
@@ -54,10 +63,16 @@ def audit_signed(audit: ConsentAudit, tick: TickEvidence) -> None:
     value = audit.value(tick)
     if not required or value.state is not State.GRANTED:
         return
+    audit.claims["signed_by"] = [kid.hex() for kid in value.signed]
+    words = f"{len(value.signed)} of {len(required)} have signed, {needed} suffice"
+    audit.row("signed", SIGNED, _unsigned(audit, value.signed), words)
+
+
+def _unsigned(audit: ConsentAudit, signed: Sequence[bytes]) -> tuple[Reason, str] | None:
+    """Return whose signature is said to be there, and is not carried."""
     own = (each for each in audit.evidence.entries if each.kind == "consent.sign")
     carried = {each.kid for each in own if each.payload["grant"] == audit.grant.id}
-    audit.claims["signed_by"] = [kid.hex() for kid in value.signed]
-    missing = [kid.hex()[:16] for kid in value.signed if kid not in carried]
-    words = f"{len(value.signed)} of {len(required)} have signed, {needed} suffice"
-    doubt = (Reason.NOT_CARRIED, f"{words}; the signature is not carried of {', '.join(missing)}")
-    audit.row("signed", SIGNED, doubt if missing else None, words)
+    missing = [kid.hex()[:16] for kid in signed if kid not in carried]
+    if missing:
+        return Reason.NOT_CARRIED, f"the signature is not carried of {', '.join(missing)}"
+    return None

@@ -15,18 +15,20 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from ledger.consent.group import ROLE
 from ledger.consent.kinds import BY_LAW, PARENTS_MAX
 from ledger.consent.status import DECIDED_MAX
+from ledger.entry import Entry
 from ledger.keys import did_key
 from proofs.consents import ConsentAudit, Ended, bracket
 from proofs.reasons import Reason
 from proofs.report import utc
 from proofs.resting import NAMES, keys_of, signers, speaker
 from proofs.state import TickEvidence
+from proofs.values import plain_value
 from proofs.within import OF_CALL, OF_PARENT, Compared, beyond, passes_on, wider_bounds, wider_terms
 
 GIVEN: Final = "the delegation was given to the key that signed below it, and allows all that rests on it"
@@ -37,6 +39,7 @@ SINCE: Final = "the delegation has not been revoked since"
 AGREED: Final = "the group had agreed, and the person had not refused, at the time asked for"
 STILL: Final = "the person has not refused since, nor has the outcome changed"
 TOLD: Final = "what the newest tick says of it"
+COUNTED: Final = "how each member of the group voted, and that each is one person: the witnesses attest the counts"
 SHORT: Final = {
     "quorum": Reason.QUORUM_SHORT,
     "majority": Reason.MAJORITY_SHORT,
@@ -81,21 +84,33 @@ def _delegations(audit: ConsentAudit, shown: dict[str, Any], rests: list[dict[st
         payload = entry.payload
         role = role or payload["role"]
         found = beyond(shown, grant.payload["recipient"], bounds) if inner is None else wider_bounds(inner, bounds)
-        ends = below.payload["valid_until"]
-        doubt: tuple[Reason, str] | None = None
-        if payload["delegate"] != below.signer:
-            doubt = Reason.DELEGATION_NOT_YOURS, f"given to {did_key(payload['delegate'])}, used by {below.kid.hex()}"
-        elif payload["depth"] < links:
-            doubt = Reason.DELEGATION_TOO_DEEP, f"{links} follow, it allows {payload['depth']}"
-        elif payload["valid_until"] < ends:
-            doubt = Reason.DELEGATION_EXPIRED, f"it ends {utc(payload['valid_until'])}, what rests on it {utc(ends)}"
-        else:
-            doubt = _compared(found, Reason.DELEGATION_WIDER, Reason.DELEGATION_HIDDEN)
+        doubt = _link(entry, below, links) or _compared(found, Reason.DELEGATION_WIDER, Reason.DELEGATION_HIDDEN)
         told = {"role": payload["role"], "from": did_key(entry.signer), "to": did_key(payload["delegate"])}
-        rests.append({"delegation": entry.id.hex(), **told, "valid_until": payload["valid_until"]})
-        audit.row(f"delegation.{links + 1}", GIVEN, doubt, f"as {payload['role']}, entry {entry.id.hex()}", entry.iat)
+        limits = {name: plain_value(value) for name, value in bounds.items() if value is not None}
+        clear = {"valid_until": payload["valid_until"], "depth": payload["depth"], "evidence": papers(payload)}
+        rests.append({"delegation": entry.id.hex(), **told, **clear, "bounds": limits})
+        words = f"as {payload['role']} until {utc(payload['valid_until'])}, {payload['depth']} more may follow"
+        words += f", bounded by {', '.join(limits) or 'nothing'}; entry {entry.id.hex()}"
+        audit.row(f"delegation.{links + 1}", GIVEN, doubt, words, entry.iat)
         below, inner = entry, bounds
     return role
+
+
+def papers(payload: Mapping[str, Any]) -> list[str]:
+    """Return the hashes of the papers that a delegation names: a mandate, a judgment."""
+    return [digest.hex() for digest in payload.get("evidence", ())]
+
+
+def _link(entry: Entry, below: Entry, links: int) -> tuple[Reason, str] | None:
+    """Hold what rests on a delegation, a grant or another one, to its clear fields. `links`: how many follow."""
+    payload, ends = entry.payload, below.payload["valid_until"]
+    if payload["delegate"] != below.signer:
+        return Reason.DELEGATION_NOT_YOURS, f"given to {did_key(payload['delegate'])}, used by {below.kid.hex()}"
+    if payload["depth"] < links:
+        return Reason.DELEGATION_TOO_DEEP, f"{links} follow, it allows {payload['depth']}"
+    if payload["valid_until"] < ends:
+        return Reason.DELEGATION_EXPIRED, f"it ends {utc(payload['valid_until'])}, what rests on it {utc(ends)}"
+    return None
 
 
 def _compared(found: Compared, wider: Reason, hidden: Reason) -> tuple[Reason, str] | None:
@@ -117,7 +132,9 @@ def _call(
     if at is None or (not role and "delegation" in audit.rests.missing):
         return Reason.NOT_CARRIED, NOT_HERE.format("call" if at is None else "delegation to the group")
     call = audit.evidence.entries[at]
-    rests[-1]["title"] = call.payload["title"]
+    rests[-1].update({name: call.payload[name] for name in ("title", "opens", "closes")})
+    if COUNTED not in audit.note.unshown:
+        audit.note.unshown.append(COUNTED)
     if role != ROLE or call.signer != audit.grant.signer or call.thing[1] != call.kid:
         return Reason.CALL_OTHER, f"the call is by {did_key(call.signer)}"
     if call.payload["recipient"] != payload["recipient"]:

@@ -55,7 +55,8 @@ class Rested:
             parent = known.payload.get("parent")
             known = self._found(parent, "consent.grant")
             if known is not None:
-                parents[known.id] = self._open(known.id, PARENT_FIELDS, SLOTS) if opened else ()
+                fields = PARENT_FIELDS | CALL_FIELDS if "call" in known.payload else PARENT_FIELDS
+                parents[known.id] = self._open(known.id, fields, SLOTS) if opened else ()
         return parents
 
     def _take_links(self, grant: Entry, *, opened: bool) -> None:

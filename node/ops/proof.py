@@ -1,8 +1,8 @@
 """Operations on proofs: make files that an outsider verifies anywhere, offline, and verify such files.
 
 How it works
-    `make` asks the running node for a grant, its disclosures, its transfers and the evidence at the newest tick;
-    `conduct` for what a member's own signatures show of it; `period` for the transfers of a time (proofs/make.py).
+    `make` asks the running node for a grant, its disclosures, what it rests on, its transfers and the evidence at the
+    newest tick; `conduct` for what a member's own signatures show of it; `period` for the transfers of a time (proofs/make.py).
     `verify`, `inspect` and `explain` need no node, no network and no keys: the auditor brings the genesis hash and
     says how many members' word is enough (proofs/verify.py).
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ledger.errors import LocalError, RemoteError
@@ -31,6 +32,7 @@ from node.ops.proof_verify import proof_verify
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ledger.consent.disclosure import Disclosures
     from node.core import Turn
     from node.daemon import Node
     from node.mesh import Mesh
@@ -161,7 +163,8 @@ async def proof_make(node: Node, args: MakeArgs) -> ProofMade:
     """Make the proof of one consent at the newest tick (`maille tick run` makes a newer one).
 
     With --at it shows the consent as it stood then, and beside it what the newest tick says: a withdrawal since.
-    With --transfers it also shows what flowed under it, as far as receipts have been stated on the ledger.
+    With --transfers it also shows what flowed under it, as far as receipts have been stated on the ledger. What it
+    rests on goes in by itself: delegations, the call of a group, the consent that it passes on, with what is compared.
     """
     from node import proving
     from proofs.make import make
@@ -180,7 +183,7 @@ async def proof_make(node: Node, args: MakeArgs) -> ProofMade:
                 raise LocalError("NOT_FOUND", told, field="at")
         stated = [one for one in proving.accounts(turn, mesh.flows) if one.grant == grant_id] if args.transfers else []
         ticks = proving.views(turn, newest, stated, first)
-        extras = _extras(turn, stated, args.epoch, args.notice)
+        extras = _extras(turn, mesh, stated, args.epoch, args.notice)
         head, *between = ticks
         newer = between.pop() if between else None
         fixed = (grant_id, chosen.disclosures, chosen.fields)
@@ -216,7 +219,7 @@ async def proof_conduct(node: Node, args: ConductArgs) -> ProofMade:
         ticks = proving.views(turn, View(turn.rows, mesh.core.ticker), stated)
         chosen = [_chosen(turn, mesh, grant, (), none=False) for grant in grants]
         chosen += [Chosen(grant, None) for grant in proving.grants_of(turn, found) if grant not in grants]
-        extras = _extras(turn, stated, "", args.notice)
+        extras = _extras(turn, mesh, stated, "", args.notice)
         proof = make_conduct(turn.rows, mesh.core.replica, ticks, member, found, chosen, extras)
         return _made(turn, proof, args.audience, args.nonce)
 
@@ -243,7 +246,7 @@ async def proof_period(node: Node, args: PeriodArgs) -> ProofMade:
         grants = sorted({one.grant for one in stated})
         chosen = [_chosen(turn, mesh, grant, args.field, none=False) for grant in grants]
         ticks = proving.views(turn, View(turn.rows, mesh.core.ticker), stated)
-        extras = _extras(turn, stated, args.epoch, args.notice)
+        extras = _extras(turn, mesh, stated, args.epoch, args.notice)
         proof = make_period(mesh.core.replica, ticks, chosen, (since, until or turn.now), extras)
         return _made(turn, proof, args.audience, args.nonce)
 
@@ -253,12 +256,16 @@ async def proof_period(node: Node, args: PeriodArgs) -> ProofMade:
 def _chosen(turn: Turn, mesh: Mesh, grant_id: bytes, fields: Sequence[str], *, none: bool) -> Chosen:
     from proofs.make import Chosen
 
-    held = mesh.flows.consents.get(turn.vault, grant_id)
-    disclosures = held.disclosures if held is not None and not none else None
-    return Chosen(grant_id, disclosures, tuple(fields) or None)
+    return Chosen(grant_id, None if none else _content(turn, mesh, grant_id), tuple(fields) or None)
 
 
-def _extras(turn: Turn, stated: Sequence[Any], epoch: str, documents: Sequence[bytes]) -> Extras:
+def _content(turn: Turn, mesh: Mesh, ident: bytes) -> Disclosures | None:
+    """Return what opens a grant, an amendment, a delegation or a call, where it is held here."""
+    held = mesh.flows.consents.get(turn.vault, ident)
+    return held.disclosures if held is not None else None
+
+
+def _extras(turn: Turn, mesh: Mesh, stated: Sequence[Any], epoch: str, documents: Sequence[bytes]) -> Extras:
     from node import proving
     from proofs.bundle import Attachment
     from proofs.make import Extras
@@ -276,7 +283,8 @@ def _extras(turn: Turn, stated: Sequence[Any], epoch: str, documents: Sequence[b
     named = {hashlib.sha256(each).digest(): each for each in documents}
     attached = tuple(Attachment(digest, _media_type(each), each) for digest, each in named.items())
     moved = proving.moved(turn, stated)
-    return Extras(None, pinned, moved, lambda head: proving.cosigned(turn, head), attached)
+    contents = partial(_content, turn, mesh)
+    return Extras(None, pinned, moved, lambda head: proving.cosigned(turn, head), attached, contents)
 
 
 def _media_type(document: bytes) -> str:

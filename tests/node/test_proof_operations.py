@@ -135,3 +135,28 @@ def test_several_files_end_in_the_worst_verdict(tmp_path: Path, capsys: pytest.C
     assert run(["proof", "verify", str(tmp_path), "--genesis", "00" * 32]) == exits.REFUSED
     assert capsys.readouterr().out.count("TOTAL-FAILED") == 3  # a line each, and the report of the worst
     assert run(["proof", "verify", str(tmp_path)]) == exits.USAGE
+
+
+async def test_a_narrowed_consent_under_a_delegation_is_proven_to_an_auditor(tmp_path: Path) -> None:
+    async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
+        await pair(ada, bob)
+        await do(ada, "readings generate", seed=7, days=3)
+        (series,) = (await do(ada, "readings list")).series
+        for name in ("mother", "daughter"):
+            await do(ada, "wallet create", name=name)
+        key = (await do(ada, "delegation key", wallet="daughter")).key
+        given = await do(ada, "delegation give", wallet="mother", to=key, point=(series.point,))
+        args = {"recipient": "bob", "granularity": series.granularity, "point": (series.point,), **WHAT, **PERIOD}
+        made = await do(ada, "delegation grant", wallet="daughter", under=given.id, **args)
+        await do(ada, "consent amend", id=made.id, granularity="P1D")
+        await do(ada, "tick run")
+        proof = await do(ada, "proof make", consent=made.id)
+        verdict = verified([written(tmp_path / "consent", proof.proof)], genesis=proof.genesis)
+        rows = {row.name: row.outcome for row in verdict.checks}
+        wanted = ("delegation.1", "delegation.1.active", "amended", "active")
+        assert {rows[name] for name in wanted} == {"passed"}, verdict.reason
+        assert (verdict.verdict, verdict.report["level"]) == ("TOTAL-PASSED", "D")
+        await do(ada, "delegation revoke", id=given.id)
+        await do(ada, "tick run")
+        ended = await do(ada, "proof make", consent=made.id)
+        assert verified([written(tmp_path / "ended", ended.proof)], genesis=proof.genesis).reason == "DELEGATION_REVOKED"

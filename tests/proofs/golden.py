@@ -25,9 +25,11 @@ from proofs.policy import MemberQuorum
 from proofs.presentation import present
 from proofs.trust import Card, Trust
 from proofs.verify import verify
+from tests.proofs import negatives_calls, negatives_parents, negatives_rests
 from tests.proofs.findings import every_finding, withdrawn_early
 from tests.proofs.mesh import MAX_AGE, Mesh
 from tests.proofs.negatives_members import Accused, allied, departed, inherited
+from tests.proofs.rests import everything
 from tests.proofs.test_selections import forked, period, two_consents, views
 
 FOLDER = Path(__file__).resolve().parents[1] / "golden" / "proofs"
@@ -37,7 +39,7 @@ SUFFIX = ".mailleproof"
 @cache
 def made() -> Mapping[str, bytes]:
     """Return the content of every golden file, by name."""
-    return {**first(), **second(), **third()}
+    return {**first(), **second(), **third(), **fourth()}
 
 
 def first() -> dict[str, bytes]:
@@ -134,13 +136,39 @@ def third() -> dict[str, bytes]:
     return files({name: data for name, (_, data, _) in of_mesh.items()}, verdicts, "verdicts.3.json")
 
 
+def fourth() -> dict[str, bytes]:
+    """Return the set with what consents rest on, and what was added to them."""
+    honest = {
+        "delegated": negatives_rests.chained(("mia", "noa", "ola"), negatives_rests.BELOW),
+        "delegated.revoked": negatives_rests.revoked(after=300),
+        "guardian": negatives_rests.guarded("checked_ok"),
+        "shared": negatives_parents.shared(),
+        "amended": negatives_parents.sent_under(negatives_parents.NARROW, first=False),
+        "signed": negatives_parents.signed("pmo", "grid"),
+        "collective": negatives_calls.decided(refused="noa"),
+        "collective.refused": negatives_calls.decided(refused="mia"),
+    }
+    mesh, child, how = everything()
+    honest["rested"] = mesh.prove(child, **how), mesh.trust(at=how["first"]), mesh.now
+    verdicts = {}
+    for name, (data, trust, now) in honest.items():
+        brought = {"at": trust.at, "epoch": None, "audience": None, "nonce": None, "genesis": trust.genesis.hex()}
+        verdicts[name] = judged(data, brought, now)
+    return files({name: data for name, (data, _, _) in honest.items()}, verdicts, "verdicts.4.json")
+
+
+def judged(data: bytes, brought: dict[str, Any], now: int) -> dict[str, Any]:
+    """Return what an auditor brings at a time, and what she is told."""
+    report = verify(data, trusted(brought), now)
+    told = {"now": now, "reason": report.reason.name, "checks": rows_of(report)}
+    return {**brought, **told, "sha256": sha256(data).hexdigest()}
+
+
 def verdict(mesh: Mesh, data: bytes, **asked: Any) -> dict[str, Any]:
     """Return what an auditor brings, and what she is told."""
     brought = {"at": None, "epoch": None, "audience": None, "nonce": None, **asked}
     brought["genesis"] = mesh.genesis.mesh_id.hex()
-    report = verify(data, trusted(brought), mesh.now)
-    told = {"now": mesh.now, "reason": report.reason.name, "checks": rows_of(report)}
-    return {**brought, **told, "sha256": sha256(data).hexdigest()}
+    return judged(data, brought, mesh.now)
 
 
 def files(bundles: Mapping[str, bytes], verdicts: Mapping[str, Any], name: str) -> dict[str, bytes]:

@@ -26,7 +26,7 @@ from proofs.trust import Trust
 FOLDER: Final = Path(__file__).resolve().parents[2] / "proofs"
 MUTATED: Final = (
     *("reading", "evidence", "state", "epochs", "frontiers", "transfers", "conduct", "presentation"),
-    *("consents", "flows", "verify"),
+    *("resting", "within", "consents", "additions", "chains", "flows", "verify"),
 )
 """The modules with checks."""
 RELOADED: Final = (*MUTATED, "attested", "brackets")

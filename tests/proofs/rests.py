@@ -203,3 +203,35 @@ def line(mesh: Chains, names: Sequence[str], bounds: Bounds | None = None, **nea
         more = {"depth": left, **({} if left else nearest)}
         links.insert(0, mesh.give(giver, delegate, bounds, links[0] if links else None, **more))
     return links
+
+
+def everything() -> tuple[Chains, Grant, dict[str, Any]]:
+    """Return a consent that rests on all there is, with what flowed: how to prove it, at the first of its ticks.
+
+    Mia joins a group; it decides, and its key consents for her under the call, with the signature of the organiser. The
+    consent is narrowed. Brume passes the data on to Cime. Later she revokes her delegation.
+    """
+    mesh = Chains(44)
+    joined = mesh.group("mia", "noa", "ola")
+    call = mesh.call()
+    mesh.vote(call, mia="yes", noa="yes", ola="no")
+    mesh.now = CLOSES + 10
+    rests: dict[str, Any] = {"delegation": joined[0].id, "call": call.id}
+    parent = mesh.consent("group", required_parties=[mesh.key("pmo").public], **rests)
+    mesh.cosign("pmo", parent)
+    windows = ((START - 10 * DAY, START),)
+    mesh.amend("group", parent, shareable(data_period=windows))
+    own: dict[str, Any] = {"holder": mesh.b, "recipient": mesh.c, "key": mesh.b.device, "at": mesh.b}
+    child = mesh.consent("", passed_on(data_period=windows), parent=parent.entry.id, **own)
+    mesh.now += 5
+    first = mesh.tick(mesh.a, mesh.b, mesh.c)
+    mesh.now += 60
+    moved = [mesh.move(parent, first.frontier)]
+    mesh.now += 10
+    second = mesh.tick(mesh.a, mesh.b)
+    mesh.now += 30
+    mesh.grant()
+    mesh.revoke_delegation("mia", joined[0])
+    mesh.now += 5
+    mesh.tick(mesh.a, mesh.b, mesh.c)
+    return mesh, child, {"first": first.boundary, "between": [second.boundary], "transfers": moved}

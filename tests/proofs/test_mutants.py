@@ -16,15 +16,13 @@ import pytest
 from proofs.reasons import Reason
 from proofs.report import Check
 from proofs.verify import verify
-from tests.proofs import negatives_alternatives as alternatives
-from tests.proofs import negatives_conduct as conduct
 from tests.proofs import negatives_members as members
 from tests.proofs.golden import FOLDER, SUFFIX, trusted
 from tests.proofs.mutants import FOLDER as MODULES
 from tests.proofs.mutants import Site, mutant, sites
 from tests.proofs.negatives import Made
 from tests.proofs.test_golden_bundles import VERDICTS
-from tests.proofs.test_negatives import CATALOGUE, made
+from tests.proofs.test_negatives import CATALOGUE, HONEST, made
 
 NIGHTLY = os.environ.get("MAILLE_PROFILE") == "nightly"
 SITES = list(sites())
@@ -37,6 +35,12 @@ SPARE: Final = {
     ("reading", "if selection is None:"): f"{_ELSEWHERE}: what it is about fits no selection",
     ("evidence", "if not (finding or flow or entry.kind in ENDINGS or entry.kind in _SERVING):"): (
         f"{_ELSEWHERE}: an entry that no check asks for is not used"
+    ),
+    ("frontiers", "if call not in tick.calls and (value is None or not (value.amended or value.signed)):"): (
+        "it spares time: where a state names nothing, nothing is looked for"
+    ),
+    ("chains", 'return Reason.NOT_CARRIED, "in whose name it was signed, an entry says that is not carried"'): (
+        "the row of the missing delegation says it again, with the same code"
     ),
     ("evidence", 'if entry.thing[1] != feed or not keys.verify(device, message, entry.payload["possession"]): [1]'): (
         f"{_ELSEWHERE}: a key is looked up under its own id, and nothing proves it"
@@ -64,7 +68,7 @@ def accused(**how: bool) -> Made:
 def cases() -> list[Case]:
     """Return the catalogue, and bundles that nobody bent: a verifier that refuses what is sound is noticed too."""
     listed = [(made(case), case.reason) for case in CATALOGUE]
-    honest = [make() for make in (*alternatives.HONEST, *conduct.HONEST)]
+    honest = [make() for make in HONEST]
     honest += [accused(**how) for how in ({}, {"late": True}, {"probed": False}, {"acknowledges": False})]
     honest += [accused(acknowledges=False, revoked=True)]
     listed += [(each, verify(*each).reason) for each in honest]

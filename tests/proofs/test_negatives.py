@@ -6,6 +6,7 @@ and the C2SP texts (tlog-checkpoint, tlog-cosignature, tlog-policy, tlog-proof),
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any, Final
@@ -18,9 +19,12 @@ from proofs.policy import MemberQuorum
 from proofs.reasons import Reason as R
 from tests.proofs import negatives as n
 from tests.proofs import negatives_alternatives as a
+from tests.proofs import negatives_calls as calls
 from tests.proofs import negatives_conduct as c
 from tests.proofs import negatives_flows as f
 from tests.proofs import negatives_members as members
+from tests.proofs import negatives_parents as parents
+from tests.proofs import negatives_rests as rests
 from tests.proofs.both import verify
 from tests.proofs.mesh import START
 from tests.proofs.negatives import FORGED, Negative
@@ -100,7 +104,7 @@ TABLE: Final[tuple[tuple[str, str, R, Any], ...]] = (
     ("not a bundle", SIG, R.MALFORMED, partial(n.raw, lambda value: value.clear())),
     ("another version", SIG, R.MALFORMED, partial(n.raw, put(1, 2))),
     ("unknown selection", SIG, R.MALFORMED, partial(n.raw, put(2, "other"))),
-    ("unknown key", SIG, R.MALFORMED, partial(n.raw, put(15, b""))),
+    ("unknown key", SIG, R.MALFORMED, partial(n.raw, put(16, b""))),
     (
         "checkpoint without its size",
         SIG + ": rekor2-checkpoint-missing-size",
@@ -281,7 +285,17 @@ TABLE: Final[tuple[tuple[str, str, R, Any], ...]] = (
 )
 
 
-CATALOGUE: Final = [*(Negative(*line) for line in (*TABLE, *members.ROWS)), *FORGED, *a.ALTERNATIVES, *c.CONDUCT]
+CATALOGUE: Final = [
+    *(Negative(*line) for line in (*TABLE, *members.ROWS)),
+    *FORGED,
+    *a.ALTERNATIVES,
+    *c.CONDUCT,
+    *rests.DELEGATIONS,
+    *parents.PARENTS,
+    *calls.CALLS,
+]
+HONEST: Final[tuple[Callable[[], n.Made], ...]] = (*a.HONEST, *c.HONEST, *rests.HONEST, *parents.HONEST, *calls.HONEST)
+"""What nobody bent, made as the negatives are."""
 
 
 @cache
@@ -300,7 +314,7 @@ def test_a_negative_has_one_code(case: Negative) -> None:
 def test_the_honest_bundles_pass() -> None:
     for made in (n.trusted(), f.transferred(), f.attached(swap=False), f.presented(), n.in_chain(lambda made: made)):
         assert verify(*made).exit_code == 0
-    assert all(verify(*make()).exit_code == 0 for make in (*a.HONEST, *c.HONEST))
+    assert all(verify(*make()).exit_code == 0 for make in HONEST)
     assert verify(*n.under_policy("group two 2 A B C | quorum two")).exit_code == 0
 
 

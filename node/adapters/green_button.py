@@ -38,6 +38,8 @@ from node.series_key import SeriesKey
 __all__ = ("ADAPTERS", "read", "write")
 ENTRY_ELEMENTS_MAX: Final = 200_000
 """Elements of one entry: some 50 000 readings."""
+BLOCK_GAPS_MAX: Final = 50_000
+"""Records without a value that the interval of one block stands for."""
 CONTENTS: Final = frozenset(
     {
         *("UsagePoint", "MeterReading", "ReadingType", "IntervalBlock", "LocalTimeParameters"),
@@ -205,7 +207,7 @@ def _add(table: Table, key: SeriesKey, type_: ReadingType, block: _Block, source
         if not key.is_instant and not 0 < duration <= MAX_DURATION:
             raise _bad(source, place, "duration", "A period lasts from a second to a year")
         if at is not None and not key.is_instant:
-            _gaps(table, key, place, at, start, step)
+            _gaps(table, key, place, at, start, step, source)
         at = start + duration
         exact = scaled(key, type_, value, duration)
         if exact is None:
@@ -213,15 +215,18 @@ def _add(table: Table, key: SeriesKey, type_: ReadingType, block: _Block, source
         table.add(key, place, start, 0 if key.is_instant else duration, exact)
     if block.interval is not None and not key.is_instant:
         end = sum(block.interval)
-        _gaps(table, key, line, at if block.readings and at is not None else block.interval[0], end, step)
+        _gaps(table, key, line, at if block.readings and at is not None else block.interval[0], end, step, source)
 
 
-def _gaps(table: Table, key: SeriesKey, place: int, start: int, stop: int, step: int) -> None:
+def _gaps(table: Table, key: SeriesKey, place: int, start: int, stop: int, step: int, source: Source) -> None:
     """Add records without a value from `start` to `stop`: of the step, if it fits, else one as long as can be."""
     if stop <= start:
         return
     if step <= 0 or (stop - start) % step:
         step = min(stop - start, MAX_DURATION)
+    if (stop - start) // step > BLOCK_GAPS_MAX:
+        told = f"The interval of the block stands for more than {BLOCK_GAPS_MAX} steps without a reading"
+        raise _bad(source, place, "interval", told)
     for at in range(start, stop, step):
         table.add(key, place, at, min(step, stop - at), None)
 
@@ -241,7 +246,12 @@ ADAPTERS: Final = (
         _is_ours,
         read,
         write,
-        {"bytes": MAX_XML_BYTES, "records": MAX_RECORDS, "elements of an entry": ENTRY_ELEMENTS_MAX},
+        {
+            "bytes": MAX_XML_BYTES,
+            "records": MAX_RECORDS,
+            "elements of an entry": ENTRY_ELEMENTS_MAX,
+            "gaps of a block": BLOCK_GAPS_MAX,
+        },
         (BAD_XML, CODE),
     ),
 )

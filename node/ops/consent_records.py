@@ -31,7 +31,16 @@ if TYPE_CHECKING:
     from node.flows.family import Flows
     from node.vaults.foreign import Imported
 
-Readable = Literal["droit-acces", "data-connect", "sge-declaration", "sge-proxy", "eddie", "odrl", "cozy-sharing"]
+Readable = Literal[
+    "droit-acces",
+    "data-connect",
+    "sge-declaration",
+    "sge-proxy",
+    "eddie",
+    "odrl",
+    "cozy-sharing",
+    "quoalise-authorize",
+]
 Writable = Literal[
     "droit-acces", "sge-declaration", "sge-proxy", "eddie", "odrl", "cozy-sharing", "solid-acl", "solid-data-grant"
 ]
@@ -120,6 +129,7 @@ async def consent_import(node: Node, args: ConsentImportArgs) -> ForeignFile:
 
     droit-acces: GRDF ADICT. data-connect: subscribed services, tokens, notices. sge-declaration: the accord declared to
     Enedis SGE. sge-proxy: sge-tiers-proxy, CSV in a zip or SQLite. eddie, odrl, cozy-sharing: JSON.
+    quoalise-authorize: what a client asks for.
     """
     from hashlib import sha256
 

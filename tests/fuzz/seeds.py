@@ -23,7 +23,13 @@ from tests.node.adapters import (
     test_quoalise,
     test_sen1,
 )
-from tests.node.adapters.consents import test_data_connect_access, test_droit_acces, test_exports, test_sge_proxy
+from tests.node.adapters.consents import (
+    test_data_connect_access,
+    test_droit_acces,
+    test_exports,
+    test_quoalise_authorize,
+    test_sge_proxy,
+)
 from tests.node.adapters.consents.ours import ours
 from tests.node.adapters.test_grdf_pygazpar import row
 
@@ -50,6 +56,10 @@ _MADE = {
     ),
     "consent-sge-declaration": (formats.write(ours(), "sge-declaration"),),
     "consent-sge-proxy": (test_sge_proxy.zipped(), test_sge_proxy.sqlite()),
+    "consent-quoalise-authorize": (
+        test_quoalise_authorize.COMMAND.encode(),
+        test_quoalise_authorize.ADDRESS.encode(),
+    ),
     "consent-eddie": (formats.write(ours(), "eddie"),),
     "consent-odrl": (formats.write(ours(), "odrl"),),
     "consent-cozy-sharing": (formats.write(ours(**test_exports.COZY), "cozy-sharing"),),

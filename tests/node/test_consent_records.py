@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import trio
 
 from node.adapters.adapter import Source
-from node.adapters.consents import sge_proxy
+from node.adapters.consents import formats, sge_proxy
+from node.ops import consent_records
 from tests.node.adapters.consents.test_data_connect_access import SERVICE
 from tests.node.adapters.consents.test_data_connect_access import file as services
 from tests.node.nodes import do, make_home, running
@@ -49,6 +50,11 @@ async def test_a_foreign_record_is_evidence_and_opens_nothing(tmp_path: Path) ->
         with trio.fail_after(10):
             while (await do(ada, "data send", consent=grant.id)).reason == "EVIDENCE_PENDING":
                 await trio.sleep(0.05)
+
+
+def test_each_format_is_offered_where_it_is_read_or_written() -> None:
+    assert set(get_args(consent_records.Readable)) == {one.name for one in formats.FORMATS if one.read}
+    assert set(get_args(consent_records.Writable)) == {one.name for one in formats.FORMATS if one.write}
 
 
 async def test_what_is_no_record_is_refused_and_nothing_is_kept(tmp_path: Path) -> None:

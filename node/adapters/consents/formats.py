@@ -22,6 +22,7 @@ from node.adapters.consents import (
     droit_acces,
     eddie,
     odrl,
+    quoalise_authorize,
     sge_declaration,
     sge_proxy,
     solid,
@@ -54,6 +55,7 @@ FORMATS: Final = (
     Format("eddie", "EDDIE, permission requests", eddie.read, eddie.write),
     Format("odrl", "ODRL, and DSP's contract messages", odrl.read, odrl.write, "application/ld+json"),
     Format("cozy-sharing", "Cozy, io.cozy.sharings", cozy_sharing.read, cozy_sharing.write),
+    Format("quoalise-authorize", "Quoalise, get_authorize_uri and the address it gives", quoalise_authorize.read),
     Format("solid-acl", "Solid, access control list (Turtle)", None, solid.acl, "text/turtle"),
     Format("solid-data-grant", "Solid, Data Grant (Turtle)", None, solid.data_grant, "text/turtle"),
 )

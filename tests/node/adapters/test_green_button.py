@@ -144,6 +144,7 @@ def test_voltages_are_left_out_and_said() -> None:
         (("<commodity>1", "<commodity>4"), "commodity"),
         (("<flowDirection>1", "<flowDirection>7"), "flowDirection"),
         (("<intervalLength>3600", "<intervalLength>7"), "intervalLength"),
+        (("<duration>14400", "<duration>360000000"), "interval"),
         (('ReadingType/07"/><title>', 'ReadingType/08"/><title>'), "ReadingType"),
         (("<start>1600007200", "<start>1600001800"), "record"),
         (("<start>1600007200", "<start>9999999999999"), "start, duration"),

@@ -40,6 +40,16 @@ def test_what_is_written_finds_its_format_again() -> None:
         assert [list(one) for one in found] == [list(one) for one in held]
 
 
+def test_every_format_that_is_written_says_what_is_fictitious() -> None:
+    """R116: what is made up is never taken for a person's, whoever reads the file."""
+    series, gas = [household.load_curve(7, 1_600_000_000, 1)], [household.gas_totals(7, 1_600_000_000, 1)]
+    written = [one for one in registry.adapters() if one.write is not None]
+    assert len(written) > 8
+    for adapter in written:
+        assert adapter.write is not None
+        assert b"fictitious" in adapter.write(gas if adapter.name in GAS_ALONE else series).lower(), adapter.name
+
+
 @pytest.mark.parametrize(
     "data",
     [b"", b"\n", b"hello", b"<a/>", b"{}", b"[]", b"\x00" * 9, b"PK\x03\x04", b"\xff\xfe", b"\xef\xbb\xbf", b"\x80"],

@@ -60,7 +60,7 @@ def test_a_parser_survives_what_is_put_into_its_seeds(name: str, junk: bytes, da
     """Hypothesis chooses the seed, the place, and what stands there instead: it shrinks what it finds."""
     seed = data.draw(st.sampled_from(seeds(name) or (b"",)))
     at = data.draw(st.integers(0, len(seed)))
-    check(PARSERS[name], seed[:at] + junk + seed[at + data.draw(st.integers(0, 200)) :])
+    assert check(PARSERS[name], seed[:at] + junk + seed[at + data.draw(st.integers(0, 200)) :]) in {True, False}
 
 
 def test_the_check_can_fail() -> None:

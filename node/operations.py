@@ -63,7 +63,7 @@ NOUNS: Final = {
     "upgrade": "Upgrades: what a new release does to the stores, doing it, going back.",
     "service": "The systemd unit that runs the node: show, install, check.",
     "key": "The keys of this node.",
-    "sim": "Simulations for research: run, sweep, compare, replay, validate.",
+    "sim": "Simulations for research: run, sweep, compare, replay, validate, draw.",
     "token": "Tokens, with which programs use the control API over TCP.",
 }
 """Nouns with their one line of help, in the order of `maille --help`. Each is the module node/ops/NOUN.py."""
@@ -71,7 +71,7 @@ NOUNS: Final = {
 ALONE: Final = ("join", "explain", "demo", "health", "doctor", "events", "bugreport", "completion", "man")
 """Modules of node/ops whose commands have one word."""
 
-MORE: Final = ("consent_life", "consent_records", "readings_generate")
+MORE: Final = ("consent_life", "consent_records", "readings_generate", "sim_validate", "sim_report")
 """Modules with more commands of a noun that has a module of its own."""
 
 

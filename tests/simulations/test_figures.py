@@ -1,0 +1,135 @@
+"""Figures are written as SVG, PDF and CSV, the same bytes each time; a report reads runs, and refuses what is none."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from ledger.errors import LocalError
+from simulations.figures import costs, measured, modelled
+from simulations.figures.catalogue import FIGURES, Options, make
+from simulations.figures.drawing import axes, band, cumulative, write
+from simulations.figures.report import report
+from simulations.figures.summary import lines
+from simulations.figures.validation import draw
+from simulations.validation.checks import Experiment, at_least, near, row_of
+
+SMALL: dict[str, Callable[[], pl.DataFrame]] = {
+    "coverage": lambda: modelled.coverage(200, runs=2),
+    "redundancy": lambda: modelled.redundancy(rounds=2),
+    "traffic": lambda: measured.traffic(4, minutes=1),
+    "degrees": lambda: modelled.degrees(200),
+    "failures": lambda: modelled.failures(200, runs=1),
+    "churn": lambda: measured.churn(4, runs=1),
+    "partition": lambda: measured.partition(4, seconds=30),
+    "byzantine": lambda: modelled.byzantine(200, runs=1),
+    "eclipse": lambda: modelled.eclipses(runs=200),
+    "withdrawal": lambda: measured.withdrawals(8, partitions=(0,), staleness=(600,)),
+    "leaked": lambda: measured.withdrawals(8, partitions=(0,), staleness=(600,)),
+    "cost": costs.costs,
+    "availability": costs.costs,
+}
+
+
+def test_every_figure_has_a_small_form() -> None:
+    assert set(SMALL) == set(FIGURES)
+    with pytest.raises(LocalError, match="nothing"):
+        make("nothing", Path(), Options())
+
+
+@pytest.mark.parametrize("name", sorted(FIGURES))
+def test_a_figure_is_drawn_from_its_table(name: str, tmp_path: Path) -> None:
+    table = SMALL[name]()
+    paths = write(FIGURES[name].draw(table), table, tmp_path, name)
+    assert [path.suffix for path in paths] == [".svg", ".pdf", ".csv"]
+    assert paths[0].read_text("utf-8").count("<path") > 5
+    assert paths[1].read_bytes().startswith(b"%PDF")
+    assert pl.read_csv(paths[2]).height == table.height > 0
+
+
+def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
+    table = pl.DataFrame({"x": [0, 0, 1, 1], "y": [1.0, 2.0, 3.0, 5.0]})
+    for folder in ("one", "other"):
+        figure, drawn = axes("Title", "x", "y")
+        band(drawn, table, "x", "y")
+        cumulative(drawn, [("all", table["y"].to_list())])
+        write(figure, table, tmp_path / folder, "figure")
+    for ending in ("svg", "pdf", "csv"):
+        assert len({(tmp_path / folder / f"figure.{ending}").read_bytes() for folder in ("one", "other")}) == 1
+
+
+def test_after_a_withdrawal_without_a_partition_nothing_flows_for_long() -> None:
+    table = SMALL["withdrawal"]()
+    assert set(table["mode"]) == {"home", "quorum"}
+    assert table["last_flow_s"].max() < 10  # type: ignore[operator]
+    told = list(lines("withdrawal", table))
+    assert len(told) == 3
+    assert all(re.match(r"(mode|home|quorum) ", line) for line in told)
+    assert not list(lines("cost", table))
+
+
+def test_a_mesh_costs_each_member_the_same_and_a_hub_less_as_it_grows() -> None:
+    table = costs.costs()
+    mesh, hub = (table.filter(pl.col("model") == model).sort("members") for model in ("mesh", "hub"))
+    assert mesh["euros_a_member"].n_unique() == 1
+    assert hub["euros_a_member"].is_sorted(descending=True)
+    assert costs.half_down(2, 0.9) == pytest.approx(1 - 0.81)
+    assert costs.half_down(3, 0.9) == pytest.approx(3 * 0.01 * 0.9 + 0.001)
+
+
+def test_a_figure_of_each_experiment(tmp_path: Path) -> None:
+    checks = [near("a", 1.0, 9.0, 0.2), near("b", 1, 1, 0), at_least("c", 0.5, 0.6), at_least("d", 0.5, 0.4)]
+    draw([row_of(Experiment("V0", "title", "source", lambda _seed, _quick: checks), 1, quick=True)], tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"V0.svg", "V0.pdf", "V0.csv"}
+    assert pl.read_csv(tmp_path / "V0.csv")["verdict"].to_list() == ["fail", "pass", "pass", "fail"]
+
+
+def run_at(folder: Path, metrics: pl.DataFrame) -> None:
+    """Write one run as `maille sim run` leaves it."""
+    folder.mkdir(parents=True)
+    metrics.write_parquet(folder / "metrics.parquet")
+    (folder / "summary.json").write_text(json.dumps({"agreed": True, "<b>": 1, "deep": {}}), "utf-8")
+
+
+def test_a_report_draws_what_the_metrics_allow(tmp_path: Path) -> None:
+    for seed in ("1", "2"):
+        rows = [
+            {"run": seed, "t": float(t), "node": t % 3, "metric": metric, "value": float(t + int(seed))}
+            for metric in ("arrival_s", "hops", "frontiers", "bytes_sent", "revocation_s")
+            for t in range(6)
+        ]
+        run_at(tmp_path / "runs" / "my scenario" / "abc" / seed, pl.DataFrame(rows))
+    made = report(tmp_path / "runs", tmp_path / "out")
+    assert made.runs == 2
+    assert {name.rpartition("-")[2] for name in made.figures} == {
+        "coverage",
+        "hops",
+        "frontiers",
+        "bytes",
+        "revocation",
+    }
+    page = made.page.read_text("utf-8")
+    assert "&lt;b&gt;" in page
+    assert "<b>" not in page
+    for name in made.figures:
+        assert f'src="{name}.svg"' in page
+        assert all((made.page.parent / f"{name}.{ending}").is_file() for ending in ("svg", "pdf", "csv"))
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LocalError) as caught:
+        report(tmp_path, tmp_path / "out")
+    assert caught.value.code == "NO_RUNS"
+    folder = tmp_path / "s" / "p" / "1"
+    run_at(folder, pl.DataFrame({"t": [1.0]}))
+    with pytest.raises(LocalError, match="has no column metric") as caught:
+        report(tmp_path, tmp_path / "out")
+    assert caught.value.code == "BAD_RUN"
+    (folder / "metrics.parquet").write_bytes(b"PAR1 not really")
+    with pytest.raises(LocalError, match="cannot be read"):
+        report(tmp_path, tmp_path / "out")

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from ledger import codec
 from ledger.consent.disclosure import Evidence
+from ledger.errors import LocalError
 from ledger.rows import Reader, Writer, prefix_stop
 from node.adapters.consents.record import Foreign, Standing
 
@@ -49,11 +50,15 @@ class ForeignRows:
     """The rows of this module."""
 
     def put(self, vault: Writer, imported: Imported) -> None:
-        """Keep a file's records."""
+        """Keep a file's records. Raises LocalError EVIDENCE_TOO_LARGE."""
         one = imported.evidence
         evidence = [one.salt, one.kind, one.sha256, one.media_type, one.captured_at]
         records = [_plain(record) for record in imported.records]
-        vault.put(TABLE, _FOREIGN + imported.id, codec.encode([1, evidence, imported.form, imported.file, records]))
+        row = codec.encode([1, evidence, imported.form, imported.file, records])
+        if len(row) > ROW_MAX:
+            told = f"The records have more than {ROW_MAX} bytes; import them in several files"
+            raise LocalError("EVIDENCE_TOO_LARGE", told, field="file")
+        vault.put(TABLE, _FOREIGN + imported.id, row)
 
     def get(self, vault: Reader, digest: bytes) -> Imported | None:
         """Return what is kept under a digest, or None."""

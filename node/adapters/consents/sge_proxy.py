@@ -28,6 +28,7 @@ from node.adapters.archive import members
 from node.adapters.consents.record import RECORDS_MAX, Foreign, Ours, Standing
 from node.adapters.numbers import whole_number
 from node.adapters.stamps import exact, in_utc
+from node.adapters.strict_json import TEXT_MAX
 
 SYSTEM: Final = "sge-tiers-proxy"
 CODE: Final = "BAD_SGE_PROXY"
@@ -35,6 +36,8 @@ MAX_BYTES: Final = 16 << 20
 """Largest file, in bytes."""
 CALLS_MAX: Final = 200_000
 """Logged calls in one file."""
+JID_MAX: Final = 2_049
+"""Characters of a user's bare JID, as its database has it."""
 ISSUERS: Final = ("female", "male", "company")
 COLUMNS: Final = {
     "consents": ("id", "issuer_name", "issuer_type", "begins_at", "expires_at", "created_at", "is_open"),
@@ -203,9 +206,11 @@ def _tables(found: dict[str, list[Row]], source: Source) -> Tables:
         limit = CALLS_MAX if table == "webservices_calls" else RECORDS_MAX
         if rows and (len(rows) > limit or set(columns) - _OPTIONAL - rows[0].keys()):
             raise refused(CODE, source, table, f"It has the columns {', '.join(columns)} and at most {limit} rows")
+    points, users = _lists(found["consents_usage_points"], "usage_point_id"), _lists(found["consents_users"], "user_id")
     consents: dict[int, Consent] = {}
     for number, row in enumerate(found["consents"], 1):
-        one = _consent(row, found, source, f"consents, row {number}")
+        own = row.get("id", "")
+        one = _consent(row, points.get(own, []), users.get(own, []), source, f"consents, row {number}")
         if one.id in consents:
             raise refused(CODE, source, f"consents, row {number}, id", "Another row has this id")
         consents[one.id] = one
@@ -222,17 +227,24 @@ def _tables(found: dict[str, list[Row]], source: Source) -> Tables:
     return Tables(tuple(consents.values()), tuple(calls))
 
 
-def _consent(row: Row, found: dict[str, list[Row]], source: Source, where: str) -> Consent:
-    own = row.get("id", "")
+def _lists(rows: list[Row], name: str) -> dict[str, list[str]]:
+    """Return consent id -> what rows list under it."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(row.get("consent_id", ""), []).append(row.get(name, ""))
+    return found
+
+
+def _consent(row: Row, points: list[str], users: list[str], source: Source, where: str) -> Consent:
     begins, expires = (_time(row, name, source, where) for name in ("begins_at", "expires_at"))
     if begins >= expires:
         raise refused(CODE, source, f"{where}, expires_at", "A consent begins before it expires")
     if row.get("issuer_type") not in ISSUERS:
         raise refused(CODE, source, f"{where}, issuer_type", f"An issuer is {', '.join(ISSUERS)}")
-    points = [one.get("usage_point_id", "") for one in found["consents_usage_points"] if one.get("consent_id") == own]
     if any(len(point) != 14 or not (point.isascii() and point.isdecimal()) for point in points):
         raise refused(CODE, source, f"{where}, usage points", "A point has 14 digits")
-    users = [one.get("user_id", "") for one in found["consents_users"] if one.get("consent_id") == own]
+    if len(row.get("issuer_name", "")) > TEXT_MAX or any(len(user) > JID_MAX for user in users):
+        raise refused(CODE, source, where, f"Names have at most {TEXT_MAX} characters, users {JID_MAX}")
     return Consent(
         _number(row, "id", source, where),
         row.get("issuer_name", ""),

@@ -99,4 +99,5 @@ def mended(made: Bundle) -> Bundle:
         checkpoints=tuple(item for _, item in heads),
         ticks=ticks,
         disclosures=tuple((follows.get(at, at), shown) for at, shown in made.disclosures),
+        bounds=tuple((follows.get(at, at), shown) for at, shown in made.bounds),
     )

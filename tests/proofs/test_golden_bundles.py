@@ -22,10 +22,19 @@ VERDICTS: dict[str, Any] = {
 NIGHTLY = os.environ.get("MAILLE_PROFILE") == "nightly"
 STRIDE = 1 if NIGHTLY else 997
 """Of the full bundles' bits every one is turned at night, and some by day; of a minimal one all, always (tampering)."""
-FULL = ("transfers.withdrawn", "conduct", "period.presented")
-"""A consent, a conduct and a period, each with all that it can hold."""
-MORE = ("pinned", "affiliates", "conduct.findings", "conduct.probed", "successor", "transcribed")
-"""What they do not hold: a bare epoch, other findings, acknowledgements, successors, papers."""
+FULL = ("transfers.withdrawn", "conduct", "period.presented", "rested")
+"""A consent, a conduct, a period, and a consent that rests on others, each with all that it can hold."""
+MORE = (
+    "pinned",
+    "affiliates",
+    "conduct.findings",
+    "conduct.probed",
+    "successor",
+    "transcribed",
+    "delegated",
+    "guardian",
+)
+"""What they do not hold: a bare epoch, other findings, acknowledgements, successors, papers, longer chains, words."""
 
 
 @pytest.mark.parametrize("name", sorted(VERDICTS))

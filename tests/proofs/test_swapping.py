@@ -30,9 +30,11 @@ from tests.proofs.test_golden_bundles import VERDICTS
 NIGHTLY = os.environ.get("MAILLE_PROFILE") == "nightly"
 STRIDE = 1 if NIGHTLY else 97
 """Of the changes of a full bundle, each is tried at night, and some by day."""
-FULL = ("transfers.withdrawn", "conduct", "period")
+FULL = ("transfers.withdrawn", "conduct", "period", "collective", "rested")
 SAME_MESH = {"transfers.withdrawn": "transfers", "conduct": "period", "period": "conduct"}
+SAME_MESH |= {"collective": "delegated.revoked", "rested": "rested"}  # the last: each item in the place of another
 OTHER_MESH = {"transfers.withdrawn": "successor", "conduct": "conduct.findings", "period": "period.presented"}
+OTHER_MESH |= {"collective": "rested", "rested": "shared"}
 """Whose items are put into which bundle."""
 
 Change = tuple[object, Callable[[], Bundle]]

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.consent.status import Party
 from ledger.entry import Entry, typ_of_kind
-from ledger.tables import position, read_leaf, read_position
+from ledger.rows import prefix_stop
+from ledger.tables import RECEIPT, position, read_leaf, read_position
 from node.flows.trail import Stated, Use
 
 if TYPE_CHECKING:
@@ -71,3 +72,22 @@ class Following:
     def uses_of(self, turn: Turn, grant: bytes, holder: Party) -> list[Use]:
         """Return what the holder states of a consent's use, oldest first, each transfer once."""
         return self._stated.uses_of(turn, grant, holder)
+
+    def tally(self, turn: Turn, grant: bytes, holder: Party) -> tuple[int, int]:
+        """Return how many transfers the holder states under a consent, and when it last did; (0, 0) for none.
+
+        Nothing is parsed: a leaf names a grant, 32 bytes that nobody can guess, once for each transfer. The time is the
+        largest in the feed up to that leaf. `uses_of` tells exactly, and leaf by leaf.
+        """
+        replica, prefix = turn.core.replica, RECEIPT + grant
+        if not holder[1]:  # of a service, only its own signature tells
+            uses = self.uses_of(turn, grant, holder)
+            return len(uses), max((use.at for use in uses), default=0)
+        count, last = 0, 0
+        for key, _ in turn.rows.scan("things", prefix, prefix_stop(prefix)):
+            number, index = read_position(key)
+            feed = replica.feed_of(number)
+            if replica.members.party_of(feed) == holder:
+                leaf = replica.leaf(turn.rows, feed, index)
+                count, last = count + leaf.raw.count(grant), max(last, leaf.iat_max)
+        return count, last

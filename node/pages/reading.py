@@ -144,14 +144,16 @@ def unstated(turn: Turn, flows: Flows) -> Unstated:
 
 def card(turn: Turn, flows: Flows, following: Following, line: Line, waiting: Unstated, lang: Language) -> Card:
     """Return a consent as the dashboard shows it."""
-    stated = following.uses_of(turn, line.id, line.holder)
-    known = {use.transfer for use in stated}
-    fresh = [ended for grant, ended, transfer in waiting.rows if grant == line.id and transfer not in known]
-    last = max([use.at for use in stated] + fresh, default=0)
+    count, last = following.tally(turn, line.id, line.holder)
+    fresh = {transfer: ended for grant, ended, transfer in waiting.rows if grant == line.id}
+    if fresh:
+        for use in following.uses_of(turn, line.id, line.holder):
+            fresh.pop(use.transfer, None)
+    last = max([last, *fresh.values()])
     terms = terms_now(turn, flows, line.id)
     holder, recipient = names(turn, lang, terms).ends(line.holder, line.recipient)
     said = None if terms is None else facets(terms, Parties(holder, recipient, line.until), lang)
-    return Card(line, recipient, holder, said, last, len(stated) + len(fresh))
+    return Card(line, recipient, holder, said, last, count + len(fresh))
 
 
 def detail(turn: Turn, flows: Flows, following: Following, line: Line, lang: Language) -> Detail | None:

@@ -101,6 +101,8 @@ def facets(terms: Terms, parties: words.Parties, lang: Language) -> Facets:
 
 def own_words(terms: Terms, lang: Language) -> Terms:
     """Return terms with the words that maille put in by itself said in a language; words of parties stay theirs."""
+    if lang != "fr":
+        return terms
     rights = Rights(**{name: in_language(getattr(terms.rights, name), lang) for name in RIGHTS})
     storage, method = in_language(terms.storage, lang), in_language(terms.withdrawal_method, lang)
     return replace(terms, rights=rights, storage=storage, withdrawal_method=method)

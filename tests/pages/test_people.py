@@ -1,4 +1,4 @@
-"""What a person does on the pages, without a browser: her keys, her rights, narrowing, her points, notices and alarms.
+"""What a person does on the pages, without a browser: her keys, rights, narrowing, points, notices and receipts.
 
 One node keeps her wallet, holds the data and hosts a tenant that receives them.
 """
@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,8 @@ from ledger.consent.words import moment_in_words
 from ledger.entry import Entry
 from ledger.schema import DAY
 from node.pages.visit import Site
-from node.pages.watching import Watch
 from node.seed_words import words_of_seed
-from tests.node.nodes import do, make_home, running, until
-from tests.node.test_audit_operations import forget
-from tests.node.test_data_operations import state_of
+from tests.node.nodes import do
 from tests.pages.test_application import PASSPHRASE, URL, post, visiting
 
 PRM, OTHER = "prm:00000000000001", "prm:00000000000002"
@@ -290,7 +286,7 @@ async def test_nobody_sees_what_another_asked_for(tmp_path: Path) -> None:
         assert none_yet.status_code == 404
 
 
-# Points, notices, files, the alarm
+# Points, notices, files
 
 
 async def test_points_come_from_the_register_where_she_lives(tmp_path: Path) -> None:
@@ -342,54 +338,3 @@ async def test_the_receipt_comes_as_a_record_for_machines(tmp_path: Path) -> Non
             assert "Advice on heating" in json.dumps(json.loads(answer.content))
         signed = await client.get(f"/consents/{made}/receipt.cbor")
         assert Entry.parse(signed.content).id.hex() == made
-
-
-async def test_an_access_without_consent_is_found_and_shown_to_whom_it_concerns_alone(tmp_path: Path) -> None:
-    async with (
-        visiting(tmp_path, mesh=False) as (client, node, site),
-        running(make_home(tmp_path / "bob", "bob")) as bob,
-    ):
-        await do(node, "mesh create", name="street")
-        ticket = await do(node, "invite create", to=str(bob.root_key().did))
-        assert (await do(bob, "join", ticket=ticket.ticket)).answer == "ADMITTED"
-        await until(lambda: bool(node.mesh().engine.connected) and bool(bob.mesh().engine.connected))
-        await until(lambda: len(bob.mesh().core.replica.members.members) == 2)
-        await do(bob, "link offer", member="Host")
-        await until(lambda: "offered" in node.mesh().core.replica.members.links.values())
-        await do(node, "link accept", member="bob")
-        await do(bob, "readings generate", days=2)
-        (series,) = (await do(bob, "readings list")).series
-        client.headers.update(ENGLISH)
-        await account(client, node, "anna", series.point)
-        other = httpx.AsyncClient(transport=client._transport, base_url=URL, headers=ENGLISH)
-        await account(other, node, "bert", OTHER)
-        site.watch = Watch(site)
-        assert "The first check has not ended yet" in text_of(await client.get("/alarms"))
-        made = await grant(node, holder="bob", recipient="Host", point=(series.point,))
-        await until(lambda: state_of(bob, made) == "GRANTED")
-        assert (await do(bob, "data send", consent=made)).state == "done"
-        await site.watch.look()
-        assert "None was found" in text_of(await client.get("/alarms"))
-        assert "without your consent" not in text_of(await client.get("/"))
-        forget(node, made)  # now data of her meter are here, and no consent allows it
-        await site.watch.look()
-        home, page = text_of(await client.get("/")), text_of(await client.get("/alarms"))
-        assert "1 time(s), your data were accessed without a consent" in home
-        assert "You can complain to the organisation, or to the CNIL" in page
-        assert "from bob" in page
-        assert "None was found" in text_of(await other.get("/alarms"))
-        assert "without your consent" not in text_of(await other.get("/"))
-        await post(client, f"/consents/{made}/withdraw", {}, seen="/account")
-        late_use(node, made)  # a use of her own consent, after she withdrew it
-        await site.watch.look()
-        assert "withdrawn" in text_of(await client.get("/alarms"))
-
-
-def late_use(node: Any, grant: str) -> None:
-    """Make every account of a node say that data passed two hours from now, under this consent."""
-    mesh = node.mesh()
-    with mesh.vault.write() as vault:
-        for role in (b"a", b"r"):
-            for one in list(mesh.flows.receipts.listing(vault, role)):
-                at = {"began": one.began + 7_200, "ended": one.ended + 7_200}
-                mesh.flows.receipts.put(vault, replace(one, grant=bytes.fromhex(grant), **at))

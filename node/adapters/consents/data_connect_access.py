@@ -12,6 +12,7 @@ What it does not do
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -26,20 +27,13 @@ SYSTEM: Final = "enedis-data-connect"
 CODE: Final = "BAD_SUBSCRIBED_SERVICES"
 MAX_BYTES: Final = 16 << 20
 """Largest file, in bytes."""
-STATES: Final = {
-    "ACTIF": Standing.GIVEN,
-    "DEMANDE": Standing.REQUESTED,
-    "RESILIE": Standing.REVOKED,
-    "TERMINE": Standing.EXPIRED,
-    "EXPIRE": Standing.EXPIRED,
-    "REFUSE": Standing.REFUSED,
-    "ANNULE": Standing.WITHDRAWN,
-}
-"""etatCode -> how a consent stands."""
+STATES: Final = {"ACTIF": Standing.GIVEN, "DEMANDE": Standing.REQUESTED}
+"""etatCode -> how a consent stands. Other codes are not documented: they are kept as they are, and stand as unknown."""
 KINDS: Final = {"CDC": "load_curve", "ENERGIE": "daily", "IDX": "index", "PMAX": "max_power", "ITC": "technical"}
 """mesuresTypeCode -> kind of data."""
 _AUTHORISATIONS: Final = frozenset({"EXPLICITE", "IMPLICITE", ""})
 _GRANULARITY: Final = {"load_curve": "PT30M", "daily": "P1D", "index": "P1D", "max_power": "P1D"}
+_STATE: Final = re.compile(r"[A-Z_]{1,40}", re.ASCII)
 _WANTED: Final = frozenset({"x"})
 _NOTICE: Final = frozenset({"usage-point", "usage-points", "state", "code", "message"})
 
@@ -68,20 +62,20 @@ def _service(one: Fields) -> Foreign:
     if authorisation.text("autorisationType", "") not in _AUTHORISATIONS:
         raise authorisation.bad("autorisationType", "EXPLICITE or IMPLICITE was expected")
     state, kind = one.text("etatCode"), one.choice("mesuresTypeCode", KINDS)
-    if state not in STATES:
-        raise one.bad("etatCode", f"A state is one of {', '.join(STATES)}")
+    if _STATE.fullmatch(state) is None:
+        raise one.bad("etatCode", "A state is a code of capital letters")
+    standing = STATES.get(state, Standing.UNKNOWN)
     directions = [
         direction
         for name, direction in (("soutirage", "consumption"), ("injection", "production"))
         if one.flag(name, default=False)
     ]
-    ended = STATES[state] not in {Standing.GIVEN, Standing.REQUESTED}
     until = one.moment("dateFin", _time)
     return Foreign(
         system=SYSTEM,
         reference=authorisation.text("autorisationId", "") or one.text("id", ""),
         state=state,
-        standing=STATES[state],
+        standing=standing,
         points=(f"prm:{_point(one, one.text('pointId'), 'pointId')}",),
         kinds=tuple(f"electricity/{direction}/{kind}" for direction in directions or ["consumption"]),
         granularity=one.text("mesuresPas", "") or _GRANULARITY.get(kind, ""),
@@ -90,8 +84,7 @@ def _service(one: Fields) -> Foreign:
         purpose=authorisation.text("autorisationLibelle", ""),
         subject=one.text("sirenTitulaire", ""),
         recipient=one.text("sirenBeneficiaire", ""),
-        ended_at=until if ended else None,
-        reason=one.text("etatLibelle", "") if ended else "",
+        reason=one.text("etatLibelle", "") if standing is Standing.UNKNOWN else "",
     )
 
 

@@ -62,9 +62,10 @@ def test_a_service_is_a_record_under_its_authorisation() -> None:
     assert one.lacks == ()
 
 
-@pytest.mark.parametrize(("state", "standing"), STATES.items())
-def test_each_state_is_told(state: str, standing: Standing) -> None:
-    assert read("data-connect", file(SERVICE | {"etatCode": state}))[0].standing is standing
+@pytest.mark.parametrize(("state", "standing"), [*STATES.items(), ("RESILIE", Standing.UNKNOWN)])
+def test_each_state_is_told_and_others_are_kept_as_unknown(state: str, standing: Standing) -> None:
+    (one,) = read("data-connect", file(SERVICE | {"etatCode": state}))
+    assert (one.standing, one.state) == (standing, state)
 
 
 def test_an_answer_with_a_token_names_points_and_keeps_no_secret() -> None:

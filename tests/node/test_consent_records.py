@@ -95,3 +95,27 @@ async def test_a_consent_of_ours_is_exported_as_it_stands(tmp_path: Path) -> Non
         assert (message["state"], message["reason"]) == ("TERMINATED", ["moved_out, gone"])
         request = json.loads((await do(ada, "consent export", id=other.id, as_="eddie")).file)
         assert [step["status"] for step in request["history"]][-2:] == ["ACCEPTED", "TERMINATED"]
+
+
+async def test_a_share_is_told_as_fields_of_a_warp_10_token(tmp_path: Path) -> None:
+    async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
+        await pair(ada, bob)
+        await do(ada, "wallet create", name="anna")
+        await do(ada, "readings generate", seed=7, days=3)
+        point = "prm:00000000000007"
+        args: dict[str, Any] = {"recipient": "bob", "point": (point,), "granularity": "PT30M"}
+        grant = await do(ada, "consent grant", wallet="anna", **args, **WHAT, **PERIOD)
+        share = await do(ada, "share make", consent=grant.id, lasts="2h", point=(point,), granularity="P1D")
+        exported = await do(ada, "share export", token=share.token[:8])
+        token = json.loads(exported.file)
+        assert (token["tokenType"], token["appName"]) == ("READ", "bob")
+        assert token["labels"] == {
+            "energy": "electricity",
+            "direction": "consumption",
+            "kind": "load_curve",
+            "point": f"~^({point})$",
+            "granularity": "P1D",
+        }
+        assert token["expiryTimestamp"] == int(share.expires.timestamp() * 1000)
+        assert json.loads((await do(ada, "share export", token=share.token, application="x")).file)["appName"] == "x"
+        await refused("NOT_FOUND", ada, "share export", token="ffff")

@@ -13,6 +13,8 @@ What it does not do
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -52,9 +54,13 @@ def check_state(evidence: Evidence) -> None:
     for at, entry in enumerate(evidence.entries):
         if entry.kind in STATED:
             _check_stated(evidence, at, entry)
-    for at in range(len(evidence.grants)):
+    added = defaultdict(list)
+    for at, entry in enumerate(evidence.entries):
+        if entry.kind in ("consent.amend", "consent.sign"):
+            added[entry.payload["grant"]].append(at)
+    for at, grant in enumerate(evidence.grants):
         evidence.use(at)
-        _check_named(evidence, at)
+        _check_named(evidence, at, added[grant.id])
     for number, tick in enumerate(ticks):
         for at in tick.consents:
             for party in parties_of(evidence.grants[at]):
@@ -204,21 +210,24 @@ def _serves_below(evidence: Evidence, at: int, number: int) -> None:
     evidence.use(at)
 
 
-def _check_named(evidence: Evidence, at: int) -> None:
-    """Let what the states of a grant name serve: amendments, signatures, the rules by which its call was decided."""
-    grant, call = evidence.grants[at], evidence.rests[at].call
+def _check_named(evidence: Evidence, at: int, added: Iterable[int]) -> None:
+    """Let what the states of a grant name serve: amendments, signatures, the rules by which its call was decided.
+
+    `added`: numbers of the amendments and signatures of this grant.
+    """
+    call = evidence.rests[at].call
+    rules = {entry.id: place for place, entry in enumerate(evidence.entries) if entry.kind == "group.open"}
     for number, tick in enumerate(evidence.ticks):
         value = tick.consents.get(at)
-        if call not in tick.calls and (value is None or not (value.amended or value.signed)):
-            continue
-        for place, entry in enumerate(evidence.entries):
-            amends = entry.kind == "consent.amend" and value is not None and entry.id in value.amended
-            signs = entry.kind == "consent.sign" and value is not None and entry.kid in value.signed
-            opens = entry.kind == "group.open" and call in tick.calls and entry.id == tick.calls[call].opened
-            if opens and call is not None:
-                _check_opened_group(tick.calls[call], entry, evidence.entries[call])
-            if opens or ((amends or signs) and entry.payload["grant"] == grant.id):
+        named = frozenset[bytes]() if value is None else frozenset((*value.amended, *value.signed))
+        for place in added:
+            entry = evidence.entries[place]
+            if (entry.id if entry.kind == "consent.amend" else entry.kid) in named:
                 _serves_below(evidence, place, number)
+        if call is not None and call in tick.calls and tick.calls[call].opened in rules:
+            opened = rules[tick.calls[call].opened]
+            _check_opened_group(tick.calls[call], evidence.entries[opened], evidence.entries[call])
+            _serves_below(evidence, opened, number)
 
 
 def _check_opened_group(value: CallValue, opened: Entry, call: Entry) -> None:

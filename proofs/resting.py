@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 NAMES: Final = ("delegation", "call", "parent")
 """Fields of a grant that name what it rests on."""
+CHAIN_MAX: Final = 16
+"""Delegations above one grant, consents above one, that are followed at all; fewer may be sound."""
 KINDS: Final = {"delegation": "delegation.give", "call": "group.call", "parent": "consent.grant"}
 
 
@@ -48,9 +50,21 @@ class Rests:
 
 
 def follow_rests(evidence: Evidence) -> tuple[Rests, ...]:
-    """Return what each grant rests on; every entry that is found serves by it."""
+    """Return what each grant rests on; every entry that is found serves by it. Raises Refused for a longer chain."""
     by_id = {entry.id: at for at, entry in enumerate(evidence.entries)}
-    return tuple(_follow(evidence, by_id, grant) for grant in evidence.grants)
+    found = tuple(_follow(evidence, by_id, grant) for grant in evidence.grants)
+    heights: dict[int, int] = {}
+    for at in range(len(found)):
+        line, above = [at], found[at].parent
+        while above is not None and above not in heights:
+            line.append(above)
+            above = found[above].parent
+        for place in reversed(line):
+            heights[place] = 0 if above is None else heights[above] + 1
+            above = place
+    if max(heights.values(), default=0) > CHAIN_MAX:
+        raise Refused(Reason.MALFORMED, f"more than {CHAIN_MAX} consents above a grant")
+    return found
 
 
 def _follow(evidence: Evidence, by_id: Mapping[bytes, int], grant: Entry) -> Rests:
@@ -69,6 +83,8 @@ def _follow(evidence: Evidence, by_id: Mapping[bytes, int], grant: Entry) -> Res
     at = find("delegation", grant.payload.get("delegation"))
     while at is not None:  # an entry names what was there before it: no chain comes back to itself
         delegations.append(at)
+        if len(delegations) > CHAIN_MAX:
+            raise Refused(Reason.MALFORMED, f"more than {CHAIN_MAX} delegations above a grant")
         at = find("delegation", evidence.entries[at].payload.get("parent"))
     call, parent = (find(name, grant.payload.get(name)) for name in ("call", "parent"))
     return Rests(tuple(delegations), call, parent, frozenset(missing))

@@ -261,6 +261,7 @@ PARENTS: Final = [
         R.SHARING_FORBIDDEN,
         partial(shared, parent=shareable(onward_sharing=OnwardSharing("listed", 0, (actor("Dune", bytes(32)),)))),
     ),
+    Negative("passed on without end", OURS, R.MALFORMED, partial(handed_down, 17)),
     Negative("passed on nine times", OURS, R.SHARING_FORBIDDEN, partial(handed_down, 9)),
     *(
         Negative(

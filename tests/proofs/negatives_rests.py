@@ -310,6 +310,9 @@ OURS, R = "ledger.md §7", Reason
 BELOW: Final = Bounds(points=frozenset({"prm:12345678901234"}), granularity="PT30M", sharing_depth=2)
 DELEGATIONS: Final = [
     Negative("used by another", OURS, R.DELEGATION_NOT_YOURS, partial(chained, signer="eve")),
+    Negative(
+        "delegations without end", OURS, R.MALFORMED, partial(chained, tuple(f"p{at}" for at in range(18)), depth=8)
+    ),
     Negative("one link too many", OURS, R.DELEGATION_TOO_DEEP, partial(chained, depth=0)),
     Negative(
         "a delegation that ends first", OURS, R.DELEGATION_EXPIRED, partial(chained, until=(START // DAY + 20) * DAY)

@@ -36,9 +36,6 @@ SPARE: Final = {
     ("evidence", "if not (finding or flow or entry.kind in ENDINGS or entry.kind in _SERVING):"): (
         f"{_ELSEWHERE}: an entry that no check asks for is not used"
     ),
-    ("frontiers", "if call not in tick.calls and (value is None or not (value.amended or value.signed)):"): (
-        "it spares time: where a state names nothing, nothing is looked for"
-    ),
     ("chains", 'return Reason.NOT_CARRIED, "in whose name it was signed, an entry says that is not carried"'): (
         "the row of the missing delegation says it again, with the same code"
     ),

@@ -59,9 +59,11 @@ def follow(evidence: Evidence, grant: Entry) -> Rests:
         evidence.used.add(at)
         return at
 
-    line, at = [], find("delegation", "delegation.give", grant.payload.get("delegation"))
+    line: list[int] = []
+    at = find("delegation", "delegation.give", grant.payload.get("delegation"))
     while at is not None:
         line.append(at)
+        need(len(line) <= 16, "MALFORMED", "too long a chain")
         at = find("delegation", "delegation.give", evidence.entries[at].payload.get("parent"))
     call = find("call", "group.call", grant.payload.get("call"))
     return Rests(line, call, find("parent", "consent.grant", grant.payload.get("parent")), missing)
@@ -69,6 +71,11 @@ def follow(evidence: Evidence, grant: Entry) -> Rests:
 
 def first_of(rests: list[Rests], selection: str) -> int:
     """Return the grant that a consent is about: the one that no other passes on."""
+    for each in rests:
+        parent, steps = each.parent, 0
+        while parent is not None:
+            parent, steps = rests[parent].parent, steps + 1
+            need(steps <= 16, "MALFORMED", "too long a line")
     above = {each.parent for each in rests}
     first = [at for at in range(len(rests)) if at not in above]
     need(selection != "consent" or len(first) == 1, "MALFORMED", "a consent has one grant")

@@ -106,8 +106,9 @@ def _halved(scenario: Scenario, field: str, least: float) -> Iterator[tuple[str,
     value: Any = scenario
     for part in field.split("."):
         value = getattr(value, part)
-    for part_of in (0.5, 0.75):
-        smaller = max(least, value * part_of if isinstance(value, float) else int(value * part_of))
+    whole = isinstance(value, int)
+    for candidate in (value / 2, value * 3 / 4, value - 1 if whole else value):
+        smaller = max(least, int(candidate) if whole else candidate)
         if smaller < value:
             try:
                 yield f"with {field} = {smaller}", changed(scenario, {field: smaller})

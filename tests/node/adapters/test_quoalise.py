@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import LocalError
@@ -95,6 +95,7 @@ def test_the_twin_says_the_same() -> None:
     assert all_series(quoalise.read_json, moved) == series
 
 
+@settings(max_examples=15)
 @given(st.integers(0, 99), st.integers(1, 4), st.integers(0, 9))
 def test_households_come_back_whole(seed: int, days: int, gaps: int) -> None:
     start = 1_616_713_200  # over a change of hour

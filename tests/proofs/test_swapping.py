@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
+from ledger.entry import Entry
 from ledger.errors import LocalError
 from proofs import reading
 from proofs.bundle import Bundle, Selection
+from proofs.frontiers import parties_of
 from proofs.policy import MemberQuorum
 from proofs.report import Report
 from proofs.trust import Trust
@@ -102,7 +104,8 @@ def is_honest(made: Bundle, changed: bytes, before: Report, after: Report) -> bo
     """Say whether a change that passes is what an honest maker could do, and the report tells it.
 
     It discloses less, or withholds what a recipient wrote down; ends its chain at an earlier epoch; says another time
-    in a period that nobody presents; shows a conduct's member at one tick more.
+    in a period that nobody presents; shows a conduct's member, or a party of a consent, at one tick more, where no
+    question is asked of it.
     """
     told = reading.decode(changed)
     if told.epochs != made.epochs:
@@ -118,7 +121,12 @@ def is_honest(made: Bundle, changed: bytes, before: Report, after: Report) -> bo
         {kid for kid, _ in one.members} ^ {kid for kid, _ in other.members}
         for one, other in zip(told.ticks, made.ticks, strict=True)
     ]
-    return made.selection is Selection.CONDUCT and made.about is not None and set().union(*shown) == {made.about[0]}
+    moved = set[object]().union(*shown)
+    if made.selection is Selection.CONDUCT:
+        return made.about is not None and moved == {made.about[0]}
+    entries = (Entry.parse(item.raw) for item in made.entries)
+    grants = (entry for entry in entries if entry.kind == "consent.grant")
+    return bool(moved) and moved <= {party[0] for grant in grants for party in parties_of(grant)}
 
 
 def withheld(report: Report) -> int:

@@ -1,99 +1,109 @@
-"""`maille sim validate`, `figure` and `report`: schemas, exit codes, and what a missing extra says."""
+"""`maille sim`: the commands do what the Python API does, say what went wrong, and end with the right exit code."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 
 from node.cli.app import run
-from node.exits import OK, REFUSED
-from node.ops.sim_report import sim_figure, sim_report
-from node.ops.sim_validate import sim_validate
-from simulations.validation import spreading, theory
+from node.exits import OK, REFUSED, USAGE
+from node.ops.sim import _seeds, _values
 
-ROWS = (sim_validate, sim_figure, sim_report)
+SMALL = ("--set", "nodes=4", "--set", "seconds=8", "--set", "load.start=1", "--set", "load.count=2")
 
 
-def sim(*words: object) -> int:
-    """Run a command of `sim` as a person would, but one after the other in this process."""
-    return run(["sim", *map(str, words)], ROWS)
+def maille(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    """Run a command and return its exit code, and what it said on both streams."""
+    code = run(["sim", *argv])
+    told = capsys.readouterr()
+    return code, told.out, told.err
 
 
-def told(capsys: pytest.CaptureFixture[str]) -> Any:
-    """Return the JSON that was printed."""
-    return json.loads(capsys.readouterr().out)
+def answered(capsys: pytest.CaptureFixture[str], *argv: str) -> Any:
+    """Run a command that succeeds with --json, and return its answer."""
+    code, out, err = maille(capsys, *argv, "--json")
+    assert code == OK, err
+    assert not err  # progress is for terminals
+    return json.loads(out)
 
 
-def test_experiments_that_hold_end_in_zero_and_are_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert sim("validate", "--quick", "--only", "V4,V17", "--workers", 1, "--json", "--out", tmp_path / "out") == OK
-    printed = told(capsys)
-    assert [row["id"] for row in printed["experiments"]] == ["V4", "V17"]
-    for row in printed["experiments"]:
-        assert {"expected", "measured", "tolerance", "verdict", "source", "checks"} <= set(row)
-        assert row["verdict"] == "pass"
-    assert json.loads((tmp_path / "out" / "validation.json").read_text("utf-8")) == printed
-    assert {path.name for path in (tmp_path / "out").glob("*.svg")} == {"V4.svg", "V17.svg"}
+def test_a_run_tells_its_figures_and_repeats_itself(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    told = answered(capsys, "run", "baseline", *SMALL, "--seed", "3", "--out", str(tmp_path))
+    assert told["reached"] == 1.0
+    assert told["seed"] == 3
+    (folder,) = tmp_path.glob("baseline/*/3")
+    assert told["trace"] in (folder / "trace.sha256").read_text()
+    page = tmp_path / "run.html"
+    again = answered(capsys, "replay", str(folder), "--html", str(page))
+    assert again["same"]
+    assert "<svg" in page.read_text()
+    compared = answered(capsys, "compare", str(folder), str(folder), "--fail-above", "1.0")
+    assert not compared["above"]
+    assert {row["factor"] for row in compared["rows"]} <= {1.0, None}
+    code, out, _ = maille(capsys, "run", "baseline", *SMALL)
+    assert code == OK
+    assert "signatures memoised" in out
+    assert "p99" in out
 
 
-def test_an_experiment_that_fails_ends_in_one(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_broken_check_is_an_exit_code_with_seed_and_commit(capsys: pytest.CaptureFixture[str]) -> None:
+    cut = (*SMALL, "--set", "faults.0.until=0", "--set", "faults.0.at=1", "--set", "checks.settle=1")
+    code, out, _ = maille(capsys, "run", "partition-single", *cut, "--seed", "9")
+    assert code == REFUSED
+    assert "BROKEN convergence" in out
+    assert "seed 9, commit " in out
+    assert "maille sim shrink partition-single --seed 9" in out
+    code, out, _ = maille(capsys, "shrink", "partition-single", *cut, "--seed", "9", "--runs", "3")
+    assert code == OK
+    assert "# breaks convergence" in out
+    assert 'kind = "partition"' in out
+
+
+def test_a_sweep_counts_its_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    light = ("--set", "nodes=20", "--set", "seconds=2", "--set", "load.count=1", "--set", "overlay.degree=4")
+    out = ("--out", str(tmp_path), "--workers", "1")
+    told = answered(capsys, "sweep", "flood", *light, "--over", "network.loss=0,0.1", "--seeds", "1", *out)
+    assert told == {"runs": 2, "failed": [], "out": str(tmp_path)}
+    assert answered(capsys, "resume", str(tmp_path))["runs"] == 2
+
+
+def test_scenarios_and_topologies_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = answered(capsys, "scenarios")["scenarios"]
+    assert {"baseline", "revocation", "chaos", "eclipse"} <= {row["name"] for row in rows}
+    code, out, _ = maille(capsys, "scenarios", "eclipse")
+    assert code == OK
+    assert 'kind = "eclipse-single"' in out
+    shown = answered(capsys, "topology", "planetary")
+    assert shown["components"] == 1
+    assert shown["places"] == 6
+
+
+@pytest.mark.parametrize(
+    ("argv", "exit_code", "word"),
+    [
+        (("run", "nowhere"), REFUSED, "NO_SCENARIO"),
+        (("run", "baseline", "--set", "network.none=1"), REFUSED, "BAD_SCENARIO"),
+        (("run", "baseline", "--set", "nodes"), USAGE, "network.loss=0.1"),
+        (("run", "flood", "--set", "protocol=none"), REFUSED, "NO_PROTOCOL"),
+        (("sweep", "flood", "--out", "x", "--seeds", "one"), USAGE, "1..10"),
+        (("resume", "nowhere"), REFUSED, "NO_SWEEP"),
+        (("replay", "nowhere"), REFUSED, "NO_RUN"),
+        (("compare", "nowhere", "nowhere"), REFUSED, "NO_RUN"),
+    ],
+)
+def test_what_cannot_be_is_a_sentence_and_a_code(
+    argv: tuple[str, ...], exit_code: int, word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    right = theory.expected_rounds
-    monkeypatch.setattr(spreading, "expected_rounds", lambda *count, **how: right(*count, **how) + 1)
-    assert sim("validate", "--quick", "--only", "V5", "--workers", 1) == REFUSED
-    printed = capsys.readouterr().out
-    assert "fail" in printed
-    assert "0 of 1 experiments hold" in printed
+    code, out, err = maille(capsys, *argv)
+    assert code == exit_code
+    assert not out
+    assert word in err
 
 
-def test_an_unknown_experiment_and_an_unknown_figure_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert sim("validate", "--only", "V0") == REFUSED
-    assert "UNKNOWN_EXPERIMENT" in capsys.readouterr().err
-    assert sim("figure", "nothing") == REFUSED
-    assert "UNKNOWN_FIGURE" in capsys.readouterr().err
-
-
-def test_figures_are_listed_and_drawn(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert sim("figure", "--json") == OK
-    names = {one["name"] for one in told(capsys)["figures"]}
-    assert {"coverage", "withdrawal", "cost"} <= names
-    assert sim("figure", "cost", "--out", tmp_path, "--json") == OK
-    printed = told(capsys)
-    assert printed["rows"] == 18
-    assert sorted(Path(file).name for file in printed["files"]) == ["cost.csv", "cost.pdf", "cost.svg"]
-
-
-def test_a_withdrawal_is_summed_up(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    where = ("--out", tmp_path, "--workers", 1)
-    assert sim("figure", "withdrawal", "--nodes", 8, "--partition", 0, "--max-staleness", 300, *where) == OK
-    assert "quorum" in capsys.readouterr().out
-
-
-def test_a_report_is_written_or_says_why_not(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert sim("report", tmp_path / "nowhere") != OK
-    assert "NOT_FOUND" in capsys.readouterr().err
-    folder = tmp_path / "flood" / "abc" / "1"
-    folder.mkdir(parents=True)
-    rows = {"run": ["1"], "t": [0.0], "node": [1], "metric": ["hops"], "value": [2.0]}
-    pl.DataFrame(rows).write_parquet(folder / "metrics.parquet")
-    assert sim("report", tmp_path, "--json") == OK
-    printed = told(capsys)
-    assert (printed["runs"], printed["figures"]) == (1, ["flood-hops"])
-    assert Path(printed["page"]).is_file()
-
-
-@pytest.mark.parametrize("words", [("validate", "--quick"), ("figure", "cost"), ("report", ".")])
-def test_without_the_extra_it_says_what_to_install(
-    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for library in ("numba", "matplotlib"):
-        monkeypatch.setitem(sys.modules, library, None)
-    assert sim(*words) != OK
-    printed = capsys.readouterr().err
-    assert "pip install 'maille[sim]'" in printed
-    assert "EXTRA_MISSING" in printed
+def test_lists_and_seeds_are_read() -> None:
+    assert _values("0,0.1,[1, 2],x") == ["0", "0.1", "[1, 2]", "x"]
+    assert _seeds("3..5") == [3, 4, 5]
+    assert _seeds("1,9") == [1, 9]

@@ -83,7 +83,7 @@ async def test_uses_are_counted_as_their_holder_states_them_and_nobody_else(tmp_
         shown = text_of(await client.get("/consents"))
         assert "Accesses 1" in shown
         assert "never" not in shown
-        assert "1 sendings, newest first" in text_of(await client.get("/trail"))
+        assert "Sendings: 1, newest first" in text_of(await client.get("/trail"))
         assert "Host received data (96 values)" in text_of(await client.get(f"/consents/{scene.made}"))
 
 

@@ -207,11 +207,6 @@ class Held:
         """Return the feed with this local number."""
         return self.by_number[number]
 
-    def public_of(self, feed: bytes) -> bytes | None:
-        """Return the key of a member's device (or of a founder's first one), or None."""
-        device = self.members.devices.get(feed)
-        return device.public if device is not None else self.founding.get(feed)
-
     def feed_key(self, feed: bytes) -> bytes | None:
         """Return the key of a feed that is taken in, or None. Void admissions count, else late learners hold less."""
         return self.members.feeds.get(feed) or self.founding.get(feed)

@@ -242,7 +242,7 @@ def keep(rows: Writer, replica: Replica, tick: Tick | None, witnesses: Witnesses
     head = told.head
     if rows.get(COSIGNED, _prefix(head) + told.device) is not None:
         return False
-    public = replica.public_of(told.device)
+    public = replica.feed_key(told.device)
     if public is None or told.device not in witnesses.of(head.feed):
         raise RemoteError("NOT_A_WITNESS", "this device does not witness this feed")
     if told.time > now + AHEAD_SECONDS_MAX:

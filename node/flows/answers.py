@@ -72,7 +72,7 @@ def refused(turn: Turn, peer: bytes, wanted: Wanted, refuse: Refuse, challenge: 
 
 
 def _evidence(turn: Turn, peer: bytes, answer: Answer, signature: bytes, challenge: Challenge | None) -> Evidence:
-    public = turn.core.replica.public_of(peer)
+    public = turn.core.replica.feed_key(peer)
     near = abs(answer.at - turn.now) <= CLOCKS_SECONDS_MAX
     if public is None or not near or not answer.signed_by(public, turn.core.replica.mesh_id, signature):
         raise RemoteError(UNSIGNED, "this answer is not signed by its sender, or not now", field="signature")

@@ -72,7 +72,6 @@ from node.vaults.points import PointRows
 from node.vaults.pseudonyms import PseudonymRows
 from node.vaults.receipts import ReceiptRows
 from node.vaults.releases import ReleaseRows
-from node.vaults.rights import RightsRows
 from node.vaults.series import SeriesRows
 from node.vaults.shares import ShareRows
 from node.vaults.transfers import IncomingRows, OutgoingRows
@@ -137,7 +136,7 @@ class Flows:
         self.erasing = Erasing(self.erasures, self.incoming, self.disclosing, self.tenants)
         out.entitled = self.door.entitled = self.points.entitled
         self.letters = Letters(LetterRows(), self.disclosing)
-        self.rights = Rights(RightsRows(), self.wallets, self.consents, self.incoming, self.disclosing)
+        self.rights = Rights(self.letters, self.wallets, self.consents, self.incoming)
         self.releases, self.computations, self.pseudonyms = ReleaseRows(), ComputationRows(), PseudonymRows(blind)
         self.stated = Stated()
         self.releasing = Releasing(self.door, self.releases, self.receipts, self.letters)

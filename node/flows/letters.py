@@ -1,4 +1,4 @@
-"""Statements whose content is sealed: an identity, a fact, a table of shares, a record of processing.
+"""Statements whose content is sealed: an identity, a fact, a table of shares, a record of processing, a right asked.
 
 How it works
     Each is an entry with a salted digest, and a value that opens it. Whoever states it keeps the value in the vault and
@@ -19,6 +19,7 @@ from ledger.consent import facts, identity
 from ledger.consent.allocation import Shares
 from ledger.consent.disclosure import SEALED_MAX, open_bytes, slot_digest
 from ledger.consent.processing import Record
+from ledger.consent.rights import Details
 from ledger.entry import Entry
 from ledger.errors import MailleError, RemoteError
 from ledger.governance.members import Party
@@ -54,11 +55,19 @@ def _records(entry: Entry, value: Any) -> bool:
     return [[one.id, one.digest()] for one in found] == [list(row) for row in entry.payload["records"]]
 
 
+def _rights(entry: Entry, value: Any) -> bool:
+    salt, details = value
+    Details.read(salt, details).check(entry.payload)
+    return True
+
+
 CHECKS: Final[dict[str, Callable[[Entry, Any], bool]]] = {
     "identity.attest": _identity,
     "fact.attest": _fact,
     "allocation.state": _shares,
     "processing.record": _records,
+    "rights.request": _rights,
+    "rights.answer": _rights,
 }
 """Kind -> whether a value opens an entry of it. A value of another shape may make it raise TypeError or ValueError."""
 
@@ -68,16 +77,22 @@ class Letters:
 
     def __init__(self, rows: LetterRows, disclosing: Disclosing) -> None:
         self.rows, self._disclosing = rows, disclosing
-        for kind in ("identity.attest", "fact.attest", "allocation.state"):
+        self.guards: dict[str, Callable[[Turn, Entry], None]] = {}
+        """Kind -> what else is asked of an entry before its value is taken in. Raises RemoteError."""
+        for kind in ("identity.attest", "fact.attest", "allocation.state", "rights.request", "rights.answer"):
             disclosing.takers[kind] = self._take
 
-    def keep(self, turn: Turn, entry: Entry, value: Any, to: Iterable[Party] = ()) -> None:
-        """Keep the value that opens our own entry, and send it to those parties."""
-        self.rows.put(turn.vault, entry.id, entry.kind, value)
+    def keep(self, turn: Turn, entry: Entry, value: Any, to: Iterable[Party] = (), *, wallet: str = "") -> None:
+        """Keep the value that opens our own entry, and send it to those parties. `wallet`: kept here, that says so."""
+        self.rows.put(turn.vault, entry.id, entry.kind, value, wallet)
         self._disclosing.tell_bytes(turn, entry, codec.encode(value), to)
 
     def _take(self, turn: Turn, entry: Entry, blob: bytes) -> None:
         """Keep a value that was sent here. Raises RemoteError for what does not open the entry."""
+        if entry.kind in self.guards:
+            self.guards[entry.kind](turn, entry)
+        if self.rows.get(turn.vault, entry.id) is not None:
+            return
         value: Any = codec.decode(open_bytes(blob, entry, turn.core.device), max_bytes=SEALED_MAX)
         try:
             opens = CHECKS[entry.kind](entry, value)

@@ -20,8 +20,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ledger import codec
-from ledger.consent.disclosure import SEALED_MAX, open_bytes
 from ledger.consent.rights import (
     Answer,
     Correction,
@@ -39,10 +37,10 @@ from ledger.errors import LocalError, RemoteError
 from ledger.governance.members import Party
 from ledger.index import facts_of
 from node.flows.custody import rekeys_of
-from node.flows.disclosing import Disclosing, parties_of
+from node.flows.disclosing import parties_of
+from node.flows.letters import Letters
 from node.tenants import Voice, state
 from node.vaults.consents import GRANT, ConsentRows
-from node.vaults.rights import ANSWER, REQUEST, RightsRow, RightsRows
 from node.vaults.transfers import IncomingRows
 from node.vaults.wallets import HostedWallet, WalletRows
 
@@ -50,7 +48,16 @@ if TYPE_CHECKING:
     from node.core import Turn
 
 RIGHTS_ID_BYTES: Final = 16
-_ROLES: Final = {"rights.request": REQUEST, "rights.answer": ANSWER}
+REQUEST: Final = "rights.request"
+
+
+@dataclass(frozen=True, slots=True)
+class RightsRow:
+    """The sealed half of a request or an answer. `wallet`: kept here, that asked; "" when it came from elsewhere."""
+
+    entry: bytes
+    wallet: str
+    details: Details
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +77,13 @@ class Rights:
 
     def __init__(
         self,
-        rows: RightsRows,
+        letters: Letters,
         wallets: WalletRows,
         consents: ConsentRows,
         incoming: IncomingRows,
-        disclosing: Disclosing,
     ) -> None:
-        self._rows, self._wallets, self._consents, self._incoming = rows, wallets, consents, incoming
-        self._disclosing = disclosing
-        for kind in _ROLES:
-            disclosing.takers[kind] = self._take
+        self._letters, self._wallets, self._consents, self._incoming = letters, wallets, consents, incoming
+        letters.guards[REQUEST] = self._hers
 
     # Asking
 
@@ -105,7 +109,7 @@ class Rights:
             mesh_id=replica.mesh_id,
         )
         turn.register(entry)
-        self._keep(turn, RightsRow(REQUEST, entry.id, wallet, details), entry, [to])
+        self._keep(turn, entry, details, [to], wallet)
         return entry
 
     def everywhere(self, turn: Turn, wallet: str, grant: Entry) -> list[tuple[Entry, Party]]:
@@ -157,7 +161,7 @@ class Rights:
             self._meet(turn, known.entry.payload["right"], grant, voice)
         entry = state(turn, voice, "rights.answer", known.entry.thing, payload)
         to = [turn.core.replica.members.party_of(feed) for feed, _ in self._places(turn, known.entry.id)]
-        self._keep(turn, RightsRow(ANSWER, entry.id, "", details), entry, to)
+        self._keep(turn, entry, details, to)
         return entry
 
     def _meet(self, turn: Turn, right: str, grant: Entry, voice: Voice) -> None:
@@ -177,7 +181,7 @@ class Rights:
 
     def find(self, turn: Turn, request: bytes) -> Asked:
         """Return a request that is known here, and how it stands. Raises LocalError NOT_FOUND."""
-        row = self._rows.get(turn.vault, REQUEST, request)
+        row = self._row(turn, request)
         found = self._asked(turn, row) if row is not None else None
         if found is None:
             raise LocalError(
@@ -187,7 +191,8 @@ class Rights:
 
     def listing(self, turn: Turn) -> list[Asked]:
         """Return the requests made or received here, oldest first."""
-        found = (self._asked(turn, row) for row in self._rows.requests(turn.vault))
+        rows = (self._row(turn, entry) for entry, _ in self._letters.rows.listing(turn.vault, REQUEST))
+        found = (self._asked(turn, row) for row in rows if row is not None)
         return sorted((one for one in found if one is not None), key=lambda one: (one.asked, one.entry.id))
 
     def _asked(self, turn: Turn, row: RightsRow) -> Asked | None:
@@ -198,7 +203,7 @@ class Rights:
         to = (entry.payload["to"][0], entry.payload["to"][1])
         answers = list(self._answers(turn, row.entry))
         stands = standing(to, entry.iat, answers, turn.now)
-        said = self._rows.get(turn.vault, ANSWER, stands.answer) if stands.answer is not None else None
+        said = self._row(turn, stands.answer) if stands.answer is not None else None
         return Asked(entry, row, to, entry.iat, stands, said)
 
     def _answers(self, turn: Turn, request: bytes) -> Iterable[Answer]:
@@ -216,27 +221,21 @@ class Rights:
 
     # Details
 
-    def _keep(self, turn: Turn, row: RightsRow, entry: Entry, parties: Iterable[Party]) -> None:
+    def _keep(self, turn: Turn, entry: Entry, details: Details, to: Iterable[Party], wallet: str = "") -> None:
         """Keep details, and send them to those parties."""
-        self._rows.put(turn.vault, row)
-        plain = codec.encode([row.details.salt, row.details.value()])
-        self._disclosing.tell_bytes(turn, entry, plain, parties)
+        self._letters.keep(turn, entry, [details.salt, details.value()], to, wallet=wallet)
 
-    def _take(self, turn: Turn, entry: Entry, blob: bytes) -> None:
-        """Keep details that were sent here. Raises RemoteError for what is not the entry's."""
-        role = _ROLES[entry.kind]
-        if self._rows.get(turn.vault, role, entry.id) is not None:
-            return
-        if role == REQUEST and not self._is_hers(turn, entry):
+    def _row(self, turn: Turn, entry: bytes) -> RightsRow | None:
+        """Return the sealed half of a request or an answer, or None."""
+        value = self._letters.read(turn, entry)
+        if value is None:
+            return None
+        return RightsRow(entry, self._letters.rows.wallet(turn.vault, entry), Details.read(*value))
+
+    def _hers(self, turn: Turn, request: Entry) -> None:
+        """Refuse the details of a request that is not the person's. Raises RemoteError NOT_A_PARTY."""
+        if not self._is_hers(turn, request):
             raise RemoteError("NOT_A_PARTY", "the request is not signed by the person of its consent", field="signer")
-        match codec.decode(open_bytes(blob, entry, turn.core.device), max_bytes=SEALED_MAX):
-            case [salt, value]:
-                details = Details.read(salt, value)
-            case _:
-                raise RemoteError("DETAILS_MALFORMED", "details are [salt, value]")
-        details.check(entry.payload)
-        self._rows.put(turn.vault, RightsRow(role, entry.id, "", details))
-        turn.note("RIGHTS_RECEIVED", entry=entry.id.hex(), kind=entry.kind)
 
     def _is_hers(self, turn: Turn, request: Entry) -> bool:
         grant = turn.core.replica.grant(turn.rows, request.payload["grant"])

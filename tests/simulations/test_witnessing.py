@@ -64,7 +64,7 @@ def witnesses(node: Node, feed: bytes, head: Head | None = None) -> set[bytes]:
     with node.store.read() as rows:
         held = witnessing.cosignatures(rows, feed, head)
     for device, time, signature in held:
-        public = replica.public_of(device)
+        public = replica.feed_key(device)
         assert public is not None
         assert checkpoint.verify_head(public, replica.mesh_id, feed, head.size, head.root, time, signature)
     return {device for device, _, _ in held}

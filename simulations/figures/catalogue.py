@@ -22,6 +22,11 @@ from simulations.figures import costs, measured, modelled
 from simulations.figures.drawing import COLOURS, axes, band, cumulative, write
 
 
+WIDE_SECONDS: Final = 10
+"""Times longer than this are drawn on an axis that is logarithmic from TICKS[1] on."""
+TICKS: Final = (0, 0.1, 1, 10, 60, 300, 900, 3_600)
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What a figure may be asked for; each heeds what concerns it. `nodes` None: its own default. Times in seconds."""
@@ -139,7 +144,12 @@ def _revocation(table: pl.DataFrame) -> Figure:
             for (mode, cut, bound), rows in groups
         ],
     )
-    drawn.set_xscale("symlog", linthresh=0.1)
+    last = max(float(table["last_flow_s"].max() or 0.0), 0.1)  # type: ignore[arg-type]
+    if last > WIDE_SECONDS:
+        drawn.set_xscale("symlog", linthresh=0.1)
+        ticks = [tick for tick in TICKS if tick <= last]
+        drawn.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    drawn.set_xlim(0, 1.3 * last)
     return figure
 
 

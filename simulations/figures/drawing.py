@@ -80,7 +80,8 @@ def cumulative(drawn: Axes, groups: Sequence[tuple[str, Sequence[float]]]) -> No
     """Draw the cumulative distribution of each group of numbers."""
     for number, (label, values) in enumerate(groups):
         ordered = sorted(values)
-        parts = [(place + 1) / len(ordered) for place in range(len(ordered))]
+        ordered = [*ordered[:1], *ordered]
+        parts = [place / (len(ordered) - 1) for place in range(len(ordered))]
         colour = COLOURS[number % len(COLOURS)]
         drawn.plot(ordered, parts, drawstyle="steps-post", color=colour, label=label)
     drawn.set_ylim(0, 1.02)

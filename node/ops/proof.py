@@ -2,9 +2,9 @@
 
 How it works
     `make` asks the running node for a grant, its disclosures, what it rests on, its transfers and the evidence at the
-    newest tick; `conduct` for what a member's own signatures show of it; `period` for the transfers of a time (proofs/make.py).
-    `verify`, `inspect` and `explain` need no node, no network and no keys: the auditor brings the genesis hash and
-    says how many members' word is enough (proofs/verify.py).
+    newest tick; `conduct` for what a member's own signatures show of it; `period` for the transfers of a time
+    (proofs/make.py). `verify`, `inspect` and `explain` need no node, no network and no keys: the auditor brings the
+    genesis hash and says how many members' word is enough (proofs/verify.py).
 
 Exit codes of `proof verify`
     0 the proof holds; 1 it does not; 3 it cannot be decided with what is there. For no other command does 3 mean this.
@@ -300,6 +300,7 @@ def _media_type(document: bytes) -> str:
 
 def _made(turn: Turn, proof: bytes, audience: str, nonce: str, grant: bytes = b"") -> ProofMade:
     """Sign the bundle for its audience, if there is one, and tell what it is."""
+    from ledger.entry import Entry
     from proofs import reading
     from proofs.presentation import present
 
@@ -313,7 +314,7 @@ def _made(turn: Turn, proof: bytes, audience: str, nonce: str, grant: bytes = b"
         raise usage("A nonce goes with an audience.", "nonce")
     bundle, genesis = reading.decode(proof), turn.core.replica.mesh_id.hex()
     shown = tuple(sorted({name for _, listed in bundle.disclosures for _, _, name in listed}))
-    consents = sum(1 for _ in {at for tick in bundle.ticks for at, _ in tick.consents})
+    consents = sum(Entry.parse(item.raw).kind == "consent.grant" for item in bundle.entries)
     command = f"maille proof verify FILE --genesis {genesis}"
     if bundle.epochs and bundle.epochs[0].epoch is not None:
         command += f" --epoch {hashlib.sha256(bundle.epochs[0].epoch).hexdigest()}"

@@ -155,7 +155,7 @@ async def test_a_narrowed_consent_under_a_delegation_is_proven_to_an_auditor(tmp
         rows = {row.name: row.outcome for row in verdict.checks}
         wanted = ("delegation.1", "delegation.1.active", "amended", "active")
         assert {rows[name] for name in wanted} == {"passed"}, verdict.reason
-        assert (verdict.verdict, verdict.report["level"]) == ("TOTAL-PASSED", "D")
+        assert (verdict.verdict, verdict.report["level"], proof.consents) == ("TOTAL-PASSED", "D", 1)
         await do(ada, "delegation revoke", id=given.id)
         await do(ada, "tick run")
         ended = await do(ada, "proof make", consent=made.id)

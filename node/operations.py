@@ -64,6 +64,7 @@ NOUNS: Final = {
     "service": "The systemd unit that runs the node: show, install, check.",
     "key": "The keys of this node.",
     "sim": "Simulations for research: run, sweep, compare, replay, validate, draw.",
+    "scenario": "Scenarios: stories of organisations, people and flows, played on real nodes.",
     "token": "Tokens, with which programs use the control API over TCP.",
 }
 """Nouns with their one line of help, in the order of `maille --help`. Each is the module node/ops/NOUN.py."""

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import os
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.covering import MARKER, Covering
 
 EXAMPLES = {"ci": 60, "nightly": 2_000}
 """Examples for each property, by profile. A test that is costly or cheap may set its own `max_examples`."""
@@ -28,8 +31,15 @@ for name, examples in EXAMPLES.items():
     )
 
 
-def pytest_configure() -> None:
-    """Load the chosen profile; an unknown one stops the run."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that has the run recorded."""
+    parser.addoption("--cover", type=Path, default=None, help="write which tests with `covers` markers passed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load the chosen profile; an unknown one stops the run. Know the marker `covers` (tests/covering.py)."""
+    config.addinivalue_line("markers", MARKER)
+    config.pluginmanager.register(Covering(config.getoption("--cover")), "covering")
     if PROFILE not in EXAMPLES:
         raise pytest.UsageError(f"MAILLE_PROFILE is {PROFILE!r}; choose one of {', '.join(EXAMPLES)}")
     settings.load_profile(PROFILE)

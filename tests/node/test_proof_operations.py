@@ -159,4 +159,5 @@ async def test_a_narrowed_consent_under_a_delegation_is_proven_to_an_auditor(tmp
         await do(ada, "delegation revoke", id=given.id)
         await do(ada, "tick run")
         ended = await do(ada, "proof make", consent=made.id)
-        assert verified([written(tmp_path / "ended", ended.proof)], genesis=proof.genesis).reason == "DELEGATION_REVOKED"
+        told = verified([written(tmp_path / "ended", ended.proof)], genesis=proof.genesis)
+        assert told.reason == "DELEGATION_REVOKED"

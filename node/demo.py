@@ -123,8 +123,8 @@ class Demo:
             done = self.holder.call("readings", "import", file=self._readings.read_bytes())
             source = f"the real file {self._readings.name}"
         else:
-            self.holder.call("readings", "fictitious", seed=1, days=FICTITIOUS_DAYS, kind="load_curve", gaps=3)
-            done = self.holder.call("readings", "fictitious", seed=1, days=FICTITIOUS_DAYS, kind="daily")
+            self.holder.call("readings", "generate", seed=1, days=FICTITIOUS_DAYS, kind="load_curve", gaps=3)
+            done = self.holder.call("readings", "generate", seed=1, days=FICTITIOUS_DAYS, kind="daily")
             source = "a FICTITIOUS household (no real person; pass --readings FILE for real data)"
         rows = self.holder.call("readings", "list").series
         wanted = "load_curve" if self._readings is not None else "daily"
@@ -265,20 +265,21 @@ class Demo:
     def _proof(self) -> None:
         self._tick("9. Another tick")
         made = self.host.call("proof", "make", consent=self._consent, at=self._active_at)
-        verdict = self._verify(made.proof)
+        verdict = self._verify(made.proof, "consent")
         flipped = bytearray(made.proof)
         flipped[len(flipped) // 2] ^= 1
-        tampered = self._verify(bytes(flipped))
+        tampered = self._verify(bytes(flipped), "tampered")
         self.told["proof"], self.told["tampered_proof"] = verdict, tampered
+        self.told["mesh_id"], self.told["proof_at"] = self._mesh_id, self._active_at
         self._say(
             f"   The proof of this consent is a file of {len(made.proof)} bytes. An auditor who knows the mesh's id "
             f"verifies it offline: {verdict['verdict']}, {verdict['reason']}."
         )
         self._say(f"   One byte changed: {tampered['verdict']}, {tampered['reason']}.")
 
-    def _verify(self, proof: bytes) -> dict[str, str]:
+    def _verify(self, proof: bytes, name: str) -> dict[str, str]:
         verify = operation_of("proof", "verify")
-        file = self.holder.path.parent / "consent.mailleproof"
+        file = self.holder.path.parent / f"{name}.mailleproof"
         file.write_bytes(proof)
         args = verify.args(proof=(str(file),), genesis=self._mesh_id, members=2, at=self._active_at)
         report = verify.handler(None, args)

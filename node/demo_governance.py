@@ -92,7 +92,7 @@ class Governance:
 
     def _turn(self) -> None:
         turned, prober = self._turned, self._honest[1]
-        turned.call("readings", "fictitious", seed=2, days=2, kind="daily")
+        turned.call("readings", "generate", seed=2, days=2, kind="daily")
         turned.kill()
         turned.start(turned=True)
         turned.ready()

@@ -86,7 +86,7 @@ def unit(program: str, data_dir: Path, *, sealed: bool, low_ports: bool) -> str:
         user=user,
         state=state,
         credential=f"LoadCredentialEncrypted=maille-passphrase:{CREDENTIAL_FILE}\n" if sealed else "",
-        home="read-only" if data_dir.is_relative_to("/home") or data_dir.is_relative_to("/root") else "yes",
+        home="yes" if own else "read-only",
         users="no" if low_ports else "yes",
         capability="CAP_NET_BIND_SERVICE" if low_ports else "",
     )

@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import runpy
+import shlex
 import signal
 import subprocess
 import sys
@@ -29,6 +31,10 @@ RUN_SECONDS_MAX = 300
 
 SETUP = "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/maille demo"
 TEST = ".venv/bin/pytest -n auto --dist loadfile"
+
+DOCS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").rglob("*.md"))}
+PAGES = {"README.md": README, **DOCS}
+"""Every page that a person wrote; the reference pages are made from the code (docs/hooks)."""
 
 FENCE = re.compile(r"^(<!-- run -->\n+)?```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LOOKS_LIKE_PATH = re.compile(
@@ -96,6 +102,31 @@ def unknown_commands(text: str, known: set[tuple[str | None, str]]) -> list[str]
     return unknown
 
 
+def command_lines(text: str) -> list[str]:
+    """Return each command of maille in `sh` blocks, a line each, without what the shell does around it."""
+    found = []
+    for _, language, body in blocks(text):
+        if language != "sh":
+            continue
+        for line in body.replace("\\\n", " ").splitlines():
+            for part in re.split(r"\|\||&&|[|;]|\bdo\b|\buntil\b", re.sub(r"\s#.*", "", line)):
+                match = re.match(r"\s*(?:\w+=\$\()?(maille .*)", part)
+                if match:
+                    found.append(re.sub(r"\s+(?:\d?[<>]|&(?!&)).*", "", match[1]).strip())
+    return found
+
+
+def misunderstood(line: str) -> str:
+    """Return what the command line does not understand of a command; empty when it understands it."""
+    app = importlib.import_module("node.cli.app")
+    words = shlex.split(re.sub(r"\$\([^)]*\)|\$\w+", "x", line).replace("--at x", "--at 2026-01-01"))[1:]
+    try:
+        app.build().parse_args(words, exit_on_error=False, print_error=False)
+    except app.CycloptsError as error:
+        return f"{line}: {error}"
+    return ""
+
+
 def run_as_reader(text: str) -> tuple[int, str]:
     """Run a script as a reader of README would; return its exit code and what it printed."""
     with tempfile.TemporaryDirectory(prefix="maille-") as home:
@@ -145,19 +176,57 @@ def test_readme_gives_the_two_commands() -> None:
     assert lines[:2] == [SETUP, TEST]
 
 
-def test_readme_commands_run() -> None:
-    code, output = run_as_reader(script(README))
+@pytest.mark.parametrize("page", [name for name, text in PAGES.items() if script(text)])
+def test_what_a_page_says_to_run_runs(page: str) -> None:
+    code, output = run_as_reader(script(PAGES[page]))
     assert code == 0, output
 
 
-def test_readme_names_files_that_exist() -> None:
-    assert missing_paths(README, ROOT) == []
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_name_files_that_exist(page: str) -> None:
+    assert missing_paths(PAGES[page], ROOT) == []
 
 
-def test_readme_names_commands_that_exist() -> None:
-    operations = importlib.import_module("node.operations").OPERATIONS
-    known = {(operation.noun, operation.verb) for operation in operations}
-    assert unknown_commands(README, known) == []
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_name_commands_that_exist(page: str) -> None:
+    table = importlib.import_module("node.operations")
+    known = {(operation.noun, operation.verb) for operation in table.OPERATIONS} | {
+        (None, name) for name in table.SHORT
+    }
+    assert unknown_commands(PAGES[page], known) == []
+
+
+@pytest.mark.parametrize("page", DOCS)
+def test_pages_call_commands_with_options_that_exist(page: str) -> None:
+    """Each command in a block is given to the command line, which must understand it; nothing is run."""
+    assert [told for line in command_lines(DOCS[page]) if (told := misunderstood(line))] == []
+
+
+def test_the_documentation_is_built_strictly(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    commands_page = (tmp_path / "site" / "reference" / "commands.html").read_text(encoding="utf-8")
+    for operation in importlib.import_module("node.operations").OPERATIONS:
+        assert f"maille {operation.name}<" in commands_page, operation.name
+    fetched = re.findall(r'(?:src|href)="(https?://[^"]+\.(?:js|css|woff2?))"', commands_page)
+    assert fetched == [], "a page fetches from elsewhere"
+
+
+def test_states_of_the_pictures_are_those_of_the_code() -> None:
+    told = runpy.run_path(str(ROOT / "docs" / "hooks" / "states.py"))
+    consent = importlib.import_module("ledger.consent.status").State
+    assert {state.name.lower() for state in consent} <= set(told["CONSENT_PLACES"])
+    members = importlib.import_module("ledger.governance.roster")._STATES
+    assert set(members) == set(told["MEMBER_PLACES"]) - {"applied"}
+    for places, steps in (("CONSENT_PLACES", "CONSENT_STEPS"), ("MEMBER_PLACES", "MEMBER_STEPS")):
+        assert {name for source, target, _ in told[steps] for name in (source, target)} == set(told[places])
 
 
 SAMPLE = """

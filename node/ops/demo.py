@@ -9,6 +9,7 @@ What it does not do
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -61,6 +62,8 @@ class Played(Result, frozen=True):
     expelled: Annotated[bool, said("Whether every other node holds the member that turned for expelled.")]
     expelled_channels_closed: Annotated[bool, said("Whether all of them closed their channels to it.")]
     revenge_changed_state: Annotated[bool, said("Whether the expelled member's own proposal changed anything.")]
+    mesh_id: Annotated[str, said("The mesh's id: what an auditor pins.")]
+    proof_at: Annotated[datetime, said("The time that the proof is asked about: the consent was active.")]
     seconds: Annotated[float, said("How long it took.")]
 
 

@@ -21,7 +21,6 @@ from ledger.errors import LocalError
 from simulations.figures import costs, measured, modelled
 from simulations.figures.drawing import COLOURS, axes, band, cumulative, write
 
-
 WIDE_SECONDS: Final = 10
 """Times longer than this are drawn on an axis that is logarithmic from TICKS[1] on."""
 TICKS: Final = (0, 0.1, 1, 10, 60, 300, 900, 3_600)

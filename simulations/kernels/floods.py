@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulations.kernels.dice import Dice, Floats, Ints, Nodes, below, compiled, dice, unit
+from simulations.kernels.heaps import pop, sift
 
 SWAPS_AN_EDGE = 12
 """Double-edge swaps tried for each edge: enough that nothing is left of the circulant graph."""
@@ -52,35 +53,6 @@ def shuffle(table: Nodes, swaps: int, state: Dice) -> None:
 
 
 @compiled
-def _sift(keys: Floats, nodes: Nodes, size: int, key: float, node: int) -> None:
-    at = size
-    while at > 0:
-        above = (at - 1) >> 1
-        if keys[above] <= key:
-            break
-        keys[at], nodes[at] = keys[above], nodes[above]
-        at = above
-    keys[at], nodes[at] = key, node
-
-
-@compiled
-def _pop(keys: Floats, nodes: Nodes, size: int) -> None:
-    """Take the least away: `size` counts what is left, and the last stands at `size`."""
-    key, node, at = keys[size], nodes[size], 0
-    while True:
-        child = 2 * at + 1
-        if child >= size:
-            break
-        if child + 1 < size and keys[child + 1] < keys[child]:
-            child += 1
-        if keys[child] >= key:
-            break
-        keys[at], nodes[at] = keys[child], nodes[child]
-        at = child
-    keys[at], nodes[at] = key, node
-
-
-@compiled
 def flood(table: Nodes, delays: Floats, source: int, arrival: Floats, hops: Nodes) -> int:
     """Flood from `source`; fill in the first arrival and its hops for each node; return copies delivered.
 
@@ -96,7 +68,7 @@ def flood(table: Nodes, delays: Floats, source: int, arrival: Floats, hops: Node
     while size:
         at, node = keys[0], nodes[0]
         size -= 1
-        _pop(keys, nodes, size)
+        pop(keys, nodes, size)
         if at > arrival[node]:
             continue
         for place in range(width):
@@ -107,7 +79,7 @@ def flood(table: Nodes, delays: Floats, source: int, arrival: Floats, hops: Node
             then = at + delays[node, place]
             if then < arrival[peer]:
                 arrival[peer], hops[peer], source_of[peer] = then, hops[node] + 1, node
-                _sift(keys, nodes, size, then, peer)
+                sift(keys, nodes, size, then, peer)
                 size += 1
     return copies
 

@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simulations.kernels.dice import Dice, Floats, Ints, Nodes, below, compiled, dice, unit
-from simulations.kernels.floods import _pop, _sift, regular
+from simulations.kernels.floods import regular
+from simulations.kernels.heaps import pop, sift
 
 DEGREE, LOW, HIGH, OUTBOUND, LAZY = 8, 6, 12, 2, 12
 GOSSIP_PART, GOSSIP_BEATS = 0.25, 3
@@ -121,7 +122,7 @@ def deliver(
         while size and keys[0] <= tick:
             now, node = keys[0], nodes[0]
             size -= 1
-            _pop(keys, nodes, size)
+            pop(keys, nodes, size)
             if now > arrival[node]:
                 continue
             reached += 1
@@ -133,7 +134,7 @@ def deliver(
                 then = now + _delay(latency, state)
                 if then < arrival[peer]:
                     arrival[peer], came[peer] = then, node
-                    _sift(keys, nodes, size, then, peer)
+                    sift(keys, nodes, size, then, peer)
                     size += 1
         if reached < count:
             for node in range(count):
@@ -149,7 +150,7 @@ def deliver(
                     if then < arrival[peer] and size < len(keys) - 1:
                         copies += 1
                         arrival[peer], came[peer] = then, node
-                        _sift(keys, nodes, size, then, peer)
+                        sift(keys, nodes, size, then, peer)
                         size += 1
         tick += 1
     return copies

@@ -90,7 +90,8 @@ def cascades(seed: int, quick: bool) -> list[Check]:
         reached = heard(count, fanout, runs=runs, seed=seed)
         took_off = reached > count // 10
         expected = cascade_reach(fanout)
-        found.append(near(f"f={fanout} coverage", expected, reached[took_off].sum() / max(took_off.sum(), 1) / count, 0.003))
+        covered = reached[took_off].sum() / max(took_off.sum(), 1) / count
+        found.append(near(f"f={fanout} coverage", expected, covered, 0.003))
         tolerance = 0.02 if not quick else 0.09
         found.append(near(f"f={fanout} P(take-off)", expected, took_off.mean(), tolerance))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from node.operations import find
 from proofs import reading
 from proofs.reasons import Reason
 from proofs.trust import Card
+from tests.node.flows.world import SHORT
 from tests.node.nodes import do, make_home, running, until
 from tests.node.test_data_operations import CURVE, PERIOD, WHAT, pair
 from tests.shared import shared
@@ -161,3 +163,24 @@ async def test_a_narrowed_consent_under_a_delegation_is_proven_to_an_auditor(tmp
         ended = await do(ada, "proof make", consent=made.id)
         told = verified([written(tmp_path / "ended", ended.proof)], genesis=proof.genesis)
         assert told.reason == "DELEGATION_REVOKED"
+
+
+async def test_a_consent_that_passes_data_on_is_proven_with_the_one_above(tmp_path: Path) -> None:
+    async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
+        await pair(ada, bob)
+        mesh = ada.mesh()
+        await mesh.engine.act(lambda turn: mesh.flows.series.add(turn.vault, SHORT))
+        await do(ada, "wallet create", name="anna")
+        sharing = json.dumps({"onward_sharing": {"mode": "depth", "depth": 1}}).encode()
+        args = {"recipient": "bob", "point": (SHORT.key.point,), "granularity": "PT30M", "terms": sharing}
+        made = await do(ada, "consent grant", wallet="anna", **args, **WHAT, **PERIOD)
+        assert (await do(ada, "data send", consent=made.id)).state == "done"
+        passed = await do(bob, "consent pass-on", id=made.id, recipient="ada", contact="dpo@ada.example")
+        await until(lambda: held(ada, bob))
+        await do(ada, "tick run")
+        await do(bob, "tick run")
+        proof = await do(bob, "proof make", consent=passed.id)
+        verdict = verified([written(tmp_path / "passed", proof.proof)], genesis=proof.genesis)
+        rows = {row.name: row.outcome for row in verdict.checks}
+        assert {rows[name] for name in ("parent", "parent.1.active", "parent.1.content")} == {"passed"}, verdict.reason
+        assert (verdict.verdict, proof.consents) == ("TOTAL-PASSED", 2)

@@ -24,7 +24,7 @@ ALL: Final = "all"
 WHICH_ONE = "Its name, as `scenario list` shows it, or a TOML file of one's own."
 
 
-class RunArgs(Args, frozen=True):
+class PlayArgs(Args, frozen=True):
     """Which scenario."""
 
     name: Annotated[str, said(f"{WHICH_ONE} all: each that comes with maille.", positional=True)] = ALL
@@ -125,7 +125,7 @@ class ExcuseRow(Result, frozen=True):
     """A row that nothing can bear out."""
 
     name: Annotated[str, said("Its number or name.")]
-    reason: Annotated[str, said("Why.")]
+    reason: Annotated[str, said("Why nothing covers it.")]
 
 
 class CoverMatrix(Result, frozen=True):
@@ -158,7 +158,7 @@ def _told(played: ScenariosPlayed) -> str:
 @local_operation(
     "scenario", "run", permission="read", exit_of=lambda played: OK if played.passed else REFUSED, render=_told
 )
-def scenario_run(local: Local, args: RunArgs) -> ScenariosPlayed:
+def scenario_run(local: Local, args: PlayArgs) -> ScenariosPlayed:
     """Play a scenario on real nodes in virtual time, and have an auditor verify its bundles. Exit code 1: it failed."""
     from simulations import scenario
 
@@ -223,7 +223,7 @@ def scenario_matrix(local: Local, args: MatrixArgs) -> CoverMatrix:
         record = scenario_cover.read_record(Path(args.record))
         passed, told = dict(record.tests), f"{record.commit} {record.made}".strip()
     else:
-        played = scenario_run.handler(local, RunArgs())
+        played = scenario_run.handler(local, PlayArgs())
         good = [one.name for one in played.scenarios if one.passed]
         passed, told = {f"scenario {name}": scenario.load(name).covers for name in good}, ""
     found = scenario_cover.matrix(table, passed)

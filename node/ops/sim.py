@@ -30,7 +30,7 @@ _WORKERS = "Processes side by side; 0: one for each core."
 _CLUSTER = "Address of a dask scheduler, tcp://host:port, instead of processes here."
 
 
-class RunArgs(Args, frozen=True):
+class SimRunArgs(Args, frozen=True):
     """What to run."""
 
     scenario: Annotated[str, said(_NAME, positional=True)]
@@ -61,7 +61,7 @@ class ResumeArgs(Args, frozen=True):
     cluster: Annotated[str, said(_CLUSTER)] = ""
 
 
-class CompareArgs(Args, frozen=True):
+class SimCompareArgs(Args, frozen=True):
     """What to compare."""
 
     first: Annotated[str, said("A folder of runs, the baseline.", positional=True, path=True)]
@@ -261,7 +261,7 @@ def _bar(what: str, part: float) -> None:
 
 
 @local_operation("sim", "run", permission="read", exit_of=_exit_of_run, render=_render_run)
-def sim_run(local: Local, args: RunArgs) -> RunDone:  # noqa: ARG001 (every operation has it)
+def sim_run(local: Local, args: SimRunArgs) -> RunDone:  # noqa: ARG001 (every operation has it)
     """Run a scenario once: figures, and whether everything held that must.
 
     Real nodes in one process and in virtual time, or light ones with a protocol; equal seeds give equal traces.
@@ -311,7 +311,7 @@ def _swept(found: Sequence[dict[str, Any]], out: str) -> SweepDone:
 
 
 @local_operation("sim", "compare", permission="read", exit_of=lambda found: REFUSED if found.above else OK)
-def sim_compare(local: Local, args: CompareArgs) -> SidesCompared:  # noqa: ARG001 (every operation has it)
+def sim_compare(local: Local, args: SimCompareArgs) -> SidesCompared:  # noqa: ARG001 (every operation has it)
     """Compare two folders of runs: the factor of each measure. With --fail-above, a gate."""
     from simulations import api
 

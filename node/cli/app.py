@@ -227,7 +227,7 @@ def collect(operation: Operation, values: dict[str, Any]) -> Args:
             continue
         if "content" in row.marks:
             value = _contents(row, value)
-        elif "path" in row.marks:
+        elif "path" in row.marks and value:  # an empty one is a default, and no place
             value = str(Path(value).absolute())
         given[row.name] = value
     return msgspec.convert(given, operation.args)

@@ -17,7 +17,7 @@ import pytest
 
 from ledger.errors import LocalError, RemoteError
 from node import exits
-from node.cli.app import run
+from node.cli.app import collect, run
 from node.cli.render import ago, lines
 from node.cli.terminal import Terminal
 from node.config import Home
@@ -369,3 +369,10 @@ def test_a_short_name_is_the_same_command(capsys: pytest.CaptureFixture[str], tm
         assert run([*words, "--data-dir", str(tmp_path)]) == 3
         told.append(capsys.readouterr())
     assert told[0] == told[1]
+
+
+def test_a_path_that_is_not_given_is_no_place() -> None:
+    matrix = find("scenario", "matrix")
+    assert matrix is not None
+    assert msgspec.structs.asdict(collect(matrix, {"record": ""})) == {"record": ""}
+    assert msgspec.structs.asdict(collect(matrix, {"record": "x"})) == {"record": str(Path("x").absolute())}

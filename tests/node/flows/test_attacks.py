@@ -161,8 +161,10 @@ def test_nothing_else_of_the_node_reads_readings_to_send_them() -> None:
     assert of_series <= {
         "node/flows/packing.py",
         "node/flows/family.py",
+        "node/flows/computing.py",  # to compute here
         "node/ops/readings.py",
         "node/ops/aggregate.py",
     }
+    assert "node/flows/computing.py" not in users(NODE, "send")
     senders = {path for path in users(NODE, "send") if path.startswith("node/ops/")}
     assert senders == set()  # an operation hands a file to whoever asks on this machine, never to a peer

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from hashlib import sha256
 from itertools import pairwise
 from typing import Any
@@ -205,11 +206,12 @@ def line(mesh: Chains, names: Sequence[str], bounds: Bounds | None = None, **nea
     return links
 
 
+@cache
 def everything() -> tuple[Chains, Grant, dict[str, Any]]:
     """Return a consent that rests on all there is, with what flowed: how to prove it, at the first of its ticks.
 
     Mia joins a group; it decides, and its key consents for her under the call, with the signature of the organiser. The
-    consent is narrowed. Brume passes the data on to Cime. Later she revokes her delegation.
+    consent is narrowed. Brume passes the data on to Cime. Later she revokes her delegation. Made once: change nothing.
     """
     mesh = Chains(44)
     joined = mesh.group("mia", "noa", "ola")

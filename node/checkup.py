@@ -35,6 +35,8 @@ DAY: Final = 86_400
 BACKUP_DAYS: Final = 7
 DRILL_DAYS: Final = 90
 CERTIFICATE_DAYS: Final = 30
+DEVICE_DAYS: Final = 2 * 365
+"""A device key is used all day long; after so long a successor is due. Nothing ends by itself."""
 
 Severity = Literal["error", "warning", "note"]
 
@@ -59,7 +61,7 @@ def look(home: Home, now: int) -> Iterator[Finding]:
         why = "The node refuses to start on settings that it does not understand."
         yield Finding("error", error.code, where + error.message, why, "maille config check")
     yield from _modes(home)
-    yield from _keys(home)
+    yield from _keys(home, now)
     yield from _disk(home)
     yield from _limits()
     yield from _backups(home, now)
@@ -88,7 +90,7 @@ def wrong_modes(home: Home) -> list[tuple[Path, int]]:
     return [(path, mode) for path, mode in wanted if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077]
 
 
-def _keys(home: Home) -> Iterator[Finding]:
+def _keys(home: Home, now: int) -> Iterator[Finding]:
     from node.keystore import ROOT, Keystore
 
     if not home.keys.is_dir():
@@ -104,6 +106,12 @@ def _keys(home: Home) -> Iterator[Finding]:
         told = f"Keys without a passphrase: {', '.join(plain)}."
         why = "Whoever reads the files, or a copy of the disk, can act as this node."
         yield Finding("warning", "KEYS_UNSEALED", told, why, "Stop the node, then: maille key rotate-passphrase")
+    for name in keys.names():
+        days = (now - int((home.keys / f"{name}.key").stat().st_mtime)) // DAY
+        if keys.file(name).purpose == "device" and days > DEVICE_DAYS:
+            told = f"The key {name!r} is {days} days old."
+            why = "A key that signs all day long should not be the same for ever; a successor goes on with its feed's rights."
+            yield Finding("note", "DEVICE_KEY_OLD", told, why, "maille device certify")
     if keys.has(ROOT):
         told = "The root key lies on this machine."
         why = "It certifies devices; kept elsewhere, whoever takes the machine cannot become you."

@@ -55,6 +55,22 @@ class Exported(Result, frozen=True):
     file: Annotated[bytes, said("The key file; base64 in JSON, empty when --to took it.", content=True)]
 
 
+class CopyArgs(Args, frozen=True):
+    """Which copy."""
+
+    file: Annotated[bytes, said("The key file, as `key export` wrote it.", content=True, positional=True)]
+
+
+class CopyChecked(Result, frozen=True):
+    """A copy of a key that opens."""
+
+    purpose: Annotated[str, said("root, device, static, vault, tenant or authority.")]
+    sealed: Annotated[bool, said("Whether it took the passphrase to open it.")]
+    name: Annotated[str, said("Which key of this node it is a copy of; empty when of none.")]
+    did: Annotated[str, said("The did:key of an Ed25519 key.")]
+    fingerprint: Annotated[str, said("The fingerprint of its public part.")]
+
+
 class AuthorityArgs(Args, frozen=True):
     """How the key is kept."""
 
@@ -158,6 +174,20 @@ def key_export(local: Local, args: KeyArgs) -> Exported:
         told = f"The key {args.name!r} is not sealed; seal the keys first with `maille key rotate-passphrase`."
         raise LocalError("KEY_UNSEALED", told)
     return Exported(args.name, True, raw)
+
+
+@local_operation("key", "check", permission="read", keys=True)
+def key_check(local: Local, args: CopyArgs) -> CopyChecked:
+    """Try whether a copy of a key opens, and say which key of this node it is: a copy that was never tried is none."""
+    from node.keyfile import KeyFile
+    from node.keystore import Keystore
+
+    key = KeyFile.decode(args.file)
+    key.unlock(local.passphrase() if key.sealed else None)
+    store = Keystore(Home(local.data_dir).keys, os.urandom)
+    own = [name for name in store.names() if store.file(name).public == key.public]
+    did = did_key(key.public) if key.purpose not in ("static", "vault") else ""
+    return CopyChecked(key.purpose, key.sealed, own[0] if own else "", did, fingerprint(key.public))
 
 
 @local_operation("key", "detach-root", permission="admin")

@@ -278,6 +278,13 @@ def test_a_node_is_made_and_its_keys_opened(tmp_path: Path) -> None:
     exported = tmp_path / "root.key"
     assert maille("key", "export", "root", *place, "--to", str(exported)).returncode == 0
     assert exported.read_bytes() == (tmp_path / "node" / "keys" / "root.key").read_bytes()
+    tried = maille("key", "check", str(exported), *place, "--passphrase-file", str(secret), "--json")
+    assert {**json.loads(tried.stdout), "fingerprint": ""} == {
+        **{"purpose": "root", "sealed": True, "name": "root", "did": shown["did"], "fingerprint": ""}
+    }
+    exported.write_bytes(exported.read_bytes()[:-1] + b"\0")
+    tried = maille("key", "check", str(exported), *place, "--passphrase-file", str(secret))
+    assert tried.returncode == exits.LOCKED
     secret.write_text("wrong horse battery\n")
     locked = maille("node", "run", *place, "--passphrase-file", str(secret))
     assert (locked.returncode, "Traceback" in locked.stderr) == (exits.LOCKED, False)

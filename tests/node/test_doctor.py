@@ -21,9 +21,10 @@ from node.checkup import Finding, certificate_end, look, mend
 from node.cli.app import run
 from node.cli.terminal import Terminal
 from node.config import Api, Home, as_toml
+from node.keystore import Keystore
 from node.operations import find
 from node.upkeep import note_upkeep, read_upkeep
-from tests.node.nodes import do, make_home, running, until
+from tests.node.nodes import LIGHT, do, make_home, running, until
 
 NOW = 1_800_000_000
 
@@ -100,6 +101,15 @@ def test_settings_and_keys_that_cannot_be_read(home: Home) -> None:
     found = codes(home)
     assert found["CONFIG_INVALID"].severity == "error"
     assert found["KEY_DAMAGED"].severity == "error"
+
+
+def test_a_device_key_grows_old(home: Home) -> None:
+    store = Keystore(home.keys, os.urandom, LIGHT)
+    store.unlock(None)
+    store.new_device("maillons")
+    made = int((home.keys / "device-maillons.key").stat().st_mtime)
+    assert "DEVICE_KEY_OLD" not in codes(home, made + 700 * 86_400)
+    assert codes(home, made + 740 * 86_400)["DEVICE_KEY_OLD"].fix == "maille device certify"
 
 
 def test_backups_and_drills_grow_old(home: Home) -> None:

@@ -110,7 +110,7 @@ def _keys(home: Home, now: int) -> Iterator[Finding]:
         days = (now - int((home.keys / f"{name}.key").stat().st_mtime)) // DAY
         if keys.file(name).purpose == "device" and days > DEVICE_DAYS:
             told = f"The key {name!r} is {days} days old."
-            why = "A key that signs all day long should not be the same for ever; a successor goes on with its feed's rights."
+            why = "A key that signs all day long should not be the same for ever. A successor goes on in its place."
             yield Finding("note", "DEVICE_KEY_OLD", told, why, "maille device certify")
     if keys.has(ROOT):
         told = "The root key lies on this machine."

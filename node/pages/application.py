@@ -21,16 +21,15 @@ import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ledger.errors import LocalError, MailleError
 from node.pages import account, answering, dashboard, door, ending, files, keys, narrowing, rights, slips, watching
-from node.pages.forms import origin_fault, read_form
 from node.pages.guard import Guard
-from node.pages.limits import POST
-from node.pages.visit import LANGUAGE_COOKIE, YEAR, Site, Visit, local_path
+from node.pages.serving import check_form, plain
+from node.pages.visit import Site, Visit
 
 Page = Callable[[Visit], Awaitable[Response]]
 _STATUS: Final = {
@@ -118,11 +117,7 @@ ROUTES: Final = (
 def make_pages(site: Site) -> ASGIApp:
     """Return the ASGI application of the pages."""
     routes = [Route(row.path, _endpoint(site, row), methods=["POST"] if row.post else ["GET"]) for row in ROUTES]
-    routes += [
-        Route("/static/{digest}/{name}", _static(site), methods=["GET"]),
-        Route("/language/{lang}", _language(site), methods=["GET"]),
-        Route("/robots.txt", _robots, methods=["GET"]),
-    ]
+    routes += plain(site)
 
     async def not_found(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 404
@@ -137,7 +132,7 @@ def _endpoint(site: Site, row: Row) -> Callable[[Request], Awaitable[Response]]:
         visit = Visit(site, request)
         try:
             if row.post:
-                await _check_form(visit)
+                await check_form(visit)
             _check_mesh(site)
             await visit.load_person()
             if row.login and visit.person is None:
@@ -163,40 +158,3 @@ def _check_mesh(site: Site) -> None:
         _ = site.mesh
     except LocalError:
         raise LocalError("NO_MESH", "this node is in no mesh yet") from None
-
-
-async def _check_form(visit: Visit) -> None:
-    """Read the form of a POST. Raises MailleError FORM_FOREIGN, FORM_OLD, TOO_OFTEN, and as read_form."""
-    if not visit.may(POST):
-        raise LocalError("TOO_OFTEN", "too many forms from one address")
-    if origin_fault(visit.request.headers, visit.site.settings.url):
-        raise LocalError("FORM_FOREIGN", "the form was not sent by a page of ours")
-    visit.form = await read_form(visit.request)
-    if not visit.site.sessions.is_token(visit.cookie, visit.form.one("token")):
-        raise LocalError("FORM_OLD", "the form is of another session")
-
-
-def _static(site: Site) -> Callable[[Request], Awaitable[Response]]:
-    async def serve(request: Request) -> Response:
-        found = site.renderer.by_path.get(request.url.path)
-        if found is None:
-            return PlainTextResponse("There is no such file.\n", 404)
-        headers = {"cache-control": "public, max-age=31536000, immutable"}
-        return Response(found.body, 200, headers, found.media_type)
-
-    return serve
-
-
-def _language(site: Site) -> Callable[[Request], Awaitable[Response]]:
-    async def change(request: Request) -> Response:
-        response = RedirectResponse(local_path(request.query_params.get("next", "/")), 303)
-        lang = request.path_params["lang"]
-        if lang in site.settings.languages:
-            response.set_cookie(LANGUAGE_COOKIE, lang, YEAR, secure=True, httponly=True, samesite="lax")
-        return response
-
-    return change
-
-
-async def _robots(_: Request) -> Response:
-    return PlainTextResponse("User-agent: *\nDisallow: /\n")

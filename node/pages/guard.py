@@ -11,15 +11,16 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address, ip_network
+from types import MappingProxyType
 from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from node.pages.forms import BODY_BYTES_MAX
-from node.pages.settings import Pages
+from node.pages.settings import Served
 
 METHODS: Final = ("GET", "HEAD", "POST")
 PATH_BYTES_MAX: Final = 2_000
@@ -42,10 +43,10 @@ HSTS: Final = ("strict-transport-security", "max-age=63072000")
 
 
 class Guard:
-    """See the module."""
+    """See the module. `uploads`: paths that take larger bodies, with how many bytes."""
 
-    def __init__(self, app: ASGIApp, settings: Pages) -> None:
-        self._app, self._host = app, settings.host
+    def __init__(self, app: ASGIApp, settings: Served, uploads: Mapping[str, int] = MappingProxyType({})) -> None:
+        self._app, self._host, self._uploads = app, settings.host, uploads
         headers = [*HEADERS, *([HSTS] if settings.secure else [])]
         self._headers = [(name.encode(), value.encode()) for name, value in headers]
 
@@ -83,7 +84,7 @@ class Guard:
         if len(headers.getlist("host")) > 1 or headers.get("host", "").lower() != self._host:
             return 421, "This host is not served here."
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > BODY_BYTES_MAX:
+        if not length.isdecimal() or int(length) > self._uploads.get(scope["path"], BODY_BYTES_MAX):
             return 413, "The form is too large."
         return None
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -51,10 +52,10 @@ class Static:
         return f"sha384-{self.digest}"
 
 
-def read_static() -> dict[str, Static]:
-    """Return the static files by name."""
+def read_static(folders: Sequence[Path] = (HERE,)) -> dict[str, Static]:
+    """Return the static files of folders by name."""
     found = {}
-    for path in sorted((HERE / "static").iterdir()):
+    for path in sorted(path for folder in folders for path in (folder / "static").iterdir()):
         if path.suffix in TYPES:
             body = path.read_bytes()
             digest = b64encode(hashlib.sha384(body).digest()).decode()
@@ -63,13 +64,13 @@ def read_static() -> dict[str, Static]:
 
 
 class Renderer:
-    """See the module."""
+    """See the module. `folders`: of templates and static files; the first that has a template counts."""
 
-    def __init__(self) -> None:
-        self.static = read_static()
+    def __init__(self, folders: Sequence[Path] = (HERE,)) -> None:
+        self.static = read_static(folders)
         self.by_path = {one.path: one for one in self.static.values()}
         self._environment = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
+            loader=FileSystemLoader([folder / "templates" for folder in folders]),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,

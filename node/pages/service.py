@@ -21,7 +21,7 @@ import trio
 
 from ledger.errors import LocalError
 from node.pages.application import make_pages
-from node.pages.settings import Pages
+from node.pages.settings import Pages, Served
 from node.pages.visit import Site
 from node.pages.watching import Watch
 
@@ -59,7 +59,7 @@ async def serve(
         nursery.start_soon(site.watch.run)
 
         async def listen(*, task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED) -> None:
-            app, how = make_pages(site), _hypercorn(settings, node.home.path)
+            app, how = make_pages(site), hypercorn_of(settings, node.home.path)
             await run(app, how, shutdown_trigger=node.stop.wait, task_status=task_status)  # type: ignore[arg-type]
 
         try:
@@ -81,13 +81,16 @@ def make_site(node: Node, settings: Pages) -> Site:
 
         require_extra()
         secret = (
-            _read(node.home.path / settings.oidc.secret_file, "oidc.secret_file").decode("utf-8", "replace").strip()
+            _read(settings, node.home.path / settings.oidc.secret_file, "oidc.secret_file")
+            .decode("utf-8", "replace")
+            .strip()
         )
         site.provider = Provider(settings.oidc, secret, f"{settings.url}/oidc/callback", node.random_bytes)
     return site
 
 
-def _hypercorn(settings: Pages, folder: Path) -> Hypercorn:
+def hypercorn_of(settings: Served, folder: Path) -> Hypercorn:
+    """Return how pages are listened for. Raises LocalError PAGES_INVALID for a certificate that does not fit."""
     from hypercorn.config import Config
 
     how = Config()
@@ -103,19 +106,18 @@ def _hypercorn(settings: Pages, folder: Path) -> Hypercorn:
     if settings.certificate:
         certificate, key = folder / settings.certificate, folder / settings.key
         for name, path in (("certificate", certificate), ("key", key)):
-            _read(path, name)
+            _read(settings, path, name)
         try:
             ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
         except (ssl.SSLError, OSError) as error:
-            told = f"Certificate and key do not fit together ({error})."
-            raise LocalError("PAGES_INVALID", told, field="pages.certificate") from None
+            told = f"certificate and key do not fit together ({error})"
+            raise settings.bad("certificate", told) from None
         how.certfile, how.keyfile = str(certificate), str(key)
     return how
 
 
-def _read(path: Path, field: str) -> bytes:
+def _read(settings: Served, path: Path, field: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        told = f"{path} cannot be read: {error.strerror}."
-        raise LocalError("PAGES_INVALID", told, field=f"pages.{field}") from None
+        raise settings.bad(field, f"{path} cannot be read: {error.strerror}") from None

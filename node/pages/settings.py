@@ -1,4 +1,4 @@
-"""How the citizen pages are served: the table [pages] of config.toml, and what is refused in it.
+"""How pages are served: the table [pages] of config.toml, what [console] shares with it, and what is refused in them.
 
 How it works
     Browsers must reach the pages by HTTPS, since a session rests on cookies that travel no other way. So the table
@@ -12,7 +12,7 @@ What it does not do
 from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -25,7 +25,8 @@ LANGUAGES: Final[tuple[Language, ...]] = ("fr", "en")
 PROXIES_MAX: Final = 16
 
 _Text = Annotated[str, Meta(min_length=1, max_length=300)]
-_Url = Annotated[str, Meta(pattern=r"^https?://[^\s/?#@]+$", max_length=300)]
+Url = Annotated[str, Meta(pattern=r"^https?://[^\s/?#@]+$", max_length=300)]
+Listen = Annotated[str, Meta(pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$", max_length=128)]
 
 
 class Oidc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,58 +44,64 @@ class Oidc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     acr: Annotated[str, Meta(max_length=100)] = ""
 
 
-class Pages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The settings. `url`: origin by which browsers reach us, without a path. `mesh`: of the people; "": the only one.
+class Served(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How pages for a browser are served. `url`: origin by which browsers reach us, without a path.
 
-    `trusted_proxies`: addresses or networks whose X-Forwarded-For is believed. `contact`: to whom people turn.
+    `trusted_proxies`: addresses or networks whose X-Forwarded-For is believed. `TABLE`: of config.toml.
     """
 
-    listen: Annotated[str, Meta(pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$", max_length=128)]
-    url: _Url
+    TABLE: ClassVar[str] = ""
+
+    listen: Listen
+    url: Url
     certificate: str = ""
     key: str = ""
     behind_proxy: bool = False
     trusted_proxies: Annotated[tuple[str, ...], Meta(max_length=PROXIES_MAX)] = ()
     languages: Annotated[tuple[Language, ...], Meta(min_length=1, max_length=2)] = LANGUAGES
-    mesh: str = ""
-    contact: Annotated[str, Meta(max_length=300)] = ""
-    oidc: Oidc | None = None
+
+    @property
+    def origin(self) -> str:
+        """By what browsers reach us: scheme, host and port."""
+        return self.url
 
     @property
     def secure(self) -> bool:
         """Whether browsers use HTTPS."""
-        return self.url.startswith("https://")
+        return self.origin.startswith("https://")
 
     @property
     def host(self) -> str:
         """What the Host header must say."""
-        return urlsplit(self.url).netloc.lower()
+        return urlsplit(self.origin).netloc.lower()
 
     def check(self) -> None:
         """Refuse what would be unsafe or cannot work. Raises LocalError PAGES_INVALID, naming the field."""
         if bool(self.certificate) != bool(self.key):
-            raise _bad("certificate", "a certificate goes with its key: name both files or neither")
+            raise self.bad("certificate", "a certificate goes with its key: name both files or neither")
         if self.certificate and self.behind_proxy:
-            raise _bad("behind_proxy", "either we end TLS with a certificate or a proxy does, not both")
+            raise self.bad("behind_proxy", "either we end TLS with a certificate or a proxy does, not both")
         if self.trusted_proxies and not self.behind_proxy:
-            raise _bad("trusted_proxies", "they go with behind_proxy = true")
+            raise self.bad("trusted_proxies", "they go with behind_proxy = true")
         for proxy in self.trusted_proxies:
             try:
                 ip_network(proxy, strict=False)
             except ValueError:
-                raise _bad("trusted_proxies", f"{proxy!r} is no address or network") from None
+                raise self.bad("trusted_proxies", f"{proxy!r} is no address or network") from None
         if self.certificate and not self.secure:
-            raise _bad("url", "with a certificate the address begins with https://")
+            raise self.bad("url", "with a certificate the address begins with https://")
         if not self.certificate and not self.behind_proxy and not (self._is_local and not self.secure):
-            raise _bad(
+            raise self.bad(
                 "certificate", "name certificate and key, or set behind_proxy; plain HTTP is for 127.0.0.1 alone"
             )
         if self.behind_proxy and not self._is_local and not self.trusted_proxies:
-            raise _bad("trusted_proxies", "a proxy on another machine is named here by its address")
+            raise self.bad("trusted_proxies", "a proxy on another machine is named here by its address")
         if not self.secure and not self._is_local:
-            raise _bad("url", "people reach the pages by https://; plain HTTP is for a trial on 127.0.0.1 alone")
-        if self.oidc is not None and not self.oidc.issuer.startswith("https://") and self.secure:
-            raise _bad("oidc", "the provider's issuer begins with https://")
+            raise self.bad("url", "people reach the pages by https://; plain HTTP is for a trial on 127.0.0.1 alone")
+
+    def bad(self, field: str, why: str) -> LocalError:
+        """Return the error of a field."""
+        return LocalError("PAGES_INVALID", f"{why[0].upper()}{why[1:]}.", field=f"{self.TABLE}.{field}")
 
     @property
     def _is_local(self) -> bool:
@@ -104,5 +111,17 @@ class Pages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return self.listen.rpartition(":")[0] == "localhost"
 
 
-def _bad(field: str, why: str) -> LocalError:
-    return LocalError("PAGES_INVALID", f"{why[0].upper()}{why[1:]}.", field=f"pages.{field}")
+class Pages(Served, frozen=True, forbid_unknown_fields=True):
+    """The settings of the citizen pages. `mesh`: of the people; "": the only one. `contact`: to whom people turn."""
+
+    TABLE: ClassVar[str] = "pages"
+
+    mesh: str = ""
+    contact: Annotated[str, Meta(max_length=300)] = ""
+    oidc: Oidc | None = None
+
+    def check(self) -> None:
+        """As `Served`; the provider of log-ins too."""
+        Served.check(self)
+        if self.oidc is not None and not self.oidc.issuer.startswith("https://") and self.secure:
+            raise self.bad("oidc", "the provider's issuer begins with https://")

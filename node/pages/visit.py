@@ -1,4 +1,4 @@
-"""One request of a browser: who asks, in which language, with which form; and the answers it can get.
+"""One request of a citizen's browser: who asks, and what she may read and do (`visitor` has the rest).
 
 How it works
     `Site` is what all visits share: the node, its settings, sessions and limits. A `Visit` lives for one request. It
@@ -14,24 +14,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from ledger.errors import LocalError
 from node.keyfile import Cost
 from node.pages.asking import Inbox
 from node.pages.following import Following
-from node.pages.forms import Form
-from node.pages.guard import client_address
-from node.pages.limits import Limit, Limits, network_of
+from node.pages.limits import Limits
 from node.pages.own import Custody, Own, custody_of, look
 from node.pages.passphrase import COST, Passphrases
 from node.pages.rendering import Renderer
-from node.pages.sessions import COOKIE, SESSION_SECONDS, Sessions, is_cookie
-from node.pages.settings import Language, Pages
+from node.pages.sessions import COOKIE, Sessions
+from node.pages.settings import Pages
+from node.pages.visitor import LANGUAGE_COOKIE, YEAR, Visitor, local_path
 from node.seed_words import seed_of_words
 from node.vaults.people import PeopleRows, Person
 
@@ -43,9 +40,8 @@ if TYPE_CHECKING:
     from node.pages.oidc import Provider
     from node.pages.watching import Watch
 
+__all__ = ("LANGUAGE_COOKIE", "YEAR", "Site", "Visit", "local_path")
 T = TypeVar("T")
-LANGUAGE_COOKIE: Final = "maille-language"
-YEAR: Final = 365 * 86_400
 
 
 @dataclass(slots=True)
@@ -63,6 +59,7 @@ class Site:
     following: Following = field(default_factory=Following)
     provider: Provider | None = None
     watch: Watch | None = None
+    cookie: str = COOKIE
 
     def __post_init__(self) -> None:
         """Make what needs randomness."""
@@ -96,28 +93,25 @@ class Site:
             pass
 
 
-class Visit:
-    """See the module. `person`: who is logged in, or None. `form`: of a POST whose origin and token were checked."""
+class Visit(Visitor):
+    """See the module. `person`: who is logged in, or None."""
 
     def __init__(self, site: Site, request: Request) -> None:
-        self.site, self.request = site, request
-        self.now = site.node.now
-        told = request.cookies.get(COOKIE, "")
-        self.cookie = told if is_cookie(told) else site.sessions.new_cookie()
-        self._set_cookie = self.cookie != told
-        self.session = site.sessions.find(self.cookie, self.now)
+        super().__init__(site, request)
+        self.site = site
         self.person: Person | None = None
         self.custody: Custody = "host"
-        self.form = Form(())
-        self.lang = self._language()
-        self.address = client_address(request.scope, site.settings.trusted_proxies)
 
-    def _language(self) -> Language:
-        languages = self.site.settings.languages
-        told = self.request.cookies.get(LANGUAGE_COOKIE)
-        accepted = self.request.headers.get("accept-language", "")
-        wanted = [told or "", *(part.strip()[:2].lower() for part in accepted.split(","))]
-        return next((lang for text in wanted for lang in languages if text == lang), languages[0])
+    def known(self) -> dict[str, Any]:
+        """Return what every template is given besides."""
+        settings = self.site.settings
+        return {
+            "person": self.person,
+            "custody": self.custody,
+            "contact": settings.contact,
+            "site_url": settings.url,
+            "login_with": settings.oidc.name if settings.oidc is not None else "",
+        }
 
     # Who
 
@@ -142,18 +136,10 @@ class Visit:
         if self.person is None:
             self.log_out()
 
-    def log_in(self, name: str) -> None:
-        """Begin a session under a new cookie."""
-        self.site.sessions.end(self.cookie)
-        self.cookie = self.site.sessions.begin(name, self.now)
-        self._set_cookie = True
-
     def log_out(self) -> None:
-        """End the session; the next page has a new cookie."""
-        self.site.sessions.end(self.cookie)
-        self.session, self.person = None, None
-        self.cookie = self.site.sessions.new_cookie()
-        self._set_cookie = True
+        """End the session; the next page has a new cookie, and nobody's name."""
+        super().log_out()
+        self.person = None
 
     def own(self, turn: Turn, flows: Flows) -> Own:
         """Return what is her own, of who is logged in."""
@@ -173,52 +159,3 @@ class Visit:
         flows.wallets.bring_back(turn.vault, name, seed_of_words(self.form.one("words")))
         yield name
         flows.wallets.take_away(turn.vault, name)
-
-    def may(self, limit: Limit, who: str | None = None) -> bool:
-        """Take one try of a limit, by the address where no name is given."""
-        return self.site.limits.take(limit, network_of(self.address) if who is None else who, self.now)
-
-    # Answers
-
-    def page(self, template: str, status: int = 200, /, **values: Any) -> Response:
-        """Return a page."""
-        return self.finish(HTMLResponse(self.render(template, **values), status))
-
-    def render(self, template: str, /, **values: Any) -> str:
-        """Return a template's text."""
-        settings = self.site.settings
-        path = self.request.url.path
-        query = self.request.url.query
-        here = path if self.request.method == "GET" else "/"
-        return self.site.renderer.page(
-            template,
-            self.lang,
-            self.now,
-            person=self.person,
-            custody=self.custody,
-            host=self.site.node.config.name,
-            contact=settings.contact,
-            site_url=settings.url,
-            languages=settings.languages,
-            token=self.site.sessions.form_token(self.cookie),
-            path=path,
-            here=quote(f"{here}?{query}" if query and here == path else here, safe=""),
-            login_with=settings.oidc.name if settings.oidc is not None else "",
-            **values,
-        )
-
-    def go(self, path: str) -> Response:
-        """Send the browser to another of our pages."""
-        return self.finish(RedirectResponse(path, 303))
-
-    def finish(self, response: Response) -> Response:
-        """Give an answer its cookie."""
-        if self._set_cookie:
-            response.set_cookie(COOKIE, self.cookie, SESSION_SECONDS, secure=True, httponly=True, samesite="strict")
-        return response
-
-
-def local_path(text: str) -> str:
-    """Return a path of ours that a link names, or "/" for anything else."""
-    plain = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable() and "\\" not in text
-    return text if plain and len(text) <= 500 else "/"

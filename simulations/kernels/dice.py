@@ -7,14 +7,15 @@ How it works
     gets equal dice does equal things on every machine.
 
 What it does not do
-    It is no source of secrets. Numba looks at the file of a kernel only when it judges its cache: after a change to
-    this file, delete the `__pycache__` of this folder.
+    It is no source of secrets.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import numba
@@ -38,11 +39,23 @@ _HALF = np.uint64(32)
 
 def compiled(function: F) -> F:
     """Compile a kernel when it is first called; keep the machine code on disc where that is possible."""
+    _forget_older(function)
     try:
         made: F = numba.njit(function, cache=True, nogil=True)
     except RuntimeError:  # there is no directory that can be written
         made = numba.njit(function, nogil=True)
     return made
+
+
+def _forget_older(function: Callable[..., Any]) -> None:
+    """Drop what numba kept of a kernel before any file of this folder changed: it looks at the kernel's own alone."""
+    code = function.__code__
+    path = Path(code.co_filename)
+    with suppress(OSError):
+        changed = max(source.stat().st_mtime for source in Path(__file__).parent.glob("*.py"))
+        for index in (path.parent / "__pycache__").glob(f"{path.stem}.{code.co_name}-*.nbi"):
+            if index.stat().st_mtime < changed:
+                index.unlink()
 
 
 def dice(seed: int, purpose: str) -> Dice:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from simulations.kernels.cascades import detections, heard, reunions
-from simulations.kernels.dice import below, dice, poisson, unit
+from simulations.kernels.dice import below, compiled, dice, poisson, unit
 from simulations.kernels.floods import flood, largest, random_delays, regular, sizes
 from simulations.kernels.overlays import overlay, shape, struck
 from simulations.kernels.rounds import rounds
@@ -117,3 +120,23 @@ def test_a_tree_grows_out_of_a_flood_and_reaches_everybody() -> None:
     assert first.missed == second.missed == 0
     assert first.rmr > 1.5 > second.rmr == 0.0
     assert tree.round(list(range(60))).missed == 0
+
+
+def test_machine_code_older_than_any_kernel_file_is_dropped(tmp_path: Path) -> None:
+    def kernel() -> int:
+        return 1
+
+    folder = tmp_path / "__pycache__"
+    folder.mkdir()
+    kernel.__code__ = kernel.__code__.replace(co_filename=str(tmp_path / "some.py"))
+    old, fresh, other = (
+        folder / f"some.{name}.nbi" for name in ("kernel-1.py311", "kernel-2.py311", "another-1.py311")
+    )
+    for index in (old, fresh, other):
+        index.touch()
+    for index in (old, other):
+        os.utime(index, (0, 0))
+    compiled(kernel)
+    assert not old.exists()
+    assert fresh.exists()
+    assert other.exists()

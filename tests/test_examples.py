@@ -38,6 +38,7 @@ def run(mesh: Sandbox, name: str, *args: str) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+@pytest.mark.covers("R151", "system:Domoticz")
 def test_the_day_is_printed_until_the_consent_ends(mesh: Sandbox) -> None:
     point = mesh.meter("operator", days=3)
     anna = mesh.person("anna", at="operator")
@@ -54,6 +55,7 @@ def test_the_day_is_printed_until_the_consent_ends(mesh: Sandbox) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.covers("system:Domoticz")
 def test_the_example_of_home_automation_is_short() -> None:
     assert len((EXAMPLES / "day.py").read_text().splitlines()) < 30
 

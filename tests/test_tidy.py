@@ -113,6 +113,7 @@ def test_the_wheel_holds_the_packages_and_types() -> None:
     assert all((ROOT / package / "py.typed").is_file() for package in PACKAGES)
 
 
+@pytest.mark.covers("R154")
 def test_the_lock_holds_every_dependency_with_hashes() -> None:
     project = tomllib.loads(TEXTS["pyproject.toml"])["project"]
     wanted = [

@@ -33,6 +33,7 @@ def filled(world: World, feeds: int, leaves: int, size: int = 200) -> list[bytes
     return names
 
 
+@pytest.mark.covers("R21")
 def test_equal_frontiers_cost_one_comparison() -> None:
     world = World(2, latency_ms=LATENCY_MS)
     filled(world, 100, 3)
@@ -43,6 +44,7 @@ def test_equal_frontiers_cost_one_comparison() -> None:
     assert sum(node.ingested for node in world.nodes) == 0
 
 
+@pytest.mark.covers("R21")
 @pytest.mark.parametrize("behind", [0, 1], ids=["the asker pulls", "the asker pushes"])
 def test_delta_costs_less_than_8_kb_and_two_round_trips(behind: int) -> None:
     world = World(2, latency_ms=LATENCY_MS)
@@ -114,6 +116,7 @@ def test_large_differences_end_in_a_list() -> None:
     assert world.messages[LISTED] == 1
 
 
+@pytest.mark.covers("R8")
 def test_partition_and_heal() -> None:
     world = World(15, 3)
     world.mesh()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gossip import swarm as gossip
 from gossip import vocabulary
 from gossip.broadcast import ANNOUNCE_MS, PUSH_BYTES, SMALL_MESH
@@ -22,6 +24,7 @@ def quiet(world: World) -> World:
     return world
 
 
+@pytest.mark.covers("R97")
 def test_a_push_reaches_ten_nodes_in_two_hops() -> None:
     world = World(10, latency_ms=10)
     world.mesh()

@@ -31,6 +31,7 @@ from tests.gossip.ends import (
 )
 
 
+@pytest.mark.covers("R9")
 @pytest.mark.parametrize("ik", [False, True])
 def test_two_ends_prove_themselves_and_talk(ik: bool) -> None:
     alice, bob = connected(ik=ik)
@@ -290,6 +291,7 @@ def record(message: bytes) -> bytes:
     return struct.pack(">I", len(message)) + message
 
 
+@pytest.mark.covers("R9", "R17")
 @pytest.mark.parametrize(("name", "marker"), [(XX, b"X"), (IK, b"I")])
 def test_an_independent_peer_dials_us(name: str, marker: bytes) -> None:
     peer, bob = independent(name, marker, dials=True), responder()

@@ -171,6 +171,7 @@ def test_a_weak_static_key() -> None:
 # -- versions ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.covers("R18")
 def test_versions_without_a_common_one_are_refused_politely() -> None:
     alice, bob = dial(versions=Versions(3, 5)), answer(versions=Versions(1, 2))
     assert codes(alice, bob) == ("VERSION_UNSUPPORTED", "VERSION_UNSUPPORTED")
@@ -180,6 +181,7 @@ def test_versions_without_a_common_one_are_refused_politely() -> None:
     assert "3 to 5" in closed.message
 
 
+@pytest.mark.covers("R18")
 def test_an_older_peer_is_met_at_its_highest_version() -> None:
     own = Versions(1, 5)
     alice, bob = dial(versions=own), answer(versions=Versions(1, 3))

@@ -84,6 +84,7 @@ def test_there_are_vectors_for_both_patterns() -> None:
     assert len(names) == 8
 
 
+@pytest.mark.covers("R9")
 @pytest.mark.parametrize("number", range(8))
 def test_published_vectors_byte_for_byte(number: int) -> None:
     vector = vectors()[number]

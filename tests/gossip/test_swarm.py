@@ -45,6 +45,7 @@ def say(swarm: gossip.Swarm, data: bytes, peer: bytes = MEMBER, now_ms: int = NO
 # All converge
 
 
+@pytest.mark.covers("R97")
 @given(
     st.integers(0, 2**32),
     st.integers(2, 7),
@@ -165,6 +166,7 @@ def test_nobody_hears_a_peer_that_is_down() -> None:
     assert swarm.members() == []
 
 
+@pytest.mark.covers("R18")
 def test_unknown_families_and_kinds_are_counted() -> None:
     swarm, _ = door()
     assert say(swarm, seal(9, 1, 1, [])) == []

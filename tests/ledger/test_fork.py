@@ -48,6 +48,7 @@ def refused(payload: dict[str, Any], mesh: bytes = MESH) -> bool:
     return False
 
 
+@pytest.mark.covers("R95")
 @given(st.integers(0, 40), st.integers(1, 20), st.integers(1, 20))
 def test_two_branches_hold_the_feed_where_they_part(shared: int, mine: int, other: int) -> None:
     ours, theirs = branches(shared, mine, other)

@@ -60,6 +60,7 @@ def is_member(site: Site, who: Persona) -> bool:
     return site.core.replica.members.is_member(who.party)
 
 
+@pytest.mark.covers("R2")
 def test_a_bound_ticket_admits_its_key_at_once_and_promotes_its_channel() -> None:
     (site,) = sites(1)
     (who,) = people(1, first=9)
@@ -75,6 +76,7 @@ def test_a_bound_ticket_admits_its_key_at_once_and_promotes_its_channel() -> Non
     assert site.core.replica.position(site.kid).size == size
 
 
+@pytest.mark.covers("R25", "R28")
 def test_an_open_ticket_waits_for_the_operator() -> None:
     (site,) = sites(1)
     (who,) = people(1, first=9)

@@ -35,6 +35,7 @@ def groups(points: list[str], first: int) -> bytes:
     return "\n".join(["group,point,holder", *rows]).encode()
 
 
+@pytest.mark.covers("R108", "R113")
 async def test_a_street_is_published_once_and_every_later_table_is_held_against_it(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada:
         await do(ada, "mesh create", name="street")
@@ -132,6 +133,7 @@ async def test_a_malformed_file_of_groups_is_refused_with_its_line(tmp_path: Pat
         assert caught.value.code == "BAD_GROUPS"
 
 
+@pytest.mark.covers("R105", "R106", "R114")
 async def test_pseudonyms_are_random_per_recipient_and_their_table_stays(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         await pair(ada, bob)

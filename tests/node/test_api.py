@@ -55,6 +55,7 @@ async def ask(method: str, path: str, **more: Any) -> httpx.Response:
         return await client.request(method, path, **more)
 
 
+@pytest.mark.covers("R53")
 async def test_an_operation_answers() -> None:
     answer = await ask("POST", "/v1/echo/say", json={"word": "a", "times": 3})
     assert (answer.status_code, answer.json()) == (200, {"text": "> aaa"})

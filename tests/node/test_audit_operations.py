@@ -31,6 +31,7 @@ DAY = 86_400
 NOW = 1_800_000_000
 
 
+@pytest.mark.covers("R99")
 async def test_a_consented_transfer_and_one_without(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with (
         running(make_home(tmp_path / "ada", "ada")) as ada,

@@ -53,6 +53,7 @@ async def play(mesh: Sandbox, consent: str) -> list[Any]:
         return [*found, caught.value.code]
 
 
+@pytest.mark.covers("R53", "R151")
 def test_trio_asyncio_and_blocking_are_the_same(mesh: Sandbox, consent: str) -> None:
     wanted = ["adviser", [consent], "advice on saving energy", 5, ["received"], "consent.began", "OTHER_POINT"]
     assert asyncio.run(play(mesh, consent)) == wanted
@@ -77,6 +78,7 @@ def test_both_clients_have_the_same_calls_with_the_same_signatures() -> None:
         assert list(one.parameters) == list(other.parameters), name
 
 
+@pytest.mark.covers("R53", "R152")
 def test_what_the_holder_holds_is_read_and_sent(mesh: Sandbox, consent: str) -> None:
     with mesh.client("operator") as node:
         (line,) = [line for line in node.series() if line.point == "prm:00000000000003"]

@@ -59,6 +59,7 @@ def test_unlike_things_are_not_compared(change: dict[str, Any]) -> None:
     assert refused.value.code == "NOT_COMPARABLE"
 
 
+@pytest.mark.covers("R94")
 async def test_a_recipient_compares_its_own_readings_with_a_holders(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         await moved(ada, bob)

@@ -25,6 +25,7 @@ async def home_of(ada: Any) -> tuple[Any, dict[str, Any]]:
     return series, {"data_from": start, "data_until": start + timedelta(days=6)}
 
 
+@pytest.mark.covers("R117", "R120")
 async def test_only_the_result_leaves_under_a_consent_that_names_a_computation(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         await pair(ada, bob)

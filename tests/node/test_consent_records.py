@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
+import pytest
 import trio
 
 from node.adapters.adapter import Source
@@ -20,6 +21,7 @@ from tests.node.test_life_operations import refused
 POINT = "prm:16401220101758"
 
 
+@pytest.mark.covers("R50")
 async def test_a_foreign_record_is_evidence_and_opens_nothing(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         await pair(ada, bob)
@@ -65,6 +67,7 @@ async def test_what_is_no_record_is_refused_and_nothing_is_kept(tmp_path: Path) 
         assert (await do(ada, "consent imported")).files == ()
 
 
+@pytest.mark.covers("R50", "R70")
 async def test_a_consent_of_ours_is_exported_as_it_stands(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         await pair(ada, bob)
@@ -97,6 +100,7 @@ async def test_a_consent_of_ours_is_exported_as_it_stands(tmp_path: Path) -> Non
         assert [step["status"] for step in request["history"]][-2:] == ["ACCEPTED", "TERMINATED"]
 
 
+@pytest.mark.covers("system:Warp 10", "system:PRIDE")
 async def test_a_share_is_told_as_fields_of_a_warp_10_token(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         await pair(ada, bob)

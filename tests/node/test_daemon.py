@@ -42,6 +42,7 @@ async def found_and_join(one: Any, other: Any) -> None:
     await until(lambda: len(other.mesh().core.replica.members.members) == 2)
 
 
+@pytest.mark.covers("R2", "R9", "R97")
 async def test_two_nodes_form_a_mesh_and_agree(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "a", "Ada")) as ada, running(make_home(tmp_path / "b", "Bob")) as bob:
         await found_and_join(ada, bob)
@@ -114,6 +115,7 @@ async def test_a_ticket_is_used_once_and_by_its_owner(tmp_path: Path) -> None:
         assert caught.value.code == "BAD_TICKET"
 
 
+@pytest.mark.covers("R1")
 async def test_a_node_is_in_several_meshes_and_keeps_them(tmp_path: Path) -> None:
     home = make_home(tmp_path / "a", "Ada")
     async with running(home) as ada:
@@ -159,6 +161,7 @@ async def test_a_root_key_from_elsewhere_founds_a_mesh(tmp_path: Path) -> None:
         assert ada.mesh().core.party[0] == SigningKey.from_seed(bytes(32)).kid
 
 
+@pytest.mark.covers("R3")
 async def test_leaving_is_final_and_known(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "a", "Ada")) as ada, running(make_home(tmp_path / "b", "Bob")) as bob:
         await found_and_join(ada, bob)
@@ -273,6 +276,7 @@ def call(home: Home, words: str, **values: Any) -> Any:
     return Client(home.socket).call(row, row.args(**values))
 
 
+@pytest.mark.covers("R4")
 def test_processes_stop_gracefully_refuse_a_second_and_survive_kill(tmp_path: Path) -> None:
     home = make_home(tmp_path / "a", "Ada")
     process = start(home)

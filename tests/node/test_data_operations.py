@@ -45,6 +45,7 @@ def exit_code(words: str, result: Any) -> int:
     return row.exit_of(result)
 
 
+@pytest.mark.covers("R78", "R98", "system:Linky / Gazpar")
 async def test_the_real_file_flows_under_a_consent_until_she_withdraws(tmp_path: Path) -> None:
     data = shared(CURVE).read_bytes()
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
@@ -122,6 +123,7 @@ async def until_acknowledged(node: Any) -> None:
             await trio.sleep(0.02)
 
 
+@pytest.mark.covers("R61")
 async def test_a_request_is_answered_or_refused(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         await pair(ada, bob)

@@ -45,6 +45,7 @@ def card_messages(site: Site, peer: Site) -> list[bytes]:
     return [data for data in site.sent(peer.kid) if Envelope.open(data).family == DATA]
 
 
+@pytest.mark.covers("R11")
 def test_an_announcement_spreads_and_is_passed_on_once() -> None:
     one, two, three = sites(3)
     meet(one, two, three)

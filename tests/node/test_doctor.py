@@ -167,6 +167,7 @@ def test_few_open_files(home: Home) -> None:
     assert "FILES_LIMIT" in out.split()
 
 
+@pytest.mark.covers("R102")
 def test_the_command_without_a_running_node(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     code, told = command(home, "doctor", capsys=capsys)
     assert (code, told["node_runs"]) == (0, False)

@@ -35,6 +35,7 @@ async def text(node: Any, document: str, version: str = "") -> str:
     return str((await do(node, "document show", document=document, version=version)).text)
 
 
+@pytest.mark.covers("R37", "R40")
 async def test_a_charter_from_file_to_adoption_and_back(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada:
         await do(ada, "mesh create", name="street")
@@ -76,6 +77,7 @@ async def test_a_charter_from_file_to_adoption_and_back(tmp_path: Path) -> None:
         assert (newest.version, newest.counts, newest.newest) == (edited.version, False, True)
 
 
+@pytest.mark.covers("R136")
 async def test_edits_on_two_nodes_merge(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         await pair(ada, bob)
@@ -94,6 +96,9 @@ async def test_edits_on_two_nodes_merge(tmp_path: Path) -> None:
         assert (await do(ada, "document show", document=made.id, version=version)).adopted_by == ("bob",)
 
 
+@pytest.mark.covers(
+    "R40", "R46", "system:PrestaLibre charter", "system:SMILE / SEN chantier / Eway / ENSI / BDI / Pôle I&R / mégalis"
+)
 async def test_forks_name_their_parent_and_agreements_need_a_live_one(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada:
         await do(ada, "mesh create", name="street")
@@ -137,6 +142,7 @@ async def test_errors_name_what_is_wrong(tmp_path: Path, monkeypatch: pytest.Mon
         assert len((await do(ada, "document list")).documents) == 2  # a refusal changes nothing
 
 
+@pytest.mark.covers("R44")
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_every_template_can_be_opened(tmp_path: Path, language: str) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada:
@@ -168,6 +174,7 @@ def test_templates_come_in_both_languages_with_the_same_parts() -> None:
         assert "GDPR" in english
 
 
+@pytest.mark.covers("R45")
 def test_templates_are_printed_without_a_node(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = ["--data-dir", str(tmp_path)]
     assert run(["document", "template", "notice", "--language", "en", *place]) == 0
@@ -179,6 +186,7 @@ def test_templates_are_printed_without_a_node(tmp_path: Path, capsys: pytest.Cap
     assert find("document", "template") is not None
 
 
+@pytest.mark.covers("R44")
 def test_the_wheel_ships_the_templates() -> None:
     from hatchling.builders.wheel import WheelBuilder
 

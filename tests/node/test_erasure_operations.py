@@ -39,6 +39,7 @@ async def rows(node: Any, words: str, name: str, wanted: int) -> Any:
     return found
 
 
+@pytest.mark.covers("R144")
 async def test_data_become_due_are_destroyed_and_both_ends_know(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         consent = await moved(ada, bob)

@@ -98,6 +98,7 @@ def rules(node: Any) -> Any:
     return node.mesh().core.replica.chain.newest.rules
 
 
+@pytest.mark.covers("R37", "R38", "R39")
 async def test_a_mesh_votes_itself_a_charter_and_admits_under_it(tmp_path: Path) -> None:
     async with founders(tmp_path) as nodes, running(make_home(tmp_path / "eve", "eve")) as eve:
         ada, bob, cyd, _ = nodes
@@ -161,6 +162,7 @@ async def test_a_mesh_votes_itself_a_charter_and_admits_under_it(tmp_path: Path)
         await ask(ada, "node status")
 
 
+@pytest.mark.covers("R3", "R43")
 async def test_a_member_is_expelled_and_out_everywhere(tmp_path: Path) -> None:
     async with founders(tmp_path) as nodes:
         ada, bob, cyd, dan = nodes
@@ -217,6 +219,7 @@ async def test_two_cannot_expel_each_other(tmp_path: Path) -> None:
         assert await refused(ada, "proposal expel", member="bob", reason="r") == "TOO_FEW_VOTERS"
 
 
+@pytest.mark.covers("R33", "R34")
 async def test_an_authority_lets_in_and_revokes(tmp_path: Path) -> None:
     secret = os.urandom(32)
     wrapping = Wrapping.derive("the authority's", LIGHT, os.urandom(16))

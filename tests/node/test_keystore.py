@@ -173,6 +173,7 @@ def test_plain_keys_need_none(tmp_path: Path) -> None:
     assert caught.value.code == "KEY_DAMAGED"
 
 
+@pytest.mark.covers("R90")
 def test_the_root_key_can_be_elsewhere(tmp_path: Path) -> None:
     held = store(tmp_path)
     secret = held.secret("root")

@@ -33,6 +33,7 @@ async def refused(code: str, node: Any, name: str, **args: Any) -> None:
     assert error.value.code == code
 
 
+@pytest.mark.covers("R49", "R5")
 async def test_a_consent_is_narrowed_and_handed_on(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         await pair(ada, bob)
@@ -57,6 +58,7 @@ async def test_a_consent_is_narrowed_and_handed_on(tmp_path: Path) -> None:
         await until(lambda: do(bob, "consent show", id=made.id), lambda shown: shown.line.state == "withdrawn")
 
 
+@pytest.mark.covers("R66", "R88")
 async def test_what_was_received_is_passed_on_until_the_first_consent_ends(tmp_path: Path) -> None:
     homes = [make_home(tmp_path / name, name) for name in ("ada", "bob", "cyd")]
     async with running(homes[0]) as ada, running(homes[1]) as bob, running(homes[2]) as cyd:
@@ -114,6 +116,7 @@ async def _links(node: Any) -> list[str]:
     return list(node.mesh().core.replica.members.links.values())
 
 
+@pytest.mark.covers("R52", "R63")
 async def test_a_consent_that_needs_others_waits_for_them(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         await pair(ada, bob)
@@ -136,6 +139,7 @@ async def test_a_consent_that_needs_others_waits_for_them(tmp_path: Path) -> Non
         assert (await do(ada, "consent sign", id=one.id, wallet="grid")).state == "granted"
 
 
+@pytest.mark.covers("R51", "R62", "R147")
 async def test_a_transcribed_paper_is_kept_and_must_be_checked(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         await pair(ada, bob)
@@ -166,6 +170,7 @@ def _remind(turn: Any, request: bytes) -> Any:
     return turn.state("consent.remind", entry.thing, {"request": request})
 
 
+@pytest.mark.covers("R61")
 async def test_a_request_is_reminded_three_times(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         await pair(ada, bob)
@@ -185,6 +190,7 @@ async def test_a_request_is_reminded_three_times(tmp_path: Path) -> None:
         await refused("NOT_A_PARTY", ada, "consent remind", id=asked.id)
 
 
+@pytest.mark.covers("R68", "R56")
 async def test_a_daughter_consents_for_her_mother_until_she_may_not(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         await pair(ada, bob)

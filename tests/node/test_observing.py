@@ -36,6 +36,7 @@ async def get(url: str, host: str = "localhost") -> httpx.Response:
         return await http.get(url, headers={"host": host})
 
 
+@pytest.mark.covers("R145")
 async def test_probes_and_metrics(tmp_path: Path) -> None:
     note_upkeep(tmp_path, "backups", "maillons", 1_700_000_000)
     async with running(metrics_home(tmp_path / "a")) as node:

@@ -94,6 +94,7 @@ def test_the_command_line_has_every_operation() -> None:
         assert command.default_command is not None
 
 
+@pytest.mark.covers("R53")
 def test_openapi_has_every_operation_of_the_node_and_no_loose_reference() -> None:
     document = describe(OPERATIONS, "1")
     assert set(document["paths"]) == {row.path for row in OPERATIONS if not row.local}

@@ -115,6 +115,7 @@ async def a_court_sees_it(at: Street, path: Path) -> None:
     assert any(check.name.endswith(".acknowledged") and check.outcome == "passed" for check in told.checks)
 
 
+@pytest.mark.covers("R42", "R47")
 async def test_a_turned_holder_is_found_and_everybody_can_verify_it(tmp_path: Path) -> None:
     async with street(tmp_path, TurnedNode) as at:
         done = await ended_can_be_probed(at.bob)

@@ -22,6 +22,7 @@ def curve(*rows: tuple[int, int, Value]) -> Series:
     return Series.from_readings(CURVE, [Reading(T0 + start, duration, value) for start, duration, value in rows])
 
 
+@pytest.mark.covers("R160")
 def test_values_keep_their_kind_and_a_gap_is_not_a_zero() -> None:
     one = curve((0, 600, 0), (600, 600, None), (1200, 600, Decimal("0.10")), (1800, 600, Decimal("2.0")))
     assert [reading.value for reading in one] == [0, None, Decimal("0.1"), 2]

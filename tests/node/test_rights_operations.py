@@ -14,6 +14,7 @@ from tests.node.test_data_operations import PERIOD, WHAT, pair
 POINT = "prm:12345678901234"
 
 
+@pytest.mark.covers("R73", "R93")
 async def test_a_right_is_asked_answered_and_late(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         await pair(ada, bob)

@@ -13,6 +13,7 @@ from tests.node.test_data_operations import CURVE, PERIOD, WHAT, exit_code, pair
 from tests.shared import shared
 
 
+@pytest.mark.covers("R58", "R82")
 async def test_a_share_is_made_redeemed_used_and_ended(tmp_path: Path) -> None:
     data = shared(CURVE).read_bytes()
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
@@ -54,6 +55,7 @@ async def test_a_share_is_made_redeemed_used_and_ended(tmp_path: Path) -> None:
                 await do(ada, words, **what)
 
 
+@pytest.mark.covers("R72", "R87")
 async def test_a_consent_for_a_class_opens_to_who_is_of_it(tmp_path: Path) -> None:
     data = shared(CURVE).read_bytes()
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:

@@ -45,6 +45,7 @@ def verify(**values: Any) -> Any:
     return row.handler(None, row.args(**values))
 
 
+@pytest.mark.covers("R149", "R150", "system:France Connect")
 async def test_an_identity_is_attested_and_read_where_it_may_be(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         consent = await consented(ada, bob)
@@ -60,6 +61,7 @@ async def test_an_identity_is_attested_and_read_where_it_may_be(tmp_path: Path) 
                 await do(bob, "identity attest", fields=bad, **said)
 
 
+@pytest.mark.covers("R83", "R84")
 async def test_a_fact_is_attested_shown_checked_and_revoked(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         consent = await consented(ada, bob)
@@ -85,6 +87,7 @@ async def test_a_fact_is_attested_shown_checked_and_revoked(tmp_path: Path) -> N
                 await trio.sleep(0.05)
 
 
+@pytest.mark.covers("R64")
 async def test_shares_are_stated_and_each_day_has_its_version(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         await pair(ada, bob)
@@ -113,6 +116,7 @@ async def test_shares_are_stated_and_each_day_has_its_version(tmp_path: Path) ->
                 await do(ada, "allocation state", shares=bad, effective=day)
 
 
+@pytest.mark.covers("R96")
 async def test_processing_is_recorded_and_exported(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         consent = await consented(ada, bob)

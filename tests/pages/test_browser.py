@@ -58,6 +58,7 @@ def test_no_page_has_a_serious_fault_of_accessibility(town: Town, browser: Brows
         assert faults == []
 
 
+@pytest.mark.covers("R79", "R80")
 @pytest.mark.parametrize("scripts", [True, False])
 def test_a_person_is_asked_allows_a_part_and_withdraws(town: Town, browser: Browser, scripts: bool) -> None:
     name = f"berthe {scripts}"
@@ -141,6 +142,7 @@ def test_a_slip_withdraws_without_an_account(town: Town, browser: Browser) -> No
     expect(page.locator(".status").first).to_contain_text("Withdrawn by you")
 
 
+@pytest.mark.covers("R75", "R101")
 def test_uses_are_shown_and_the_files_of_a_consent_come(town: Town, browser: Browser) -> None:
     context = visitor(browser, "en")
     page = enter(town, context, "emma")

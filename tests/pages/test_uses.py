@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import trio
 
 from node.pages.visit import Site
@@ -87,6 +88,7 @@ async def test_uses_are_counted_as_their_holder_states_them_and_nobody_else(tmp_
         assert "Host received data (96 values)" in text_of(await client.get(f"/consents/{scene.made}"))
 
 
+@pytest.mark.covers("R101", "R103")
 async def test_an_access_without_consent_is_found_and_shown_to_whom_it_concerns_alone(tmp_path: Path) -> None:
     async with street(tmp_path) as scene:
         client, node, site, made = scene.client, scene.node, scene.site, scene.made

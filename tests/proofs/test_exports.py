@@ -132,6 +132,7 @@ def test_an_erased_consent_has_an_agreement_without_content() -> None:
         records.kantara(shown)
 
 
+@pytest.mark.covers("system:IDS / Eclipse Dataspace")
 def test_a_withdrawal_is_told_in_the_words_of_each_format() -> None:
     scene = Scene()
     scene.mesh.now += 60

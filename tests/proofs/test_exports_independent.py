@@ -214,6 +214,7 @@ def test_a_tlog_proof_verifies_there_under_every_key_and_no_other(ask: Ask) -> N
     assert ask("tlog", proof=resized, vkeys=keys)["names"] == []
 
 
+@pytest.mark.covers("system:Kantara CR / ISO 27560")
 def test_receipts_of_consent_fit_their_schemas_and_the_schemas_can_fail(ask: Ask) -> None:
     shown = SCENE.shown()
     for schema, value, needed in (

@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.covers("R100")
 def test_the_verifier_reaches_no_network_storage_or_clock() -> None:
     program = (
         "import sys; before = set(sys.modules); import proofs.verify, proofs.presentation, proofs.stamps;"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from proofs.reasons import Reason
 from proofs.report import Check, Outcome, Report
 from tests.proofs.both import verify
@@ -13,6 +15,7 @@ def row(report: Report, name: str) -> Check:
     return next(check for check in report.checks if check.id == name)
 
 
+@pytest.mark.covers("R47", "R77")
 def test_a_probe_after_an_acknowledged_withdrawal_is_a_proven_fault() -> None:
     case = Accused()
     report = verify(case.bundle(), case.mesh.trust(), case.mesh.now)

@@ -57,6 +57,7 @@ def two_consents() -> tuple[Mesh, bytes]:
     return mesh, period(mesh, [one, other], moved, [first.boundary, second.boundary])
 
 
+@pytest.mark.covers("R77", "R100")
 def test_a_period_shows_each_consent_and_each_transfer() -> None:
     mesh, bundle = two_consents()
     report = verify(bundle, mesh.trust(), mesh.now)

@@ -98,6 +98,7 @@ def check_lower(data: bytes, trust: Trust, now: int, what: object) -> Report:
     return report
 
 
+@pytest.mark.covers("R100")
 @pytest.mark.parametrize("part", range(8))
 def test_every_flipped_bit_is_refused(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle, trust, now = minimal()

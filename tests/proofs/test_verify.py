@@ -65,6 +65,7 @@ def ended_after(*, gap: int = 30, revoked: bool = False) -> tuple[Mesh, bytes, i
 # Passing.
 
 
+@pytest.mark.covers("R20", "R100")
 def test_a_consent_that_stands_passes() -> None:
     mesh, bundle = granted()
     report = verify(bundle, mesh.trust(), mesh.now)
@@ -76,6 +77,7 @@ def test_a_consent_that_stands_passes() -> None:
     assert {check.status for check in report.checks if check.id not in ("transfers", "epoch")} == {Outcome.PASSED}
 
 
+@pytest.mark.covers("R100")
 def test_chosen_fields_alone_are_shown() -> None:
     mesh = Mesh()
     grant = mesh.grant()

@@ -57,6 +57,7 @@ def test_an_eclipse_hides_what_happens_for_as_long_as_it_lasts() -> None:
     assert 2 in nodes or {one.node for one in eclipsed.records.publications.values()} >= {2}
 
 
+@pytest.mark.covers("R95")
 def test_a_fork_is_proven_by_all_and_its_author_is_held() -> None:
     run = run_of(AdversarySpec(kind="equivocate", at=8, until=20, nodes=(7,)))
     assert not run.watchman.violations
@@ -107,6 +108,7 @@ def test_invitations_are_bounded() -> None:
     assert sum(member.state == "member" for member in members) <= 6 + 2
 
 
+@pytest.mark.covers("R13")
 def test_collusion_needs_the_threshold() -> None:
     policy = PolicySpec(seal_seconds=30)
     load = LoadSpec(count=4, publishers=(0, 1))
@@ -118,6 +120,7 @@ def test_collusion_needs_the_threshold() -> None:
     assert expelled == [False, True]
 
 
+@pytest.mark.covers("R98")
 @pytest.mark.parametrize("freshness", ["home", "quorum"])
 def test_data_stop_within_the_bound_even_behind_a_partition(freshness: str) -> None:
     """By `home` whatever happens, with a liar in the mesh; by the quorum once half of the voters know."""

@@ -104,6 +104,7 @@ def test_a_trio_without_seedable_dice_is_named(monkeypatch: pytest.MonkeyPatch) 
         run(1, lambda _: trio.sleep(0), count=1)
 
 
+@pytest.mark.covers("R8", "R146")
 def test_fifteen_daemons_come_together_after_a_partition() -> None:
     async def body(mesh: Daemons) -> None:
         await trio.sleep(10)
@@ -132,6 +133,7 @@ def test_fifteen_daemons_come_together_after_a_partition() -> None:
     run(3, body, count=15, policy=POLICY)
 
 
+@pytest.mark.covers("R4", "R12")
 def test_a_killed_daemon_catches_up() -> None:
     async def body(mesh: Daemons) -> None:
         await trio.sleep(5)
@@ -160,6 +162,7 @@ def test_a_tick_on_demand_takes_two_seconds() -> None:
     run(5, body, count=8)
 
 
+@pytest.mark.covers("R12", "R14")
 def test_a_newcomer_knocks_and_is_one_of_us() -> None:
     async def body(mesh: Daemons) -> None:
         await trio.sleep(3)

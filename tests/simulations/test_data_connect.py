@@ -39,6 +39,7 @@ async def test_days_are_the_sums_of_half_hours_also_when_the_hour_changes(held: 
     assert str(sum(int(one["value"]) for one in steps) // 2) == days["interval_reading"][1]["value"]
 
 
+@pytest.mark.covers("R153", "system:data-connect-proxy / data-connect")
 @pytest.mark.parametrize(
     ("start", "end", "point", "token", "status", "code"),
     [
@@ -57,6 +58,7 @@ async def test_refusals(held: Consented, start: str, end: str, point: str, token
     assert (answer.status_code, answer.json()["error"]) == (status, code)
 
 
+@pytest.mark.covers("R153", "system:data-connect-proxy / data-connect", "system:Viriya")
 async def test_nothing_comes_after_withdrawal(held: Consented) -> None:
     assert (await ask(held, DAILY, "2026-03-02", "2026-03-03")).status_code == 200
     held.withdrawn = True

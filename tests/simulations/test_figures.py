@@ -36,6 +36,7 @@ SMALL: dict[str, Callable[[], pl.DataFrame]] = {
 }
 
 
+@pytest.mark.covers("R7")
 def test_every_figure_has_a_small_form() -> None:
     assert set(SMALL) == set(FIGURES)
     with pytest.raises(LocalError, match="nothing"):
@@ -73,6 +74,7 @@ def test_after_a_withdrawal_without_a_partition_nothing_flows_for_long() -> None
     assert not list(lines("cost", table))
 
 
+@pytest.mark.covers("R15", "R16")
 def test_a_mesh_costs_each_member_the_same_and_a_hub_less_as_it_grows() -> None:
     table = costs.costs()
     mesh, hub = (table.filter(pl.col("model") == model).sort("members") for model in ("mesh", "hub"))

@@ -19,6 +19,7 @@ def mesh() -> Iterator[Sandbox]:
         yield running
 
 
+@pytest.mark.covers("R151", "R152")
 def test_readings_flow_until_she_withdraws(mesh: Sandbox) -> None:
     point = mesh.meter("operator", seed=7, days=10)
     anna = mesh.person("anna", at="cooperative")
@@ -46,6 +47,7 @@ def test_consents_expire_when_the_clock_is_put_on(mesh: Sandbox) -> None:
             node.wait_for(consent)
 
 
+@pytest.mark.covers("R4")
 def test_a_node_is_killed_and_comes_back(mesh: Sandbox) -> None:
     point = mesh.meter("operator")
     anna = mesh.person("anna", at="cooperative")

@@ -93,6 +93,7 @@ def test_split_two_and_two_nothing_is_sealed_and_all_else_goes_on() -> None:
 # Expulsions
 
 
+@pytest.mark.covers("R3", "R12")
 def test_two_of_six_are_expelled_and_the_four_go_on() -> None:
     world = mesh(6, 6)
     reach(world, 1)

@@ -68,6 +68,7 @@ def test_a_statement_reaches_everybody_within_a_few_link_delays() -> None:
     assert states(world, grant) == {State.GRANTED}
 
 
+@pytest.mark.covers("R7")
 def test_every_message_is_traced_and_counted() -> None:
     world = World(1, link=replace(WAN, loss=0.2, duplication=0.1))
     world.found(6)
@@ -129,6 +130,7 @@ def test_two_processes_with_other_hash_seeds_run_the_same() -> None:
     assert traces[0].strip() == scene(5).trace
 
 
+@pytest.mark.covers("R8", "R146")
 def test_fifteen_nodes_come_together_after_a_partition() -> None:
     world = World(4, policy=POLICY)
     world.found(15)
@@ -179,6 +181,7 @@ def test_what_one_side_cannot_say_arrives_once_the_way_is_open_again() -> None:
     assert world.run_for(30 * SECOND, until=world.agree)
 
 
+@pytest.mark.covers("R8")
 def test_loss_duplication_reordering_and_a_crash_are_survived() -> None:
     world = World(7, link=ROUGH, policy=POLICY)
     world.found(15)

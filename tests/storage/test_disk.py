@@ -353,6 +353,7 @@ def fail(_writer: Writer) -> None:
     raise ZeroDivisionError
 
 
+@pytest.mark.covers("R55")
 def test_an_older_store_is_copied_and_migrated_in_one_transaction(tmp_path: Path) -> None:
     path = tmp_path / "store"
     with opened(path) as store:

@@ -47,6 +47,7 @@ def checks(cells: list[Cell], earlier: list[Parts], material: Material, **more: 
     return {one.cell: one.check for one in judge_release(cells, earlier, material, SMALL, **more)}
 
 
+@pytest.mark.covers("R108", "R112", "system:INSEE")
 @pytest.mark.parametrize(
     ("count", "profile", "found"),
     [
@@ -65,6 +66,7 @@ def test_the_minimum_of_people(count: int, profile: str, found: Check) -> None:
     assert check_one(dict.fromkeys(points(count), 100), find_profile(profile)) is found
 
 
+@pytest.mark.covers("R108", "system:INSEE")
 @pytest.mark.parametrize(
     ("largest", "found"),
     [(8_499, Check.RELEASED), (8_500, Check.RELEASED), (8_501, Check.DOMINATED), (10_000, Check.DOMINATED)],
@@ -112,6 +114,7 @@ def test_empty_zero_and_unknown_cells_are_kept_back() -> None:
     )
 
 
+@pytest.mark.covers("R112")
 def test_a_group_below_the_critical_mass_is_told_how_many_are_missing() -> None:
     material = one_each(dict.fromkeys(points(20), 1))
     assert (judge_group(points(8), material, STRICTEST).check, judge_group(points(8), material, STRICTEST).missing) == (
@@ -121,6 +124,7 @@ def test_a_group_below_the_critical_mass_is_told_how_many_are_missing() -> None:
     assert judge_group(points(11), material, STRICTEST).released
 
 
+@pytest.mark.covers("R113")
 def test_a_release_that_differs_by_too_few_is_refused() -> None:
     material = one_each(dict.fromkeys(points(20), 1))
     street = Cell("street", {0: points(12)})

@@ -35,6 +35,7 @@ def test_thirds_sum_to_one_and_open_their_statement() -> None:
         assert refused.value.code == "DISCLOSURE_MISMATCH"
 
 
+@pytest.mark.covers("R64", "system:PMO / ACC")
 @pytest.mark.parametrize(
     "shares",
     [
@@ -61,6 +62,7 @@ def test_malformed_tables_are_refused(value: Any) -> None:
     assert refused.value.code == "BAD_SHARES"
 
 
+@pytest.mark.covers("R64")
 def test_a_version_holds_from_a_day_on() -> None:
     with pytest.raises(LocalError, match="beginning of a day"):
         payload(1, 20 * DAY + 1, THIRDS, SALT)

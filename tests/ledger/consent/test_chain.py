@@ -46,6 +46,7 @@ def test_a_chain_of_three_speaks_for_the_person_at_its_top() -> None:
     assert found.links[0].entry == nearest.id
 
 
+@pytest.mark.covers("R68", "system:ParcelER")
 def test_only_the_key_that_was_delegated_to_may_sign() -> None:
     book = Book()
     nearest = book.line([ANNA, BEN])
@@ -213,6 +214,7 @@ LISTED = OnwardSharing("listed", 0, (ONWARD,))
 CONTRACT = OnwardSharing("depth", 2, source_contract="R-12")
 
 
+@pytest.mark.covers("R66", "R69", "system:MyCo")
 @pytest.mark.parametrize(
     ("rule", "own", "recipient", "allowed"),
     [
@@ -235,6 +237,7 @@ def test_the_parent_says_how_it_may_be_passed_on(rule: Any, own: Any, recipient:
     assert isinstance(found, Chain) if allowed else found is Reason.SHARING_FORBIDDEN
 
 
+@pytest.mark.covers("R88")
 def test_a_child_is_signed_by_the_person_or_by_who_received() -> None:
     book = Book()
     above = but(onward_sharing=SHARING)

@@ -47,6 +47,7 @@ def code(showing: Showing, **changes: Any) -> str:
     return ""
 
 
+@pytest.mark.covers("R83")
 def test_a_fact_shows_what_she_opens_and_no_more() -> None:
     read = Showing.read(SHOWN.encode())
     assert read == SHOWN
@@ -72,6 +73,7 @@ def test_each_fault_has_its_code() -> None:
     assert code(show(ENTRY, OPENED, (), HERS, COUNTER, NONCE, end - 1), now=end - 1) == ""
 
 
+@pytest.mark.covers("R84")
 def test_a_copy_is_worth_nothing_to_anyone_else() -> None:
     thief = key("thief")
     theirs = replace(SHOWN, public=thief.public, signature=thief.sign(SHOWN.message()))

@@ -87,6 +87,7 @@ COMPUTED = but(computation=b"c" * 32)
 DARK = but(stages=Stages(local=True, upload=True, transmit=False))
 
 
+@pytest.mark.covers("R98")
 @pytest.mark.parametrize(
     ("reason", "decide"),
     [
@@ -216,6 +217,7 @@ def _lawless(**changes: Any) -> tuple[Entry, Disclosures]:
     return resigned(GRANT, slots=slots), disclosed
 
 
+@pytest.mark.covers("R71")
 @pytest.mark.parametrize(
     "untold",
     [
@@ -231,6 +233,7 @@ def test_a_grant_of_someone_not_told_is_denied(untold: dict[str, Any]) -> None:
     assert _decide(candidate=prepare(entry, status(entry), disclosed)).reason is Reason.NOT_INFORMED
 
 
+@pytest.mark.covers("R71")
 def test_a_notice_dated_after_the_grant_is_denied() -> None:
     entry = resigned(GRANT, notice={"sha256": NOTICE.sha256, "dated": GRANT.iat + 1})
     assert _decide(candidate=prepare(entry, status(entry), DISCLOSED)).reason is Reason.NOT_INFORMED
@@ -266,6 +269,7 @@ TEXTS = st.text(max_size=12) | st.sampled_from(["PT30M", POINT, TERMS.purpose])
 PARTIES = st.tuples(st.sampled_from([HOLDER[0], RECIPIENT[0], TENANT[0], b""]), st.integers(0, 2))
 
 
+@pytest.mark.covers("R98")
 @given(
     st.builds(
         Flow,

@@ -21,6 +21,7 @@ from tests.ledger.consent.oracle import candidates_of, context_of, expected, flo
 CASES = {"ci": 500, "nightly": 1_000_000}[PROFILE]
 
 
+@pytest.mark.covers("R98")
 def test_the_gate_says_what_the_naive_one_says(request: pytest.FixtureRequest) -> None:
     seed = int(request.config.getoption("hypothesis_seed"))
     source, seen = random.Random(seed), Counter[Reason]()
@@ -41,6 +42,7 @@ def test_the_gate_says_what_the_naive_one_says(request: pytest.FixtureRequest) -
     assert len(seen) > len(Reason) // 2
 
 
+@pytest.mark.covers("R74", "R76", "R86", "R98")
 @pytest.mark.parametrize("number", range(len(SPOILS)), ids=lambda n: f"{SPOILS[n][0].value}-{n}")
 def test_each_spoil_brings_about_its_reason_alone(number: int) -> None:
     reason, spoil = SPOILS[number]

@@ -94,6 +94,7 @@ UNTOLD: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.covers("R71", "R72")
 @given(st.sets(st.sampled_from(list(NOT_TOLD))))
 def test_each_missing_item_is_named_and_no_other(items: set[str]) -> None:
     changes: dict[str, Any] = {}
@@ -162,6 +163,7 @@ def test_a_grant_may_narrow(change: dict[str, Any]) -> None:
     assert wider_fields(but(**change), TERMS) == ()
 
 
+@pytest.mark.covers("R85")
 @pytest.mark.parametrize("change", WIDER)
 def test_a_grant_may_not_widen(change: dict[str, Any]) -> None:
     assert wider_fields(but(**change), TERMS) == tuple(change)

@@ -79,6 +79,7 @@ def test_the_groups_oldest_word_on_how_it_decides_stands() -> None:
     assert rules_of(GROUP.kid, placed(forged)) is None
 
 
+@pytest.mark.covers("R122", "R139", "system:ODI: WRAP, London", "system:DATACT")
 def test_a_call_passes_with_quorum_majority_and_critical_mass() -> None:
     assert result(*(vote(key, "yes") for key in KEYS[:3])).passed
     assert result(*(vote(key, "yes") for key in KEYS[:2])).missing == ("quorum",)
@@ -91,6 +92,7 @@ def test_a_call_passes_with_quorum_majority_and_critical_mass() -> None:
     assert result(*nearly[:4], rules=Rules("g", 100, 60, 3, {})).passed
 
 
+@pytest.mark.covers("R136", "R138")
 def test_colleges_weigh() -> None:
     votes = [vote(KEYS[0], "yes"), vote(KEYS[2], "yes"), vote(KEYS[4], "yes"), vote(KEYS[1], "no")]
     assert result(*votes, rules=Rules("g", 50, 60, 3, {"a": 2, "b": 1})).passed
@@ -98,6 +100,7 @@ def test_colleges_weigh() -> None:
     assert result(*votes, rules=Rules("g", 50, 60, 3, {"other": 1})).missing == ("majority",)
 
 
+@pytest.mark.covers("R133", "system:Portabilité citoyenne")
 @pytest.mark.parametrize("iat", [OPENS - 1, CLOSES + 1])
 def test_a_vote_outside_the_time_of_the_call_does_not_count(iat: int) -> None:
     assert not result(*(vote(key, "yes", iat) for key in KEYS)).yes
@@ -105,6 +108,7 @@ def test_a_vote_outside_the_time_of_the_call_does_not_count(iat: int) -> None:
     assert len(result(*(vote(key, "yes", CLOSES) for key in KEYS), since=CLOSES).yes) == len(KEYS)
 
 
+@pytest.mark.covers("R123", "R141", "system:Digital Life Collective")
 def test_strangers_and_second_votes_do_not_count() -> None:
     votes = [vote(key, "no") for key in KEYS[:3]]
     stuffed = [vote(PEOPLE[0].delegate_key(), "yes"), *(vote(key, "yes", OPENS + 2) for key in KEYS[:3])]
@@ -112,6 +116,7 @@ def test_strangers_and_second_votes_do_not_count() -> None:
     assert result(*votes, *stuffed, *elsewhere) == result(*votes)
 
 
+@pytest.mark.covers("R67", "system:MIDATA.coop")
 def test_one_persons_refusal_is_hers_alone() -> None:
     refusals = [make_group_refusal(KEYS[0], CALL, SHOWN), make_group_refusal(PEOPLE[4].delegate_key(), CALL, SHOWN)]
     assert refused(CALL, JOINED[0], refusals) == (refusals[0].id,)

@@ -28,6 +28,7 @@ def attested(
     return Attested(entry, by, KID, issuer, level, at, digest(ANNA, SALT))
 
 
+@pytest.mark.covers("R149", "system:France Connect")
 def test_an_identity_opens_with_its_salt_and_fields_alone() -> None:
     said = payload("franceconnect", "substantial", 100, ANNA, SALT)
     kinds.check("identity.attest", ("identity", KID), codec.decode(codec.encode(said)), has_epoch=False)
@@ -49,6 +50,7 @@ def test_what_is_no_identity_is_refused(fields: dict[str, str]) -> None:
         payload("franceconnect", "certain", 1, ANNA, SALT)
 
 
+@pytest.mark.covers("system:Facebook Connect")
 def test_whom_nobody_trusts_says_nothing() -> None:
     assert strongest([attested("high", 5, STRANGER)], KID, TRUST, 10) is None
     assert strongest([attested("high", 5, issuer="mail")], KID, TRUST, 10) is None
@@ -56,6 +58,7 @@ def test_whom_nobody_trusts_says_nothing() -> None:
     assert strongest([attested("weak", 11)], KID, TRUST, 10) is None
 
 
+@pytest.mark.covers("R149", "system:Facebook Connect")
 def test_a_provider_is_believed_up_to_its_level() -> None:
     boasting = attested("high", 5, entry=b"\x01" * 32)
     plain = attested("substantial", 6, entry=b"\x02" * 32)

@@ -14,6 +14,7 @@ from ledger.errors import LocalError, RemoteError
 RECORD = Record(bytes(16), b"\x07" * 16, 1_800_000_000, "monthly sums", (bytes(32),), (b"\x01" * 32,), (b"\x02" * 32,))
 
 
+@pytest.mark.covers("R96")
 def test_a_record_opens_its_statement_and_no_other() -> None:
     said = payload([RECORD])
     kinds.check("processing.record", ("transfers", bytes(32)), codec.decode(codec.encode(said)), has_epoch=False)

@@ -26,6 +26,7 @@ NARROW = but(
 )
 
 
+@pytest.mark.covers("R50")
 @pytest.mark.parametrize("terms", [TERMS, NARROW])
 def test_terms_read_back_as_written(terms: Terms) -> None:
     assert Terms.from_values(codec.decode(codec.encode(terms.values()))) == terms  # type: ignore[arg-type]
@@ -80,6 +81,7 @@ def test_a_wrong_field_is_named(field: str, value: Any) -> None:
     assert (error.value.code, error.value.field) == ("TERMS_INVALID", field)
 
 
+@pytest.mark.covers("R74", "R110")
 def test_a_load_curve_cannot_pass_for_daily_totals() -> None:
     with pytest.raises(LocalError) as error:
         but(pii_type=DAILY, granularity="PT30M")
@@ -94,6 +96,7 @@ def test_contract_data_have_no_granularity() -> None:
     assert but(pii_type=kind, granularity=None).granularity is None
 
 
+@pytest.mark.covers("R50")
 @pytest.mark.parametrize("field", list(FIELDS))
 def test_every_field_is_required_when_read(field: str) -> None:
     values = TERMS.values()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ def test_the_three_oldest_count() -> None:
     assert counting(request, said) == (said[1].id, said[3].id, said[4].id)
 
 
+@pytest.mark.covers("R61")
 def test_only_the_asker_reminds_and_only_while_the_request_is_open() -> None:
     book, request = scene()
     _, another = scene()

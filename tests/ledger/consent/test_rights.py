@@ -98,6 +98,7 @@ def answer(outcome: str, at: int, by: Party = TO, entry: bytes = b"\x05" * 32) -
     return Answer(entry, by, at, outcome)
 
 
+@pytest.mark.covers("R73")
 def test_one_month_to_answer_and_two_more_when_said_in_time() -> None:
     due, far = later(ASKED, DUE), later(ASKED, DUE_EXTENDED)
     assert far - due >= 59 * DAY

@@ -107,6 +107,7 @@ def test_nothing_is_made_anew_while_nothing_moves() -> None:
     assert candidate.as_of(None, lambda _: STANDS).status is None
 
 
+@pytest.mark.covers("R51", "R62")
 @pytest.mark.parametrize(
     ("words", "proof"),
     [

@@ -17,6 +17,7 @@ BEN = Tenure("ben", "household_member", 150)
 CHLOE = Tenure("chloe", "contract_holder", 200)
 
 
+@pytest.mark.covers("R91")
 def test_under_the_holders_rule_the_contract_decides() -> None:
     register = Register("holder", (ANNA, BEN, CHLOE))
     assert register.windows({"anna"}) == ((100, 200),)
@@ -25,6 +26,7 @@ def test_under_the_holders_rule_the_contract_decides() -> None:
     assert register.windows({"anna", "chloe"}) == ((100, DATE_MAX),)
 
 
+@pytest.mark.covers("R91")
 def test_under_the_adults_rule_all_who_live_there_must_sign() -> None:
     register = Register("adults", (ANNA, BEN, CHLOE))
     assert register.windows({"anna"}) == ((100, 150),)

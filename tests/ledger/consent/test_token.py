@@ -67,6 +67,7 @@ def _allows(limits: Limits, point: str, hour: int, step: str, computed: str | No
     )
 
 
+@pytest.mark.covers("R58", "system:Sandstorm", "system:Warp 10")
 @given(st.lists(CAVEATS, max_size=6), CAVEATS, st.data())
 def test_a_caveat_only_takes_away(caveats: list[tuple[str, Any]], more: tuple[str, Any], data: st.DataObject) -> None:
     before = verify(_built(caveats), KEY)
@@ -99,6 +100,7 @@ def _met(caveat: tuple[str, Any], *what: Any) -> bool:
     return met[name] is True
 
 
+@pytest.mark.covers("R58", "system:Sandstorm")
 @given(st.lists(CAVEATS, max_size=5), st.data())
 def test_nothing_that_was_done_to_a_token_can_be_undone(caveats: list[tuple[str, Any]], data: st.DataObject) -> None:
     token = _built(caveats)
@@ -193,6 +195,7 @@ def test_codes_are_long_enough_and_even() -> None:
     assert len(make_code(source, short=True)) == SHORT_CODE_LETTERS
 
 
+@pytest.mark.covers("R82")
 def test_a_code_opens_once() -> None:
     code = make_code(seeded(1))
     share = make_share(b"s" * 8, TOKEN, code, ends=END, random_bytes=seeded(2))

@@ -74,6 +74,7 @@ def test_a_grant_is_sound_and_answers_its_request() -> None:
     assert "required_parties" not in entry.payload
 
 
+@pytest.mark.covers("R114")
 @given(st.integers(0, 2**32), st.integers(0, 2**32))
 def test_two_grants_share_no_key_id_or_salt(one: int, two: int) -> None:
     first, opened = grant(seed=2 * one)
@@ -93,6 +94,7 @@ def test_two_wallets_share_nothing_even_from_one_source_of_randomness() -> None:
     assert other.payload["withdraw_key"] != GRANT.payload["withdraw_key"]
 
 
+@pytest.mark.covers("R71", "system:CNIL + 2012/2015 texts + compliance pack")
 def test_every_item_she_was_not_told_is_named() -> None:
     terms = but(purpose="", recipients=(), rights=Rights(), withdrawal_method="")
     with pytest.raises(LocalError) as error:
@@ -101,6 +103,7 @@ def test_every_item_she_was_not_told_is_named() -> None:
     assert error.value.field == ("purpose, recipients, access, rectification, objection, duration, withdrawal, notice")
 
 
+@pytest.mark.covers("R48")
 @pytest.mark.parametrize(
     ("purpose", "category"), [("  selling THE data ", "dpv:Service"), ("Fine words", "DPV:marketing")]
 )
@@ -117,6 +120,7 @@ def test_a_grant_beyond_the_longest_is_refused() -> None:
     assert error.value.code == "TOO_LONG"
 
 
+@pytest.mark.covers("R85")
 def test_a_grant_wider_than_its_request_is_refused() -> None:
     with pytest.raises(LocalError) as error:
         grant(but(granularity="PT10M"), request=REQUEST)
@@ -167,6 +171,7 @@ def test_a_withdrawal_carries_its_grant_and_is_signed_by_the_key_that_can_only_w
     assert _withdraw(wallet(), closure_iat=NOW + 50).iat == NOW + 50
 
 
+@pytest.mark.covers("R78", "R90")
 def test_paper_alone_withdraws() -> None:
     """A lost wallet or a dead custodian never traps her: the typed code is enough."""
     slip = wallet().slip(GRANT)

@@ -20,6 +20,7 @@ def _text(lang: str, **changes: Any) -> str:
     return "\n".join(in_words(but(**changes), PARTIES, lang))
 
 
+@pytest.mark.covers("R78")
 @pytest.mark.parametrize(
     ("lang", "said"),
     [
@@ -35,6 +36,7 @@ def test_what_was_agreed_is_said(lang: str, said: list[str]) -> None:
     assert [words for words in said if words not in text] == []
 
 
+@pytest.mark.covers("R80")
 @pytest.mark.parametrize("lang", ["en", "fr"])
 def test_every_field_that_changes_a_right_changes_the_words(lang: str) -> None:
     plain = _text(lang)
@@ -76,6 +78,7 @@ def test_the_earlier_end_is_the_one_that_is_said() -> None:
     assert "du 1er janvier 1970 au 2 janvier 1970" in _text("fr", data_period=((0, 2 * DAY),))
 
 
+@pytest.mark.covers("R78")
 def test_sentences_are_short_and_end_once() -> None:
     for lang in ("en", "fr"):
         for line in in_words(replace(TERMS, storage="in Lyon."), PARTIES, lang):

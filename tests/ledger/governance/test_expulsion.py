@@ -284,6 +284,7 @@ def test_traitors_beyond_their_cuts_change_nothing_that_an_honest_quorum_did(rng
     assert not set(honest) & set(bounds(scene, after))
 
 
+@pytest.mark.covers("R13")
 @settings(max_examples=WORLDS)
 @given(rng=randoms)
 def test_traitors_anywhere_save_nobody_and_expel_no_honest_member(rng: Random) -> None:
@@ -298,6 +299,7 @@ def test_traitors_anywhere_save_nobody_and_expel_no_honest_member(rng: Random) -
     assert all(after[name] <= before[name] for name in traitors)
 
 
+@pytest.mark.covers("R13")
 @settings(max_examples=WORLDS)
 @given(rng=randoms)
 def test_as_many_as_the_threshold_win_whoever_they_are(rng: Random) -> None:

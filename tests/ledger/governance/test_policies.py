@@ -65,6 +65,7 @@ def is_in(world: Cached, member: Member) -> bool:
 # Frames
 
 
+@pytest.mark.covers("R37", "R126")
 def test_m3_weak_takes_in_who_accepts_the_very_version_of_the_charter() -> None:
     world = mesh(weak(CHARTER))
     alice = world.members[0]
@@ -84,6 +85,7 @@ def test_m3_weak_may_ask_for_sponsors_beside_the_charter() -> None:
     assert is_in(world, guest)
 
 
+@pytest.mark.covers("R33", "R34")
 @pytest.mark.parametrize("fault", ["", "stranger", "late", "early", "revoked", "another's"])
 def test_m3_strong_takes_in_whom_a_listed_authority_credits_in_time(fault: str) -> None:
     world = mesh(strong([AUTHORITY.public], revoked=[b"1"] if fault == "revoked" else []))
@@ -253,6 +255,7 @@ def test_m3_an_application_that_waited_is_judged_by_the_rules_of_the_epoch() -> 
 # Rules change by ballot, at the next seal, and nothing is reset
 
 
+@pytest.mark.covers("R38", "R39")
 def test_raising_the_frame_keeps_everybody_and_holds_newcomers_to_it() -> None:
     world = mesh(Rules())
     alice, bob, carol, _ = world.members

@@ -96,6 +96,7 @@ def _colleges(seats: dict[str, str], affiliated: list[str] | None = None) -> Sce
     return scene
 
 
+@pytest.mark.covers("R138")
 def test_a_college_shares_its_weight_among_its_voices() -> None:
     scene = _colleges({"ann": "producers", "bob": "users", "cyd": "users", "dan": "town", "eve": ""})
     proposal = scene.propose(Act.POLICY)
@@ -151,6 +152,7 @@ def test_a_suspension_counts_direct_votes_of_the_others() -> None:
 # Delegations
 
 
+@pytest.mark.covers("R140")
 def test_a_delegation_carries_a_vote_and_a_direct_vote_overrides(scene: Scene) -> None:
     proposal = scene.propose(Act.ADMIT)
     scene.vote("ann", proposal)
@@ -218,6 +220,7 @@ def test_a_cut_or_forked_member_has_its_direct_votes_only(scene: Scene) -> None:
 # Defaults
 
 
+@pytest.mark.covers("R140")
 def test_a_default_speaks_at_the_close_where_nothing_else_did(scene: Scene) -> None:
     proposal = scene.propose(Act.ADMIT)
     scene.vote("ann", proposal)

@@ -129,6 +129,7 @@ def test_a_point_without_14_digits_is_refused() -> None:
     assert refusal(adict.read, file(one)).field == "file, line 1, pce, id_pce"
 
 
+@pytest.mark.covers("system:GRDF ADICT")
 @given(st.integers(0, 99), st.integers(1, 40), st.lists(st.integers(0, 39), max_size=5))
 def test_what_is_written_is_read_back(seed: int, days: int, gaps: list[int]) -> None:
     gas = household.gas_totals(seed, 1_616_713_200, days)  # over a change of hour

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from node.adapters import consoherozh, household, quoalise
 from node.readings import Reading, Series
 from tests.node.series import CURVE, INDEX
 
 
+@pytest.mark.covers("system:consometers/consoherozh")
 def test_power_has_its_energy_beside_it_and_a_gap_no_row() -> None:
     one = Series.from_readings(CURVE, [Reading(1_600_000_000, 600, 1061), Reading(1_600_000_600, 600, None)])
     assert consoherozh.columns(quoalise.write_json([one])).decode().splitlines() == [

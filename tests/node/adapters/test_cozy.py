@@ -63,6 +63,7 @@ def test_the_hour_that_autumn_repeats_is_two_hours() -> None:
     assert error.field == "file, file, com.grandlyon.enedis.minute 1, hour"
 
 
+@pytest.mark.covers("system:Ecolyo / RUDI / Grand Lyon / Rennes SPMD")
 @settings(max_examples=12)
 @given(st.integers(0, 99), st.integers(1, 5), st.integers(0, 9))
 def test_what_is_written_is_read_back(seed: int, days: int, gaps: int) -> None:

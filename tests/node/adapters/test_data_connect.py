@@ -79,6 +79,7 @@ def test_the_three_versions_give_the_same_load_curve() -> None:
     assert only(y2026(iso)) == wanted
 
 
+@pytest.mark.covers("system:Enedis Data Connect")
 def test_the_three_versions_give_the_same_daily_totals() -> None:
     days = [(WINTER, "12571"), ("2026-01-15", "9800")]
     wanted = Series.from_readings(
@@ -158,6 +159,7 @@ CURVE5 = v5([(f"{WINTER} 00:30:00", "540")])
 CURVE2026 = y2026([(f"{WINTER} 00:30:00", "540")])
 
 
+@pytest.mark.covers("system:Enedis Data Connect")
 @pytest.mark.parametrize(
     ("answer", "field"),
     [

@@ -38,6 +38,7 @@ def utc(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp())
 
 
+@pytest.mark.covers("R160", "system:Linky / Gazpar")
 def test_the_real_load_curve_is_read_to_the_last_row() -> None:
     data = shared("data/enedis/hdm_c5_load_curve.csv").read_bytes()
     one = only(data)

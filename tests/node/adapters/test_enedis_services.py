@@ -58,6 +58,7 @@ def measure(value: str | None, stamp: str, step: str = "PT30M") -> str:
 M1, M2 = measure("430", "2026-01-14T00:30:00.000+01:00"), measure(None, "2026-01-14T01:00:00.000+01:00")
 
 
+@pytest.mark.covers("system:Enedis SGE Tiers")
 def test_sge_says_what_the_csv_export_of_the_same_days_says() -> None:
     one = only(shared("data/enedis/sge_detailed_c5_active_power.xml").read_bytes())
     (curve,) = enedis_csv.parse(shared("data/enedis/hdm_c5_load_curve.csv").read_bytes())
@@ -99,6 +100,7 @@ def test_readings_within_the_declared_agreement_are_read() -> None:
     assert only(sge(M1), Source(declaration=older))
 
 
+@pytest.mark.covers("system:Enedis SGE Tiers")
 @pytest.mark.parametrize(
     "declaration",
     [

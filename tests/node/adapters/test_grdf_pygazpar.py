@@ -34,6 +34,7 @@ def row(day: str = "09/05/2019", **more: Any) -> dict[str, Any]:
     } | more
 
 
+@pytest.mark.covers("system:Linky / Gazpar")
 def test_the_real_days_are_read_to_the_last() -> None:
     data = shared("data/grdf/pygazpar_daily.json").read_bytes()
     rows = json.loads(data, parse_float=Decimal)

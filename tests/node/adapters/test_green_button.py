@@ -59,6 +59,7 @@ def tame(one: Series) -> Series:
     return Series.from_readings(one.key, rows)
 
 
+@pytest.mark.covers("system:Green Button")
 @given(series().map(tame))
 def test_what_is_written_is_read_back(one: Series) -> None:
     assert all_series(green_button.read, green_button.write([one])) == [one]
@@ -97,6 +98,7 @@ def oracle(path: Path) -> list[Any]:
     return list(parse.parse_feed(str(path)))
 
 
+@pytest.mark.covers("system:Green Button")
 def test_an_independent_parser_reads_the_same(tmp_path: Path) -> None:
     start = 1_616_713_200
     made = [

@@ -29,6 +29,7 @@ def test_days_are_those_of_paris_and_totals_are_the_sums(seed: int, start: int, 
         assert sum(powers) / 2 == day.value
 
 
+@pytest.mark.covers("R116")
 def test_the_same_seed_gives_the_same_readings_and_another_gives_others() -> None:
     start = 1_700_000_000
     assert household.load_curve(1, start, 30, gaps=3) == household.load_curve(1, start, 30, gaps=3)
@@ -85,6 +86,7 @@ def test_gaps_have_no_value() -> None:
     assert household.load_curve(1, 1_700_000_000, 2, gaps=5).gap_count == 5
 
 
+@pytest.mark.covers("R116")
 def test_the_mark_is_on_every_export() -> None:
     one = household.load_curve(1, 1_700_000_000, 1)
     assert (one.key.point, one.key.fictitious) == ("prm:00000000000001", True)

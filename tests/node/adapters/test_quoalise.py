@@ -59,6 +59,7 @@ def test_the_older_variant() -> None:
     assert one.values() == [245, 420]
 
 
+@pytest.mark.covers("system:Quoalise / Quolise")
 def test_what_comes_back_has_the_fields_that_went_in() -> None:
     """Field-equal: every attribute of meta and every record, gap included."""
     again = ElementTree.fromstring(quoalise.write_xml(xml(DOCUMENT)))
@@ -95,6 +96,7 @@ def test_the_twin_says_the_same() -> None:
     assert all_series(quoalise.read_json, moved) == series
 
 
+@pytest.mark.covers("system:Quoalise / Quolise")
 @settings(max_examples=15)
 @given(st.integers(0, 99), st.integers(1, 4), st.integers(0, 9))
 def test_households_come_back_whole(seed: int, days: int, gaps: int) -> None:

@@ -28,6 +28,7 @@ def test_names_are_unique_and_plain() -> None:
     assert all(name == name.lower() and name.replace("-", "").isalnum() for name in names)
 
 
+@pytest.mark.covers("R160")
 def test_what_is_written_finds_its_format_again() -> None:
     series, gas = [household.load_curve(7, 1_600_000_000, 2, gaps=3)], [household.gas_totals(7, 1_600_000_000, 3)]
     for adapter in registry.adapters():
@@ -40,6 +41,7 @@ def test_what_is_written_finds_its_format_again() -> None:
         assert [list(one) for one in found] == [list(one) for one in held]
 
 
+@pytest.mark.covers("R107", "R116")
 def test_every_format_that_is_written_says_what_is_fictitious() -> None:
     """R116: what is made up is never taken for a person's, whoever reads the file."""
     series, gas = [household.load_curve(7, 1_600_000_000, 1)], [household.gas_totals(7, 1_600_000_000, 1)]

@@ -47,6 +47,7 @@ def test_several_messages_with_offsets() -> None:
     assert len(one) == 6
 
 
+@pytest.mark.covers("R17", "system:SEN / SEN1 POC")
 def test_a_message_for_another_application_is_refused_with_that_reason() -> None:
     error = refusal(sen1.read, MESSAGE.replace(">maille<", ">lognact<").encode(), PRM)
     assert (error.code, error.field) == ("SEN1_OTHER_DESTINATION", "file, line 1, applicationDst")

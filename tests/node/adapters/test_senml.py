@@ -98,6 +98,7 @@ def test_a_gap_is_never_a_number_for_a_reader_that_knows_plain_senml() -> None:
     assert resolved == [(NAME, T0, "W", 5), (NAME, T0 + 600, "W", None), (NAME, T0 + 1200, "W", 0)]
 
 
+@pytest.mark.covers("R17", "R160")
 def test_an_independent_library_reads_the_values() -> None:
     """kpn-senml wants a name in every record, and knows neither texts under Python 3 nor times: so no gap here."""
     kpn = pytest.importorskip("kpn_senml")

@@ -25,6 +25,7 @@ def test_a_line_is_as_warp_10_reads_it() -> None:
     assert all_series(warp10.read, (LINE + gap).encode()) == [one]
 
 
+@pytest.mark.covers("system:Warp 10")
 @given(series())
 def test_what_is_written_is_read_back(one: Series) -> None:
     assert all_series(warp10.read, warp10.write([one])) == [one]

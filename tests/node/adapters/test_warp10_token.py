@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,7 @@ SERIES = {
 }
 
 
+@pytest.mark.covers("R58", "system:PRIDE", "system:Warp 10")
 def test_daily_of_one_quarter_of_one_point_is_no_more_than_that() -> None:
     limits = WHOLE.with_caveat("points", [POINT]).with_caveat("windows", [list(Q1)]).with_caveat("granularity", "P1D")
     token = fields(limits, GRANT, NOW - 10)
@@ -70,6 +72,7 @@ CAVEATS = st.one_of(
 )
 
 
+@pytest.mark.covers("R58", "system:Warp 10")
 @given(
     st.lists(CAVEATS, max_size=4),
     CAVEATS,

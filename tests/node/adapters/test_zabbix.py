@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 
 from node.adapters import household, zabbix
@@ -11,6 +12,7 @@ from node.readings import Reading, Series
 from tests.node.series import CURVE, INDEX, series
 
 
+@pytest.mark.covers("system:consometers/quoalise-zabbix")
 def test_a_line_has_host_key_clock_and_value() -> None:
     one = Series.from_readings(CURVE, [Reading(1_600_000_000, 600, 7), Reading(1_600_000_600, 600, Decimal("0.5"))])
     assert zabbix.write([one]).decode().splitlines() == [

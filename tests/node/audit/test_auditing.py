@@ -135,6 +135,7 @@ def test_what_breaks_the_schema_is_refused() -> None:
         read_json(json.dumps(whole).encode())
 
 
+@pytest.mark.covers("R77", "R99")
 def test_access_without_consent_stands_first() -> None:
     names = list(json.loads(as_json(cases.report())))
     parts = [name for name in names if isinstance(getattr(cases.report(), name), tuple) and name != "asked"]

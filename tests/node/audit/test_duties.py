@@ -22,6 +22,7 @@ def overdue(*accounts: Any, **consent: Any) -> list[tuple[str, int]]:
     return [(one.code, one.days) for one in found.overdue]
 
 
+@pytest.mark.covers("R144", "system:CNIL + 2012/2015 texts + compliance pack")
 def test_data_past_their_retention_are_overdue() -> None:
     assert overdue() == [("RETENTION_PASSED", 5)]
     assert overdue(valid_until=LATER - 10 * DAY) == [("RETENTION_PASSED", 0)]

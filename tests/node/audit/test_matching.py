@@ -29,6 +29,7 @@ def test_a_transfer_under_a_consent_is_consented() -> None:
     assert said(accounts=(cases.account(role="holder"),)) == CONSENTED
 
 
+@pytest.mark.covers("R99")
 @pytest.mark.parametrize(
     ("consent", "account", "code"),
     [
@@ -224,6 +225,7 @@ def test_both_ends_kept_here_must_count_alike() -> None:
 # What is asked for
 
 
+@pytest.mark.covers("R99")
 def test_the_question_chooses() -> None:
     second = cases.consent(id=b"h" * 32, record=b"r" * 16, terms=replace(TERMS, purpose="Other", points=(cases.POINT,)))
     rows: dict[str, Any] = {

@@ -87,6 +87,7 @@ def test_requests_wait_bounded_and_once_and_are_judged_again_when_computed() -> 
     assert world.holder.look(flows.computing.next) is None
 
 
+@pytest.mark.covers("system:OPAL")
 def test_a_request_for_another_computation_is_refused() -> None:
     world, grant = scene()
     other = reviewed("mean", {}, "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ledger.schema import DAY
 from node.vaults.receipts import HOLDER, RECIPIENT, Receipt
 from node.vaults.transfers import Tally, chained
@@ -17,6 +19,7 @@ def accounts(world: World, transfer: bytes) -> tuple[Receipt, Receipt]:
     return receipt, ack
 
 
+@pytest.mark.covers("R96")
 def test_both_ends_keep_the_same_account_and_state_it_on_the_ledger() -> None:
     world = World()
     world.import_series(LONG)

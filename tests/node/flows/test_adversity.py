@@ -64,6 +64,7 @@ def play(world: World, steps: list[tuple[str, int]]) -> None:
             world.step(world.waiting()[0])
 
 
+@pytest.mark.covers("R96", "system:SEN / SEN1 POC")
 @given(steps=STEPS, pull=st.booleans())
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_every_record_arrives_exactly_once(steps: list[tuple[str, int]], pull: bool) -> None:

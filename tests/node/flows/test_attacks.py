@@ -16,6 +16,7 @@ from tests.node.flows.probes import signed_pack
 from tests.node.flows.world import LONG, NOW, SHORT, World, terms
 
 
+@pytest.mark.covers("R98")
 def test_what_a_holder_sends_without_consent_is_refused() -> None:
     """The holder misbehaves: it sends packs past its own gate, under a consent for something else."""
     world = World()
@@ -115,6 +116,7 @@ def users(trees: dict[str, ast.Module], name: str) -> set[str]:
     return {path for path, tree in trees.items() if name in calls(tree)}
 
 
+@pytest.mark.covers("R98")
 def test_the_gate_is_asked_in_one_place() -> None:
     asking = {
         path

@@ -52,6 +52,7 @@ def test_each_of_the_class_gets_what_is_granted(name: str) -> None:
     assert _asked(world, world.sides[2], grant.id) == (0, "WITHDRAWN")
 
 
+@pytest.mark.covers("R72", "R87")
 def test_who_is_not_of_the_class_gets_nothing() -> None:
     world = World(3)
     world.import_series(SHORT)

@@ -31,6 +31,7 @@ def feeds_with(world: World, entry: Entry) -> int:
     return len(world.holder.look(lambda turn: world.holder.core.replica.places(turn.rows, entry.id)))
 
 
+@pytest.mark.covers("R115", "R159")
 def test_holder_and_recipient_get_the_content_and_nobody_else() -> None:
     world = World(4)
     host = world.sides[3]
@@ -243,6 +244,7 @@ def test_a_revocation_is_kept_apart_from_a_withdrawal() -> None:
     assert caught.value.code == "NOT_A_PARTY"
 
 
+@pytest.mark.covers("R78")
 def test_a_slip_finds_its_consent_at_any_member() -> None:
     world = World(3)
     grant, slip = world.grant(terms(SHORT))

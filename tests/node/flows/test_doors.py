@@ -25,6 +25,7 @@ def _decide(world: World, flow: Flow) -> Decision:
     return world.holder.look(lambda turn: world.holder.flows.door.decide(turn, flow))
 
 
+@pytest.mark.covers("R104", "R107", "R158", "system:Open Food Facts, Plume Lab, ADEME referential, data.gouv.fr")
 def test_what_was_checked_goes_out_labelled_and_without_a_consent() -> None:
     world = World()
     allowed = _decide(world, _flow(world))
@@ -46,6 +47,7 @@ def test_what_did_not_pass_stays(door: Door, passed: bool, to_all: bool, reason:
     assert _decide(world, _flow(world, door, passed=passed, to_all=to_all)).reason.value == reason
 
 
+@pytest.mark.covers("R104")
 def test_a_verdict_opens_the_door_to_nothing_else() -> None:
     world = World()
     flow = _flow(world)

@@ -55,6 +55,7 @@ def told(world: World, row: Erasure) -> list[object]:
     return list(world.recipient.look(lambda turn: world.recipient.flows.erasing.acknowledged(turn, row)))
 
 
+@pytest.mark.covers("R144")
 def test_packs_go_and_accounts_stay() -> None:
     world = World()
     grant, transfer = sent(world)

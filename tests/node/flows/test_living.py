@@ -95,6 +95,7 @@ def test_what_is_granted_under_a_delegation_flows_until_that_ends() -> None:
     assert scene.flows(grant.id) == "DELEGATION_REVOKED"
 
 
+@pytest.mark.covers("R67", "system:MIDATA.coop")
 def test_a_call_that_passed_is_carried_out_for_all_but_who_refused() -> None:
     scene = Scene("loop", "anna", "ben")
     life = scene.ada.flows.life

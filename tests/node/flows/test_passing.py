@@ -114,6 +114,7 @@ def test_what_was_erased_is_not_passed_on() -> None:
     assert scene.flows(child) == (0, "NO_READINGS")
 
 
+@pytest.mark.covers("R66")
 @pytest.mark.parametrize(
     ("sharing", "changes", "code"),
     [
@@ -167,6 +168,7 @@ def test_the_parents_content_is_refused_where_no_child_covers_it() -> None:
     assert scene.cyd.look(lambda turn: scene.cyd.flows.consents.holds(turn.vault, scene.parent.id))
 
 
+@pytest.mark.covers("R66")
 def test_the_end_of_the_parent_stops_a_child_in_the_midst_and_for_good() -> None:
     scene = Scene(series=LONG)
     scene.receive()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ledger.consent.reasons import Reason
 from ledger.consent.tenure import Register, Rule, Tenure
 from node.core import Turn
@@ -69,6 +71,7 @@ def test_one_adult_alone_does_not_speak_for_all() -> None:
     assert reason(world, grant.id) is Reason.ALLOWED
 
 
+@pytest.mark.covers("R91")
 def test_after_moving_out_only_what_came_before_goes() -> None:
     world = World()
     world.import_series(SHORT)

@@ -80,6 +80,7 @@ def test_the_observer_holds_all_of_it() -> None:
     assert sizes[2] == sizes[0] == sizes[1]
 
 
+@pytest.mark.covers("R102", "R115")
 def test_no_word_of_it_stands_on_the_ledger() -> None:
     _, entries, said = live(CURVE)
     ledger = b"".join(entry.raw for entry in entries)
@@ -141,6 +142,7 @@ def test_worlds_that_differ_in_it_look_the_same(what: str, series: Series, chang
     assert shape(entries) == shape(others), what
 
 
+@pytest.mark.covers("R114")
 def test_two_grants_of_one_person_share_no_key_no_salt_and_no_digest() -> None:
     world = World(3)
     first, _ = world.grant(terms(CURVE))
@@ -189,6 +191,7 @@ def test_the_date_of_a_grant_is_rounded() -> None:
     assert grant.iat % 3_600 == 0 or grant.iat >= world.now - 3_600
 
 
+@pytest.mark.covers("R102")
 def test_what_leaks_is_listed() -> None:
     text = (Path(__file__).parents[3] / "ledger" / "README.md").read_text()
     section = text.partition("## What leaks")[2].partition("\n## ")[0]

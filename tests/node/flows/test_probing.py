@@ -34,6 +34,7 @@ from tests.node.flows.probes import (
 from tests.node.flows.world import LONG, SHORT, Side, World
 
 
+@pytest.mark.covers("R42")
 @pytest.mark.parametrize("way", WAYS)
 def test_an_honest_holder_refuses_what_is_not_consented_to_and_signs_that(way: str) -> None:
     world, _ = scene(turned=False)
@@ -75,6 +76,7 @@ def test_a_holder_that_refuses_what_is_consented_to_has_signed_that() -> None:
     assert (seen.evidence.answer.grant, seen.evidence.answer.code) == (grant.id, "DISCLOSURE_MISSING")
 
 
+@pytest.mark.covers("R42")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_dishonest_holder_is_caught_and_a_third_member_verifies_it(way: str) -> None:
     world, _ = scene(turned=True)

@@ -68,6 +68,7 @@ def recorded(side: Side, row: Handed) -> tuple[Entry, Any]:
     return entry, side.look(lambda turn: side.flows.letters.read(turn, row.entry))
 
 
+@pytest.mark.covers("R111", "system:Eegle")
 def test_a_table_goes_to_a_peer_with_a_record_at_both_ends() -> None:
     scene = Scene()
     transfer = scene.offer().transfer
@@ -112,6 +113,7 @@ def test_a_table_waits_for_a_peer_that_is_away() -> None:
     assert scene.row(scene.ada, OUT, transfer).state == "done"  # type: ignore[union-attr]
 
 
+@pytest.mark.covers("R108", "R111", "system:Eegle")
 @pytest.mark.parametrize(
     "changes",
     [

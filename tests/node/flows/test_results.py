@@ -85,6 +85,7 @@ def test_many_results_survive_a_restart_of_either_end() -> None:
     assert [read_result(pack) for pack in world.recipient.packs(transfer)] == results
 
 
+@pytest.mark.covers("R120")
 def test_readings_do_not_pass_under_it_at_either_end() -> None:
     world, grant = scene()
     assert world.send(grant=grant.id)[1].reason is Reason.COMPUTATION_ONLY
@@ -100,6 +101,7 @@ def test_readings_do_not_pass_under_it_at_either_end() -> None:
     assert world.recipient.refusals()[0].code == "COMPUTATION_ONLY"
 
 
+@pytest.mark.covers("system:OPAL")
 def test_the_result_of_another_computation_does_not_pass() -> None:
     world, grant = scene()
     assert offer(world, grant, result_of(MEAN), computation=MEAN.hash) == (b"", Reason.OTHER_COMPUTATION)

@@ -129,6 +129,7 @@ def test_details_that_are_not_the_entrys_are_not_kept() -> None:
     assert world.recipient.look(world.recipient.flows.rights.listing) == []
 
 
+@pytest.mark.covers("R73")
 def test_an_objection_that_is_met_ends_the_consent() -> None:
     world = World()
     world.import_series(SHORT)
@@ -158,6 +159,7 @@ def test_erasure_is_not_done_while_the_data_are_there() -> None:
     assert seen(world.holder, request).standing.state == "done"
 
 
+@pytest.mark.covers("R94")
 def test_rectification_goes_to_everyone_who_may_hold_a_copy() -> None:
     world = World(3)
     first, _ = world.grant(terms(SHORT))
@@ -180,6 +182,7 @@ def test_rectification_goes_to_everyone_who_may_hold_a_copy() -> None:
     assert seen(third, requests[[party for _, party in targets].index(third.party)]).row.details.corrections == WRONG
 
 
+@pytest.mark.covers("R73")
 def test_who_does_not_answer_is_late() -> None:
     world = World()
     grant, _ = world.grant(terms(SHORT))

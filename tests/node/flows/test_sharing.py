@@ -87,6 +87,7 @@ def test_a_token_is_no_wider_than_itself_or_its_consent(what: dict[str, Any], re
     assert _fetched(world, token=held.token, **what) == ([], reason)
 
 
+@pytest.mark.covers("R82", "system:DigiPoste")
 @pytest.mark.parametrize(
     ("end", "reason"), [("withdrawn", "WITHDRAWN"), ("ended", "TOKEN_EXPIRED"), ("late", "TOKEN_EXPIRED")]
 )

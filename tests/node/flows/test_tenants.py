@@ -68,6 +68,7 @@ def asked(world: World, side: Side) -> str:
     return row.reason or row.state
 
 
+@pytest.mark.covers("R143")
 def test_a_dead_host_needs_no_goodbye() -> None:
     world = World(4)
     old, new = world.recipient, world.sides[2]
@@ -103,6 +104,7 @@ def test_a_tenants_host_acknowledges_for_it_with_its_key_alone() -> None:
     assert set(status.acknowledged) == {world.holder.party, PARTY}
 
 
+@pytest.mark.covers("R29")
 def test_only_the_host_speaks_for_a_tenant() -> None:
     world = World(3)
     other = world.sides[2]

@@ -85,6 +85,7 @@ def test_what_was_not_granted_is_refused_with_its_reason(what: dict[str, object]
     assert (there.code, there.here, there.outgoing) == (reason.value, False, False)
 
 
+@pytest.mark.covers("R98")
 def test_without_any_consent_nothing_is_said_but_that() -> None:
     world = World()
     world.import_series(SHORT)
@@ -112,6 +113,7 @@ def test_only_what_was_granted_leaves() -> None:
     assert incoming(world.recipient, part).tally.count == 2
 
 
+@pytest.mark.covers("R74")
 def test_finer_readings_than_granted_stay() -> None:
     world = World()
     world.import_series(SHORT)
@@ -183,6 +185,7 @@ def test_a_withdrawal_known_at_the_recipient_alone_stops_it_there() -> None:
     assert (receipt.tally, receipt.reason) == (before, "WITHDRAWN")
 
 
+@pytest.mark.covers("system:SEN / SEN1 POC")
 def test_a_transfer_waits_for_a_recipient_that_is_away() -> None:
     world = World()
     world.import_series(SHORT)
@@ -307,6 +310,7 @@ def test_the_end_of_a_consent_is_acknowledged_by_both() -> None:
         assert (status.state, status.acknowledged) == (State.WITHDRAWN, both)
 
 
+@pytest.mark.covers("R71")
 def test_a_grant_that_does_not_inform_is_refused_whole() -> None:
     world = World()
     with pytest.raises(LocalError) as caught:

@@ -54,6 +54,7 @@ def file(*services: Any, **more: Any) -> bytes:
     return json.dumps({"nbTotalServices": len(services), "serviceSouscrit": list(services)} | more).encode()
 
 
+@pytest.mark.covers("R50", "R70", "system:Enedis Data Connect")
 def test_a_service_is_a_record_under_its_authorisation() -> None:
     (one,) = read("data-connect", file(SERVICE))
     assert (one.reference, one.standing, one.points) == ("A-42", Standing.GIVEN, ("prm:16401220101758",))

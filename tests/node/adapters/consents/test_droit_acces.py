@@ -55,6 +55,7 @@ def test_a_line_is_a_record_with_its_scope_and_its_end() -> None:
     assert one.lacks == ("purpose",)
 
 
+@pytest.mark.covers("R50", "system:GRDF ADICT")
 @pytest.mark.parametrize(("state", "standing"), droit_acces.STATES.items())
 def test_each_of_the_six_states_is_one_of_ours(state: str, standing: Standing) -> None:
     ended = {"date_revocation": "2022-01-01 00:00:00", "source_revocation": "CLIENT"} if state == "Révoquée" else {}
@@ -68,11 +69,13 @@ def test_the_accent_of_the_other_version_is_the_same_state() -> None:
     assert read("droit-acces", file(LINE | {"etat_droit_acces": "À valider"}))[0].standing is Standing.REQUESTED
 
 
+@pytest.mark.covers("R62")
 @pytest.mark.parametrize(("text", "proof"), droit_acces.PROOFS.items())
 def test_the_state_of_the_proof_is_told(text: str, proof: str) -> None:
     assert read("droit-acces", file(LINE | {"statut_controle_preuve": text}))[0].proof == proof
 
 
+@pytest.mark.covers("system:GRDF ADICT")
 def test_one_active_right_among_several_suffices() -> None:
     lines = [LINE | {"etat_droit_acces": "Refusée"}, LINE]
     rights = droit_acces.rights(file(*lines), Source())
@@ -83,6 +86,7 @@ def test_one_active_right_among_several_suffices() -> None:
     assert not droit_acces.usable([rights[0], wanting], "23000000000000")
 
 
+@pytest.mark.covers("R70", "system:GRDF ADICT")
 def test_what_is_written_is_read_back() -> None:
     rights = droit_acces.rights(file(LINE, LINE | {"etat_droit_acces": "Obsolète"}, TRAILER), Source())
     assert droit_acces.rights(droit_acces.write(rights), Source()) == rights

@@ -41,6 +41,7 @@ def test_all_states_that_the_reference_names_are_known() -> None:
     assert {after for found in eddie.STEPS.values() for after in found} | {"CREATED"} == set(eddie.STEPS)
 
 
+@pytest.mark.covers("system:EDDIE")
 @pytest.mark.parametrize(("before", "after"), LEGAL)
 def test_every_legal_step_is_told_and_read(before: str, after: str) -> None:
     history = [*path_to(before), after]
@@ -49,6 +50,7 @@ def test_every_legal_step_is_told_and_read(before: str, after: str) -> None:
     assert json.loads(json.dumps(eddie.request(ours(), history)))["status"] == after
 
 
+@pytest.mark.covers("system:EDDIE")
 @pytest.mark.parametrize(
     ("before", "after"), [step for step in product(eddie.STEPS, repeat=2) if step not in set(LEGAL)]
 )

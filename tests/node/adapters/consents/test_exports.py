@@ -44,6 +44,7 @@ def test_a_format_is_named_and_lists_the_others() -> None:
     assert error.value.code == "READ_ONLY"
 
 
+@pytest.mark.covers("system:consometers/sge-tiers")
 def test_a_declaration_has_civility_name_and_days() -> None:
     data = sge_declaration.write(ours())
     assert b"<civilite>Mme</civilite><nom>Durand &amp; fils</nom>" in data
@@ -65,6 +66,7 @@ def test_a_declaration_of_what_sge_does_not_take_is_not_written() -> None:
     assert refused(sge_declaration.write, ours(points=two)) == "NO_PLACE"
 
 
+@pytest.mark.covers("system:IDS / Eclipse Dataspace")
 def test_an_agreement_comes_back_with_its_constraints() -> None:
     (one,) = read("odrl", odrl.write(ours()))
     assert (one.state, one.standing) == ("AGREED", Standing.GIVEN)
@@ -72,6 +74,7 @@ def test_an_agreement_comes_back_with_its_constraints() -> None:
     assert (one.subject, one.recipient, one.valid_from) == ("ada", "city", GRANTED)
 
 
+@pytest.mark.covers("system:IDS / Eclipse Dataspace")
 @pytest.mark.parametrize("standing", odrl.CODES)
 def test_a_termination_says_why(standing: Standing) -> None:
     message = json.loads(odrl.write(ours(standing)))
@@ -140,6 +143,7 @@ def test_odrl_that_is_not_understood_is_refused(change: dict[str, Any], field: s
     assert (error.code, error.field) == ("BAD_ODRL", f"file, record 1, {field}")
 
 
+@pytest.mark.covers("system:Inrupt/Solid")
 def test_solid_keeps_access_apart_from_consent() -> None:
     acl, grant = solid.acl(ours()).decode(), solid.data_grant(ours()).decode()
     assert "acl:agent <https://city.example/profile#me>" in acl
@@ -152,6 +156,7 @@ def test_solid_keeps_access_apart_from_consent() -> None:
     assert refused(solid.acl, ours(details={"webid": "https://a> . <b", "container": "https://b/"})) == "DETAIL_MISSING"
 
 
+@pytest.mark.covers("system:Cozy Cloud")
 def test_a_sharing_has_its_members_rules_and_status() -> None:
     (one,) = read("cozy-sharing", cozy_sharing.write(ours(**COZY)))
     assert (one.standing, one.state, one.kinds) == (Standing.GIVEN, "ready", ("gas/consumption/daily",))
@@ -165,6 +170,7 @@ def test_a_sharing_has_its_members_rules_and_status() -> None:
     assert refused(cozy_sharing.write, ours(**half_hours)) == "NO_PLACE"
 
 
+@pytest.mark.covers("system:Cozy Cloud")
 @pytest.mark.parametrize(("status", "standing"), cozy_sharing.STATUSES.items())
 def test_each_status_of_a_member_is_told(status: str, standing: Standing) -> None:
     sharing = json.loads(cozy_sharing.write(ours(**COZY)))

@@ -25,6 +25,7 @@ def test_a_command_says_who_asks_and_what_for() -> None:
     assert read(FORM, older.encode())[0].recipient == "City"
 
 
+@pytest.mark.covers("system:Quoalise / Quolise")
 def test_an_address_says_who_asks_and_how_long() -> None:
     (one,) = read(FORM, ADDRESS.encode())
     assert (one.recipient, one.state, one.reason) == ("city", "asked for P1Y", "sandbox client 8")

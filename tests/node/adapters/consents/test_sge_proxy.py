@@ -55,6 +55,7 @@ def sqlite(**change: str | None) -> bytes:
         return bytes(database.serialize())
 
 
+@pytest.mark.covers("R50", "system:sge-tiers-proxy")
 @pytest.mark.parametrize("make", [zipped, sqlite])
 def test_the_tables_are_records(make: Any) -> None:
     (one,) = read("sge-proxy", make())
@@ -64,6 +65,7 @@ def test_the_tables_are_records(make: Any) -> None:
     assert len(read("sge-proxy", make(webservices_calls=None))) == 1
 
 
+@pytest.mark.covers("system:sge-tiers-proxy")
 @pytest.mark.parametrize(
     ("point", "user", "at", "code", "field"),
     [
@@ -86,6 +88,7 @@ def test_an_open_consent_covers_points_that_are_not_listed() -> None:
     assert tables.decide(OTHER, USER, BEGINS).is_open
 
 
+@pytest.mark.covers("system:sge-tiers-proxy")
 def test_no_consent_shrinks_below_a_call() -> None:
     tables = sge_proxy.read_tables(zipped(), Source())
     called = tables.calls[0].called_at
@@ -131,6 +134,7 @@ def test_a_database_that_works_too_hard_is_refused() -> None:
     assert refusal("sge-proxy", data).code == "BAD_SGE_PROXY"
 
 
+@pytest.mark.covers("system:sge-tiers-proxy")
 def test_a_consent_of_ours_is_its_tables_with_the_calls() -> None:
     data = sge_proxy.write(ours())
     tables = sge_proxy.read_tables(data, Source())

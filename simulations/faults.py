@@ -82,6 +82,7 @@ def chaotic(network: NetworkSpec, seed: Seed) -> NetworkSpec:
         reorder=draw(0, 1) < 0.5,
         clog=round(draw(0, 0.02), 4),
         clog_ms=round(draw(0, 5_000)),
+        capacity=round(draw(2, 20)),
     )
 
 

@@ -58,7 +58,8 @@ class Link:
     """One direction of a link. `loss`, `duplication` and `clog` are probabilities of each message.
 
     A repeated message comes after another delay and an exponential one of mean `replay_ms`. A clogged link holds back
-    everything for an exponential time of mean `clog_ms`.
+    everything for an exponential time of mean `clog_ms`. Beyond `capacity` messages on their way (0: no limit) the next
+    are lost.
     """
 
     delay: Delay
@@ -68,6 +69,7 @@ class Link:
     replay_ms: float = 0.0
     clog: float = 0.0
     clog_ms: float = 0.0
+    capacity: int = 0
 
 
 LAN: Final = Link(uniform(1, 5))
@@ -95,7 +97,7 @@ class Uplink:
 class Path:
     """One direction between two nodes, as it goes on. `plain`: it only delays, so `draw` is all that is needed."""
 
-    __slots__ = ("_clogged_us", "_counts", "_link", "_random", "_uplink", "draw", "last", "plain")
+    __slots__ = ("_clogged_us", "_counts", "_in_flight", "_link", "_random", "_uplink", "draw", "last", "plain")
 
     def __init__(
         self, link: Link, random: Random, uplink: Uplink | None = None, counts: Counter[str] | None = None
@@ -104,15 +106,16 @@ class Path:
         self._link, self._random, self._uplink = link, random, uplink
         self._counts: Counter[str] = Counter() if counts is None else counts
         self._clogged_us = 0
+        self._in_flight: list[int] = []  # when what is on its way arrives; kept where there is a capacity
         self.last = 0  # when the last message arrives, microseconds
-        self.plain = not (link.loss or link.duplication or link.reorder or link.clog or uplink)
+        self.plain = not (link.loss or link.duplication or link.reorder or link.clog or link.capacity or uplink)
         self.draw: Callable[[], int] = partial(link.delay, random)
 
     def arrivals(self, now_us: int, size: int) -> Sequence[int]:
         """Return when a message that is sent now arrives, in microseconds; nothing: it is lost."""
         link, random = self._link, self._random
         leaves = now_us if self._uplink is None else self._uplink.leaves_at(now_us, size)
-        if link.loss and random.random() < link.loss:
+        if (link.loss and random.random() < link.loss) or (link.capacity and self._is_full(now_us)):
             self._counts["lost"] += 1
             return ()
         if link.clog and random.random() < link.clog:
@@ -121,6 +124,8 @@ class Path:
         at = max(leaves, self._clogged_us) + link.delay(random)
         if not link.reorder:
             at = self.last = max(at, self.last)
+        if link.capacity:
+            self._in_flight.append(at)
         if not (link.duplication and random.random() < link.duplication):
             return (at,)
         self._counts["duplicated"] += 1
@@ -128,3 +133,7 @@ class Path:
         if link.replay_ms:
             again += int(random.expovariate(1.0) * link.replay_ms * 1_000)
         return at, again
+
+    def _is_full(self, now_us: int) -> bool:
+        self._in_flight = [at for at in self._in_flight if at > now_us]
+        return len(self._in_flight) >= self._link.capacity

@@ -124,6 +124,7 @@ class Modelled:
             spec.replay_ms,
             spec.clog,
             spec.clog_ms,
+            spec.capacity,
         )
         return Path(link, random, self._uplink(source), self.counts)
 

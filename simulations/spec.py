@@ -38,6 +38,7 @@ class NetworkSpec(_Table, frozen=True):
     `latency`: constant (low_ms), uniform (low_ms to high_ms), exponential (at least low_ms, mean high_ms beyond),
     matrix (a CSV `file` of one-way ms; `rtt` if it holds round trips), gml (a `file` whose edges have `latency` in ms),
     topohub (`graph`, by kilometres), regions (`regions`: libp2p or simblock). `jitter`: sigma of a lognormal factor.
+    `capacity`: messages that may be on their way between two nodes, 0: any number; beyond it the next are lost.
     `uplink_mbit` 0: no limit. `behind_nat`: part of the nodes that nobody can dial. `skew_ms`: clocks are wrong by up
     to so much. Probabilities are of each message.
     """
@@ -58,6 +59,7 @@ class NetworkSpec(_Table, frozen=True):
     reorder: bool = False
     clog: float = 0.0
     clog_ms: float = 0.0
+    capacity: int = 0
     uplink_mbit: float = 0.0
     burst_kib: float = 64.0
     behind_nat: float = 0.0

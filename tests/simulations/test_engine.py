@@ -113,6 +113,11 @@ def test_loss_repetition_and_clogs_have_their_rates() -> None:
     assert 80 * MS < sum(replays) / len(replays) < 140 * MS
 
 
+def test_a_full_path_loses_what_comes_next() -> None:
+    path = Path(Link(constant(10), capacity=2), Random(1))
+    assert [len(path.arrivals(now, 1)) for now in (0, 1, 2, 9_999, 10_000, 10_000, 10_001)] == [1, 1, 0, 0, 1, 0, 1]
+
+
 def test_an_uplink_sends_one_byte_after_another() -> None:
     uplink = Uplink(1_000_000)  # a byte a microsecond
     assert [uplink.leaves_at(0, 100) for _ in range(3)] == [100, 200, 300]

@@ -113,6 +113,7 @@ def test_chaos_stays_within_its_ranges(seed: int) -> None:
     assert 0 <= found.replay <= 0.5
     assert 0 <= found.clog <= 0.02
     assert 0 <= found.clog_ms <= 5_000
+    assert 2 <= found.capacity <= 20
     assert chaotic(NetworkSpec(), Seed(seed)) == found
 
 

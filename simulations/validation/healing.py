@@ -3,7 +3,7 @@
 How it works
     V15 holds random regular graphs with silenced nodes against percolation theory, and a node that samples its
     neighbours against b^r. V16 holds push-pull exchanges against their recursion, and lets a mesh of real cores fall
-    into halves that write apart, and heal: the number of state roots must come back to one. V17 is SWIM's e/(e-1).
+    into halves that write apart, and heal: what they hold must become one again. V17 is SWIM's e/(e-1).
 
 What it does not do
     The rounds of the real cores are not held against the kernel: their exchanges reconcile sets, not one rumour.
@@ -75,8 +75,8 @@ def reunion(seed: int, quick: bool) -> list[Check]:
 
     count = 10 if quick else 24
     told = heal(count, seed)
-    found.append(near(f"real cores, {count} nodes: state roots during the partition", 2, told.roots_apart, 0))
-    found.append(near(f"real cores, {count} nodes: state roots after it", 1, told.roots_after, 0))
+    found.append(near(f"real cores, {count} nodes: distinct frontiers during the partition", 2, told.roots_apart, 0))
+    found.append(near(f"real cores, {count} nodes: distinct frontiers after it", 1, told.roots_after, 0))
     bound = (reunion_rounds(count) + 1) * told.interval_seconds
     found.append(at_most(f"real cores, {count} nodes: seconds until they agree", bound, told.seconds))
     return found

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import runpy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -39,7 +39,7 @@ def _cell(text: object) -> str:
     return str(text).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
-def _table(head: tuple[str, ...], rows: Iterator[tuple[object, ...]] | list[tuple[object, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Iterable[Sequence[object]]) -> str:
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
     return "\n".join(lines) + "\n"
@@ -99,9 +99,9 @@ def api() -> str:
         (f"`{'GET, ' if o.reads else ''}POST {o.path}`", o.summary, o.permission) for o in OPERATIONS if not o.local
     ]
     return (
-        "# The control API\n\nEvery operation over HTTP and JSON: on the node's unix socket `control.sock` (mode 0600, no "
-        "token), and on TCP with tokens where `[api]` in `config.toml` says so. Arguments are a JSON object; a refusal is "
-        "`{code, message, field, theirs, exit}`. `/openapi.json` describes every field. The header `maille-api: "
+        "# The control API\n\nEvery operation over HTTP and JSON: on the node's unix socket `control.sock` (mode 0600, "
+        "no token), and on TCP with tokens where `[api]` in `config.toml` says so. Arguments are a JSON object; a refusal "
+        "is `{code, message, field, theirs, exit}`. `/openapi.json` describes every field. The header `maille-api: "
         f"{API_VERSION}` names the version that the caller speaks; another one is refused. `/livez`, `/readyz` and "
         "`/metrics` answer on the socket, and where `[metrics]` says so.\n\n"
         + _table(("path", "what", "permission of a token"), rows)
@@ -115,8 +115,8 @@ def settings() -> str:
     """Return the page of the settings."""
     parts = [
         "# Settings",
-        "`config.toml` in the data directory. `maille config check` holds it against these; `maille config set` changes one; "
-        "`maille config reload` has the running node take over what it can.",
+        "`config.toml` in the data directory. `maille config check` holds it against these; `maille config set` changes "
+        "one; `maille config reload` has the running node take over what it can.",
     ]
 
     def part(title: str, struct: type[msgspec.Struct]) -> None:
@@ -156,11 +156,12 @@ def codes() -> str:
         "Codes are stable: they are never renamed, and never used for something else.",
         "## Why data flow or do not",
     ]
-    sentences = [(f"`{one.name}`", gate_reasons.sentence(one, "en"), gate_reasons.sentence(one, "fr")) for one in GateReason]
-    parts.append(_table(("code", "in English", "en français"), sentences))
+    said = gate_reasons.sentence
+    rows = [(f"`{one.name}`", said(one, "en"), said(one, "fr")) for one in GateReason]
+    parts.append(_table(("code", "in English", "en français"), rows))
     parts += ["## What a verification may end in", "`maille proof explain CODE` says the same."]
-    rows = [(f"`{one.name}`", one.value[0].value, one.value[1], one.value[2]) for one in ProofReason]
-    parts.append(_table(("code", "verdict", "what it means", "what to do"), rows))
+    verdicts = [(f"`{one.name}`", one.value[0].value, one.value[1], one.value[2]) for one in ProofReason]
+    parts.append(_table(("code", "verdict", "what it means", "what to do"), verdicts))
     return "\n\n".join(parts)
 
 

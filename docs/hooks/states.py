@@ -72,20 +72,22 @@ def picture(title: str, places: dict[str, Place], steps: tuple[tuple[str, str, s
     height = MARGIN * 2 + max(y for _, y in places.values()) * HEIGHT + BOX_H
 
     def parts() -> Iterator[str]:
-        yield f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(title)}" width="{width:.0f}">'
-        yield '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        yield '<path d="M0 0 8 4 0 8z" fill="currentColor"/></marker></defs>'
-        for source, target, label in steps:
+        label = f'role="img" aria-label="{escape(title)}"'
+        yield f'<svg viewBox="0 0 {width:.0f} {height:.0f}" {label} width="{width:.0f}">'
+        yield '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7"'
+        yield 'orient="auto"><path d="M0 0 8 4 0 8z" fill="currentColor"/></marker></defs>'
+        for source, target, by in steps:
             back = (target, source) in {(a, b) for a, b, _ in steps}
             (x0, y0), (x1, y1) = _edge(_middle(places[source]), _middle(places[target]))
             shift = 7 if back else 0
             line = f'x1="{x0:.0f}" y1="{y0 + shift:.0f}" x2="{x1:.0f}" y2="{y1 + shift:.0f}"'
-            yield f'<line {line} stroke="currentColor" marker-end="url(#tip)"><title>{escape(label)}</title></line>'
+            yield f'<line {line} stroke="currentColor" marker-end="url(#tip)"><title>{escape(by)}</title></line>'
         for name, place in places.items():
             x, y = _middle(place)
             box = f'x="{x - BOX_W / 2:.0f}" y="{y - BOX_H / 2:.0f}" width="{BOX_W}" height="{BOX_H}" rx="8"'
             yield f'<rect {box} fill="none" stroke="currentColor"/>'
-            yield f'<text x="{x:.0f}" y="{y + 5:.0f}" text-anchor="middle" font-size="15" fill="currentColor">{name}</text>'
+            at = f'x="{x:.0f}" y="{y + 5:.0f}" text-anchor="middle" font-size="15" fill="currentColor"'
+            yield f"<text {at}>{name}</text>"
         yield "</svg>"
 
     return "\n".join(parts())

@@ -100,10 +100,10 @@ def api() -> str:
     ]
     return (
         "# The control API\n\nEvery operation over HTTP and JSON: on the node's unix socket `control.sock` (mode 0600, "
-        "no token), and on TCP with tokens where `[api]` in `config.toml` says so. Arguments are a JSON object; a refusal "
-        "is `{code, message, field, theirs, exit}`. `/openapi.json` describes every field. The header `maille-api: "
-        f"{API_VERSION}` names the version that the caller speaks; another one is refused. `/livez`, `/readyz` and "
-        "`/metrics` answer on the socket, and where `[metrics]` says so.\n\n"
+        "no token), and on TCP with tokens where `[api]` in `config.toml` says so. Arguments are a JSON object; a "
+        "refusal is `{code, message, field, theirs, exit}`. `/openapi.json` describes every field. The header "
+        f"`maille-api: {API_VERSION}` names the version that the caller speaks; another one is refused. "
+        "`/livez`, `/readyz` and `/metrics` answer on the socket, and where `[metrics]` says so.\n\n"
         + _table(("path", "what", "permission of a token"), rows)
     )
 
@@ -115,8 +115,8 @@ def settings() -> str:
     """Return the page of the settings."""
     parts = [
         "# Settings",
-        "`config.toml` in the data directory. `maille config check` holds it against these; `maille config set` changes "
-        "one; `maille config reload` has the running node take over what it can.",
+        "`config.toml` in the data directory. `maille config check` holds it against these; `maille config set` "
+        "changes one; `maille config reload` has the running node take over what it can.",
     ]
 
     def part(title: str, struct: type[msgspec.Struct]) -> None:

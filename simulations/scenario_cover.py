@@ -4,7 +4,7 @@ How it works
     simulations/cover.toml names every requirement and every system by the number or name it has in
     ../shared/reference, with a title in our own words, and excuses those that name no behaviour, each with its reason.
     Scenarios say what they bear out (`covers`), tests by the marker `covers`. A row counts as covered only by something
-    that has run and passed: a scenario played now, or a line of a record that `pytest --cover FILE` wrote
+    that has run and passed: a scenario played now, or a line of a record that `pytest --cover=FILE` wrote
     (tests/covering.py). A record says of which commit it is and when it was made.
 
 What it does not do

@@ -2,7 +2,7 @@
 
 How it works
     `@pytest.mark.covers("R12", "system:Quoalise / Quolise")` says that a test bears out these rows of
-    simulations/cover.toml; a name that is no row stops the run. `pytest --cover FILE` writes which marked tests ran
+    simulations/cover.toml; a name that is no row stops the run. `pytest --cover=FILE` writes which marked tests ran
     and passed, for `maille scenario matrix --record FILE`. A test that is parametrised counts once, when all of its
     cases that ran have passed. With xdist the record is the controller's: rows travel with each report.
 

@@ -40,7 +40,7 @@ class MatrixArgs(Args, frozen=True):
     """What counts as having run."""
 
     record: Annotated[
-        str, said("A record of `pytest --cover FILE`, tests and scenarios. Default: play all scenarios.", path=True)
+        str, said("A record of `pytest --cover=FILE`, tests and scenarios. Default: play all scenarios.", path=True)
     ] = ""
 
 

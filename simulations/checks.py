@@ -128,7 +128,7 @@ class Watchman:
         withdrawn = {one.about for one in endings if one.node in self.honest}
         ended = {one.about for one in endings}
         for one in self.records.publications.values():
-            if one.kind != "consent" or not self.agree():
+            if one.kind != "consent" or one.name in self.records.doubtful or not self.agree():
                 continue
             for node in self.running():
                 with node.store.read() as rows:

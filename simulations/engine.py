@@ -55,6 +55,9 @@ class Engine:
         self.now_us = start_us
         self.counts: Counter[str] = Counter() if counts is None else counts
         self.watch: Callable[[int, int, int, Any], object] | None = None  # (time, target, source, value), before it is
+        self.survived: tuple[
+            type[BaseException], ...
+        ] = ()  # what ends an event and not the run: a node that dies in it
         self._paths: defaultdict[int, dict[int, Path]] = defaultdict(dict)
         self._bins: dict[int, list[_Event]] = {}
         self._next: list[int] = []  # heap of the bins' numbers
@@ -136,7 +139,7 @@ class Engine:
         events = self._bins[number]
         events.sort()
         self._open = number
-        traced, watch, done = self._traced, self.watch, 0
+        traced, watch, survived, done = self._traced, self.watch, self.survived, 0
         try:
             for at, _, handler, target, source, mark, value in events:
                 if at > end_us:
@@ -146,7 +149,10 @@ class Engine:
                 traced.extend((at, (target + 1) << 32 | (source + 1), mark))
                 if watch is not None:
                     watch(at, target, source, value)
-                handler(source, value)
+                try:
+                    handler(source, value)
+                except survived:
+                    self.counts["cut_short"] += 1
         finally:
             self._open = -1
             del events[:done]

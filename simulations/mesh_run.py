@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -25,7 +24,7 @@ from ledger.governance.epoch import Policy
 from node.core import Core, Turn
 from simulations import adversaries, faults
 from simulations.checks import Watchman
-from simulations.crashing import Crash, CrashingStore
+from simulations.crashing import CrashingStore
 from simulations.engine import SECOND, mark_of
 from simulations.flowing import HOLDER_NODE, RECIPIENT_NODE, Trade, equip
 from simulations.network import Modelled
@@ -41,6 +40,10 @@ Progress = Callable[[float], object]
 """Told how much of the run is done, from 0 to 1."""
 SAMPLES_MAX: Final = 600
 """Moments at which a run is sampled, at most."""
+STEPS_MAX: Final = 40
+"""A node whose write is torn dies within so many puts and commits."""
+PATIENCE_US: Final = 5 * SECOND
+"""If it writes less than that in so long, it is ended anyway."""
 
 
 class Ears:
@@ -90,7 +93,7 @@ class MeshRun:
         self.carried = self.fresh = 0
         self.grants: list[tuple[int, int, Entry]] = []  # (node, person, grant)
         self._source = -1
-        self._choice = self.seed.stream(-1, "load")
+        self._choice, self._disks = self.seed.stream(-1, "load"), self.seed.stream(-1, "disks")
 
     # Parts
 
@@ -158,20 +161,31 @@ class MeshRun:
             self.trade.begin()
 
     def _spoil(self, number: int, fault: FaultSpec) -> None:
-        """Crash a node in the middle of a write; where its disk lied, it is no honest node any more."""
+        """Let a node die in the middle of a write: one of its next; where its disk lied, it is no honest node any more.
+
+        `torn`: which write is drawn, so that it may be one of any turn, before, in or after its commit.
+        """
         store = self.world.nodes[number].store
         if not isinstance(store, CrashingStore):
             raise TypeError("a node whose disk fails has a crashing store")
-        store.arm(number % 5)
-        with suppress(Crash):
-            self.world.act(number, lambda turn: turn.heartbeat())
-        if self.world.is_up(number):
-            self.world.crash(number)
-        store.revive()
-        if fault.storage == "lost":
-            self.world.counts["commits_lost"] += store.lose(fault.lost)
-            self.honest.discard(number)
         self.records.happened(self.world.now_us, number, f"disk: {fault.storage}")
+        if fault.storage == "torn":
+            store.arm(self._disks.randrange(STEPS_MAX))
+            self.world.at(
+                self.world.now_us + PATIENCE_US, partial(self._unplug, number, self.world.nodes[number].life, fault)
+            )
+            return
+        self.world.crash(number)
+        self.world.counts["commits_lost"] += store.lose(fault.lost)
+        self.honest.discard(number)
+
+    def _unplug(self, number: int, life: int, fault: FaultSpec) -> None:
+        """End a node that wrote less than it was to. It may be due to run again by now: then it soon does."""
+        world = self.world
+        if world.is_up(number) and world.nodes[number].life == life:
+            world.crash(number)
+            if fault.kind == "churn" or fault.until:
+                world.at(world.now_us + SECOND, lambda: None if world.is_up(number) else world.restart(number))
 
     def _plan_load(self, begun: int) -> None:
         load = self.scenario.load
@@ -217,11 +231,13 @@ class MeshRun:
         if not self.world.is_up(number):
             self.world.at(self.world.now_us + SECOND, partial(self.withdraw, number, who, grant))
             return
+        self.records.doubtful.add(grant.id)  # until the node says that it is durable: it may die in between
         if self.trade is not None:
             entry = self.trade.withdraw(grant.id)
         else:
             entry = self.world.act(number, lambda turn: person(self.seed, who).withdraw(turn, grant))
         self.records.published(entry.id, "withdrawal", number, self.world.now_us).about = grant.id
+        self.records.doubtful.discard(grant.id)
 
     def _sample(self) -> None:
         now, running = self.world.now_us, self.watchman.running()

@@ -51,7 +51,10 @@ class Publication:
 
 @dataclass(slots=True)
 class Records:
-    """The rows and messages of one run. `start_us`: when it began; `traced`: whether messages are kept."""
+    """The rows and messages of one run. `start_us`: when it began; `traced`: whether messages are kept.
+
+    `doubtful`: consents whose withdrawal was begun and not acknowledged: it stands, or it does not.
+    """
 
     start_us: int
     traced: bool = False
@@ -59,6 +62,7 @@ class Records:
     messages: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
     happenings: list[tuple[int, int, str]] = field(default_factory=list)
     publications: dict[bytes, Publication] = field(default_factory=dict)
+    doubtful: set[bytes] = field(default_factory=set)
     _on_the_way: dict[tuple[int, int, int], deque[int]] = field(default_factory=dict)
 
     def note(self, at_us: int, node: int, metric: str, value: float) -> None:

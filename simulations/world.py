@@ -33,7 +33,7 @@ from ledger.replica import Replica
 from node.admission import Admission
 from node.core import Core, Effect, MembershipMoved, Noted, SealFamily, Turn
 from node.joining import application
-from simulations.crashing import Crash
+from simulations.crashing import Crash, CrashingStore
 from simulations.engine import MS, SECOND, Engine, Handler, Network, mark_of
 from simulations.founding import POLICY, Persona, copy_store, core_of, found, persona
 from simulations.links import WAN, Link, Path
@@ -80,6 +80,7 @@ class World:
         """
         self.counts: Counter[str] = Counter()
         self.engine = Engine(network or self, start_us=START_US, counts=self.counts)
+        self.engine.survived = (Crash,)
         self.seed = seed if isinstance(seed, Seed) else Seed(seed)
         self.policy, self.dials = policy, dials
         self.silence_us, self.redial_us = silence_us, redial_us
@@ -248,6 +249,8 @@ class World:
     def crash(self, number: int) -> None:
         """End a node at once: its memory is lost, its store is as of the last turn. Its peers notice at once."""
         node = self.nodes[number]
+        if isinstance(node.store, CrashingStore):
+            node.store.revive()  # what starts next is another process
         node.core = None
         node.life += 1
         node.timers.clear()
@@ -303,17 +306,14 @@ class World:
         if node.life != life or node.core is None:
             self.counts["to_the_dead"] += 1
             return
-        try:
-            if kind == _MESSAGE:
-                self._deliver(node, source, value)
-            elif kind == _TIMER:
-                self._fire(node, *value)
-            elif kind == _UP:
-                self._came_up(node, source)
-            else:
-                self._went_down(node, source, silent=value == "silent")
-        except Crash:
-            self.counts["crashed_in_a_turn"] += 1
+        if kind == _MESSAGE:
+            self._deliver(node, source, value)
+        elif kind == _TIMER:
+            self._fire(node, *value)
+        elif kind == _UP:
+            self._came_up(node, source)
+        else:
+            self._went_down(node, source, silent=value == "silent")
 
     def _deliver(self, node: Node, source: int, message: bytes) -> None:
         if (source, node.number) in self._cut or (node.number, source) not in self._up:

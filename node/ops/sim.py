@@ -253,6 +253,13 @@ def _render_run(done: RunDone) -> str:
     return "\n".join(lines)
 
 
+def _from_here() -> None:
+    """Let a protocol or an adversary be a file of the current directory, here and in the processes of a sweep."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+
+
 def _bar(what: str, part: float) -> None:
     """Show progress on a terminal's standard error; at the end, take it away."""
     if sys.stderr.isatty():
@@ -268,6 +275,7 @@ def sim_run(local: Local, args: SimRunArgs) -> RunDone:  # noqa: ARG001 (every o
     """
     from simulations import api
 
+    _from_here()
     scenario = api.load(args.scenario, _settings(args.set))
     out = None if args.out is None else Path(args.out)
     summary = api.run(
@@ -286,6 +294,7 @@ def sim_sweep(local: Local, args: SweepArgs) -> SweepDone:  # noqa: ARG001 (ever
     """Run a scenario with every combination of values and seeds, here or on a cluster. Complete runs are kept."""
     from simulations import api
 
+    _from_here()
     over = {name: _values(values) for name, values in _pairs(args.over)}
     runs = api.grid(api.load(args.scenario, _settings(args.set)), over, _seeds(args.seeds))
     found = api.sweep(runs, Path(args.out), workers=args.workers, cluster=args.cluster, done=_told)
@@ -297,6 +306,7 @@ def sim_resume(local: Local, args: ResumeArgs) -> SweepDone:  # noqa: ARG001 (ev
     """Go on with a sweep that was interrupted."""
     from simulations import api
 
+    _from_here()
     found = api.resume(Path(args.folder), workers=args.workers, cluster=args.cluster, done=_told)
     return _swept(found, args.folder)
 
@@ -331,6 +341,7 @@ def sim_replay(local: Local, args: ReplayArgs) -> ReplayDone:  # noqa: ARG001 (e
     """Run a folder's run again: is its trace the same? With --html, draw its messages over time."""
     from simulations import api
 
+    _from_here()
     found = api.replay(Path(args.run), start_s=args.start, seconds=args.seconds)
     if args.html is not None:
         Path(args.html).write_text(found.html, encoding="utf-8")
@@ -342,6 +353,7 @@ def sim_shrink(local: Local, args: ShrinkArgs) -> ShrinkDone:
     """Find the smallest scenario that still fails as this one does, with the same seed."""
     from simulations import api
 
+    _from_here()
     scenario = api.load(args.scenario, _settings(args.set))
     found = api.shrink(scenario, args.seed, runs_max=args.runs, told=local.say)
     if args.out is not None:

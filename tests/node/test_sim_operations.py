@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,35 @@ def test_scenarios_and_topologies_are_shown(capsys: pytest.CaptureFixture[str]) 
     shown = answered(capsys, "topology", "planetary")
     assert shown["components"] == 1
     assert shown["places"] == 6
+
+
+PLUGIN = """
+from simulations.protocol import Deliver, Publish, Received, Send
+
+
+class Echo:
+    def __init__(self, node, peers, options):
+        self.peers, self.seen = tuple(peers), set()
+
+    def handle(self, event, now, rng):
+        if isinstance(event, Publish | Received) and event.payload not in self.seen:
+            self.seen.add(event.payload)
+            return Deliver(event.payload), Send(self.peers, event.payload)
+        return ()
+"""
+
+
+def test_a_protocol_is_a_file_of_the_current_directory(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_echo.py").write_text(PLUGIN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    light = ("--set", "nodes=20", "--set", "seconds=2", "--set", "load.count=2", "--set", "overlay.degree=4")
+    told = answered(capsys, "run", "flood", *light, "--set", "protocol=my_echo:Echo")
+    assert told["reached"] == 1.0
+    assert told["redundancy"] > 2
+    assert told["signatures"] == "none"
 
 
 @pytest.mark.parametrize(

@@ -161,9 +161,10 @@ def test_a_disk_that_lied_forgets_its_last_commits_and_no_others() -> None:
 @pytest.mark.parametrize("storage", ["torn", "lost"])
 def test_meshes_outlive_disks_that_fail(storage: str) -> None:
     fault = FaultSpec(kind="crash", at=10, until=15, nodes=(3, 5), storage=storage, lost=2)  # type: ignore[arg-type]
-    run = MeshRun(Scenario(name="d", nodes=6, seconds=25, load=LoadSpec(count=4), faults=(fault,)), 1)
+    run = MeshRun(Scenario(name="d", nodes=6, seconds=25, load=LoadSpec(count=12), faults=(fault,)), 1)
     run.run()
     assert not run.watchman.violations
     assert run.honest == set(range(6)) - ({3, 5} if storage == "lost" else set())
     assert (run.world.counts["commits_lost"] > 0) == (storage == "lost")
+    assert (run.world.counts["cut_short"] > 0) == (storage == "torn")
     assert len(run.world.alive()) == 6

@@ -1,8 +1,9 @@
 """Duties that are open: data past their time, notices that carry no consent any more, ends nobody acknowledged.
 
 How it works
-    * Overdue: a consent ended (withdrawn, revoked, expired), the retention its terms allow has passed since, and packs
-      received under it are still here. Where no terms are known, no retention is: the day of the end is the due day.
+    * Overdue: a consent ended (withdrawn, revoked, expired, or one that it rests on did), the retention its terms allow
+      has passed since, and packs received under it are still here. Where no terms are known, no retention is: the day
+      of the end is the due day.
     * Old notices: a consent is in force, and the notice it rests on is dated after it (NOTICE_AFTER_GRANT), has been
       followed by another adopted version of its document (NOTICE_SUPERSEDED), or is older than the longest time that
       the mesh lets a consent stand (NOTICE_TOO_OLD).
@@ -33,10 +34,13 @@ TOO_OLD: Final = "NOTICE_TOO_OLD"
 
 
 def end_of(consent: Consent) -> int:
-    """Return when the right to access ended, or will: the earliest end that is sure, by the checkpoint over it."""
+    """Return when the right to access ended, or will: the earliest end that is sure, by the checkpoint over it.
+
+    What rests on another consent ends with it.
+    """
     until = consent.terms.access_period[1] if consent.terms is not None else None
     ends = [consent.valid_until, *(end.registered for end in consent.ends)]
-    return min([*ends, until] if until is not None else ends)
+    return min([*ends, *(end for end in (until, consent.above) if end is not None)])
 
 
 def in_force(consent: Consent, at: int) -> bool:

@@ -46,6 +46,7 @@ from ledger.tables import (
 )
 from node.audit.rows import Account, Adoption, Consent, End, Ended, Frame, Proven, Role, Rows, Series, Statement
 from node.flows.disclosing import parties_of
+from node.flows.standing import above
 from node.naming import member_name
 from node.vaults.receipts import HOLDER, RECIPIENT, TABLE, Receipt
 from node.vaults.transfers import IncomingRows
@@ -233,7 +234,18 @@ def _consent(turn: Turn, flows: Flows, ident: bytes) -> Consent | None:
         status.acknowledged if status is not None else (),
         terms,
         wallet,
+        _above(turn, ident),
     )
+
+
+def _above(turn: Turn, ident: bytes) -> int | None:
+    """Return when the first consent ends that one rests on, or has ended; None where it rests on none."""
+    ends: list[int] = []
+    for status in above(turn, ident):
+        parent = turn.core.replica.grant(turn.rows, status.grant)
+        ends.append(status.valid_until)
+        ends += [] if parent is None else [end.registered for end in _ends(turn, parent, set(parties_of(parent)))]
+    return min(ends, default=None)
 
 
 def _terms(turn: Turn, flows: Flows, grant: Entry) -> tuple[Terms | None, str]:

@@ -98,7 +98,8 @@ class Consent:
 
     `recipient`: None for a class of recipients. `state`: of the ledger (status.State in small letters), "" where it
     says nothing yet. `ends`: earliest first. `acknowledged`: who acknowledged what decided. `terms`: None where they
-    are not known here, or erased; `wallet`: name of the wallet here that gave it.
+    are not known here, or erased; `wallet`: name of the wallet here that gave it. `above`: when the first consent that
+    it rests on ends or has ended, unix seconds; None: none that is known here.
     """
 
     id: bytes
@@ -114,6 +115,7 @@ class Consent:
     acknowledged: tuple[Party, ...] = ()
     terms: Terms | None = None
     wallet: str = ""
+    above: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ How it works
     | kind | when |
     |---|---|
     | consent.began | registered, complete, and its content is here |
-    | consent.changed | it was narrowed, and ends at another time |
-    | consent.ended | withdrawn, revoked or expired |
+    | consent.changed | it, or a consent that it rests on, was narrowed, and it ends at another time |
+    | consent.ended | withdrawn, revoked or expired; or one that it rests on was (PARENT_ENDED) |
     | data.arrived | a transfer to us is complete |
 
 What it does not do
@@ -22,15 +22,15 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from ledger.consent.status import State
 from ledger.entry import Entry
 from node.flows.disclosing import ended_grant
+from node.flows.passing import descendants
+from node.flows.standing import ACTIVE, ENDS, standing_of
 from node.vaults.changes import Change, ChangeRows
 from node.vaults.consents import GRANT, ConsentRows
 from node.vaults.transfers import DONE, IncomingRows
 
 if TYPE_CHECKING:
-    from ledger.consent.status import Status
     from node.core import Turn
 
 BEGAN: Final = "consent.began"
@@ -41,11 +41,10 @@ KINDS: Final = (BEGAN, CHANGED, ENDED, ARRIVED)
 """The kinds of changes."""
 NOTE: Final = "CHANGED"
 """Code of the note that says: there is a new change."""
-ACTIVE: Final = "active"
-EXPIRED: Final = "expired"
-ENDS: Final = frozenset({EXPIRED, "withdrawn", "revoked"})
 EXPIRE_BATCH: Final = 256
 _ID_BYTES: Final = 16
+_ABOVE: Final = frozenset({"consent.withdraw", "consent.revoke", "consent.amend"})
+"""What may end the consents that rest on the one it is about, too."""
 _SILENT: Final = frozenset({"consent.request", "consent.refuse", "consent.acknowledge", "consent.remind"})
 
 
@@ -61,6 +60,8 @@ class Changing:
             grant = _grant_of(entry)
             if grant is not None:
                 self.look(turn, grant)
+                for child in descendants(turn, grant) if entry.kind in _ABOVE else ():
+                    self.look(turn, child.id)
 
     def look(self, turn: Turn, grant: bytes) -> None:
         """Tell how a consent stands, if that is new."""
@@ -68,7 +69,7 @@ class Changing:
         status = turn.core.replica.consent(turn.rows, grant) if row is not None and row.kind == GRANT else None
         if status is None:
             return
-        state, until = state_of(status, turn.now), status.valid_until
+        state, until = standing_of(turn, status)
         told = self.rows.told(turn.vault, grant)
         if told == (state, until) or (told is not None and told[0] in ENDS):
             return
@@ -112,13 +113,6 @@ class Changing:
         added = self.rows.add(turn.vault, change)
         if added is not None:
             turn.note(NOTE, kind=kind, number=added.number)
-
-
-def state_of(status: Status, now: int) -> str:
-    """Return how a consent stands, in a word: active, expired, incomplete, withdrawn, revoked."""
-    if status.state is not State.GRANTED:
-        return status.state.name.lower()
-    return ACTIVE if now < status.valid_until else EXPIRED
 
 
 def _grant_of(entry: Entry) -> bytes | None:

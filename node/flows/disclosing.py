@@ -141,8 +141,15 @@ class Disclosing:
         self._deliveries.disclosed(turn.vault, peer, entry_id)
 
     def erase(self, turn: Turn, entry: Entry) -> bool:
-        """Destroy the content of a grant or request here; False when there was none. The gate is closed from then."""
+        """Destroy the content of a grant or request here, and of the grant's amendments; False when there was none.
+
+        The gate is closed from then.
+        """
         erased = self._rows.erase(turn.vault, entry.id, *parties_of(entry))
+        status = turn.core.replica.consent(turn.rows, entry.id)
+        for ident in status.amended if status is not None else ():
+            self._rows.erase(turn.vault, ident, turn.core.party, None)
+            self._door.forget(ident)
         self._rows.forget_notice(turn.vault, entry.payload["notice"]["sha256"])  # it says the same in words
         self._door.forget(entry.id)
         return erased

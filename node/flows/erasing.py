@@ -2,7 +2,8 @@
 
 How it works
     `erase` destroys every pack that a party received under a grant, and which points they were of; with `content`,
-    what the consent itself says as well. It does so in portions, each in a turn of its own, and is begun again where a
+    what the consent itself says as well, and with the last consent that rests on them here what its parents say. It
+    does so in portions, each in a turn of its own, and is begun again where a
     crash cut it off. With the last portion the party states `erasure.state`: a salted digest, so that nobody learns how
     much there was. The holder, and the host of a party, answer with `erasure.ack` when they see it.
 
@@ -19,13 +20,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ledger.consent.disclosure import SALT_BYTES
-from ledger.consent.status import State
 from ledger.entry import Entry
 from ledger.errors import LocalError
 from ledger.governance.members import Party
 from ledger.index import facts_of
+from node.flows.compiling import RESTED_ON
 from node.flows.disclosing import Disclosing, parties_of
+from node.flows.passing import descendants
+from node.flows.standing import ACTIVE, above, standing_of
 from node.tenants import Tenants, Voice, state
+from node.vaults.consents import GRANT, ConsentRows
 from node.vaults.erasures import Erasure, ErasureRows
 from node.vaults.transfers import DONE, STOPPED, IncomingRows
 
@@ -39,8 +43,16 @@ PACKS_AT_ONCE: Final = 500
 class Erasing:
     """See the module. One for each mesh."""
 
-    def __init__(self, rows: ErasureRows, incoming: IncomingRows, disclosing: Disclosing, tenants: Tenants) -> None:
-        self._rows, self._incoming, self._disclosing, self._tenants = rows, incoming, disclosing, tenants
+    def __init__(
+        self,
+        rows: ErasureRows,
+        incoming: IncomingRows,
+        consents: ConsentRows,
+        disclosing: Disclosing,
+        tenants: Tenants,
+    ) -> None:
+        self._rows, self._incoming, self._consents = rows, incoming, consents
+        self._disclosing, self._tenants = disclosing, tenants
 
     def erase(self, turn: Turn, grant: Entry, voice: Voice, *, content: bool = False) -> Erasure:
         """Destroy one portion of what `voice` received under `grant`; call again until the row's `entry` is set.
@@ -68,6 +80,8 @@ class Erasing:
         )
         if packs < PACKS_AT_ONCE:
             gone = row.content and self._disclosing.erase(turn, grant)
+            if gone:
+                self._forget_above(turn, grant)
             if not (row.packs or gone):
                 raise LocalError("NOTHING_TO_ERASE", "nothing received under this consent is held here", field="id")
             said = {"grant": grant.id, "digest": row.digest()}
@@ -79,7 +93,20 @@ class Erasing:
 
     def _permits(self, turn: Turn, grant: bytes) -> bool:
         status = turn.core.replica.consent(turn.rows, grant)
-        return status is not None and status.state is State.GRANTED and turn.now < status.valid_until
+        return status is not None and standing_of(turn, status)[0] == ACTIVE
+
+    def _forget_above(self, turn: Turn, grant: Entry) -> None:
+        """Destroy what the parents of an erased consent say, where it was kept for that consent alone.
+
+        What another consent here rests on stays, and so does what this node has as a party of the parent.
+        """
+        for status in above(turn, grant.id):
+            row, parent = self._consents.get(turn.vault, status.grant), turn.core.replica.grant(turn.rows, status.grant)
+            if row is None or parent is None or row.kind != RESTED_ON:
+                continue
+            others = (self._consents.get(turn.vault, child.id) for child in descendants(turn, parent.id))
+            if not any(other is not None and other.kind == GRANT for other in others):
+                self._disclosing.erase(turn, parent)
 
     def _destroy(self, turn: Turn, grant: bytes, voice: Voice) -> tuple[int, int, int]:
         """Destroy up to `PACKS_AT_ONCE` packs; return how many, how many transfers ended with it, and their records."""

@@ -133,7 +133,7 @@ class Flows:
         self.registering = Registering(deliveries, chooser)
         self.changing = Changing(ChangeRows(), self.consents, self.incoming)
         self.erasures = ErasureRows()
-        self.erasing = Erasing(self.erasures, self.incoming, self.disclosing, self.tenants)
+        self.erasing = Erasing(self.erasures, self.incoming, self.consents, self.disclosing, self.tenants)
         out.entitled = self.door.entitled = self.points.entitled
         self.letters = Letters(LetterRows(), self.disclosing)
         self.rights = Rights(self.letters, self.wallets, self.consents, self.incoming)

@@ -6,7 +6,7 @@ How it works
     whatever is lost, repeated or reordered. The flow that is decided is made from the series in the pack, so a
     holder that sends what was not granted is refused, whatever it says of it; and so is a pack that the holder has
     not signed for (`answers`). What is kept is acknowledged after it is durable; the account of it is in the same
-    transaction.
+    transaction. While there is no room (`full`), packs are refused for now, and wait at their holder.
 
 What it does not do
     It does not mix what was received with one's own readings: packs stay apart, as they came, under their grant.
@@ -14,6 +14,7 @@ What it does not do
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ from node.flows.answers import served
 from node.flows.contents import Content, kinds_in, read_pack
 from node.flows.door import LATER, Door, node_of
 from node.flows.wire import Ask, Chunk, Done, Got, Refuse, encode
+from node.room import QUOTA_FULL
 from node.vaults.receipts import RECIPIENT
 from node.vaults.transfers import (
     ASKED,
@@ -59,6 +61,7 @@ class Receiving:
 
     def __init__(self, door: Door, rows: IncomingRows, accounts: Accounts) -> None:
         self._door, self._rows, self._accounts = door, rows, accounts
+        self.full: Callable[[], bool] = lambda: False  # the node has no room for more; see node/room.py
 
     # Asking
 
@@ -101,7 +104,7 @@ class Receiving:
         """Take one pack in, or refuse it."""
         row = self._rows.get(turn.vault, chunk.transfer) or self._new(turn, chunk)
         if row is None:
-            self._answer_no(turn, peer, chunk, Reason.UNREGISTERED)
+            self._answer_no(turn, peer, chunk, Reason.UNREGISTERED.value)
             return
         members = turn.core.replica.members
         if node_of(row.wanted.holder, members) != members.party_of(peer):
@@ -112,6 +115,8 @@ class Receiving:
             turn.send(peer, encode(Got(row.transfer, row.tally.packs, row.tally.chain, final=False)))
         elif chunk.grant != (row.grant or row.wanted.grant or chunk.grant):
             self._stop(turn, peer, row, OTHER_TRANSFER, here=True)
+        elif self.full():
+            self._answer_no(turn, peer, chunk, QUOTA_FULL, row)
         else:
             self._open(turn, peer, row, chunk)
 
@@ -141,7 +146,7 @@ class Receiving:
         if decision.allowed:
             self._keep(turn, peer, row, chunk, contents, decision)
         elif decision.reason in LATER:
-            self._answer_no(turn, peer, chunk, decision.reason, row)
+            self._answer_no(turn, peer, chunk, decision.reason.value, row)
         else:
             self._stop(turn, peer, row, decision.reason.value, here=True, grant=chunk.grant)
 
@@ -243,10 +248,10 @@ class Receiving:
         if peer is not None:
             turn.send(peer, encode(Refuse(row.transfer, code, True, row.tally.packs, row.tally.chain)))
 
-    def _answer_no(self, turn: Turn, peer: bytes, chunk: Chunk, reason: Reason, row: Incoming | None = None) -> None:
+    def _answer_no(self, turn: Turn, peer: bytes, chunk: Chunk, code: str, row: Incoming | None = None) -> None:
         """Refuse a pack for now: nothing ends."""
         tally = row.tally if row is not None else Tally.begin(chunk.transfer)
-        turn.send(peer, encode(Refuse(chunk.transfer, reason.value, False, tally.packs, tally.chain)))
+        turn.send(peer, encode(Refuse(chunk.transfer, code, False, tally.packs, tally.chain)))
 
     def _say(self, turn: Turn, peer: bytes, row: Incoming) -> None:
         """Tell the holder where we are."""

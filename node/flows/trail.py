@@ -4,7 +4,8 @@ How it works
     `Stated.uses_of` reads what a holder has stated on the ledger of transfers under one consent, by the index's rows
     `RECEIPT`; leaves read lately are remembered, since one leaf states a day's transfers under many grants. `trail`
     goes through consents and all that were passed on from them, and puts beside each transfer what this node's own
-    accounts tell of it; what has passed and is not stated yet is told from the accounts alone.
+    accounts tell of it; what has passed and is not stated yet is told from the accounts alone. It reads what lies under
+    these consents, and nobody else's but what waits for the day's batch.
 
 What it does not do
     It believes no receipt but that of the holder whom the consent names. How much passed is known only where an account
@@ -25,12 +26,15 @@ from ledger.tables import RECEIPT, read_position
 from node.flows.disclosing import parties_of
 from node.flows.passing import descendants
 from node.vaults.receipts import HOLDER, RECIPIENT, Receipt, ReceiptRows
+from node.vaults.transfers import IncomingRows
 
 if TYPE_CHECKING:
     from node.core import Turn
 
 STATED_MAX: Final = 1_000
 """Leaves with receipts that are remembered, of up to 256 transfers each."""
+WAITING_MAX: Final = 10_000
+"""Accounts that wait for the day's batch, looked through in one view; they are this node's sendings since the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,25 @@ class Stated:
                 found.setdefault(use.transfer, use)
         return list(found.values())
 
+    def tally(self, turn: Turn, grant: bytes, holder: Party) -> tuple[int, int]:
+        """Return how many transfers the holder states under a consent, and when it last did; (0, 0) for none.
+
+        Nothing is parsed: a leaf names a grant, 32 bytes that nobody can guess, once for each transfer. The time is the
+        largest in the feed up to that leaf. `uses_of` tells exactly, and leaf by leaf.
+        """
+        replica, prefix = turn.core.replica, RECEIPT + grant
+        if not holder[1]:  # of a service, only its own signature tells
+            uses = self.uses_of(turn, grant, holder)
+            return len(uses), max((use.at for use in uses), default=0)
+        count, last = 0, 0
+        for key, _ in turn.rows.scan("things", prefix, prefix_stop(prefix)):
+            number, index = read_position(key)
+            feed = replica.feed_of(number)
+            if replica.members.party_of(feed) == holder:
+                leaf = replica.leaf(turn.rows, feed, index)
+                count, last = count + leaf.raw.count(grant), max(last, leaf.iat_max)
+        return count, last
+
     def _at(self, turn: Turn, place: bytes) -> dict[bytes, list[Use]]:
         """Return what a leaf with receipts states, by grant."""
         known = self._known.get(place)
@@ -80,13 +103,14 @@ class Stated:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """One transfer of a person's data. `grant`: the consent it rests on, her own or one that passes on from it.
+    """One transfer of a person's data. `grant`: the consent it rests on: `own`, or one that passes on from `own`.
 
     `at`: when it ended, as an account here says, else when it was stated; unix seconds. `account`: this node's, or
     None. `stated`: whether its holder has said so on the ledger.
     """
 
     at: int
+    own: Entry
     grant: Entry
     transfer: bytes
     account: Receipt | None
@@ -100,21 +124,29 @@ class Passed:
         return parties_of(self.grant)
 
 
-def trail(turn: Turn, stated: Stated, receipts: ReceiptRows, grants: Iterable[Entry]) -> list[Passed]:
+def trail(
+    turn: Turn, stated: Stated, receipts: ReceiptRows, incoming: IncomingRows, grants: Iterable[Entry]
+) -> list[Passed]:
     """Return what passed under these consents, and under all that pass on from them, the oldest first."""
-    accounts: dict[bytes, dict[bytes, Receipt]] = defaultdict(dict)
-    for role in (RECIPIENT, HOLDER):  # where both ends are here, the holder's is told
-        for account in receipts.listing(turn.vault, role):
-            if account.tally.count:
-                accounts[account.grant][account.transfer] = account
+    sent: dict[bytes, list[bytes]] = defaultdict(list)
+    for account in receipts.unstated(turn.vault, HOLDER, WAITING_MAX):
+        sent[account.grant].append(account.transfer)
     found: dict[bytes, Passed] = {}
     for own in grants:
         for grant in (own, *descendants(turn, own.id)):
-            known = accounts.get(grant.id, {})
-            for use in stated.uses_of(turn, grant.id, parties_of(grant)[0]):
-                held = known.get(use.transfer)
-                at = use.at if held is None else held.ended
-                found.setdefault(use.transfer, Passed(at, grant, use.transfer, held, stated=True))
-            for transfer, held in known.items():
-                found.setdefault(transfer, Passed(held.ended, grant, transfer, held, stated=False))
+            told = {use.transfer: use.at for use in stated.uses_of(turn, grant.id, parties_of(grant)[0])}
+            for transfer in dict.fromkeys([*told, *sent[grant.id], *incoming.under(turn.vault, grant.id)]):
+                held = _account(turn, receipts, transfer)
+                if held is not None or transfer in told:
+                    at = held.ended if held is not None else told[transfer]
+                    found.setdefault(transfer, Passed(at, own, grant, transfer, held, transfer in told))
     return sorted(found.values(), key=lambda one: (one.at, one.transfer))
+
+
+def _account(turn: Turn, receipts: ReceiptRows, transfer: bytes) -> Receipt | None:
+    """Return this node's account of a transfer that brought anything; where both ends are here, the holder's."""
+    for role in (HOLDER, RECIPIENT):
+        account = receipts.get(turn.vault, role, transfer)
+        if account is not None and account.tally.count:
+            return account
+    return None

@@ -50,7 +50,7 @@ class ConsentChange(Result, frozen=True):
     kind: Annotated[str, said("consent.began, consent.changed, consent.ended or data.arrived.")]
     at: Annotated[datetime, said("When this node noticed.")]
     consent: Annotated[str, said("The consent's id.")]
-    state: Annotated[str, said("How it stands: active, withdrawn, revoked, expired; of data: done.")]
+    state: Annotated[str, said("How it stands: active, withdrawn, revoked, expired, parent_ended; of data: done.")]
     reason: Annotated[str, said("A stable code; empty when it began.")]
     transfer: Annotated[str, said("Of data: the transfer's id.")]
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ("consent_trail",)
 CONSENT = "The consent's id, or the beginning of it."
+STATES = "active, expired, withdrawn, revoked, parent_ended (one above it has ended), incomplete or unregistered"
 Text = Annotated[str, Meta(max_length=500)]
 
 
@@ -134,7 +135,7 @@ class ConsentLine(Result, frozen=True):
     """A consent, or a request."""
 
     id: Annotated[str, said("Its id.")]
-    state: Annotated[str, said("pending, active, expired, withdrawn, revoked, incomplete, answered or unregistered.")]
+    state: Annotated[str, said(f"{STATES}, or of a request pending, refused or expired.")]
     holder: Annotated[str, said("Who holds the data.")]
     recipient: Annotated[str, said("Who receives them.")]
     purpose: Annotated[str, said("What for.")]
@@ -367,17 +368,13 @@ def _line(turn: Turn, row: ConsentRow, own: Party | None) -> ConsentLine | None:
 
 
 def _state(turn: Turn, entry: Entry, row: ConsentRow) -> str:
-    from ledger.consent.status import State
+    from node.flows.standing import standing_of
     from node.vaults.consents import REQUEST
 
     if row.kind == REQUEST:
         return _request_state(turn, entry)
     status = turn.core.replica.consent(turn.rows, entry.id)
-    if status is None:
-        return "unregistered"
-    if status.state is not State.GRANTED:
-        return status.state.name.lower()
-    return "active" if turn.now < status.valid_until else "expired"
+    return "unregistered" if status is None else standing_of(turn, status)[0]
 
 
 def _request_state(turn: Turn, request: Entry) -> str:

@@ -70,7 +70,7 @@ async def consent_trail(node: Node, args: TrailArgs) -> Trail:
 
     def look(turn: Turn) -> Trail:
         grants = [find_grant(turn, args.id, "id")] if args.id else list(_grants(turn, flows, args.wallet))
-        steps = trail(turn, flows.stated, flows.receipts, grants)
+        steps = trail(turn, flows.stated, flows.receipts, flows.incoming, grants)
         return Trail(len(grants), tuple(_step(turn, flows, one) for one in steps))
 
     return await mesh.engine.read(look)

@@ -16,15 +16,19 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import Response
 
 from ledger.consent.status import Party
+from ledger.consent.words import kind_in_words
 from node.exits import not_found
+from node.flows.trail import Passed
+from node.flows.trail import trail as passed
 from node.pages import asking
-from node.pages.contents import terms_of
+from node.pages.contents import terms_now, terms_of
 from node.pages.naming import names
 from node.pages.owed import requests_of
 from node.pages.reading import (
     PAGE,
     Card,
     Line,
+    Unstated,
     card,
     detail,
     line_of,
@@ -55,7 +59,7 @@ async def home(visit: Visit) -> Response:
         lines = lines_of(turn, own.consents)
         return {
             "asks": asking.pending(turn, flows, site.following, site.inbox, own, visit.lang),
-            "notices": notices(turn, flows, site.following, lines, visit.lang),
+            "notices": notices(turn, flows, lines, visit.lang),
             "current": sum(line.current for line in lines),
             "past": sum(not line.current for line in lines),
             "late": [one for one in requests_of(turn, flows, visit.who.wallet, visit.lang) if one.late and one.open],
@@ -82,9 +86,7 @@ async def consents(visit: Visit) -> Response:
         pages = max(1, -(-len(shown) // PAGE))
         at = min(max(1, number), pages)
         waiting = unstated(turn, flows)
-        cards = [
-            card(turn, flows, site.following, line, waiting, visit.lang) for line in shown[PAGE * (at - 1) : PAGE * at]
-        ]
+        cards = [card(turn, flows, line, waiting, visit.lang) for line in shown[PAGE * (at - 1) : PAGE * at]]
         refused = []
         if tab == "past" and wanted is None and at == 1:
             refused = list(asking.refused(turn, flows, site.following, site.inbox, own, visit.lang))
@@ -159,7 +161,7 @@ async def consent(visit: Visit) -> Response:
     await visit.site.keep_up()
 
     def look(turn: Turn, flows: Flows) -> Any:
-        return detail(turn, flows, visit.site.following, own_line(visit, turn, flows), visit.lang)
+        return detail(turn, flows, own_line(visit, turn, flows), visit.lang)
 
     found = await visit.site.read(look)
     if found is None:
@@ -170,14 +172,21 @@ async def consent(visit: Visit) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One transfer: when, to whom, what, under which consent."""
+    """One transfer. `to`, `by`: who received and who sent. `data`: what; "" where that is not known here.
+
+    `under`: her consent that it rests on. `passed_on`: it rests on one that passes on what came under hers.
+    """
 
     at: int
-    shown: Card
+    to: str
+    by: str
+    data: str
+    under: Card
+    passed_on: bool
 
 
 async def trail(visit: Visit) -> Response:
-    """Show who received what, when, under which consent; newest first."""
+    """Show who received what, when, under which consent, with what was passed on to others; newest first."""
     await visit.site.keep_up()
     site = visit.site
     told = visit.request.query_params.get("page", "1")
@@ -185,24 +194,24 @@ async def trail(visit: Visit) -> Response:
 
     def look(turn: Turn, flows: Flows) -> dict[str, Any]:
         lines = {line.id: line for line in lines_of(turn, visit.own(turn, flows).consents)}
-        found = {
-            use.transfer: (use.at, line.id)
-            for line in lines.values()
-            for use in site.following.uses_of(turn, line.id, line.holder)
-        }
-        waiting = unstated(turn, flows)
-        for grant, ended, transfer in waiting.rows:
-            if grant in lines:
-                found.setdefault(transfer, (ended, grant))
-        ordered = sorted(found.values(), reverse=True)
+        grants = [grant for ident in lines if (grant := turn.core.replica.grant(turn.rows, ident)) is not None]
+        ordered = passed(turn, flows.stated, flows.receipts, flows.incoming, grants)[::-1]
         pages = max(1, -(-len(ordered) // TRAIL_PAGE))
         at = min(max(1, number), pages)
         chosen = ordered[TRAIL_PAGE * (at - 1) : TRAIL_PAGE * at]
+        waiting = Unstated(())
         cards = {
-            grant: card(turn, flows, site.following, lines[grant], waiting, visit.lang)
-            for grant in {grant for _, grant in chosen}
+            ident: card(turn, flows, lines[ident], waiting, visit.lang) for ident in {one.own.id for one in chosen}
         }
-        rows = [Received(when, cards[grant]) for when, grant in chosen]
+        rows = [_received(turn, flows, one, cards[one.own.id], visit.lang) for one in chosen]
         return {"rows": rows, "pages": pages, "number": at, "total": len(ordered)}
 
     return visit.page("trail.html", **await site.read(look))
+
+
+def _received(turn: Turn, flows: Flows, one: Passed, under: Card, lang: Language) -> Received:
+    passed_on = one.grant.id != one.own.id
+    terms = terms_now(turn, flows, one.grant.id)
+    by, to = names(turn, lang, terms).ends(*one.parties)
+    data = "" if terms is None or terms.pii_type is None else kind_in_words(terms.pii_type, lang)[0]
+    return Received(one.at, to, by, data, under, passed_on)

@@ -80,7 +80,7 @@ async def confirm(visit: Visit) -> Response:
 
     def look(turn: Turn, flows: Flows) -> Card:
         line = own_line(visit, turn, flows)
-        return card(turn, flows, visit.site.following, line, Unstated(()), visit.lang)
+        return card(turn, flows, line, Unstated(()), visit.lang)
 
     shown = await visit.site.read(look)
     if not shown.line.current:
@@ -123,7 +123,7 @@ async def ended_live(visit: Visit) -> Response:
 async def _ended(visit: Visit, template: str) -> Response:
     def look(turn: Turn, flows: Flows) -> tuple[Card, Count]:
         line = own_line(visit, turn, flows)
-        shown = card(turn, flows, visit.site.following, line, Unstated(()), visit.lang)
+        shown = card(turn, flows, line, Unstated(()), visit.lang)
         return shown, count_of(turn, [line], _called(visit, turn, flows))
 
     shown, count = await visit.site.read(look)
@@ -157,7 +157,7 @@ async def confirm_all(visit: Visit) -> Response:
     def look(turn: Turn, flows: Flows) -> list[Card]:
         _, lines = _of_party(visit, turn, flows)
         chosen = [line for line in lines if line.current][:ALL_MAX]
-        return [card(turn, flows, visit.site.following, line, Unstated(()), visit.lang) for line in chosen]
+        return [card(turn, flows, line, Unstated(()), visit.lang) for line in chosen]
 
     cards = await visit.site.read(look)
     if not cards:
@@ -192,7 +192,7 @@ async def _all_ended(visit: Visit, template: str) -> Response:
         withdrawn = [line for line in lines if line.state == "withdrawn"][:ALL_MAX]
         if not withdrawn:
             raise not_found("There is no such consent.")
-        shown = card(turn, flows, visit.site.following, withdrawn[0], Unstated(()), visit.lang)
+        shown = card(turn, flows, withdrawn[0], Unstated(()), visit.lang)
         return shown, count_of(turn, withdrawn, _called(visit, turn, flows))
 
     shown, count = await visit.site.read(look)

@@ -45,7 +45,7 @@ async def receipt(visit: Visit) -> Response:
 
     def look(turn: Turn, flows: Flows) -> dict[str, Any]:
         line, grant = own_line(visit, turn, flows), _grant(visit, turn, flows)
-        shown = card(turn, flows, visit.site.following, line, Unstated(()), visit.lang)
+        shown = card(turn, flows, line, Unstated(()), visit.lang)
         notice = Notice.read(grant.payload["notice"])
         members, status = turn.core.replica.members, turn.core.replica.consent(turn.rows, line.id)
         own = turn.core.party
@@ -107,7 +107,7 @@ async def slip_by_words(visit: Visit) -> Response:
 def _slip(visit: Visit, turn: Turn, flows: Flows, wallet: str) -> tuple[Card, Slip | None]:
     """Return the consent, and its slip if the wallet of that name can make it."""
     line, grant = own_line(visit, turn, flows), _grant(visit, turn, flows)
-    shown = card(turn, flows, visit.site.following, line, Unstated(()), visit.lang)
+    shown = card(turn, flows, line, Unstated(()), visit.lang)
     return shown, _made(turn, flows, wallet, grant) if wallet else None
 
 

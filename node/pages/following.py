@@ -1,13 +1,12 @@
-"""What the ledger says that pages need found fast: requests, which grants answer them, and who used which consent.
+"""What the ledger says that pages need found fast: requests, and which grants answer them.
 
 How it works
     `Following.advance` reads the leaves that came since the last time, a portion a turn, and keeps in memory the id of
     each request and the grants that name it. What is wrong or void is not counted; a leaf whose body stands in another
-    feed is counted there. Uses are found as `consent trail` finds them (node.flows.trail).
+    feed is counted there.
 
 What it does not do
-    It keeps no personal data: everything here stands in clear on the ledger. It believes no receipt (`uses_of` asks
-    who signed it).
+    It keeps no personal data: everything here stands in clear on the ledger.
 """
 
 from __future__ import annotations
@@ -15,11 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ledger.consent.status import Party
 from ledger.entry import Entry, typ_of_kind
-from ledger.rows import prefix_stop
-from ledger.tables import RECEIPT, position, read_leaf, read_position
-from node.flows.trail import Stated, Use
+from ledger.tables import position, read_leaf, read_position
 
 if TYPE_CHECKING:
     from node.core import Turn
@@ -38,7 +34,6 @@ class Following:
     """Request -> who signed it (key id)."""
     answers: dict[bytes, list[bytes]] = field(default_factory=dict)
     """Request -> grants that name it."""
-    _stated: Stated = field(default_factory=Stated)
     _read: dict[int, int] = field(default_factory=dict)
 
     def advance(self, turn: Turn) -> bool:
@@ -68,26 +63,3 @@ class Following:
                     grants.append(entry.id)
             case _:
                 pass
-
-    def uses_of(self, turn: Turn, grant: bytes, holder: Party) -> list[Use]:
-        """Return what the holder states of a consent's use, oldest first, each transfer once."""
-        return self._stated.uses_of(turn, grant, holder)
-
-    def tally(self, turn: Turn, grant: bytes, holder: Party) -> tuple[int, int]:
-        """Return how many transfers the holder states under a consent, and when it last did; (0, 0) for none.
-
-        Nothing is parsed: a leaf names a grant, 32 bytes that nobody can guess, once for each transfer. The time is the
-        largest in the feed up to that leaf. `uses_of` tells exactly, and leaf by leaf.
-        """
-        replica, prefix = turn.core.replica, RECEIPT + grant
-        if not holder[1]:  # of a service, only its own signature tells
-            uses = self.uses_of(turn, grant, holder)
-            return len(uses), max((use.at for use in uses), default=0)
-        count, last = 0, 0
-        for key, _ in turn.rows.scan("things", prefix, prefix_stop(prefix)):
-            number, index = read_position(key)
-            feed = replica.feed_of(number)
-            if replica.members.party_of(feed) == holder:
-                leaf = replica.leaf(turn.rows, feed, index)
-                count, last = count + leaf.raw.count(grant), max(last, leaf.iat_max)
-        return count, last

@@ -134,7 +134,7 @@ async def form(visit: Visit) -> Response:
 async def _form(visit: Visit, status: int = 200, error: str = "") -> Response:
     def look(turn: Turn, flows: Flows) -> dict[str, Any]:
         line, terms, options = _look(visit, turn, flows)
-        shown = card(turn, flows, visit.site.following, line, Unstated(()), visit.lang)
+        shown = card(turn, flows, line, Unstated(()), visit.lang)
         return {
             "shown": shown,
             "options": options,
@@ -160,7 +160,7 @@ async def choose(visit: Visit) -> Response:
         days = _days(visit, options)
         after = narrowed(terms, visit, options)
         until = min(line.until, day_before(turn.now + days * DAY)) if days else line.until
-        shown = card(turn, flows, visit.site.following, line, Unstated(()), visit.lang)
+        shown = card(turn, flows, line, Unstated(()), visit.lang)
         ends = names(turn, visit.lang, terms).ends(line.holder, line.recipient)
         return {"shown": shown, "changes": _changes(visit, ends, (terms, line.until), (after, until))}
 

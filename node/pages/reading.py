@@ -23,7 +23,6 @@ from ledger.index import facts_of
 from ledger.schema import DAY
 from node.flows.disclosing import parties_of
 from node.pages.contents import terms_now, terms_of
-from node.pages.following import Following
 from node.pages.naming import Names, names
 from node.pages.settings import Language
 from node.pages.wording import Facets, facets
@@ -142,12 +141,12 @@ def unstated(turn: Turn, flows: Flows) -> Unstated:
     return Unstated(tuple(found.values()))
 
 
-def card(turn: Turn, flows: Flows, following: Following, line: Line, waiting: Unstated, lang: Language) -> Card:
+def card(turn: Turn, flows: Flows, line: Line, waiting: Unstated, lang: Language) -> Card:
     """Return a consent as the dashboard shows it."""
-    count, last = following.tally(turn, line.id, line.holder)
+    count, last = flows.stated.tally(turn, line.id, line.holder)
     fresh = {transfer: ended for grant, ended, transfer in waiting.rows if grant == line.id}
     if fresh:
-        for use in following.uses_of(turn, line.id, line.holder):
+        for use in flows.stated.uses_of(turn, line.id, line.holder):
             fresh.pop(use.transfer, None)
     last = max([last, *fresh.values()])
     terms = terms_now(turn, flows, line.id)
@@ -156,15 +155,15 @@ def card(turn: Turn, flows: Flows, following: Following, line: Line, waiting: Un
     return Card(line, recipient, holder, said, last, count + len(fresh))
 
 
-def detail(turn: Turn, flows: Flows, following: Following, line: Line, lang: Language) -> Detail | None:
+def detail(turn: Turn, flows: Flows, line: Line, lang: Language) -> Detail | None:
     """Return one consent with its timeline; None where its grant is not known here."""
     grant = turn.core.replica.grant(turn.rows, line.id)
     if grant is None:
         return None
-    shown = card(turn, flows, following, line, unstated(turn, flows), lang)
+    shown = card(turn, flows, line, unstated(turn, flows), lang)
     called = names(turn, lang, terms_of(turn, flows, line.id))
     confirmed, missing = confirmations(turn, line.id, called)
-    steps = [*_ledger_steps(turn, grant, called), *_uses(turn, flows, following, shown)]
+    steps = [*_ledger_steps(turn, grant, called), *_uses(turn, flows, shown)]
     steps.sort(key=lambda step: step.at)
     return Detail(shown, tuple(steps[-TIMELINE_MAX:]), confirmed, missing, grant)
 
@@ -218,9 +217,9 @@ def _is_party(party: Party, grant: Entry) -> bool:
     return party in parties_of(grant)
 
 
-def _uses(turn: Turn, flows: Flows, following: Following, shown: Card) -> list[Step]:
+def _uses(turn: Turn, flows: Flows, shown: Card) -> list[Step]:
     line = shown.line
-    found: dict[bytes, int] = {use.transfer: use.at for use in following.uses_of(turn, line.id, line.holder)}
+    found: dict[bytes, int] = {use.transfer: use.at for use in flows.stated.uses_of(turn, line.id, line.holder)}
     for grant, ended, transfer in unstated(turn, flows).rows:
         if grant == line.id:
             found.setdefault(transfer, ended)
@@ -244,15 +243,13 @@ class Notice:
     card: Card
 
 
-def notices(
-    turn: Turn, flows: Flows, following: Following, lines: Sequence[Line], lang: Language, most: int = 8
-) -> list[Notice]:
+def notices(turn: Turn, flows: Flows, lines: Sequence[Line], lang: Language, most: int = 8) -> list[Notice]:
     """Return what is to be told: ends within 7 and 30 days, and consents that a party revoked lately."""
     soon = sorted((one for one in lines if one.state == ACTIVE and one.days_left(turn.now) < SOON_DAYS), key=_until)
     chosen = [("week" if one.days_left(turn.now) < VERY_SOON_DAYS else "month", one) for one in soon]
     chosen += [("revoked", one) for one in lines if one.state == "revoked" and _lately(turn, one)]
     waiting = Unstated(())
-    return [Notice(kind, card(turn, flows, following, line, waiting, lang)) for kind, line in chosen[:most]]
+    return [Notice(kind, card(turn, flows, line, waiting, lang)) for kind, line in chosen[:most]]
 
 
 def _until(line: Line) -> int:

@@ -47,7 +47,7 @@ async def overview(visit: Visit) -> Response:
         for line in lines_of(turn, visit.own(turn, flows).consents):
             if line.recipient is None or str(line.recipient) in found:
                 continue
-            shown = card(turn, flows, visit.site.following, line, Unstated(()), visit.lang)
+            shown = card(turn, flows, line, Unstated(()), visit.lang)
             if shown.said is not None:
                 found[str(line.recipient)] = shown
         return {"cards": list(found.values()), "requests": requests_of(turn, flows, visit.who.wallet, visit.lang)}
@@ -96,7 +96,7 @@ async def form(visit: Visit) -> Response:
 async def _form(visit: Visit, status: int = 200, error: str = "") -> Response:
     def look(turn: Turn, flows: Flows) -> dict[str, Any]:
         line = own_line(visit, turn, flows)
-        shown = card(turn, flows, visit.site.following, line, Unstated(()), visit.lang)
+        shown = card(turn, flows, line, Unstated(()), visit.lang)
         terms = terms_now(turn, flows, line.id)
         points = [(point, masked(point, visit.lang)) for point in (terms.points if terms is not None else ())]
         return {"shown": shown, "points": points}

@@ -90,6 +90,15 @@ async def test_what_was_received_is_passed_on_until_the_first_consent_ends(tmp_p
         )
         await do(cyd, "consent withdraw", slip=made.slip)
         await until(lambda: do(bob, "consent show", id=made.id), lambda shown: shown.line.state == "withdrawn")
+        for node in (bob, cyd):
+            await until(
+                lambda node=node: do(node, "consent show", id=passed.id),
+                lambda shown: shown.line.state == "parent_ended",
+            )
+        (line,) = (await do(cyd, "consent list")).consents
+        assert (line.id, line.state) == (passed.id, "parent_ended")
+        (ended,) = [one for one in (await do(cyd, "changes list")).changes if one.kind == "consent.ended"]
+        assert (ended.consent, ended.state, ended.reason) == (passed.id, "parent_ended", "PARENT_ENDED")
         stopped = await do(bob, "data send", consent=passed.id)
         assert (stopped.state, stopped.reason) == ("refused", "PARENT_ENDED")
         asked = await do(cyd, "data request", consent=passed.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -34,7 +35,7 @@ class Street:
 
 
 @asynccontextmanager
-async def street(tmp_path: Path) -> AsyncIterator[Street]:
+async def street(tmp_path: Path, **values: Any) -> AsyncIterator[Street]:
     """Run both nodes, with a consent of Anna's under which nothing has passed yet."""
     async with (
         visiting(tmp_path, mesh=False) as (client, node, site),
@@ -52,7 +53,7 @@ async def street(tmp_path: Path) -> AsyncIterator[Street]:
         (series,) = (await do(bob, "readings list")).series
         client.headers.update(ENGLISH)
         await account(client, node, "anna", series.point)
-        made = await grant(node, holder="bob", recipient="Host", point=(series.point,))
+        made = await grant(node, holder="bob", recipient="Host", point=(series.point,), **values)
         await until(lambda: state_of(bob, made) == "GRANTED")
         yield Street(client, node, site, bob, made)
 
@@ -62,9 +63,9 @@ async def test_uses_are_counted_as_their_holder_states_them_and_nobody_else(tmp_
         client, site = scene.client, scene.site
         ident, holder = bytes.fromhex(scene.made), scene.bob.mesh().core.party
 
-        def look(turn: Any, _: Any) -> tuple[tuple[int, int], list[int]]:
-            uses = site.following.uses_of(turn, ident, holder)
-            return site.following.tally(turn, ident, holder), [use.at for use in uses]
+        def look(turn: Any, flows: Any) -> tuple[tuple[int, int], list[int]]:
+            uses = flows.stated.uses_of(turn, ident, holder)
+            return flows.stated.tally(turn, ident, holder), [use.at for use in uses]
 
         def state_another(turn: Any, flows: Any) -> None:
             said = {"receipts": [[b"t" * 16, ident, b"d" * 32, None]]}
@@ -86,6 +87,22 @@ async def test_uses_are_counted_as_their_holder_states_them_and_nobody_else(tmp_
         assert "never" not in shown
         assert "Sendings: 1, newest first" in text_of(await client.get("/trail"))
         assert "Host received data (96 values)" in text_of(await client.get(f"/consents/{scene.made}"))
+
+
+async def test_the_trail_shows_what_a_recipient_passed_on(tmp_path: Path) -> None:
+    async with street(tmp_path, terms=json.dumps({"onward_sharing": {"mode": "depth", "depth": 1}}).encode()) as scene:
+        assert (await do(scene.bob, "data send", consent=scene.made)).state == "done"
+        passed = await do(scene.node, "consent pass-on", id=scene.made, recipient="bob", contact="dpo@bob.example")
+        shown = text_of(await scene.client.get("/trail"))
+        assert ("Sendings: 1, newest first" in shown, "passed on by" in shown) == (True, False)
+        await until(lambda: state_of(scene.bob, passed.id) == "GRANTED")
+        assert (await do(scene.node, "data send", consent=passed.id)).state == "done"
+        page = await scene.client.get("/trail")
+        shown = text_of(page)
+        assert "Sendings: 2, newest first" in shown
+        assert "bob load curve" in shown
+        assert "Host Advice on heating passed on by its recipient" in shown
+        assert page.text.count(f'href="/consents/{scene.made}"') == 2  # both stand under her own consent
 
 
 @pytest.mark.covers("R101", "R103")

@@ -13,9 +13,13 @@ from ledger.consent.wallet import Wallet
 from ledger.entry import Entry
 from ledger.errors import LocalError
 from ledger.schema import DAY
+from node.audit.duties import overdue
+from node.audit.gathering import page
+from node.audit.rows import Rows
 from node.core import Turn
 from node.flows.compiling import RESTED_ON
 from node.flows.custody import shown
+from node.flows.standing import standing_of
 from node.tenants import Voice
 from node.vaults.transfers import Wanted
 from tests.ledger.consent.cases import NOTICE
@@ -270,3 +274,124 @@ def _forged(scene: Scene, turn: Turn, key: Any) -> Entry:
     entry = shown(turn).sign(key, "consent.grant", ("consent", b"f" * 16), payload)
     scene.eve.flows.disclosing.publish(turn, entry, told)
     return entry
+
+
+def changes(side: Side, grant: bytes) -> list[tuple[str, str]]:
+    """Return what a side was told of a consent: (kind, reason)."""
+    rows = side.flows.changing.rows
+    return [
+        (one.kind, one.reason) for one in side.look(lambda turn: rows.after(turn.vault, 0, 99)) if one.grant == grant
+    ]
+
+
+def test_that_a_parent_ended_is_told_of_every_consent_that_rests_on_it() -> None:
+    scene = Scene()
+    scene.receive()
+    child = scene.pass_on(onward_sharing=OnwardSharing("depth", 1))
+    scene.flows(child)
+    grandchild = scene.pass_on(at=scene.cyd, to=scene.eve, parent=child)
+    told = [("consent.began", "")]
+    assert changes(scene.bob, child.id) == told
+    assert [one for one in changes(scene.eve, grandchild.id) if one[0] != "data.arrived"] == told
+    scene.world.withdraw(scene.parent)
+    scene.world.pump()
+    ended = ("consent.ended", "PARENT_ENDED")
+    assert changes(scene.bob, child.id)[-1] == changes(scene.cyd, child.id)[-1] == ended
+    assert changes(scene.eve, grandchild.id)[-1] == ended
+    assert changes(scene.bob, scene.parent.id)[-1] == ("consent.ended", "WITHDRAWN")
+
+
+def test_a_child_ends_when_its_narrowed_parent_does() -> None:
+    scene = Scene()
+    child = scene.pass_on()
+    until = scene.world.now + 30 * DAY
+    scene.ada.act(lambda turn: scene.ada.flows.life.amend(turn, scene.parent, lambda terms: terms, until))
+    scene.world.pump()
+    ends = until - until % DAY
+
+    def look(turn: Turn) -> tuple[str, int]:
+        status = turn.core.replica.consent(turn.rows, child.id)
+        assert status is not None
+        return standing_of(turn, status)
+
+    state, end = scene.cyd.look(look)
+    assert (state, ends <= end <= until) == ("active", True)
+    assert changes(scene.cyd, child.id)[-1] == ("consent.changed", "")
+    scene.world.pass_time(31 * DAY)
+    assert scene.cyd.look(look)[0] == "expired"
+
+
+def holds(side: Side, *entries: Entry) -> list[bool]:
+    """Say of each entry whether a side has its content."""
+    return side.look(lambda turn: [side.flows.consents.holds(turn.vault, entry.id) for entry in entries])
+
+
+def erase_content(side: Side, grant: Entry) -> None:
+    """Destroy what a side received under a grant, and what the grant says."""
+    side.act(lambda turn: side.flows.erasing.erase(turn, grant, Voice(side.party), content=True))
+
+
+def test_with_the_last_child_goes_what_its_parents_say() -> None:
+    scene = Scene()
+    scene.receive()
+    first, second = scene.pass_on(), scene.pass_on()
+    until = scene.world.now + 90 * DAY
+    narrowed = scene.ada.act(lambda turn: scene.ada.flows.life.amend(turn, scene.parent, lambda terms: terms, until))
+    scene.world.pump()
+    with pytest.raises(LocalError) as refused:
+        erase_content(scene.cyd, first)
+    assert refused.value.code == "IN_FORCE"
+    scene.world.withdraw(scene.parent)  # ends both children, too
+    scene.world.pump()
+    everything = (scene.parent, narrowed)
+    erase_content(scene.cyd, first)
+    assert holds(scene.cyd, first, second, *everything) == [False, True, True, True]
+    erase_content(scene.cyd, second)
+    assert holds(scene.cyd, second, *everything) == [False, False, False]
+    erase_content(scene.bob, first)  # the passer's own consent is no child's
+    assert holds(scene.bob, first, *everything) == [False, True, True]
+    erase_content(scene.bob, scene.parent)
+    assert holds(scene.bob, *everything) == [False, False]
+
+
+def test_the_end_of_a_parent_makes_what_came_under_its_child_due() -> None:
+    scene = Scene()
+    scene.receive()
+    child = scene.pass_on(retention="P10D")
+    assert scene.flows(child)[1] == ""
+
+    def look() -> Rows:
+        def gather(turn: Turn) -> Rows:
+            pages = [
+                page(turn, scene.cyd.flows, what, "", 0, turn.now + 1)[0] for what in ("frame", "consents", "accounts")
+            ]
+            return replace(pages[0], consents=pages[1].consents, accounts=pages[2].accounts)
+
+        return scene.cyd.look(gather)
+
+    def due() -> list[str]:
+        rows = look()
+        return [one.consent for one in overdue(rows, rows.consents)]
+
+    until = scene.world.now + DAY
+    scene.ada.act(lambda turn: scene.ada.flows.life.amend(turn, scene.parent, lambda terms: terms, until))
+    scene.world.pump()
+    scene.world.pass_time(10 * DAY)
+    assert due() == []
+    scene.world.pass_time(2 * DAY)
+    assert due() == [child.id.hex()]
+    assert {one.id: one.above for one in look().consents}[scene.parent.id] is None
+
+
+def test_a_withdrawal_above_is_an_end_for_audits() -> None:
+    scene = Scene()
+    child = scene.pass_on()
+
+    def end() -> int | None:
+        consents = scene.cyd.look(lambda turn: page(turn, scene.cyd.flows, "consents", "", 0, turn.now)[0]).consents
+        return {one.id: one.above for one in consents}[child.id]
+
+    assert end() == scene.parent.payload["valid_until"]
+    scene.world.withdraw(scene.parent)
+    scene.world.pump()
+    assert end() == scene.world.now  # known for sure from now on

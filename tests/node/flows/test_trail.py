@@ -13,7 +13,7 @@ RECORDS = len(SHORT.starts)
 
 def seen(scene: Scene, side: Side, *grants: Entry) -> list[Passed]:
     """Return the view of these consents at a side."""
-    return side.look(lambda turn: trail(turn, Stated(), side.flows.receipts, grants))
+    return side.look(lambda turn: trail(turn, Stated(), side.flows.receipts, side.flows.incoming, grants))
 
 
 def test_the_view_tells_of_what_went_and_of_what_was_passed_on() -> None:

@@ -72,7 +72,15 @@ NOUNS: Final = {
 ALONE: Final = ("join", "explain", "demo", "health", "doctor", "events", "bugreport", "completion", "man")
 """Modules of node/ops whose commands have one word."""
 
-MORE: Final = ("consent_life", "consent_records", "readings_generate", "share_export", "sim_validate", "sim_report")
+MORE: Final = (
+    "consent_life",
+    "consent_records",
+    "readings_generate",
+    "share_export",
+    "sim_validate",
+    "sim_sweep",
+    "sim_report",
+)
 """Modules with more commands of a noun that has a module of its own."""
 
 

@@ -1,4 +1,4 @@
-"""Operations of `maille sim`: run a scenario, sweep it, compare, replay, shrink, look at networks and scenarios.
+"""Operations of `maille sim` on one run: run a scenario, replay it, shrink it, look at networks and scenarios.
 
 How it works
     Everything is done by simulations/api.py, in this process; this module gives it commands and the schemas of its
@@ -6,7 +6,8 @@ How it works
     Progress goes to standard error, and only to a terminal.
 
 What it does not do
-    It needs no node and touches none. The research libraries come with `pip install 'maille[sim]'`.
+    Many runs are in sim_sweep. It needs no node and touches none. What is kept or drawn needs the research libraries:
+    `pip install 'maille[sim]'`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -23,50 +24,20 @@ from node.exits import OK, REFUSED, usage
 from node.operation import Args, Local, Result, local_operation, said
 
 Count = Annotated[int, Meta(ge=0)]
-_NAME = "A named scenario (`maille sim scenarios`), or a TOML file."
-_SET = "Set one field: network.loss=0.1. May be given again."
-_OUT = "The folder of all runs."
-_WORKERS = "Processes side by side; 0: one for each core."
-_CLUSTER = "Address of a dask scheduler, tcp://host:port, instead of processes here."
+NAME = "A named scenario (`maille sim scenarios`), or a TOML file."
+SET = "Set one field: network.loss=0.1. May be given again."
+OUT = "The folder of all runs."
 
 
 class SimRunArgs(Args, frozen=True):
     """What to run."""
 
-    scenario: Annotated[str, said(_NAME, positional=True)]
+    scenario: Annotated[str, said(NAME, positional=True)]
     seed: Annotated[int, said("The run's seed.")] = 1
-    set: Annotated[tuple[str, ...], said(_SET)] = ()
-    out: Annotated[str | None, said(f"{_OUT} Default: nothing is kept.", path=True)] = None
+    set: Annotated[tuple[str, ...], said(SET)] = ()
+    out: Annotated[str | None, said(f"{OUT} Default: nothing is kept.", path=True)] = None
     events: Annotated[bool, said("Keep every message too (events.parquet).")] = False
     again: Annotated[bool, said("Run even if the folder holds this run already.")] = False
-
-
-class SweepArgs(Args, frozen=True):
-    """What to run with which parameters."""
-
-    scenario: Annotated[str, said(_NAME, positional=True)]
-    out: Annotated[str, said(_OUT, path=True)]
-    over: Annotated[tuple[str, ...], said("Values of one field: network.loss=0,0.1,0.2. May be given again.")] = ()
-    seeds: Annotated[str, said("Seeds, as 1..10 or 1,5,9.")] = "1..5"
-    set: Annotated[tuple[str, ...], said(_SET)] = ()
-    workers: Annotated[Count, said(_WORKERS)] = 0
-    cluster: Annotated[str, said(_CLUSTER)] = ""
-
-
-class ResumeArgs(Args, frozen=True):
-    """Which sweep goes on."""
-
-    folder: Annotated[str, said("The folder of its runs.", positional=True, path=True)]
-    workers: Annotated[Count, said(_WORKERS)] = 0
-    cluster: Annotated[str, said(_CLUSTER)] = ""
-
-
-class SimCompareArgs(Args, frozen=True):
-    """What to compare."""
-
-    first: Annotated[str, said("A folder of runs, the baseline.", positional=True, path=True)]
-    second: Annotated[str, said("A folder of runs.", positional=True, path=True)]
-    fail_above: Annotated[float | None, said("Exit with 1 if any factor of a cost is above this.")] = None
 
 
 class ReplayArgs(Args, frozen=True):
@@ -81,9 +52,9 @@ class ReplayArgs(Args, frozen=True):
 class ShrinkArgs(Args, frozen=True):
     """Which failing run to shrink."""
 
-    scenario: Annotated[str, said(_NAME, positional=True)]
+    scenario: Annotated[str, said(NAME, positional=True)]
     seed: Annotated[int, said("The seed with which it fails.")] = 1
-    set: Annotated[tuple[str, ...], said(_SET)] = ()
+    set: Annotated[tuple[str, ...], said(SET)] = ()
     runs: Annotated[Count, said("Runs at most.")] = 60
     out: Annotated[str | None, said("Write the smallest scenario to this file.", path=True)] = None
 
@@ -91,9 +62,9 @@ class ShrinkArgs(Args, frozen=True):
 class TopologyArgs(Args, frozen=True):
     """Which network to look at."""
 
-    scenario: Annotated[str, said(_NAME, positional=True)]
+    scenario: Annotated[str, said(NAME, positional=True)]
     seed: Annotated[int, said("The seed that puts nodes at places.")] = 1
-    set: Annotated[tuple[str, ...], said(_SET)] = ()
+    set: Annotated[tuple[str, ...], said(SET)] = ()
 
 
 class ScenariosArgs(Args, frozen=True):
@@ -146,30 +117,6 @@ class RunDone(Result, frozen=True):
     violations: Annotated[tuple[Broken, ...], said("Each check that was broken.")]
     expected_but_held: Annotated[tuple[str, ...], said("Checks that the scenario is meant to break, and did not.")]
     ok: Annotated[bool, said("Whether all that must hold did.")]
-
-
-class SweepDone(Result, frozen=True):
-    """What a sweep came to."""
-
-    runs: Annotated[int, said("Runs that are complete.")]
-    failed: Annotated[tuple[str, ...], said("Those that broke a check: scenario, hash and seed.")]
-    out: Annotated[str, said("Where they are.")]
-
-
-class CompareRow(msgspec.Struct, frozen=True):
-    """One measure on both sides."""
-
-    measure: Annotated[str, said("What it is.")]
-    first: Annotated[float | None, said("Mean over the runs of the first.")]
-    second: Annotated[float | None, said("Mean over the runs of the second.")]
-    factor: Annotated[float | None, said("Second over first.")]
-
-
-class SidesCompared(Result, frozen=True):
-    """Two sides."""
-
-    rows: Annotated[tuple[CompareRow, ...], said("Each measure.")]
-    above: Annotated[tuple[str, ...], said("Measures whose factor is above the limit.")]
 
 
 class ReplayDone(Result, frozen=True):
@@ -253,14 +200,14 @@ def _render_run(done: RunDone) -> str:
     return "\n".join(lines)
 
 
-def _from_here() -> None:
+def from_here() -> None:
     """Let a protocol or an adversary be a file of the current directory, here and in the processes of a sweep."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
 
 
-def _bar(what: str, part: float) -> None:
+def bar(what: str, part: float) -> None:
     """Show progress on a terminal's standard error; at the end, take it away."""
     if sys.stderr.isatty():
         end = "" if part < 1.0 else "\r\033[K"
@@ -275,8 +222,8 @@ def sim_run(local: Local, args: SimRunArgs) -> RunDone:  # noqa: ARG001 (every o
     """
     from simulations import api
 
-    _from_here()
-    scenario = api.load(args.scenario, _settings(args.set))
+    from_here()
+    scenario = api.load(args.scenario, settings(args.set))
     out = None if args.out is None else Path(args.out)
     summary = api.run(
         scenario,
@@ -284,56 +231,9 @@ def sim_run(local: Local, args: SimRunArgs) -> RunDone:  # noqa: ARG001 (every o
         out,
         events=args.events,
         again=args.again,
-        progress=lambda part: _bar(scenario.name, part),
+        progress=lambda part: bar(scenario.name, part),
     )
     return msgspec.convert(summary, RunDone)
-
-
-@local_operation("sim", "sweep", permission="read", exit_of=lambda done: REFUSED if done.failed else OK)
-def sim_sweep(local: Local, args: SweepArgs) -> SweepDone:  # noqa: ARG001 (every operation has it)
-    """Run a scenario with every combination of values and seeds, here or on a cluster. Complete runs are kept."""
-    from simulations import api
-
-    _from_here()
-    over = {name: _values(values) for name, values in _pairs(args.over)}
-    runs = api.grid(api.load(args.scenario, _settings(args.set)), over, _seeds(args.seeds))
-    found = api.sweep(runs, Path(args.out), workers=args.workers, cluster=args.cluster, done=_told)
-    return _swept(found, args.out)
-
-
-@local_operation("sim", "resume", permission="read", exit_of=lambda done: REFUSED if done.failed else OK)
-def sim_resume(local: Local, args: ResumeArgs) -> SweepDone:  # noqa: ARG001 (every operation has it)
-    """Go on with a sweep that was interrupted."""
-    from simulations import api
-
-    _from_here()
-    found = api.resume(Path(args.folder), workers=args.workers, cluster=args.cluster, done=_told)
-    return _swept(found, args.folder)
-
-
-def _told(done: int, count: int, _: dict[str, Any]) -> None:
-    _bar("sweep", done / count)
-
-
-def _swept(found: Sequence[dict[str, Any]], out: str) -> SweepDone:
-    failed = tuple(f"{one['scenario']} {one['params']} {one['seed']}" for one in found if not one["ok"])
-    return SweepDone(len(found), failed, out)
-
-
-@local_operation("sim", "compare", permission="read", exit_of=lambda found: REFUSED if found.above else OK)
-def sim_compare(local: Local, args: SimCompareArgs) -> SidesCompared:  # noqa: ARG001 (every operation has it)
-    """Compare two folders of runs: the factor of each measure. With --fail-above, a gate."""
-    from simulations import api
-
-    rows = api.compare(Path(args.first), Path(args.second))
-    limit = args.fail_above
-    above = [
-        row.measure
-        for row in rows
-        if limit is not None and row.measure != "reached" and (row.factor is None or row.factor > limit)
-    ]
-    found = tuple(CompareRow(row.measure, row.first, row.second, row.factor) for row in rows)
-    return SidesCompared(found, tuple(above))
 
 
 @local_operation("sim", "replay", permission="read", exit_of=lambda done: OK if done.same else REFUSED)
@@ -341,7 +241,7 @@ def sim_replay(local: Local, args: ReplayArgs) -> ReplayDone:  # noqa: ARG001 (e
     """Run a folder's run again: is its trace the same? With --html, draw its messages over time."""
     from simulations import api
 
-    _from_here()
+    from_here()
     found = api.replay(Path(args.run), start_s=args.start, seconds=args.seconds)
     if args.html is not None:
         Path(args.html).write_text(found.html, encoding="utf-8")
@@ -353,8 +253,8 @@ def sim_shrink(local: Local, args: ShrinkArgs) -> ShrinkDone:
     """Find the smallest scenario that still fails as this one does, with the same seed."""
     from simulations import api
 
-    _from_here()
-    scenario = api.load(args.scenario, _settings(args.set))
+    from_here()
+    scenario = api.load(args.scenario, settings(args.set))
     found = api.shrink(scenario, args.seed, runs_max=args.runs, told=local.say)
     if args.out is not None:
         Path(args.out).write_text(found.toml(), encoding="utf-8")
@@ -368,7 +268,7 @@ def sim_topology(local: Local, args: TopologyArgs) -> TopologyShown:  # noqa: AR
 
     from simulations import api
 
-    return msgspec.convert(asdict(api.topology(api.load(args.scenario, _settings(args.set)), args.seed)), TopologyShown)
+    return msgspec.convert(asdict(api.topology(api.load(args.scenario, settings(args.set)), args.seed)), TopologyShown)
 
 
 @local_operation("sim", "scenarios", permission="read", render=lambda found: found.toml or _render_list(found))
@@ -387,34 +287,14 @@ def _render_list(found: StudyList) -> str:
     return "\n".join(f"{row.name:<{width}}  {row.nodes:>5} {row.world:<6}  {row.about}" for row in found.scenarios)
 
 
-def _pairs(given: Sequence[str]) -> list[tuple[str, str]]:
-    pairs = [tuple(one.split("=", 1)) for one in given]
-    if any(len(pair) != 2 for pair in pairs):
+def pairs(given: Sequence[str]) -> list[tuple[str, str]]:
+    """Return names and values of NAME=VALUE. Raises LocalError USAGE."""
+    found = [tuple(one.split("=", 1)) for one in given]
+    if any(len(pair) != 2 for pair in found):
         raise usage("A field is set as network.loss=0.1.", "set")
-    return [(pair[0], pair[1]) for pair in pairs]
+    return [(pair[0], pair[1]) for pair in found]
 
 
-def _settings(given: Sequence[str]) -> dict[str, str]:
-    return dict(_pairs(given))
-
-
-def _values(text: str) -> list[str]:
-    """Return the values of a list between commas; brackets hold values together."""
-    found, depth = [""], 0
-    for character in text:
-        depth += (character == "[") - (character == "]")
-        if character == "," and depth == 0:
-            found.append("")
-        else:
-            found[-1] += character
-    return found
-
-
-def _seeds(text: str) -> list[int]:
-    try:
-        if ".." in text:
-            first, last = (int(part) for part in text.split("..", 1))
-            return list(range(first, last + 1))
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise usage("Seeds are 1..10 or 1,5,9.", "seeds") from None
+def settings(given: Sequence[str]) -> dict[str, str]:
+    """Return the fields that --set sets. Raises LocalError USAGE."""
+    return dict(pairs(given))

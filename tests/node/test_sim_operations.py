@@ -11,7 +11,7 @@ import pytest
 
 from node.cli.app import run
 from node.exits import OK, REFUSED, USAGE
-from node.ops.sim import _seeds, _values
+from node.ops.sim_sweep import _seeds, _values
 
 SMALL = ("--set", "nodes=4", "--set", "seconds=8", "--set", "load.start=1", "--set", "load.count=2")
 

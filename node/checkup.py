@@ -24,6 +24,7 @@ from typing import Annotated, Final, Literal
 from ledger.errors import MailleError
 from node.config import Config, Home
 from node.operation import Result, said
+from node.room import FIX, QUOTA_FULL, WHY, Room
 from node.upkeep import read_upkeep
 
 FREE_BYTES_MIN: Final = 1 << 30
@@ -66,6 +67,7 @@ def look(home: Home, now: int) -> Iterator[Finding]:
     yield from _limits()
     yield from _backups(home, now)
     if config is not None:
+        yield from _quota(home, config)
         yield from _certificates(home, config, now)
 
 
@@ -184,6 +186,13 @@ def _backups(home: Home, now: int) -> Iterator[Finding]:
                 told = f"The mesh {mesh!r} was last {done}: {since}."
                 severity: Severity = "warning" if what == "backup" else "note"
                 yield Finding(severity, f"{what.upper()}_OLD", told, why, fix)
+
+
+def _quota(home: Home, config: Config) -> Iterator[Finding]:
+    found = Room(home, lambda: config.storage.quota_bytes).problem()
+    if found is not None:
+        code, told = found
+        yield Finding("error" if code == QUOTA_FULL else "warning", code, told, WHY, FIX)
 
 
 def _certificates(home: Home, config: Config, now: int) -> Iterator[Finding]:

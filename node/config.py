@@ -35,6 +35,7 @@ from msgspec import Meta
 from ledger.errors import LocalError
 from node.exits import not_found
 from node.pages.settings import Pages
+from node.tables import Discovery, Relay, Storage, as_tables
 
 LISTEN: Final = "127.0.0.1:8470"
 """Where a new node listens unless it is told otherwise: reachable from this machine alone."""
@@ -98,6 +99,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     api: Api | None = None
     webhooks: Webhooks = Webhooks()
     metrics: Metrics | None = None
+    storage: Storage = Storage()
+    relay: Relay = Relay()
+    discovery: Discovery = Discovery()
 
 
 API_SAMPLE: Final = """
@@ -339,6 +343,7 @@ def _api_toml(config: Config) -> str:
         found += "\n".join(["", *lines, ""])
     if config.metrics is not None:
         found += f"\n[metrics]\nlisten = {_string(config.metrics.listen)}\n"
+    found += as_tables(storage=config.storage, relay=config.relay, discovery=config.discovery)
     return found + ("\n[webhooks]\nprivate = true\n" if config.webhooks.private else "")
 
 

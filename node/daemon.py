@@ -1,11 +1,10 @@
 """The node: its keys, its meshes, its network, its control API, in one process under one nursery.
 
 How it works
-    `run` takes the lock of the data directory before anything else (the HTTP server would unlink a live socket),
-    opens the keys and every mesh, and starts one engine a mesh, the network, and the control API. It then tells
-    systemd that it is ready. On SIGTERM or Ctrl-C it stops in this order: no new request, every channel closed with a
-    code, the tasks ended, the stores closed. Nothing needs that order to be safe: what a node has acknowledged is
-    durable, so `kill -9` loses nothing of it.
+    `Node.run` opens every mesh, and starts one engine a mesh, the network, and the control API. It then tells systemd
+    that it is ready. Told to stop (node/process.py), it does so in this order: no new request, every channel closed
+    with a code, the tasks ended, the stores closed. Nothing needs that order to be safe: what a node has acknowledged
+    is durable, so `kill -9` loses nothing of it.
 
 What it does not do
     It decides nothing about a ledger. A mesh that was restored from a backup is not run (node/mesh.py).
@@ -15,7 +14,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import socket
 from collections.abc import Callable
 from importlib.metadata import version
@@ -28,7 +26,6 @@ from gossip.events import PeerUp
 from ledger.errors import LocalError
 from ledger.governance.epoch import Genesis
 from ledger.keys import SigningKey
-from node import collector
 from node.api import make_app
 from node.compute.answering import Answerer
 from node.config import TOKENS_FILE, Config, Home
@@ -38,7 +35,6 @@ from node.exits import not_found
 from node.hooks import Deliverer
 from node.keyfile import KeyFile
 from node.keystore import ROOT, VAULT, Keystore, device_name
-from node.logs import set_up
 from node.mesh import (
     Making,
     Mesh,
@@ -54,7 +50,7 @@ from node.mesh import (
 from node.net import Net
 from node.network import Network, Tcp
 from node.operations import OPERATIONS
-from node.rekeying import finish
+from node.room import Room
 from node.tenants import Tenants
 from node.tokens import Tokens
 from node.workers import WorkerPool
@@ -85,6 +81,7 @@ class Node:
         """`keys`: unlocked. `network`, `clock` (unix ms) and randomness are injected by test drivers."""
         self.home, self.config, self.keys = home, config, keys
         self.tenants = Tenants(keys.tenants())
+        self.room = Room(home, lambda: self.config.storage.quota_bytes)
         self.clock, self.random_bytes = clock, random_bytes
         self.random_source = random_source or random.Random(os.urandom(16))
         self.network: Network = network or Tcp()
@@ -267,6 +264,7 @@ class Node:
             verifier=verifier,
             on_membership=self._membership_moved,
         )
+        mesh.flows.receiving.full = lambda: self.room.full
         self.meshes[name] = mesh
         return mesh
 
@@ -316,67 +314,6 @@ class Node:
         with trio.move_on_after(FAREWELL_SECONDS):
             while self.net.peerings:
                 await trio.sleep(0.01)
-
-
-def run(home: Home, passphrase: Callable[[], str | None], kind: type[Node] = Node) -> str:
-    """Run a node in the foreground until it is told to stop; return the signal's name. `passphrase` is asked if needed.
-
-    `kind`: of node (node/turncoat.py has another).
-    Raises LocalError NODE_RUNNING, NOT_FOUND, CONFIG_INVALID, KEY_LOCKED, LISTEN_REFUSED.
-    """
-    config = home.config()
-    with home.lock():
-        keys = Keystore(home.keys, os.urandom)
-        keys.unlock(passphrase() if keys.sealed else None)
-        node = kind(home, config, keys)
-        set_up(config.log_format, config.log_level, node.events.note)
-        finish(home, keys)  # a change of the vaults' key that a crash cut off
-        collector.calm()
-        home.socket.unlink(missing_ok=True)  # ours alone while we hold the lock; left by a crash
-        try:
-            return trio.run(_run_until_signal, node)
-        except* LocalError as group:
-            raise _only(group) from None
-        finally:
-            home.socket.unlink(missing_ok=True)
-
-
-def _only(group: BaseExceptionGroup[LocalError]) -> LocalError:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    if isinstance(found, LocalError):
-        return found
-    raise found
-
-
-async def _run_until_signal(node: Node) -> str:
-    caught: list[str] = []
-
-    async def watch() -> None:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-            async for number in signals:
-                if number == signal.SIGHUP:
-                    await _read_again(node)
-                    continue
-                caught.append(signal.Signals(number).name)
-                node.stop.set()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch)
-        await node.run()
-        nursery.cancel_scope.cancel()
-    return caught[0] if caught else "stopped"
-
-
-async def _read_again(node: Node) -> None:
-    """Take over changed settings, as systemd's `reload` asks for by a signal; a fault is logged and changes nothing."""
-    from node.settings import reload
-
-    try:
-        await reload(node, node.home.config())
-    except LocalError as error:
-        structlog.get_logger("node").error("settings not taken over", code=error.code, reason=error.message)
 
 
 def notify(state: str) -> None:

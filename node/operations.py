@@ -18,6 +18,7 @@ from node.operation import Operation
 NOUNS: Final = {
     "node": "This node: make it, run it, see how it is.",
     "config": "Settings: check, show, change, have the node take them over.",
+    "storage": "Room on the disk: how much is taken, the quota, compacting.",
     "mesh": "Meshes: make, list, show, leave.",
     "invite": "Tickets, with which others join.",
     "requests": "Applications that wait for our answer.",

@@ -23,7 +23,7 @@ from node.logs import set_up
 if TYPE_CHECKING:
     from node.daemon import Node
 
-LIVE: Final = ("log_format", "log_level", "advertise", "listen", "probes_a_day", "webhooks")
+LIVE: Final = ("log_format", "log_level", "advertise", "listen", "probes_a_day", "webhooks", "storage", "relay")
 """Settings taken over by `reload`; of `listen`, the addresses that are new."""
 
 

@@ -30,10 +30,11 @@ from ledger.consent.reasons import Reason
 from ledger.errors import LocalError, MailleError, RemoteError
 from ledger.schema import TIME_MAX
 from node.config import Home
-from node.daemon import Node, run
+from node.daemon import Node
 from node.exits import exit_of
 from node.flows.door import Door, Judged, kind_of
 from node.mesh import Making
+from node.process import run
 from node.series_key import SeriesKey
 from node.vaults.consents import ConsentRows
 from node.vaults.series import SeriesRows

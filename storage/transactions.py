@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 ALMOST_FULL_BYTES: Final = 1024**2
 """A write that was cut short counts as "disk full" when less than this is free, in bytes."""
 
+_OWN_PAGES: Final = 4
+"""Pages that LMDB takes for itself: two of meta data, the list of tables, our private table."""
+
 _CORRUPT: Final = (
     lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError,
     lmdb.IncompatibleError, lmdb.PanicError, lmdb.CursorFullError, lmdb.PageFullError, lmdb.BadChecksumError,
@@ -208,6 +211,16 @@ class DiskReader:
             return self._open().stat(self._tables[table])["entries"]
         except (lmdb.Error, KeyError) as error:
             raise self._failed(error, table) from error
+
+    def used_bytes(self) -> int:
+        """Return what the pages of all tables take: about the size of a copy that `copy_to` would write."""
+        try:
+            txn = self._open()
+            figures = [txn.stat(table) for table in self._tables.values()]
+        except lmdb.Error as error:
+            raise translate(self._at.path, error) from error
+        pages = sum(one["branch_pages"] + one["leaf_pages"] + one["overflow_pages"] for one in figures)
+        return (pages + _OWN_PAGES) * self._at.page_bytes
 
     def copy_to(self, descriptor: int) -> None:
         """Write this snapshot as a whole data file to an open file: compacted, without stale pages.

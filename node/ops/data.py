@@ -271,6 +271,7 @@ async def data_request(node: Node, args: AskArgs) -> Transferred:
     from node.flows.progress import received
 
     mesh = node.mesh(args.mesh)
+    node.room.require()
     flows = mesh.flows
 
     def act(turn: Turn) -> bytes:

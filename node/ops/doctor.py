@@ -21,6 +21,8 @@ from node.checkup import Finding, look, mend
 from node.config import Home, socket_path
 from node.exits import OK, REFUSED
 from node.operation import Args, Local, Nothing, Result, local_operation, operation, said
+from node.room import QUOTA_FULL, QUOTA_NEAR
+from node.room import WHY as ROOM_WHY
 
 if TYPE_CHECKING:
     from node.daemon import Node
@@ -193,6 +195,8 @@ def _late_clock(now: int, heads: list[float]) -> list[Finding]:
 
 _MATTERS: Final = "See the help of `maille node status`."
 _WHY: Final = {
+    QUOTA_FULL: ROOM_WHY,
+    QUOTA_NEAR: ROOM_WHY,
     "NO_PEERS": "Nothing that happens in the mesh reaches this node, withdrawals included.",
     "NO_ADDRESS": "Others cannot dial it.",
     "REQUESTS_WAIT": "Somebody waits to be let in.",

@@ -22,6 +22,7 @@ from node.ops.key import describe_key
 from node.ops.ledger import Roots, Stats, ledger_stats_of, roots
 from node.ops.mesh import MeshRow, mesh_row
 from node.ops.peers import PeerRow, peer_rows
+from node.room import FIX
 
 if TYPE_CHECKING:
     from node.core import Turn
@@ -125,7 +126,7 @@ def node_init(local: Local, args: InitArgs) -> Initialised:
 @local_operation("node", "run", permission="admin", keys=True, render=lambda _: "")
 def node_run(local: Local, args: Nothing) -> Stopped:  # noqa: ARG001 - an operation without arguments
     """Run the node in the foreground, until it is told to stop (Ctrl-C, SIGTERM)."""
-    from node.daemon import run
+    from node.process import run
 
     return Stopped(run(Home(local.data_dir), local.passphrase))
 
@@ -212,6 +213,8 @@ def _problems(node: Node, own: OwnState, meshes: tuple[MeshState, ...]) -> list[
     if not own.reachable_at:
         told = "Others are told no address of this node: it can dial, and nobody can dial it or use its tickets."
         found.append(Problem("NO_ADDRESS", told, "Set `advertise` in config.toml, then restart the node."))
+    if (room := node.room.problem()) is not None:
+        found.append(Problem(*room, FIX))
     if not own.keys_sealed:
         told = "The keys are not sealed: whoever reads the files can act as this node."
         found.append(Problem("KEYS_UNSEALED", told, "Stop the node, then: maille key rotate-passphrase"))

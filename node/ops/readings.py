@@ -156,7 +156,10 @@ def _found(args: ImportArgs) -> list[Found]:
 
 
 async def keep(node: Node, mesh_name: str, series: Sequence[Series]) -> Imported:
-    """Keep series in the vault, all or none, and tell what was new. Raises LocalError for what contradicts it."""
+    """Keep series in the vault, all or none, and tell what was new.
+
+    Raises LocalError for what contradicts it, QUOTA_FULL.
+    """
     from node.adapters.adapter import Parsed
 
     return await _keep(node, mesh_name, [Parsed(one) for one in series])
@@ -166,6 +169,7 @@ async def _keep(node: Node, mesh_name: str, found: Sequence[Found]) -> Imported:
     from node.adapters.adapter import LeftOut, Parsed
 
     mesh = node.mesh(mesh_name)
+    node.room.require()
     flows = mesh.flows
     left_out = tuple(LeftOutRow(one.what, one.records) for one in found if isinstance(one, LeftOut))
 
@@ -191,6 +195,7 @@ async def readings_import(node: Node, args: ImportArgs) -> Imported:
     import trio
 
     node.mesh(args.mesh)  # before a long file is read in vain
+    node.room.require()
     return await _keep(node, args.mesh, await trio.to_thread.run_sync(_found, args))
 
 

@@ -14,6 +14,7 @@ What it does not do
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -56,6 +57,14 @@ class DeliveryRows:
         """Return the readers that do not have the content of an entry yet."""
         scan = vault.scan(TABLE, _DISCLOSE, prefix_stop(_DISCLOSE))
         return [key[1 : 1 + _ID] for key, _ in scan if key[-_ID:] == entry_id]
+
+    def drop_of(self, vault: Writer, entries: Collection[bytes]) -> int:
+        """Forget the blobs of entries whose content was destroyed; return how many there were."""
+        scan = vault.scan(TABLE, _DISCLOSE, prefix_stop(_DISCLOSE))
+        gone = [key for key, _ in scan if key[-_ID:] in entries]
+        for key in gone:
+            vault.delete(TABLE, key)
+        return len(gone)
 
     def spread(self, vault: Writer, row: Spread) -> None:
         """Keep an entry until enough members have registered it."""

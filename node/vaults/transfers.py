@@ -359,6 +359,13 @@ class IncomingRows:
         prefix = _UNDER + grant
         return [key[-TRANSFER_BYTES:] for key, _ in vault.scan(INCOMING, prefix, prefix_stop(prefix))]
 
+    def forget(self, vault: Writer, row: Incoming) -> None:
+        """Forget a transfer whose packs are gone: its receipt, if it has one, tells of it."""
+        vault.delete(INCOMING, _META + row.transfer)
+        vault.delete(INCOMING, _ASKED + row.transfer)
+        if row.grant is not None:
+            vault.delete(INCOMING, _UNDER + row.grant + row.transfer)
+
     def put_pack(self, vault: Writer, transfer: bytes, number: int, pack: bytes) -> None:
         """Keep a pack as it was received."""
         vault.put(INCOMING, _DATA + transfer + number.to_bytes(_NUMBER, "big"), pack)

@@ -1,0 +1,79 @@
+"""Tables of config.toml about room and reach: [storage], [relay], [discovery].
+
+How it works
+    Each table is a Struct with its bounds; node/config.py holds them, all off by default. `as_tables` writes what an
+    operator has set, or the sample that `init` leaves in the file, as comments.
+
+What it does not do
+    It acts on nothing: node/room.py, node/relaying.py and node/nearby.py do.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+RELAYS_MAX: Final = 3
+"""Members that may pass on to us; each takes one place of an address card."""
+
+MemberName = Annotated[str, Meta(min_length=1, max_length=128)]
+"""A member as operators name it: its name, did:key, or the beginning of its id."""
+
+
+class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Room on the disk (node/room.py). `quota_bytes`: for ledgers and vaults of all meshes together; 0: no quota."""
+
+    quota_bytes: Annotated[int, Meta(ge=0)] = 0
+
+
+class Relay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Sealed frames passed on (node/relaying.py). `serve`: for others. `use`: members that do so for us.
+
+    Of what is served: `circuits` at once, `circuits_a_member`, `bytes_a_second` for one member, `seconds` a circuit.
+    """
+
+    serve: bool = False
+    use: Annotated[tuple[MemberName, ...], Meta(max_length=RELAYS_MAX)] = ()
+    circuits: Annotated[int, Meta(ge=1, le=1_024)] = 64
+    circuits_a_member: Annotated[int, Meta(ge=1, le=64)] = 8
+    bytes_a_second: Annotated[int, Meta(ge=1_024)] = 262_144
+    seconds: Annotated[int, Meta(ge=60, le=86_400)] = 3_600
+
+
+class Discovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Members in the same local network (node/nearby.py). `lan`: whether to announce ourselves there and to listen."""
+
+    lan: bool = False
+
+
+SAMPLE: Final = """
+# Room on the disk for all ledgers and vaults, in bytes; at 100 % no more data are taken in (`maille storage show`).
+# [storage]
+# quota_bytes = 10000000000
+
+# Behind a router that lets nobody in: a member that serves as a relay, by name. Or: serve as one.
+# [relay]
+# use = ["MEMBER"]
+# serve = false
+
+# Find members in the same local network (mDNS); what that shows of us: docs/explanation/threats.md.
+# [discovery]
+# lan = true
+"""
+
+
+def as_tables(**tables: msgspec.Struct) -> str:
+    """Return tables as TOML, each with what differs from its defaults; the sample where nothing does."""
+    found = []
+    for name, table in tables.items():
+        fields = msgspec.structs.fields(table)
+        lines = [f"{f.name} = {_toml(v)}" for f in fields if (v := getattr(table, f.name)) != f.default]
+        found += [f"\n[{name}]\n" + "\n".join(lines) + "\n"] if lines else []
+    return "".join(found) or SAMPLE
+
+
+def _toml(value: Any) -> str:
+    return json.dumps(value if not isinstance(value, tuple) else list(value), ensure_ascii=False)

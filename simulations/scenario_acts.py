@@ -335,12 +335,15 @@ class Acts:
             return allowed(report)
         if found == "waiting":
             return Verified(True, "NOTHING-TO-SHOW", "", "nothing has passed")
-        before = [one for one in self.given if one.number < flown.number]
-        near = [
-            one.id
-            for one in before
-            if (one.holder == step.holder and one.recipient in (step.recipient, "")) or one.id == flown.consent
-        ]
+        near = (
+            [self.names.id_of(step.consent)]
+            if step.consent
+            else [
+                one.id
+                for one in self.given
+                if one.number < flown.number and one.holder == step.holder and one.recipient in (step.recipient, "")
+            ]
+        )
         reports = [await self._proof(consent, flown) for consent in near]
         return refused([report for report in reports if report is not None], flown.asked)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ import trio
 import trio.testing
 
 from ledger.errors import LocalError, MailleError
+from ledger.keys import public_from_did_key, thumbprint
 from simulations.daemons import deterministic, quiet
 from simulations.randomness import Seed
 from simulations.scenario import (
@@ -42,7 +44,7 @@ from simulations.scenario import (
     Withdraw,
 )
 from simulations.scenario_acts import Acts, Outcome
-from simulations.scenario_stage import Stage
+from simulations.scenario_stage import MESH, Stage
 
 SEED: Final = 1
 STEP_SECONDS_MAX: Final = 3_600
@@ -74,6 +76,13 @@ class ProofTold(msgspec.Struct, frozen=True):
     passed: bool
 
 
+class RoleTold(msgspec.Struct, frozen=True):
+    """What a party is by the ledger of the play's end: member, voter, tenant, host, holder, recipient, linked."""
+
+    party: str
+    roles: tuple[str, ...]
+
+
 class Played(msgspec.Struct, frozen=True):
     """One scenario, played."""
 
@@ -86,6 +95,7 @@ class Played(msgspec.Struct, frozen=True):
     refused: int
     nodes: int
     virtual_seconds: int
+    roles: tuple[RoleTold, ...] = ()
 
 
 def play(name: str, scenario: Scenario) -> Played:
@@ -122,7 +132,7 @@ async def _run(name: str, scenario: Scenario, stage: Stage) -> Played:
             if not told[-1].passed:
                 break
         virtual = int(stage.now_ms() / 1_000) - acts.names.began
-        nodes = sum(party.has_node for party in scenario.party)
+        nodes, roles = sum(party.has_node for party in scenario.party), await _roles(acts)
     proofs = tuple(
         ProofTold(number, words, said.verdict, said.reason, said.words, said.clear)
         for number, (words, said) in acts.verified.items()
@@ -131,7 +141,7 @@ async def _run(name: str, scenario: Scenario, stage: Stage) -> Played:
     allowed = sum(one.passed and one.expected.startswith("allowed") for one in flows)
     refused = sum(one.passed and one.expected.startswith("refused") for one in flows)
     passed = all(one.passed for one in told) and all(one.passed for one in proofs) and len(told) == len(scenario.step)
-    return Played(name, scenario.title, passed, tuple(told), proofs, allowed, refused, nodes, virtual)
+    return Played(name, scenario.title, passed, tuple(told), proofs, allowed, refused, nodes, virtual, roles)
 
 
 async def _step(acts: Acts, number: int, step: AnyStep) -> StepTold:
@@ -171,3 +181,30 @@ async def _act(acts: Acts, step: AnyStep) -> Outcome:
             return await acts.weather(step)
         case _:
             assert_never(step)
+
+
+async def _roles(acts: Acts) -> tuple[RoleTold, ...]:
+    """Return who has which role, as the ledger of the first running member has it (R156)."""
+    stage = acts.stage
+    node = next((stage.nodes[name] for name in stage.nodes if stage.member_of(name)), None)
+    if node is None:
+        return ()
+    mesh = node.mesh(MESH)
+    replica = mesh.core.replica
+    members, found = replica.members, defaultdict[str, set[str]](set)
+    called = {thumbprint(public_from_did_key(did)): name for name, did in stage.dids.items()}
+    for kid, member in members.members.items():
+        found[called.get(kid, member.name)].update([member.state, *(["voter"] if member.voter else [])])
+    for kid, tenancy in members.tenants.items():
+        found[called.get(kid, kid.hex()[:12])].add("tenant")
+        found[called.get(tenancy.host[0], "")].add("host")
+    for (one, other), state in members.links.items():
+        for kid, _ in (one, other) if state == "up" else ():
+            found[called.get(kid, "")].add("linked")
+    ids = [bytes.fromhex(one.id) for one in acts.given]
+    for entry in await mesh.engine.read(lambda turn: [replica.entry(turn.rows, ident) for ident in ids]):
+        if entry is not None:
+            found[called.get(entry.payload["holder"][0], "")].add("holder")
+            found[called.get(entry.payload["recipient"][0], "a class")].add("recipient")
+    found.pop("", None)
+    return tuple(RoleTold(name, tuple(sorted(roles))) for name, roles in sorted(found.items()))

@@ -68,6 +68,13 @@ class ScenarioProof(Result, frozen=True):
     passed: Annotated[bool, said("Whether the bundles bear out what happened.")]
 
 
+class ScenarioRole(Result, frozen=True):
+    """What one party is."""
+
+    party: Annotated[str, said("Its name in the story.")]
+    roles: Annotated[tuple[str, ...], said("By the ledger at the end: member, voter, tenant, host, holder, recipient.")]
+
+
 class ScenarioPlayed(Result, frozen=True):
     """One scenario, played."""
 
@@ -80,6 +87,7 @@ class ScenarioPlayed(Result, frozen=True):
     virtual_seconds: Annotated[int, said("How long it took in the story, in seconds.")]
     steps: Annotated[tuple[ScenarioStep, ...], said("Each step.")]
     proofs: Annotated[tuple[ScenarioProof, ...], said("What the auditor says of each flow.")]
+    roles: Annotated[tuple[ScenarioRole, ...], said("Who has which role, out of the ledger.")] = ()
 
 
 class ScenariosPlayed(Result, frozen=True):
@@ -111,6 +119,18 @@ class ScenarioShown(Result, frozen=True):
 
     scenario: Annotated[ScenarioRow, said("The scenario.")]
     text: Annotated[str, said("Its file.")]
+
+
+class DiagramArgs(Args, frozen=True):
+    """Of which scenario."""
+
+    name: Annotated[str, said(f"{WHICH_ONE} Without: the model of a consent.", positional=True)] = ""
+
+
+class ScenarioDiagram(Result, frozen=True):
+    """A diagram."""
+
+    mermaid: Annotated[str, said("The diagram as Mermaid text.")]
 
 
 class CoverRow(Result, frozen=True):
@@ -149,6 +169,7 @@ def _told(played: ScenariosPlayed) -> str:
                 lines.append(f"             expected {step.expected}; found {step.found}")
             for each in (proof for proof in one.proofs if proof.step == step.number):
                 lines.append(f"             auditor: {each.words} ({each.verdict} {each.reason})")
+        lines += ["", "  roles, out of the ledger:", *(f"    {r.party}: {', '.join(r.roles)}" for r in one.roles)]
         verdict = "passed" if one.passed else "FAILED"
         lines += ["", f"  {verdict}: {one.allowed} flows allowed, {one.refused} refused, {one.nodes} nodes", ""]
     good = sum(one.passed for one in played.scenarios)
@@ -181,7 +202,8 @@ def _play(name: str) -> ScenarioPlayed:
         ScenarioProof(one.step, one.flow, one.verdict, one.reason, one.words, one.passed) for one in played.proofs
     )
     counts = (played.allowed, played.refused, played.nodes, played.virtual_seconds)
-    return ScenarioPlayed(played.name, played.title, played.passed, *counts, steps, proofs)
+    roles = tuple(ScenarioRole(one.party, one.roles) for one in played.roles)
+    return ScenarioPlayed(played.name, played.title, played.passed, *counts, steps, proofs, roles)
 
 
 @local_operation("scenario", "list", permission="read")
@@ -208,6 +230,17 @@ def scenario_show(local: Local, args: ScenarioArgs) -> ScenarioShown:  # noqa: A
     row = _row(args.name)
     path = Path(args.name) if args.name.endswith(".toml") else scenario.PLACE / f"{args.name}.toml"
     return ScenarioShown(row, path.read_text(encoding="utf-8"))
+
+
+@local_operation("scenario", "diagram", permission="read", render=lambda drawn: drawn.mermaid)
+def scenario_diagram(local: Local, args: DiagramArgs) -> ScenarioDiagram:  # noqa: ARG001 - it needs no surroundings
+    """Play a scenario and draw what happened as a sequence diagram; without a name, the model of a consent."""
+    from simulations import scenario, scenario_drawing, scenario_play
+
+    if not args.name:
+        return ScenarioDiagram(scenario_drawing.model())
+    played = scenario_play.play(Path(args.name).stem, scenario.load(args.name))
+    return ScenarioDiagram(scenario_drawing.sequence(played))
 
 
 @local_operation("scenario", "matrix", permission="read")

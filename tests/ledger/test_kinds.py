@@ -131,3 +131,12 @@ def test_booleans_are_no_numbers_and_constants_are_exact() -> None:
     assert not constant(value=True, cddl="true").ok(1)
     with pytest.raises(RemoteError, match="PAYLOAD_SHAPE"):
         check_fields({"a": Field(integer(0, 1))}, {"a": False})
+
+
+@pytest.mark.covers("R30", "system:Green Button")
+def test_nobody_is_hosted_who_does_not_take_part_in_the_green_button() -> None:
+    payload = dict(SAMPLES["tenant.host"].payload)
+    assert check("tenant.host", {**payload, "terms": {"green_button": True}}) == ""
+    for terms in ({}, {"green_button": False}, {"tariff": "none"}):
+        assert check("tenant.host", {**payload, "terms": terms}) != ""
+        assert not fits("tenant.host", {**payload, "terms": terms})

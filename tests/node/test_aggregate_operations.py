@@ -35,7 +35,7 @@ def groups(points: list[str], first: int) -> bytes:
     return "\n".join(["group,point,holder", *rows]).encode()
 
 
-@pytest.mark.covers("R108", "R113")
+@pytest.mark.covers("R108", "R109", "R113", "system:LINC / CABANON")
 async def test_a_street_is_published_once_and_every_later_table_is_held_against_it(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada:
         await do(ada, "mesh create", name="street")

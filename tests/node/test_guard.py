@@ -97,6 +97,7 @@ def door(tmp_path: Path) -> Door:
     return Door(tmp_path)
 
 
+@pytest.mark.covers("R10")
 async def test_permissions(door: Door) -> None:
     for permission, rank in RANK.items():
         token = door.token(permission)
@@ -203,6 +204,7 @@ async def test_a_reader_sends_no_large_body(door: Door) -> None:
         assert sent[0]["status"] == status
 
 
+@pytest.mark.covers("R10")
 def test_a_token_for_a_tenant_runs_what_is_held_to_it_alone() -> None:
     token = Token("1", "t", "", "admin", 0, 1, tenant="shop")
     free = []

@@ -196,7 +196,7 @@ def _quota(home: Home, config: Config) -> Iterator[Finding]:
 
 
 def _certificates(home: Home, config: Config, now: int) -> Iterator[Finding]:
-    for table, part in (("api", config.api), ("pages", config.pages)):
+    for table, part in (("api", config.api), ("pages", config.pages), ("console", config.console)):
         if part is None or not part.certificate or not part.key:
             continue
         files = home.path / part.certificate, home.path / part.key

@@ -33,8 +33,9 @@ import msgspec
 from msgspec import Meta
 
 from ledger.errors import LocalError
+from node.console.settings import Console
 from node.exits import not_found
-from node.pages.settings import Pages
+from node.pages.settings import Pages, Served
 from node.tables import Discovery, Relay, Storage, as_tables
 
 LISTEN: Final = "127.0.0.1:8470"
@@ -84,7 +85,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `probes_a_day`: conformance probes of others that the node makes by itself, on average; 0: none.
     `pending_evidence`: whether the gate here lets data go on a paper that nobody has checked yet. `pages`: for the
-    people whom the node hosts; None: it serves none.
+    people whom the node hosts; `console`: for those who run it; None: it serves none.
     """
 
     name: Annotated[str, Meta(min_length=1, max_length=100)]
@@ -96,6 +97,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     probes_a_day: Annotated[int, Meta(ge=0, le=48)] = 0
     pending_evidence: bool = False
     pages: Pages | None = None
+    console: Console | None = None
     api: Api | None = None
     webhooks: Webhooks = Webhooks()
     metrics: Metrics | None = None
@@ -119,6 +121,11 @@ API_SAMPLE: Final = """
 # Metrics for Prometheus and probes for a supervisor (/metrics, /livez, /readyz), on this machine alone.
 # [metrics]
 # listen = "127.0.0.1:9470"
+
+# Pages for those who run the node, with a token (`maille token make`); elsewhere than here they need a certificate,
+# or a proxy that ends TLS (node/console/settings.py).
+# [console]
+# listen = "127.0.0.1:9480"
 """
 PAGES_SAMPLE: Final = """
 # Pages for the people whose wallets this node keeps (node/pages/settings.py says all): invite them by
@@ -289,8 +296,9 @@ def read_config(raw: bytes, name: str) -> Config:
     except msgspec.ValidationError as error:
         where = f"{name}{_line_of(str(error), text)}"
         raise LocalError("CONFIG_INVALID", f"{error}.", field=where) from None
-    if config.pages is not None:
-        config.pages.check()
+    for served in (config.pages, config.console):
+        if served is not None:
+            served.check()
     return config
 
 
@@ -331,7 +339,7 @@ probes_a_day = {config.probes_a_day}
 
 # Whether data may go, or be taken in, on the ground of a transcribed paper that nobody has checked yet.
 pending_evidence = {"true" if config.pending_evidence else "false"}
-{_api_toml(config)}{PAGES_SAMPLE if config.pages is None else pages_toml(config.pages)}"""
+{_api_toml(config)}{PAGES_SAMPLE if config.pages is None else served_toml(config.pages)}"""
 
 
 def _api_toml(config: Config) -> str:
@@ -343,14 +351,18 @@ def _api_toml(config: Config) -> str:
         found += "\n".join(["", *lines, ""])
     if config.metrics is not None:
         found += f"\n[metrics]\nlisten = {_string(config.metrics.listen)}\n"
+    if config.console is not None:
+        found += served_toml(config.console)
     found += as_tables(storage=config.storage, relay=config.relay, discovery=config.discovery)
     return found + ("\n[webhooks]\nprivate = true\n" if config.webhooks.private else "")
 
 
-def pages_toml(pages: Pages) -> str:
-    """Return the table [pages] as TOML; what has its default is left out."""
-    plain = {**msgspec.structs.asdict(pages), "oidc": None}
-    tables = [("pages", plain), *([("pages.oidc", msgspec.structs.asdict(pages.oidc))] if pages.oidc else [])]
+def served_toml(served: Served) -> str:
+    """Return the table of pages as TOML, with the tables in it."""
+    plain = msgspec.structs.asdict(served)
+    inner = {name: value for name, value in plain.items() if isinstance(value, msgspec.Struct)}
+    tables = [(served.TABLE, {**plain, **dict.fromkeys(inner)})]
+    tables += [(f"{served.TABLE}.{name}", msgspec.structs.asdict(value)) for name, value in inner.items()]
     lines: list[str] = []
     for name, values in tables:
         lines += ["", f"[{name}]"]

@@ -243,6 +243,10 @@ class Node:
                 from node.pages.service import serve as serve_pages
 
                 await nursery.start(serve_pages, self, self.config.pages)
+            if self.config.console is not None:
+                from node.console.service import serve as serve_console
+
+                await nursery.start(serve_console, self, self.config.console)
             task_status.started()
             self._log.info("ready", meshes=len(self.meshes), listening=list(self.net.listening))
             notify("READY=1")

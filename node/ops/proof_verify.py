@@ -144,7 +144,7 @@ def _trust(args: ProofVerifyArgs) -> Trust:
     from proofs.policy import MemberQuorum, Policy, parse_policy
     from proofs.trust import Card, Trust
 
-    genesis, epoch = _hash(args.genesis, "genesis"), _hash(args.epoch, "epoch")
+    genesis, epoch = hash_of(args.genesis, "genesis"), hash_of(args.epoch, "epoch")
     policy: Policy = parse_policy(args.policy) if args.policy is not None else MemberQuorum(args.members)
     if args.card is not None:
         card = Card.decode(args.card)
@@ -173,7 +173,8 @@ def _trust(args: ProofVerifyArgs) -> Trust:
         raise usage("A nonce is given in hexadecimal.", "nonce") from None
 
 
-def _hash(text: str, field: str) -> bytes | None:
+def hash_of(text: str, field: str) -> bytes | None:
+    """Return a hash of 64 hexadecimal digits; None for "". Raises LocalError USAGE."""
     if not text:
         return None
     try:

@@ -81,7 +81,7 @@ def elsewhere(node: Any, name: str) -> dict[str, Any]:
     return {"key": KeyFile.make("tenant", secret, wrapping, os.urandom).encode(), "key_passphrase": "carried about"}
 
 
-@pytest.mark.covers("R5", "R29", "R32")
+@pytest.mark.covers("R5", "R29")
 async def test_a_tenant_asks_receives_and_moves_without_a_new_consent(tmp_path: Path) -> None:
     homes = [make_home(tmp_path / name, name) for name in ("ada", "bob", "coop")]
     async with running(homes[0]) as ada, running(homes[1]) as bob, running(homes[2]) as coop:

@@ -151,6 +151,7 @@ def test_an_empty_period_is_refused() -> None:
 # The register
 
 
+@pytest.mark.covers("R59", "R60")
 def test_the_register_joins_consents_that_say_the_same() -> None:
     points = ("prm:00000000000001", cases.POINT)
     two = cases.consent(id=b"h" * 32, terms=replace(TERMS, points=points, principal_role="organisation"))

@@ -28,6 +28,7 @@ from ledger.consent.grant import (
     wider_fields,
 )
 from ledger.consent.group import ROLE
+from ledger.consent.heir import Heir, heir_of
 from ledger.consent.reasons import Reason, sentence
 from ledger.consent.record import Terms
 from ledger.consent.standing import carried_delegation
@@ -97,17 +98,16 @@ def make_signature(key: SigningKey, grant: Entry, shown: Shown) -> Entry:
     return shown.sign(key, "consent.sign", grant.thing, {"grant": grant.id}, after=grant.iat)
 
 
-def make_rekey(key: SigningKey, grant: Entry, to: Wallet, shown: Shown, *, host: Party | None = None) -> Entry:
+def make_rekey(key: SigningKey, grant: Entry, to: Wallet | Heir, shown: Shown, *, host: Party | None = None) -> Entry:
     """Hand a consent on to the keys that another wallet derives for it, and to the host that keeps them.
 
-    `key`: the one in force. The old keys can withdraw and narrow for ever. Nobody is asked again.
+    `key`: the one in force. The old keys can withdraw and narrow for ever. Nobody is asked again. Raises LocalError
+    OTHER_CONSENT for keys that were made for another one.
     """
-    ident = grant.thing[1]
-    payload: dict[str, Any] = {
-        "grant": grant.id,
-        "key": to.consent_key(ident).public,
-        "withdraw_key": SigningKey.from_seed(to.withdraw_seed(ident)).public,
-    }
+    heir = to if isinstance(to, Heir) else heir_of(to, grant)
+    if heir.grant != grant.id:
+        raise LocalError("OTHER_CONSENT", "this text was made for another consent; ask for one for this", field="heir")
+    payload: dict[str, Any] = {"grant": grant.id, "key": heir.key, "withdraw_key": heir.withdraw_key}
     if host is not None:
         payload["host"] = list(host)
     return shown.sign(key, "consent.rekey", grant.thing, payload, after=grant.iat, exact=True)

@@ -227,7 +227,10 @@ class Disclosing:
             elif entry.kind == "tenant.host":
                 self._follow(turn, (entry.thing[1], 0))
             elif entry.kind == "consent.rekey" and "host" in entry.payload:
-                self._hand_on(turn, entry.payload["grant"])
+                grant = turn.core.replica.grant(turn.rows, entry.payload["grant"])
+                if grant is not None:  # what it says may have come before the word that makes us its host
+                    self._take_early(turn, grant)
+                self.hand_on(turn, entry.payload["grant"])
 
     def _take_early(self, turn: Turn, entry: Entry) -> None:
         """Take in what came before its entry, or before it was ours."""
@@ -241,7 +244,7 @@ class Disclosing:
                 self._wait(peer, entry.id, blob)
             turn.note("DISCLOSURES_REFUSED", peer=peer.hex(), code=error.code)
 
-    def _hand_on(self, turn: Turn, grant_id: bytes) -> None:
+    def hand_on(self, turn: Turn, grant_id: bytes) -> None:
         """Send the host that a consent's person named what it says, so that she sees it there."""
         status, row = turn.core.replica.consent(turn.rows, grant_id), self._rows.get(turn.vault, grant_id)
         grant = turn.core.replica.grant(turn.rows, grant_id)

@@ -234,6 +234,8 @@ class Flows:
                 self.sending.review(turn, entry.id)
             elif entry.kind == "group.call":
                 self.carrying.plan(turn)
+            elif entry.kind == "consent.rekey":
+                self.life.named_host(turn, entry)
             elif entry.kind in ("consent.amend", "consent.evidence"):
                 if entry.kind == "consent.amend":
                     self.passing.narrowed(turn, entry)

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ledger.consent import acts
 from ledger.consent.bounds import Bounds
 from ledger.consent.disclosure import Disclosures, hide
-from ledger.consent.grant import Notice
+from ledger.consent.grant import Notice, day_before
+from ledger.consent.heir import Heir, heir_of
 from ledger.consent.record import Terms
 from ledger.consent.standing import handed
 from ledger.consent.status import Party
@@ -30,6 +32,7 @@ from ledger.groups import asking, called, refusals
 from ledger.index import resting_on
 from ledger.keys import SigningKey
 from ledger.rows import prefix_stop
+from ledger.schema import TIME_MAX
 from ledger.tables import CONSENT, FactRow
 from node.flows.compiling import RESTED_ON
 from node.flows.consenting import Offer
@@ -138,16 +141,38 @@ class Living:
         key = next((key for key in keys if key.public in required), keys[0])
         return turn.register(acts.make_signature(key, grant, shown(turn)))
 
-    def rekey(self, turn: Turn, grant: Entry, to: str, host: Party | None) -> Entry:
-        """Hand a consent on to another wallet kept here, which lists it from then on.
+    def rekey(self, turn: Turn, grant: Entry, to: str | Heir, host: Party | None) -> Entry:
+        """Hand a consent on to another wallet kept here, by its name, or to keys from elsewhere.
 
-        Raises LocalError NOT_YOUR_CONSENT.
+        A wallet kept here lists it from then on. `host`: who keeps the keys, by default as the heir names it. Raises
+        LocalError NOT_YOUR_CONSENT, OTHER_CONSENT, UNKNOWN_HOST.
         """
         _, key = self.key_in_force(turn, grant)
-        hosted = self._wallets.get(turn.vault, to)
-        entry = turn.register(acts.make_rekey(key, grant, hosted.wallet, shown(turn), host=host))
-        entrust(turn, self._wallets, self._consents, hosted, grant)
+        heir = to if isinstance(to, Heir) else heir_of(self.wallet(turn, to), grant)
+        host = host or heir.host
+        if host is not None and not turn.core.replica.members.is_member(host):
+            raise LocalError("UNKNOWN_HOST", "the host that the text names is no member of this mesh", field="heir")
+        entry = turn.register(acts.make_rekey(key, grant, heir, shown(turn), host=host))
+        self._disclosing.hand_on(turn, grant.id)
+        if not self.take_on(turn, grant):
+            row = self._consents.get(turn.vault, grant.id)
+            if row is not None:  # it is nobody's of this node any more
+                self._consents.put(turn.vault, replace(row, wallet=""), *parties_of(grant))
         return entry
+
+    def take_on(self, turn: Turn, grant: Entry) -> bool:
+        """List a consent in the wallet kept here that has its key in force; False where none has."""
+        found = in_force(turn, self._wallets, grant)
+        if found is not None:
+            entrust(turn, self._wallets, self._consents, found[0], grant)
+        return found is not None
+
+    def named_host(self, turn: Turn, rekey: Entry) -> None:
+        """A consent was handed on: list it here, if the person named this node as the host of her keys."""
+        status = turn.core.replica.consent(turn.rows, rekey.payload["grant"])
+        grant = turn.core.replica.grant(turn.rows, rekey.payload["grant"])
+        if status is not None and status.host == turn.core.party and grant is not None:
+            self.take_on(turn, grant)
 
     # Delegations
 
@@ -181,8 +206,22 @@ class Living:
         self._registering.spread(turn, entry)
         return entry
 
+    def rests_until(self, turn: Turn, rests: Rests) -> int:
+        """Return when the first of what a grant would rest on ends, unix seconds, as far as that is held."""
+        named = (ident for ident in (rests.delegation, rests.parent, rests.call) if ident is not None)
+        held = (turn.core.replica.entry(turn.rows, ident) for ident in named)
+        return min((entry.payload["valid_until"] for entry in held if entry is not None), default=TIME_MAX)
+
     def grant(self, turn: Turn, wallet: str, offer: Offer, notice: Notice, rests: Rests) -> Entry:
-        """Grant under a delegation, or a delegation and a call. Raises LocalError as make_grant."""
+        """Grant under a delegation, or a delegation and a call.
+
+        Raises LocalError OUTLIVES for a grant that would end after what it rests on (every gate would deny it for
+        ever), and as make_grant.
+        """
+        ends = self.rests_until(turn, rests)
+        if day_before(offer.valid_until) > ends or ends <= turn.now:
+            told = f"what this consent would rest on ends on {datetime.fromtimestamp(ends, UTC):%Y-%m-%d}, 00:00 UTC"
+            raise LocalError("OUTLIVES", f"{told}; it may last no longer than that", field="valid_until")
         hosted = self._wallets.get(turn.vault, wallet)
         seen = shown(turn)
         entry, told = make_grant(

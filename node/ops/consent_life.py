@@ -52,12 +52,36 @@ class SignArgs(Args, frozen=True):
     mesh: Annotated[str, said(WHICH)] = ""
 
 
+class TakeOnArgs(Args, frozen=True):
+    """Which consent, and whose keys it shall get."""
+
+    id: Annotated[str, said(CONSENT, positional=True)]
+    wallet: Annotated[str, said("The wallet kept here that shall have it.")] = ""
+    words: Annotated[
+        str, said("Or the 24 words of a wallet that is kept nowhere: a file, or the words themselves.", content=True)
+    ] = ""
+    host: Annotated[
+        str, said(f"Who will keep the keys: {MEMBER}. Default: this node for its wallets, else nobody.")
+    ] = ""
+    mesh: Annotated[str, said(WHICH)] = ""
+
+
+class TakeOn(Result, frozen=True):
+    """Keys for a consent."""
+
+    heir: Annotated[str, said("Give this text to whoever hands it on: `maille consent rekey --heir`. It is no secret.")]
+    host: Annotated[str, said("Who will keep the keys; empty: nobody but the person.")]
+
+
 class RekeyArgs(Args, frozen=True):
     """Which consent, and to whom it is handed on."""
 
     id: Annotated[str, said(CONSENT, positional=True)]
-    to: Annotated[str, said("The wallet kept here whose keys it gets.")]
-    host: Annotated[str, said(f"Who keeps them from now on: {MEMBER}.")] = ""
+    to: Annotated[str, said("The wallet kept here whose keys it gets.")] = ""
+    heir: Annotated[str, said("Or the text of `maille consent take-on`: a file, or the text itself.", content=True)] = (
+        ""
+    )
+    host: Annotated[str, said(f"Who keeps them from now on: {MEMBER}. Default: as the text says.")] = ""
     mesh: Annotated[str, said(WHICH)] = ""
 
 
@@ -144,16 +168,48 @@ async def consent_sign(node: Node, args: SignArgs) -> Stated:
     return await mesh.engine.act(act)
 
 
-@operation("consent", "rekey", permission="operate")
-async def consent_rekey(node: Node, args: RekeyArgs) -> Stated:
-    """Hand a consent on to the keys of another wallet: nobody is asked for consent again."""
+@operation("consent", "take-on", permission="operate")
+async def consent_take_on(node: Node, args: TakeOnArgs) -> TakeOn:
+    """Make the text with which a consent is handed on to a wallet kept here, or to a person's own words.
+
+    The words are used once and kept nowhere.
+    """
+    from ledger.consent.heir import heir_of
+    from ledger.consent.wallet import Wallet
+    from node.seed_words import seed_of_words
+
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
+    if bool(args.wallet) == bool(args.words):
+        raise usage("Say either --wallet or --words.", "wallet")
+    own = Wallet(seed_of_words(args.words)) if args.words else None
+
+    def look(turn: Turn) -> TakeOn:
+        members, grant = turn.core.replica.members, find_grant(turn, args.id, "id")
+        wallet = flows.life.wallet(turn, args.wallet) if own is None else own
+        host = find_member(members, args.host, "host").party if args.host else turn.core.party if args.wallet else None
+        heir = heir_of(wallet, grant, host)
+        return TakeOn(heir.code(), member_name(members, host) if host is not None else "")
+
+    return await mesh.engine.read(look)
+
+
+@operation("consent", "rekey", permission="operate")
+async def consent_rekey(node: Node, args: RekeyArgs) -> Stated:
+    """Hand a consent on to the keys of another wallet, here or elsewhere: nobody is asked for consent again."""
+    from ledger.consent.heir import parse_heir
+
+    mesh = node.mesh(args.mesh)
+    flows = mesh.flows
+    if bool(args.to) == bool(args.heir):
+        raise usage("Say either --to, for a wallet kept here, or --heir, for one from elsewhere.", "to")
+    to = parse_heir(args.heir) if args.heir else args.to
 
     def act(turn: Turn) -> Stated:
         grant = find_grant(turn, args.id, "id")
         host = find_member(turn.core.replica.members, args.host, "host").party if args.host else None
-        entry = flows.life.rekey(turn, grant, args.to, host)
+        entry = flows.life.rekey(turn, grant, to, host)
+        flows.retry_later(turn)
         return Stated(grant.id.hex(), entry.id.hex(), "handed on")
 
     return await mesh.engine.act(act)

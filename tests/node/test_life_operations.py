@@ -50,7 +50,20 @@ async def test_a_consent_is_narrowed_and_handed_on(tmp_path: Path) -> None:
         handed = await do(ada, "consent rekey", id=made.id, to="anna's new one", host="ada")
         assert (await do(ada, "explain", id=handed.entry)).rule == "C7"
         await do(ada, "consent amend", id=made.id, granularity="P1D")  # by the new key
+        await do(bob, "wallet create", name="elsewhere")
+        to = await do(bob, "consent take-on", id=made.id, wallet="elsewhere")
+        assert to.host == "bob"
+        await refused("USAGE", ada, "consent rekey", id=made.id)
+        await refused("BAD_HEIR", ada, "consent rekey", id=made.id, heir=to.heir[:-2])
+        await do(ada, "consent rekey", id=made.id, heir=to.heir)
+        listed = await until(
+            lambda: do(bob, "consent list", wallet="elsewhere"), lambda found: len(found.consents) == 1
+        )
+        assert listed.consents[0].id == made.id
+        assert (await do(ada, "consent list", wallet="anna's new one")).consents == ()
         words = (await do(ada, "wallet words", name="anna")).words
+        own = await do(ada, "consent take-on", id=made.id, words=" ".join(words))
+        assert (own.host, own.heir.startswith("heir1.")) == ("", True)
         taken = await do(bob, "wallet import", name="hers", seed=" ".join(words))
         await until(lambda: do(bob, "consent show", id=made.id), lambda shown: shown.line.state == "active")
         assert taken.consents in (0, 1)
@@ -216,6 +229,11 @@ async def test_a_daughter_consents_for_her_mother_until_she_may_not(tmp_path: Pa
             lambda: do(bob, "delegation list"), lambda found: [one.id for one in found.delegations] == [given.id]
         )
         await refused("REVOKE_NOT_YOURS", bob, "delegation revoke", id=given.id)
+        brief = await do(ada, "delegation give", wallet="mother", to=key, days=30, **bounds)
+        under = {"wallet": "daughter", "under": brief.id, "point": (POINT,), **args}
+        await refused("OUTLIVES", ada, "delegation grant", days=60, **under)
+        short = await do(ada, "delegation grant", **under)  # as long as the delegation, since nothing else was said
+        assert (await do(ada, "consent show", id=short.id)).line.valid_until == brief.valid_until
         ended = await do(ada, "delegation revoke", id=given.id)
         assert ended.state == "revoked"
         await until(lambda: do(bob, "delegation show", id=given.id), lambda shown: shown.state == "revoked")

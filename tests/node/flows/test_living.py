@@ -9,7 +9,9 @@ import pytest
 
 from ledger.consent.acts import make_group_refusal
 from ledger.consent.bounds import Bounds
-from ledger.consent.wallet import Rests
+from ledger.consent.heir import Heir, heir_of, parse_heir
+from ledger.consent.status import Party
+from ledger.consent.wallet import Rests, Wallet
 from ledger.entry import Entry
 from ledger.errors import LocalError
 from ledger.index import facts_of, resting_on
@@ -93,6 +95,20 @@ def test_what_is_granted_under_a_delegation_flows_until_that_ends() -> None:
     assert scene.flows(wider.id) == "DELEGATION_WIDER"
     scene.act(lambda turn: life.revoke(turn, given, None))
     assert scene.flows(grant.id) == "DELEGATION_REVOKED"
+
+
+def test_nothing_is_granted_beyond_the_end_of_what_it_rests_on() -> None:
+    scene = Scene("mother", "daughter")
+    life = scene.ada.flows.life
+    given = scene.delegate("mother", "daughter", "delegate", points=frozenset({POINT}))
+    rests, longer = Rests(delegation=given.id), replace(scene.offer(), valid_until=UNTIL + DAY)
+    size = scene.ada.core.replica.size(scene.ada.core.device.kid)
+    with pytest.raises(LocalError, match="OUTLIVES"):
+        scene.ada.act(lambda turn: life.grant(turn, "daughter", longer, NOTICE, rests))
+    assert scene.ada.core.replica.size(scene.ada.core.device.kid) == size
+    scene.world.pass_time(301 * DAY)
+    with pytest.raises(LocalError, match="OUTLIVES"):
+        scene.ada.act(lambda turn: life.grant(turn, "daughter", scene.offer(), NOTICE, rests))
 
 
 @pytest.mark.covers("R67", "system:MIDATA.coop")
@@ -286,3 +302,53 @@ def _feeds_of(turn: Turn, call: Entry, refusal: bytes) -> set[bytes]:
     replica = turn.core.replica
     facts = facts_of(turn.rows, call.id, replica.by_number, replica.size)
     return {feed for fact in facts if fact.row.entry_id == refusal for feed, _ in fact.places}
+
+
+def heir(scene: Scene, side: Side, wallet: str, grant: Entry, host: Party | None) -> Heir:
+    """Return the keys that a wallet at a side has for a consent."""
+    return parse_heir(side.look(lambda turn: heir_of(side.flows.life.wallet(turn, wallet), grant, host)).code())
+
+
+def test_a_consent_is_handed_to_a_wallet_at_another_node_which_learns_what_it_says() -> None:
+    scene = Scene("anna", nodes=3)
+    cyd = scene.world.sides[2]
+    grant = scene.act(lambda turn: scene.ada.flows.acts.grant(turn, "anna", scene.offer(), NOTICE))[0]
+    cyd.act(lambda turn: cyd.flows.acts.create_wallet(turn, "hers"))
+    to = heir(scene, cyd, "hers", grant, cyd.party)
+    other = scene.act(lambda turn: scene.ada.flows.acts.grant(turn, "anna", scene.offer(), NOTICE))[0]
+    with pytest.raises(LocalError, match="OTHER_CONSENT"):
+        scene.act(lambda turn: scene.ada.flows.life.rekey(turn, other, to, None))
+    stranger = replace(to, host=(b"s" * 32, 1))
+    with pytest.raises(LocalError, match="UNKNOWN_HOST"):
+        scene.act(lambda turn: scene.ada.flows.life.rekey(turn, grant, stranger, None))
+    scene.act(lambda turn: scene.ada.flows.life.rekey(turn, grant, to, None))
+    row = cyd.look(lambda turn: cyd.flows.consents.get(turn.vault, grant.id))
+    assert row is not None
+    assert row.wallet == "hers"
+    assert [own.grant_id for own in cyd.look(lambda turn: cyd.flows.life.wallet(turn, "hers")).consents] == [grant.id]
+    left = scene.ada.look(lambda turn: scene.ada.flows.consents.get(turn.vault, grant.id))
+    assert left is not None
+    assert left.wallet == ""  # anna's host has it as the holder alone
+    with pytest.raises(LocalError, match="NOT_YOUR_CONSENT"):
+        scene.act(lambda turn: scene.ada.flows.life.amend(turn, grant, lambda terms: terms, NOW + 30 * DAY))
+    cyd.act(lambda turn: cyd.flows.life.amend(turn, grant, lambda terms: terms, NOW + 30 * DAY))
+    scene.world.pump()
+    assert scene.flows(grant.id) == ""  # nobody was asked again
+    cyd.act(lambda turn: cyd.flows.acts.withdraw(turn, grant, "hers"))
+    scene.world.pump()
+    assert scene.flows(grant.id) == "WITHDRAWN"
+
+
+def test_a_consent_is_handed_to_words_that_no_node_keeps() -> None:
+    scene = Scene("anna", nodes=3)
+    cyd, seed = scene.world.sides[2], b"w" * 32
+    grant = scene.act(lambda turn: scene.ada.flows.acts.grant(turn, "anna", scene.offer(), NOTICE))[0]
+    scene.act(lambda turn: scene.ada.flows.life.rekey(turn, grant, heir_of(Wallet(seed), grant), None))
+    status = cyd.status(grant.id)
+    assert status is not None
+    assert status.host is None
+    taken = cyd.act(lambda turn: cyd.flows.life.import_wallet(turn, "hers", seed))
+    assert [own.grant_id for own in taken.wallet.consents] == [grant.id]
+    cyd.act(lambda turn: cyd.flows.acts.withdraw(turn, grant, "hers"))
+    scene.world.pump()
+    assert scene.flows(grant.id) == "WITHDRAWN"

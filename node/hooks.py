@@ -98,13 +98,14 @@ def headers_of(identity: str, at: int, body: bytes, key: bytes, device: SigningK
 
 def check_url(url: str) -> None:
     """Refuse an address that no hook may have. Raises LocalError BAD_HOOK."""
-    parts = urlsplit(url)
+    good = len(url) <= 500 and url.isascii() and " " not in url
     try:
-        port = parts.port
+        parts = urlsplit(url)  # reads the brackets of an IPv6 address
+        good = good and parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != -1
+        good = good and parts.username is None and not parts.fragment
     except ValueError:
-        port = -1
-    good = parts.scheme in ("http", "https") and parts.hostname and port != -1 and len(url) <= 500
-    if not good or parts.username is not None or parts.fragment or not url.isascii() or " " in url:
+        good = False
+    if not good:
         told = "A hook's address is http(s)://host/path, without a user, a password or a fragment."
         raise LocalError("BAD_HOOK", told, field="url")
 

@@ -33,7 +33,7 @@ def read_upkeep(data_dir: Path) -> Upkeep:
     try:
         with (data_dir / FILE).open("rb") as file:
             return msgspec.json.decode(file.read(BYTES_MAX), type=Upkeep)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return Upkeep()
 
 

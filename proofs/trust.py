@@ -109,13 +109,13 @@ class Card:
             epoch = value["epoch"]
             genesis, pinned = bytes.fromhex(value["genesis"]), bytes.fromhex(epoch["hash"])
             card = cls(value["mesh"], genesis, pinned, epoch["number"], epoch["as_of"], value["policy"])
-            told = value["fingerprint"]
-        except (ValueError, KeyError, TypeError, RecursionError):
+            told, own = value["fingerprint"], card.fingerprint()  # which no lone surrogate of JSON can have
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             _bad("it is not the JSON of a card")
         kinds = [type(each) for each in (value["mesh"], value["policy"], epoch["number"], epoch["as_of"])]
         if value.get("format") != CARD_FORMAT or kinds != [str, str, int, int] or {len(genesis), len(pinned)} != {32}:
             _bad("a field is missing or of another form")
-        if told != card.fingerprint():
+        if told != own:
             _bad("its fingerprint is of another card")
         if card.policy:
             parse_policy(card.policy)

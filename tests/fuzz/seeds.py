@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 
 from ledger.errors import LocalError
-from node.adapters import household, registry, senml
+from node.adapters import enedis_calendars, household, registry, senml
 from node.adapters.adapter import Adapter
 from node.adapters.consents import formats
 from node.readings import Reading, Series
 from node.series_key import SeriesKey
+from tests.fuzz.parsers import CASES
 from tests.node.adapters import (
     test_adict,
     test_archive,
@@ -43,6 +44,7 @@ _LAYOUTS = (
     "12345678901234;Index;20/10/2020;02/02/2022;Energie active;Consommation;Comptage Brut;\n"
     "Horodate;Type de releve;EAS F1;EAS T\n2021-01-07T00:00:00+01:00;Arrêté quotidien;1;2\n",
 )
+_PERIOD = "Du 2021-01-07T00:00:00+01:00 au 2021-01-08T00:00:00+01:00"
 _MADE = {
     "sen1": (test_sen1.MESSAGE.encode(),),
     "quoalise-xml": (test_quoalise.DOCUMENT.encode(), test_quoalise.OLDER.encode()),
@@ -63,6 +65,10 @@ _MADE = {
     "consent-eddie": (formats.write(ours(), "eddie"),),
     "consent-odrl": (formats.write(ours(), "odrl"),),
     "consent-cozy-sharing": (formats.write(ours(**test_exports.COZY), "cozy-sharing"),),
+    "enedis-export": (
+        f"{_LAYOUTS[0]}{enedis_calendars.HEADER}\n{_PERIOD}{';' * enedis_calendars.HEADER.count(';')}\n".encode(),
+        _LAYOUTS[4].encode(),
+    ),
     "enedis-csv": tuple(text.encode() for text in _LAYOUTS),
     "enedis-csv-daily": (
         b"Date;Valeur (en Wh)\n2021-01-07;5\n2021-01-08;\n",
@@ -88,7 +94,7 @@ _MADE = {
     "zip": (test_archive.packed(*test_archive.CURVES),),
     "declaration": (test_enedis_services.declared(),),
 }
-_SERIES = (
+SERIES = (
     household.load_curve(7, 1_600_000_000, 1, gaps=3),
     household.daily_totals(7, 1_600_000_000, 3),
     Series.from_readings(
@@ -100,6 +106,8 @@ _SERIES = (
 
 def seeds(name: str) -> tuple[bytes, ...]:
     """Return the seeds of a parser, none for one that has no good file of its own."""
+    if name in CASES:
+        return CASES[name].seeds()
     if name in _MADE:
         return _MADE[name]
     adapter = next((one for one in registry.adapters() if one.name == name), None)
@@ -109,8 +117,8 @@ def seeds(name: str) -> tuple[bytes, ...]:
 def _written(adapter: Adapter) -> tuple[bytes, ...]:
     found = []
     if adapter.name == "senml-cbor":
-        return tuple(map(senml.encode_cbor, _SERIES))
-    for one in _SERIES if adapter.write is not None else ():
+        return tuple(map(senml.encode_cbor, SERIES))
+    for one in SERIES if adapter.write is not None else ():
         try:
             found.append(adapter.write([one]) if adapter.write is not None else b"")
         except LocalError:  # a format without a place for this series

@@ -112,6 +112,12 @@ def test_a_device_key_grows_old(home: Home) -> None:
     assert codes(home, made + 740 * 86_400)["DEVICE_KEY_OLD"].fix == "maille device certify"
 
 
+def test_what_cannot_be_read_counts_as_never_done(home: Home) -> None:
+    for raw in (b"", b"[]", b'{"backups":{"m\xff":5}}'):
+        (home.path / "upkeep.json").write_bytes(raw)
+        assert read_upkeep(home.path).backups == {}
+
+
 def test_backups_and_drills_grow_old(home: Home) -> None:
     (home.mesh("maillons") / "ledger").mkdir(parents=True)
     assert "never" in codes(home)["BACKUP_OLD"].message

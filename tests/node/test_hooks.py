@@ -218,6 +218,8 @@ def test_a_trial(mesh: Sandbox, receiver: Receiver) -> None:
         "https://a.example:99999/",
         "https://a.example/ x",
         "https://a.example/é",
+        "https://[[a.example/",
+        "https://a.example[]:1/",
         "https://a.example/" + "x" * 500,
     ],
 )

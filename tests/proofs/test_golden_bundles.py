@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ledger.errors import RemoteError
 from proofs import reading
 from proofs.reasons import Reason
 from proofs.trust import Card
@@ -46,6 +47,20 @@ def test_a_golden_bundle_is_judged_as_it_was(name: str) -> None:
     assert report.reason.name == brought["reason"], report.as_text()
     told = {tuple(row) for row in rows_of(report)}
     assert {tuple(row) for row in brought["checks"]} <= told
+
+
+def test_a_card_of_other_json_is_refused() -> None:
+    raw = (FOLDER / "card.json").read_text()
+    for told in (
+        raw.replace('"policy": ""', '"policy": "\\ud800"'),
+        raw.replace('"loop"', "5"),
+        "[]",
+        "{}",
+        "5",
+        '"x"',
+    ):
+        with pytest.raises(RemoteError, match="not a trust card"):
+            Card.decode(told)
 
 
 def test_every_golden_bundle_has_a_verdict_and_the_maker_still_makes_them() -> None:

@@ -23,7 +23,7 @@ import sys
 from array import array
 from bisect import insort
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -37,7 +37,7 @@ Handler: TypeAlias = Callable[[int, Any], object]
 
 _BIN_BITS: Final = 10
 _TRACE_NUMBERS: Final = 1 << 15
-_Event: TypeAlias = tuple[int, int, Handler, int, int, int, Any]  # time, order, handler, target, source, mark, value
+_Event: TypeAlias = tuple[int, int, Handler, int, int, int, Any]  # time, order, handler, way, source, mark, value
 
 
 class Network(Protocol):
@@ -73,16 +73,16 @@ class Engine:
     def push(self, at_us: int, handler: Handler, target: int, source: int, value: Any, mark: int = 0) -> None:
         """Let something happen at a node at a time that is not past."""
         self._made += 1
-        self._lay((max(at_us, self.now_us), self._made, handler, target, source, mark, value))
+        self._lay((max(at_us, self.now_us), self._made, handler, _way(target, source), source, mark, value))
 
     def at(self, at_us: int, call: Callable[[], object]) -> None:
         """Call something at a time to come, as an event like others."""
         self.push(at_us, _call, -1, -1, call)
 
     def send(
-        self, source: int, targets: Iterable[int], handlers: Callable[[int], Handler], value: Any, size: int, mark: int
+        self, source: int, targets: Iterable[int], handlers: Sequence[Handler], value: Any, size: int, mark: int
     ) -> None:
-        """Send one value to some nodes. `handlers`: target -> what takes it there. `size` in bytes."""
+        """Send one value to some nodes. `handlers`: what takes it, by the number of the target. `size` in bytes."""
         paths, now, made = self._paths[source], self.now_us, self._made
         sent, bins, opened, lay = 0, self._bins, self._open, self._lay
         for target in targets:
@@ -90,10 +90,11 @@ class Engine:
             path = paths.get(target)
             if path is None:
                 path = paths[target] = self.network.path(source, target)
+                path.way = _way(target, source)
             if not path.plain:
                 for at in path.arrivals(now, size):
                     made += 1
-                    lay((at, made, handlers(target), target, source, mark, value))
+                    lay((at, made, handlers[target], path.way, source, mark, value))
                 continue
             at = now + path.draw()
             if at < path.last:
@@ -101,7 +102,7 @@ class Engine:
             else:
                 path.last = at
             made += 1
-            event = (at, made, handlers(target), target, source, mark, value)
+            event = (at, made, handlers[target], path.way, source, mark, value)
             found = bins.get(at >> _BIN_BITS)  # `_lay`, without the call: this line runs for every message
             if found is not None and at >> _BIN_BITS != opened:
                 found.append(event)
@@ -141,14 +142,14 @@ class Engine:
         self._open = number
         traced, watch, survived, done = self._traced, self.watch, self.survived, 0
         try:
-            for at, _, handler, target, source, mark, value in events:
+            for at, _, handler, way, source, mark, value in events:
                 if at > end_us:
                     break
                 done += 1
                 self.now_us = at
-                traced.extend((at, (target + 1) << 32 | (source + 1), mark))
+                traced.extend((at, way, mark))
                 if watch is not None:
-                    watch(at, target, source, value)
+                    watch(at, (way >> 32) - 1, source, value)
                 try:
                     handler(source, value)
                 except survived:
@@ -178,6 +179,11 @@ class Engine:
         """SHA-256 over all that happened so far, in hexadecimal."""
         self._digest()
         return self._hash.hexdigest()
+
+
+def _way(target: int, source: int) -> int:
+    """Return one number for both, as it stands in the trace."""
+    return (target + 1) << 32 | (source + 1)
 
 
 def _call(_: int, value: Callable[[], object]) -> None:

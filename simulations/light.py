@@ -121,7 +121,7 @@ class LightWorld:
                 targets, payload, control = effect
                 size = len(payload) + HEADER_BYTES
                 message = Received(number, payload, hops + 1)
-                engine.send(number, targets, self._handlers.__getitem__, message, size, mark_of(payload))
+                engine.send(number, targets, self._handlers, message, size, mark_of(payload))
                 self.counts["control" if control else "payloads"] += len(targets)
             elif isinstance(effect, Deliver):
                 self.arrivals.append(Arrival(engine.now_us, number, effect.payload, hops))

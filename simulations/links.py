@@ -97,7 +97,7 @@ class Uplink:
 class Path:
     """One direction between two nodes, as it goes on. `plain`: it only delays, so `draw` is all that is needed."""
 
-    __slots__ = ("_clogged_us", "_counts", "_in_flight", "_link", "_random", "_uplink", "draw", "last", "plain")
+    __slots__ = ("_clogged_us", "_counts", "_in_flight", "_link", "_random", "_uplink", "draw", "last", "plain", "way")
 
     def __init__(
         self, link: Link, random: Random, uplink: Uplink | None = None, counts: Counter[str] | None = None
@@ -108,6 +108,7 @@ class Path:
         self._clogged_us = 0
         self._in_flight: list[int] = []  # when what is on its way arrives; kept where there is a capacity
         self.last = 0  # when the last message arrives, microseconds
+        self.way = 0  # what the engine calls it
         self.plain = not (link.loss or link.duplication or link.reorder or link.clog or link.capacity or uplink)
         self.draw: Callable[[], int] = partial(link.delay, random)
 

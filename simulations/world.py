@@ -386,7 +386,7 @@ class World:
         if self.on_send is not None:
             self.on_send(source, target, message)
         event = (_MESSAGE, self.nodes[target].life, message)
-        self.engine.send(source, (target,), self._handlers.__getitem__, event, len(message), mark_of(message))
+        self.engine.send(source, (target,), self._handlers, event, len(message), mark_of(message))
 
     # What came of it
 

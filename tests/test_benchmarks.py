@@ -32,7 +32,7 @@ TINY = {
     "withdrawal": ("--withdrawals", "3", "--rounds", "1", "--seal-wait", "0"),
     "latency": ("--nodes", "3", "--publications", "3", "--rounds", "1"),
     "startup": ("--entries", "100,200", "--feeds", "3", "--rounds", "1"),
-    "world": ("--nodes", "50", "--messages", "3", "--entry-nodes", "5", "--entries", "3", "--rounds", "1"),
+    "world": ("--nodes=50", "--messages=3", "--entry-nodes=5", "--bulk=9", "--entries=3", "--rounds=1"),
     "sync": ("--entries", "300", "--feeds", "3", "--rounds", "1"),
 }
 KEYS = {"name", "figure", "unit", "limit", "limit_is", "ratio", "reach", "aim", "met", "peers", "method", "machine"}

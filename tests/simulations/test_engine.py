@@ -36,7 +36,7 @@ def test_a_bad_link_is_another_run() -> None:
     def run(link: Link) -> str:
         engine = Engine(Everywhere(link))
         for number in range(20):
-            engine.send(number, (number + 1, number + 2), lambda _: ignore, b"x", 10, 5)
+            engine.send(number, (number + 1, number + 2), [ignore] * 22, b"x", 10, 5)
         engine.run_to(SECOND)
         return engine.trace
 

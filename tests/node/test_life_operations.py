@@ -123,7 +123,8 @@ async def pair_up(host: Any, newcomer: Any) -> None:
     ticket = await do(host, "invite create", to=str(newcomer.root_key().did))
     assert (await do(newcomer, "join", ticket=ticket.ticket)).answer == "ADMITTED"
     party = newcomer.mesh().core.party
-    await until(lambda: _members(host), lambda known: known.is_member(party))
+    for node in (host, newcomer):
+        await until(lambda node=node: _members(node), lambda known: known.is_member(party))
     await do(host, "link offer", member=newcomer.config.name)
     await until(lambda: _links(newcomer), lambda links: "offered" in links)
     await do(newcomer, "link accept", member=host.config.name)

@@ -13,6 +13,7 @@ What it does not do
 from __future__ import annotations
 
 import functools
+import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -49,6 +50,9 @@ from simulations.scenario_stage import MESH, Stage
 SEED: Final = 1
 STEP_SECONDS_MAX: Final = 3_600
 """Virtual seconds that a step may take."""
+
+MEMORY: Final = Path("/dev/shm")
+"""Where Linux keeps files in memory: the stores of a play need to outlive nothing, and sync some thousand times."""
 
 
 class StepTold(msgspec.Struct, frozen=True):
@@ -111,7 +115,8 @@ def play(name: str, scenario: Scenario) -> Played:
 
 @contextmanager
 def _place() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="maille-scenario-") as place:
+    memory = MEMORY if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="maille-scenario-", dir=memory) as place:
         yield Path(place)
 
 

@@ -5,11 +5,12 @@ How it works
     is always named. What was granted under a delegation ends with it.
 
 What it does not do
-    It judges no grant: the gate holds each to the bounds of every link.
+    It judges no grant but by its end: the gate holds each to the bounds of every link.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -249,18 +250,20 @@ async def delegation_show(node: Node, args: DelegationArgs) -> DelegationRow:
 
 @operation("delegation", "grant", permission="operate")
 async def delegation_grant(node: Node, args: UnderArgs) -> GrantedUnder:
-    """Consent for somebody, under her delegation."""
+    """Consent for somebody, under her delegation. Without --days, it ends no later than what it rests on."""
     from ledger.consent.wallet import Rests
 
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
 
     def act(turn: Turn) -> GrantedUnder:
-        offer = offer_of(turn, args, None, flows.tenants)
-        names = names_of(turn, offer)
         under = find_delegation(turn, args.under).id if args.under else None
         parent = find_entry(turn.rows, args.parent, "parent") if args.parent else None
         rests = Rests(under, parent, find_entry(turn.rows, args.call, "call") if args.call else None)
+        offer = offer_of(turn, args, None, flows.tenants)
+        if args.days is None:
+            offer = replace(offer, valid_until=min(offer.valid_until, flows.life.rests_until(turn, rests)))
+        names = names_of(turn, offer)
         entry = flows.life.grant(turn, args.wallet, offer, flows.acts.notice(turn, offer, names), rests)
         flows.retry_later(turn)
         return GrantedUnder(entry.id.hex(), tuple(flows.acts.words(turn, offer, names)))

@@ -84,6 +84,7 @@ def facts(verified: Any) -> Any:
     return {name: verified[name] for name in ("sound", "feeds", "leaves", "checkpoints", "state_root")}
 
 
+@pytest.mark.covers("R145")
 async def test_compacting_gives_room_back_and_changes_no_root_and_no_proof(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,6 +204,7 @@ async def test_superseded_cosignatures_go_and_a_changed_root_is_refused(
     assert compact(path, vault_key(home), START).cosignatures == 0
 
 
+@pytest.mark.covers("R145")
 async def test_at_the_quota_readings_are_refused_and_a_withdrawal_passes(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         grant = await moved(ada, bob, 5)

@@ -56,7 +56,7 @@ def compare(first: Path, second: Path) -> list[Compared]:
         one, other = (_mean([measure(run) for run in side]) for side in sides)
         if one is not None or other is not None:
             factor = other / one if one and other is not None else (1.0 if one == other else None)
-            found.append(Compared(name, one, other, factor))
+            found.append(Compared(name, _short(one), _short(other), _short(factor)))
     return found
 
 
@@ -70,3 +70,8 @@ def _read(folder: Path) -> list[dict[str, Any]]:
 def _mean(values: list[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return statistics.fmean(known) if known else None
+
+
+def _short(value: float | None) -> float | None:
+    """Return a number with six digits: more say nothing here."""
+    return None if value is None else float(f"{value:.6g}")

@@ -17,8 +17,10 @@ from simulations.engine import SECOND
 from simulations.faults import chaotic, groups_of, plan, resolved
 from simulations.mesh_run import MeshRun
 from simulations.randomness import Seed
+from simulations.runs import run_one
 from simulations.spec import FaultSpec, LoadSpec, NetworkSpec, Scenario, load
 from storage.memory import MemoryStore
+from tests.conftest import PROFILE
 
 
 class Rehearsal:
@@ -168,3 +170,12 @@ def test_meshes_outlive_disks_that_fail(storage: str) -> None:
     assert (run.world.counts["commits_lost"] > 0) == (storage == "lost")
     assert (run.world.counts["cut_short"] > 0) == (storage == "torn")
     assert len(run.world.alive()) == 6
+
+
+@pytest.mark.parametrize("number", range({"ci": 1, "nightly": 40}[PROFILE]))
+def test_chaos_breaks_nothing(number: int, request: pytest.FixtureRequest) -> None:
+    """Another seed each time, as the header says; `maille sim shrink chaos --seed N` makes a failure small."""
+    seed = int(request.config.getoption("hypothesis_seed")) + number
+    summary = run_one(load("chaos"), seed)
+    assert summary["ok"], f"seed {seed}, commit {summary['commit']}: {summary['violations']}"
+    assert summary["counts"]["lost"] > 0

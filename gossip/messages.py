@@ -32,8 +32,10 @@ SEALS: Final = 4
 """The family of the agreement on the next epoch."""
 WITNESS: Final = 5
 """The family of cosignatures."""
+RELAY: Final = 6
+"""The family of sealed frames that a member passes on."""
 VERSION: Final = 1
-"""The version of families 0 to 2, 4 and 5 that this code speaks."""
+"""The version of families 0 to 2 and 4 to 6 that this code speaks."""
 
 FAMILY_BYTES_MAX: Final = {
     PROTOCOL: 256,
@@ -42,6 +44,7 @@ FAMILY_BYTES_MAX: Final = {
     DATA: 16 << 20,
     SEALS: 1 << 16,
     WITNESS: 1 << 18,
+    RELAY: 1 << 15,
 }
 """The largest message of each family, in bytes."""
 SMALL_MAX: Final = 23

@@ -28,7 +28,7 @@ from ledger.governance.epoch import Genesis
 from ledger.keys import SigningKey
 from node.api import make_app
 from node.compute.answering import Answerer
-from node.config import TOKENS_FILE, Config, Home
+from node.config import ADDRESSES_MAX, TOKENS_FILE, Config, Home
 from node.core import Turn
 from node.event_log import EventLog
 from node.exits import not_found
@@ -85,7 +85,12 @@ class Node:
         self.clock, self.random_bytes = clock, random_bytes
         self.random_source = random_source or random.Random(os.urandom(16))
         self.network: Network = network or Tcp()
-        self.net = Net(self.network, random_source=self.random_source, random_bytes=random_bytes)
+        self.net = Net(
+            self.network,
+            random_source=self.random_source,
+            random_bytes=random_bytes,
+            relay=lambda: self.config.relay,
+        )
         self.meshes: dict[str, Mesh] = {}
         self.tokens = Tokens(home.path / (config.api.tokens if config.api is not None else TOKENS_FILE), random_bytes)
         self.api_address = ""  # of the control API on TCP, once it listens there
@@ -294,7 +299,8 @@ class Node:
 
     async def announce(self, mesh: Mesh) -> None:
         """Tell a mesh where we can be reached, if we are a member there."""
-        addresses = self.addresses
+        relays = self.net.relay_addresses(mesh.mesh_id)
+        addresses = (*self.addresses[: ADDRESSES_MAX - len(relays)], *relays)
         if mesh.core.is_member_device(mesh.core.device.kid):
             await mesh.engine.act(lambda turn: turn.core.directory.announce(turn, addresses))
 

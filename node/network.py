@@ -22,6 +22,9 @@ READ_BYTES: Final = 65_536
 
 _CLOSED: Final = "this stream was closed here"
 
+RELAY_PREFIX: Final = "relay:"
+"""Begins an address that leads through a member: `relay:` and its id, in hexadecimal."""
+
 Handler: TypeAlias = Callable[[trio.abc.Stream, str], Awaitable[None]]
 
 
@@ -115,6 +118,11 @@ class TcpStream(trio.abc.Stream):
     async def aclose(self) -> None:
         """Close; whoever waits in the stream gets ClosedResourceError."""
         await self._opened.aclose()
+
+
+def is_relay(address: str) -> bool:
+    """Say whether an address leads through a member that passes on."""
+    return address.startswith(RELAY_PREFIX)
 
 
 def split_address(address: str) -> tuple[str, int]:

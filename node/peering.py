@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import trio
 
 from gossip.channel import Identity
-from node.engine import Engine
+from node.engine import Engine, Outbox
 
 
 @dataclass(slots=True)
@@ -38,6 +38,8 @@ class Peering:
     kid: bytes
     address: str
     dialed: bool
+    relayed: bool
+    outbox: Outbox
     since: float  # trio time, seconds
     gone: trio.Event = field(default_factory=trio.Event)
     bytes_in: int = 0

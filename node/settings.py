@@ -71,7 +71,7 @@ async def reload(node: Node, wanted: Config) -> None:
         set_up(wanted.log_format, wanted.log_level, node.events.note)
     for mesh in node.meshes.values():
         mesh.flows.probing.a_day = wanted.probes_a_day
-        if (held.advertise, held.listen) != (wanted.advertise, listen):
+        if (held.advertise, held.listen, held.relay) != (wanted.advertise, listen, wanted.relay):
             await node.announce(mesh)
 
 

@@ -20,6 +20,7 @@ from ledger.errors import MailleError
 from node.checkup import Finding, look, mend
 from node.config import Home, socket_path
 from node.exits import OK, REFUSED
+from node.network import is_relay
 from node.operation import Args, Local, Nothing, Result, local_operation, operation, said
 from node.room import QUOTA_FULL, QUOTA_NEAR
 from node.room import WHY as ROOM_WHY
@@ -118,6 +119,8 @@ def _peer(client: Any, args: DoctorArgs) -> Iterator[Finding]:
     yield Finding("warning", "PEER_UNREACHABLE", f"{why.member}: {why.reason}", matters, why.advice)
     for row in why.peers:
         for address in filter(None, row.address.split(", ")):
+            if is_relay(address):
+                continue  # it leads through a member, over the channel to it
             answers, told = _dial(address)
             told = f"{address}, dialed from here: {told}."
             if answers:

@@ -210,7 +210,7 @@ def _problems(node: Node, own: OwnState, meshes: tuple[MeshState, ...]) -> list[
         if state.requests:
             told = f"{state.requests} application(s) wait in {row.name!r}."
             found.append(Problem("REQUESTS_WAIT", told, "maille requests list"))
-    if not own.reachable_at:
+    if not own.reachable_at and not node.config.relay.use:
         told = "Others are told no address of this node: it can dial, and nobody can dial it or use its tickets."
         found.append(Problem("NO_ADDRESS", told, "Set `advertise` in config.toml, then restart the node."))
     if (room := node.room.problem()) is not None:

@@ -26,7 +26,7 @@ from gossip.channel import Channel, Effect, Established, Identity, Received, Tra
 from gossip.framing import RECORD_HEADER_BYTES, FrameBuffer, frame
 from gossip.noise import PLAINTEXT_MAX
 from ledger.keys import SigningKey
-from node.net import JOIN_SMALL_BYTES, READ_BYTES
+from node.connection import JOIN_SMALL_BYTES, READ_BYTES
 from tests.benchmarks import measure
 from tests.benchmarks.measure import Result
 

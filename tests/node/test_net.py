@@ -14,15 +14,13 @@ from gossip.handshake import Identity
 from gossip.vocabulary import Summary, encode
 from ledger.governance.epoch import Genesis
 from node.admission import Admission
+from node.connection import SEND_SECONDS_MAX, STRANGER_SECONDS_MAX
 from node.core import Turn
+from node.doorway import CONNECTIONS_A_HOST_MAX, HANDSHAKES_MAX
 from node.joining import Visit
 from node.net import (
-    CONNECTIONS_A_HOST_MAX,
     DIALS_IN_VAIN_MAX,
-    HANDSHAKES_MAX,
     NEIGHBOURS_MAX,
-    SEND_SECONDS_MAX,
-    STRANGER_SECONDS_MAX,
 )
 from node.network import Tcp, join_address, split_address
 from simulations.daemons import Daemon, Daemons, address, quiet
@@ -78,7 +76,7 @@ async def test_two_nodes_keep_the_channel_that_the_smaller_id_dialed(autojump_cl
             for (_, kid), peering in daemon.net.peerings.items():
                 assert peering.dialed == (daemon.kid < kid)
             assert not daemon.net.failures
-            assert daemon.net._handshakes == 0
+            assert daemon.net.doorway.unproven == 0
 
 
 async def test_a_channel_that_breaks_is_dialed_again(autojump_clock: MockClock) -> None:
@@ -104,8 +102,8 @@ async def test_whoever_speaks_something_else_is_dropped(autojump_clock: MockCloc
         with trio.fail_after(15):
             assert await ends(stream) <= begun + 11  # the handshake's deadline, at the latest
         await trio.sleep(1)
-        assert mesh.nodes[0].net._handshakes == 0
-        assert not mesh.nodes[0].net._hosts
+        assert mesh.nodes[0].net.doorway.unproven == 0
+        assert not mesh.nodes[0].net.doorway.hosts
 
 
 async def test_those_who_say_nothing_are_bounded_in_number(autojump_clock: MockClock) -> None:
@@ -113,12 +111,12 @@ async def test_those_who_say_nothing_are_bounded_in_number(autojump_clock: MockC
         net = mesh.nodes[0].net
         from_one = [await outsider(mesh).dial(address(0)) for _ in range(CONNECTIONS_A_HOST_MAX + 5)]
         await trio.sleep(0.5)
-        assert net._hosts[f"n{FAR}"] == net._handshakes == CONNECTIONS_A_HOST_MAX
+        assert net.doorway.hosts[f"n{FAR}"] == net.doorway.unproven == CONNECTIONS_A_HOST_MAX
         others = [await outsider(mesh, number).dial(address(0)) for number in range(1, HANDSHAKES_MAX + 5)]
         await trio.sleep(0.5)
-        assert net._handshakes == HANDSHAKES_MAX
+        assert net.doorway.unproven == HANDSHAKES_MAX
         await trio.sleep(15)
-        assert net._handshakes == 0
+        assert net.doorway.unproven == 0
         for stream in from_one + others:
             await stream.aclose()
 

@@ -64,9 +64,9 @@ class Desk:
     def __post_init__(self) -> None:
         """Make what needs the node."""
         self.sessions = Sessions(self.node.random_bytes)
-        self.live = Live(self.node)
-        self.audits = Audits(self.node)
         self.checks = Checks(self.node)
+        self.live = Live(self.node, self.checks)
+        self.audits = Audits(self.node)
 
     def token(self, ident: str) -> Token | None:
         """Return a token that still holds and opens these pages."""

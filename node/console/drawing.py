@@ -24,7 +24,8 @@ LABELS_MAX: Final = 24
 NAME_CHARACTERS_MAX: Final = 22
 RADIUS: Final = 16
 """Of a member, in units of the drawing."""
-WIDTH: Final = 720
+LETTER: Final = 8.5
+"""How wide a letter of a name is, about."""
 _SPACING: Final = 52
 _RING_MIN: Final = 130
 
@@ -57,11 +58,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A map. `height`: of the drawing, WIDTH being its width; 0 where nothing is drawn."""
+    """A map, and how large it is; 0 where nothing is drawn."""
 
     spots: tuple[Spot, ...]
     lines: tuple[Line, ...]
-    height: float
+    width: int
+    height: int
 
 
 def draw(members: Sequence[MemberRow], links: Sequence[LinkRow]) -> Drawing:
@@ -74,26 +76,28 @@ def draw(members: Sequence[MemberRow], links: Sequence[LinkRow]) -> Drawing:
             for end in (link.one_id, link.other_id):
                 up[end] = up.get(end, 0) + 1
     ring = max(_RING_MIN, len(inside) * _SPACING / (2 * math.pi))
-    middle = ring + RADIUS + 44
+    longest = max((min(len(row.name), NAME_CHARACTERS_MAX) for row in inside), default=0)
+    aside = longest * LETTER + 8 if len(inside) <= LABELS_MAX else 0
+    middle = ring + RADIUS + aside + 4, ring + RADIUS + 44
     spots = tuple(_spot(place, row, len(inside), ring, middle, up.get(row.id, 0)) for place, row in enumerate(inside))
     if len(inside) > MEMBERS_DRAWN_MAX:
-        return Drawing(spots, (), 0)
+        return Drawing(spots, (), 0, 0)
     at = {spot.row.id: spot for spot in spots}
     lines = [
         Line(link.state, at[link.one_id].x, at[link.one_id].y, at[link.other_id].x, at[link.other_id].y)
         for link in links
         if link.state in ("up", "offered", "severed") and link.one_id in at and link.other_id in at
     ]
-    return Drawing(spots, tuple(lines), round(2 * middle))
+    return Drawing(spots, tuple(lines), round(2 * middle[0]), round(2 * middle[1]))
 
 
-def _spot(place: int, row: MemberRow, count: int, ring: float, middle: float, links: int) -> Spot:
+def _spot(place: int, row: MemberRow, count: int, ring: float, middle: tuple[float, float], links: int) -> Spot:
     angle = 2 * math.pi * place / count - math.pi / 2
     across, down = math.cos(angle), math.sin(angle)
     name = row.name if len(row.name) <= NAME_CHARACTERS_MAX else row.name[: NAME_CHARACTERS_MAX - 1] + "…"
     side: Literal["start", "middle", "end"] = "middle" if abs(across) < 0.3 else "start" if across > 0 else "end"
     away = RADIUS + 8
-    x, y = WIDTH / 2 + ring * across, middle + ring * down
+    x, y = middle[0] + ring * across, middle[1] + ring * down
     label_x = x if side == "middle" else x + away * (1 if side == "start" else -1)
     label_y = y + (away + 12 if down > 0 else -away) if side == "middle" else y + 5
     label = name if count <= LABELS_MAX else ""

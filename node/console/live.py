@@ -23,8 +23,10 @@ from node.operation import Nothing
 from node.pages.settings import Language
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
 
+    from node.checkup import Finding
+    from node.console.checks import Checks
     from node.daemon import Node
     from node.ops.node import Status
 
@@ -42,8 +44,8 @@ RETRY_MS: Final = 500
 class Live:
     """See the module. `run` is a task of the server."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, node: Node, checks: Checks) -> None:
+        self._node, self._checks = node, checks
         self._open: OrderedDict[trio.CancelScope, str] = OrderedDict()  # a stream -> the cookie of its session
         self._opened = trio.Event()
         self._moved = trio.Event()
@@ -73,17 +75,18 @@ class Live:
         from node.ops.node import node_status
 
         status = await node_status.handler(self._node, Nothing())
-        self.note(status)
+        self.note(status, await self._checks.findings())
         seen = (self._node.events.last, self._counts, *_mark(status))
         if seen != self._seen:
             self._seen, self.number = seen, self.number + 1
             moved, self._moved = self._moved, trio.Event()
             moved.set()
 
-    def note(self, status: Status) -> None:
-        """Remember the counts that the status line tells."""
+    def note(self, status: Status, findings: Sequence[Finding]) -> None:
+        """Remember the counts that the status line tells: notes of the doctor are no problems."""
         rows = [row for state in status.meshes for row in state.peers]
-        self._counts = len(status.problems), sum(row.state == "connected" for row in rows), len(rows)
+        problems = sum(one.severity != "note" for one in findings)
+        self._counts = problems, sum(row.state == "connected" for row in rows), len(rows)
 
     def sentence(self, lang: Language) -> str:
         """Return the status line."""

@@ -18,6 +18,7 @@ from node.console.desk import Look
 from node.operation import Nothing
 from node.ops.events import NodeEventsArgs, node_events
 from node.ops.node import Status, node_status
+from node.ops.proposal import BallotsArgs, proposal_list
 
 EVENTS_SHOWN: Final = 100
 
@@ -25,9 +26,13 @@ EVENTS_SHOWN: Final = 100
 async def home(look: Look) -> Response:
     """Show how the node is: problems first."""
     status: Status = await look.run(node_status, Nothing())
-    look.desk.live.note(status)
+    ballots = {
+        state.mesh.name: len((await look.run(proposal_list, BallotsArgs(state.mesh.name))).proposals)
+        for state in status.meshes
+    }
     findings = await look.desk.checks.findings()
-    return look.page("overview.html", status=status, findings=findings)
+    look.desk.live.note(status, findings)
+    return look.page("overview.html", status=status, findings=findings, ballots=ballots)
 
 
 async def alerts(look: Look) -> Response:

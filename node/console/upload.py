@@ -26,7 +26,7 @@ UPLOAD_BYTES_MAX: Final = BUNDLE_BYTES_MAX + 16 * 1024
 PARTS_MAX: Final = 20
 FIELD_BYTES_MAX: Final = 4_000
 _TYPE: Final = re.compile(r'multipart/form-data; *boundary="?([A-Za-z0-9\'()+_,./:=?-]{1,70})"?', re.IGNORECASE)
-_NAME: Final = re.compile(rb'form-data; name="([a-z_]{1,40})"(; filename="([^"\r\n]{0,300})")?', re.IGNORECASE)
+_NAME: Final = re.compile(rb'form-data; name="([a-z_]{1,40})"(; filename="([^"\r\n]{0,300})")?')
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class Visiting:
 
     def _headers(self, more: dict[str, str]) -> dict[str, str]:
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        return {**({"cookie": cookies} if cookies else {}), **more}
+        return {"accept-language": "en", **({"cookie": cookies} if cookies else {}), **more}
 
     def _kept(self, answer: httpx.Response) -> httpx.Response:
         for line in answer.headers.get_list("set-cookie"):

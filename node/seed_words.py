@@ -45,3 +45,10 @@ def seed_of_words(text: str) -> bytes:
             return bytes(book.to_entropy(words))
     told = f"a wallet is {WORDS} words, each from the list, in their order; check each of them"
     raise LocalError("BAD_WORDS", told, field="words")
+
+
+def unknown_words(text: str) -> list[int]:
+    """Return which words are in no list, counted from 1; of the languages, by the one that knows most of them."""
+    words = unicodedata.normalize("NFKD", text.casefold()).split()
+    books = [set(_list(language).wordlist) for language in LANGUAGES]
+    return min(([place for place, word in enumerate(words, 1) if word not in book] for book in books), key=len)

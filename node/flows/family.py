@@ -135,7 +135,7 @@ class Flows:
         self.erasures = ErasureRows()
         self.erasing = Erasing(self.erasures, self.incoming, self.consents, self.disclosing, self.tenants)
         out.entitled = self.door.entitled = self.points.entitled
-        self.letters = Letters(LetterRows(), self.disclosing)
+        self.letters = Letters(LetterRows(blind), self.disclosing)
         self.rights = Rights(self.letters, self.wallets, self.consents, self.incoming)
         self.releases, self.computations, self.pseudonyms = ReleaseRows(), ComputationRows(), PseudonymRows(blind)
         self.stated = Stated()

@@ -220,8 +220,8 @@ class Living:
         """
         ends = self.rests_until(turn, rests)
         if day_before(offer.valid_until) > ends or ends <= turn.now:
-            told = f"what this consent would rest on ends on {datetime.fromtimestamp(ends, UTC):%Y-%m-%d}, 00:00 UTC"
-            raise LocalError("OUTLIVES", f"{told}; it may last no longer than that", field="valid_until")
+            why = f"what this consent would rest on ends on {datetime.fromtimestamp(ends, UTC):%Y-%m-%d}, 00:00 UTC"
+            raise LocalError("OUTLIVES", f"{why}; it may last no longer than that", field="valid_until")
         hosted = self._wallets.get(turn.vault, wallet)
         seen = shown(turn)
         entry, told = make_grant(

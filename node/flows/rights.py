@@ -189,9 +189,14 @@ class Rights:
             )
         return found
 
-    def listing(self, turn: Turn) -> list[Asked]:
-        """Return the requests made or received here, oldest first."""
-        rows = (self._row(turn, entry) for entry, _ in self._letters.rows.listing(turn.vault, REQUEST))
+    def listing(self, turn: Turn, wallet: str = "") -> list[Asked]:
+        """Return the requests made or received here, or those of one wallet kept here alone; oldest first."""
+        letters = self._letters.rows
+        if wallet:
+            entries = letters.of_wallet(turn.vault, REQUEST, wallet)
+        else:
+            entries = [entry for entry, _ in letters.listing(turn.vault, REQUEST)]
+        rows = (self._row(turn, entry) for entry in entries)
         found = (self._asked(turn, row) for row in rows if row is not None)
         return sorted((one for one in found if one is not None), key=lambda one: (one.asked, one.entry.id))
 

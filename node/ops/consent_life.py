@@ -57,7 +57,7 @@ class TakeOnArgs(Args, frozen=True):
 
     id: Annotated[str, said(CONSENT, positional=True)]
     wallet: Annotated[str, said("The wallet kept here that shall have it.")] = ""
-    words: Annotated[
+    seed: Annotated[
         str, said("Or the 24 words of a wallet that is kept nowhere: a file, or the words themselves.", content=True)
     ] = ""
     host: Annotated[
@@ -180,9 +180,9 @@ async def consent_take_on(node: Node, args: TakeOnArgs) -> TakeOn:
 
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
-    if bool(args.wallet) == bool(args.words):
-        raise usage("Say either --wallet or --words.", "wallet")
-    own = Wallet(seed_of_words(args.words)) if args.words else None
+    if bool(args.wallet) == bool(args.seed):
+        raise usage("Say either --wallet or --seed.", "wallet")
+    own = Wallet(seed_of_words(args.seed)) if args.seed else None
 
     def look(turn: Turn) -> TakeOn:
         members, grant = turn.core.replica.members, find_grant(turn, args.id, "id")

@@ -177,7 +177,7 @@ async def rights_list(node: Node, args: RightsListArgs) -> RightRows:
     flows = mesh.flows
 
     def look(turn: Turn) -> RightRows:
-        found = [one for one in flows.rights.listing(turn) if args.wallet in ("", one.row.wallet)]
+        found = flows.rights.listing(turn, args.wallet)
         rows = (_row(turn, one, flows.tenants) for one in found if one.standing.late or not args.late)
         return RightRows(tuple(rows))
 

@@ -80,13 +80,21 @@ async def choose(visit: Visit) -> Response:
         return _screen(visit, asks, 422, "some", on)
     refused = [ask for ask in asks if ask not in given]
     days = _days(visit, asks)
-    return visit.page("confirm.html", asker=asks[0].asker, given=given, refused=refused, days=days)
+    return visit.page("confirm.html", asker=asks[0].asker, given=given, refused=refused, days=days, reason="")
 
 
 def _days(visit: Visit, asks: list[Ask]) -> int:
     told = visit.form.one("days")
     allowed = {days for ask in asks for days in asking.shorter(ask, visit.now)}
     return int(told) if told.isdecimal() and len(told) < 6 and int(told) in allowed else 0
+
+
+async def confirm(visit: Visit) -> Response:
+    """Show again what is to be confirmed."""
+    asks, give, refuse = await _of_asker(visit), set(visit.form.all("give")), set(visit.form.all("refuse"))
+    given, refused = ([ask for ask in asks if ask.id.hex() in chosen] for chosen in (give, refuse))
+    reason, days = visit.form.one("reason"), _days(visit, asks)
+    return visit.page("confirm.html", asker=asks[0].asker, given=given, refused=refused, days=days, reason=reason)
 
 
 async def answer(visit: Visit) -> Response:

@@ -42,19 +42,23 @@ _STATUS: Final = {
     "BUSY": 503,
     "LOGIN_NEEDED": 401,
     "NO_MESH": 503,
-    "BAD_WORDS": 422,
-    "NOT_THIS_WALLET": 422,
 }
+WORDS_WRONG: Final = frozenset({"BAD_WORDS", "NOT_THIS_WALLET"})
+"""What is wrong with the words that should sign."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One route. `login`: only for people who are logged in."""
+    """One route. `login`: only for people who are logged in.
+
+    `again`: of a form that is signed by words, the page that has the form: it is shown anew when the words are wrong.
+    """
 
     path: str
     page: Page
     post: bool = False
     login: bool = True
+    again: Page | None = None
 
 
 ROUTES: Final = (
@@ -69,30 +73,30 @@ ROUTES: Final = (
     Row("/requests", answering.requests),
     Row("/requests/{asker}", answering.show),
     Row("/requests/{asker}", answering.choose, post=True),
-    Row("/requests/{asker}/answer", answering.answer, post=True),
+    Row("/requests/{asker}/answer", answering.answer, post=True, again=answering.confirm),
     Row("/consents", dashboard.consents),
     Row("/consents/{consent}", dashboard.consent),
     Row("/consents/{consent}/withdraw", ending.confirm),
-    Row("/consents/{consent}/withdraw", ending.withdraw, post=True),
+    Row("/consents/{consent}/withdraw", ending.withdraw, post=True, again=ending.confirm),
     Row("/consents/{consent}/ended", ending.ended),
     Row("/consents/{consent}/ended/live", ending.ended_live),
     Row("/consents/{consent}/receipt", files.receipt),
     Row("/consents/{consent}/receipt.json", files.receipt_json),
     Row("/consents/{consent}/receipt.cbor", files.receipt_cbor),
     Row("/consents/{consent}/slip", files.slip),
-    Row("/consents/{consent}/slip", files.slip_by_words, post=True),
+    Row("/consents/{consent}/slip", files.slip_by_words, post=True, again=files.slip),
     Row("/consents/{consent}/narrow", narrowing.form),
     Row("/consents/{consent}/narrow", narrowing.choose, post=True),
-    Row("/consents/{consent}/narrow/confirm", narrowing.narrow, post=True),
+    Row("/consents/{consent}/narrow/confirm", narrowing.narrow, post=True, again=narrowing.choose),
     Row("/organisations/{party}/withdraw", ending.confirm_all),
-    Row("/organisations/{party}/withdraw", ending.withdraw_all, post=True),
+    Row("/organisations/{party}/withdraw", ending.withdraw_all, post=True, again=ending.confirm_all),
     Row("/organisations/{party}/ended", ending.all_ended),
     Row("/organisations/{party}/ended/live", ending.all_ended_live),
     Row("/trail", dashboard.trail),
     Row("/alarms", watching.alarms),
     Row("/rights", rights.overview),
     Row("/rights/ask/{consent}", rights.form),
-    Row("/rights/ask/{consent}", rights.ask, post=True),
+    Row("/rights/ask/{consent}", rights.ask, post=True, again=rights.form),
     Row("/rights/{right}", rights.show),
     Row("/rights/{right}/answer.cbor", rights.answer_cbor),
     Row("/account", account.show),
@@ -137,7 +141,7 @@ def _endpoint(site: Site, row: Row) -> Callable[[Request], Awaitable[Response]]:
             await visit.load_person()
             if row.login and visit.person is None:
                 return visit.go(f"/login?next={quote(request.url.path if not row.post else '/', safe='')}")
-            return await row.page(visit)
+            return await _page(row, visit)
         except MailleError as error:
             return refused(visit, error)
         except Exception:
@@ -145,6 +149,17 @@ def _endpoint(site: Site, row: Row) -> Callable[[Request], Awaitable[Response]]:
             return visit.page("error.html", 500, code="INTERNAL")
 
     return serve
+
+
+async def _page(row: Row, visit: Visit) -> Response:
+    """Return the page of a route; the form again, with its fault marked, where the words that should sign are wrong."""
+    try:
+        return await row.page(visit)
+    except MailleError as error:
+        if row.again is None or error.code not in WORDS_WRONG:
+            raise
+        visit.fault = error
+        return await row.again(visit)
 
 
 def refused(visit: Visit, error: MailleError) -> Response:

@@ -20,7 +20,6 @@ from ledger.consent.grant import Notice
 from ledger.consent.slip import Slip
 from ledger.consent.status import Party
 from ledger.consent.wallet import OpenRequest
-from ledger.consent.words import Parties
 from ledger.entry import Entry
 from ledger.errors import LocalError
 from ledger.index import facts_of
@@ -28,12 +27,12 @@ from ledger.keys import did_key
 from ledger.schema import DAY
 from node.flows.consenting import Offer
 from node.flows.disclosing import parties_of
-from node.pages.contents import terms_of
+from node.pages.contents import said_of, terms_of
 from node.pages.following import Following
 from node.pages.naming import Names, names
 from node.pages.own import Own
 from node.pages.settings import Language
-from node.pages.wording import Facets, facets
+from node.pages.wording import Facets
 from node.vaults.people import Person
 
 if TYPE_CHECKING:
@@ -163,7 +162,7 @@ def _ask(
     ends = called.ends(holder, recipient)
     until = request.payload["valid_until"]
     contact = next((actor.contact for actor in terms.controllers if actor.contact), terms.dpo_contact)
-    said = facets(terms, Parties(*ends, until), lang)
+    said = said_of(turn, flows, terms, (*ends, until), lang)
     asker = _asker(turn, request, called, contact)
     return Ask(request_id, asker, *ends, said, until, request.payload["expires"], request.iat)
 

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING
 
 from ledger.consent.granularity import covers, parse_duration
 from ledger.consent.record import OnwardSharing, Stages, Terms
+from ledger.consent.words import Parties
+from node.pages.settings import Language
+from node.pages.wording import Facets, facets
 
 if TYPE_CHECKING:
     from node.core import Turn
@@ -85,3 +88,8 @@ def _sharing(one: OnwardSharing, other: OnwardSharing) -> OnwardSharing:
         return OnwardSharing()
     only = one.aggregate_only or other.aggregate_only
     return replace(one, depth=min(one.depth, other.depth), listed=listed, aggregate_only=only)
+
+
+def said_of(turn: Turn, flows: Flows, terms: Terms, parties: tuple[str, str, int], lang: Language) -> Facets:
+    """Return terms in pieces. `parties`: names of holder and recipient, and when it ends (unix seconds)."""
+    return facets(terms, Parties(*parties, flows.acts.computation_in_words(turn, terms, lang)), lang)

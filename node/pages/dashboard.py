@@ -56,7 +56,7 @@ async def home(visit: Visit) -> Response:
 
     def look(turn: Turn, flows: Flows) -> dict[str, Any]:
         own = visit.own(turn, flows)
-        lines = lines_of(turn, own.consents)
+        lines = lines_of(turn, own)
         return {
             "asks": asking.pending(turn, flows, site.following, site.inbox, own, visit.lang),
             "notices": notices(turn, flows, lines, visit.lang),
@@ -80,7 +80,7 @@ async def consents(visit: Visit) -> Response:
 
     def look(turn: Turn, flows: Flows) -> dict[str, Any]:
         own = visit.own(turn, flows)
-        lines = lines_of(turn, own.consents)
+        lines = lines_of(turn, own)
         tabs = {"current": [one for one in lines if one.current], "past": [one for one in lines if not one.current]}
         shown = [one for one in tabs[tab] if wanted is None or one.recipient == wanted]
         pages = max(1, -(-len(shown) // PAGE))
@@ -148,9 +148,10 @@ def read_id(text: str) -> bytes:
 def own_line(visit: Visit, turn: Turn, flows: Flows) -> Line:
     """Return the consent that the address names, if the person's wallet gave it. Raises LocalError NOT_FOUND."""
     ident = read_id(visit.request.path_params["consent"])
-    if ident not in visit.own(turn, flows).grants:
+    own = visit.own(turn, flows)
+    if ident not in own.grants:
         raise not_found("There is no such consent.")
-    line = line_of(turn, ident)
+    line = line_of(turn, ident, own)
     if line is None:
         raise not_found("There is no such consent.")
     return line
@@ -193,7 +194,7 @@ async def trail(visit: Visit) -> Response:
     number = int(told) if told.isdecimal() else 1
 
     def look(turn: Turn, flows: Flows) -> dict[str, Any]:
-        lines = {line.id: line for line in lines_of(turn, visit.own(turn, flows).consents)}
+        lines = {line.id: line for line in lines_of(turn, visit.own(turn, flows))}
         grants = [grant for ident in lines if (grant := turn.core.replica.grant(turn.rows, ident)) is not None]
         ordered = passed(turn, flows.stated, flows.receipts, flows.incoming, grants)[::-1]
         pages = max(1, -(-len(ordered) // TRAIL_PAGE))

@@ -144,7 +144,7 @@ def live_values(visit: Visit, count: Count, live: str) -> dict[str, Any]:
 
 def _of_party(visit: Visit, turn: Turn, flows: Flows) -> tuple[Party, list[Line]]:
     party = read_party(visit.request.path_params["party"])
-    lines = [line for line in lines_of(turn, visit.own(turn, flows).consents) if line.recipient == party]
+    lines = [line for line in lines_of(turn, visit.own(turn, flows)) if line.recipient == party]
     if not lines:
         raise not_found("There is no such organisation.")
     return party, lines

@@ -172,7 +172,7 @@ async def choose(visit: Visit) -> Response:
         return await _form(visit, 422, "points")
     if not found["changes"]:
         return await _form(visit, 422, "none")
-    kept = [(name, value) for name, value in visit.form.fields if name != "token"]
+    kept = [(name, value) for name, value in visit.form.fields if name not in ("token", "words")]
     return visit.page("narrow_confirm.html", kept=kept, **found)
 
 

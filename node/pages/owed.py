@@ -49,7 +49,7 @@ class RightShown:
 
 def requests_of(turn: Turn, flows: Flows, wallet: str, lang: Language) -> list[RightShown]:
     """Return what a wallet asked for: what is owed first, then the newest."""
-    own = (_shown(turn, flows, one, lang) for one in flows.rights.listing(turn) if one.row.wallet == wallet)
+    own = (_shown(turn, flows, one, lang) for one in flows.rights.listing(turn, wallet))
     return sorted(own, key=lambda one: (not one.open, one.due if one.open else -one.asked, one.id))
 
 

@@ -4,6 +4,7 @@ How it works
     `look` reads it in one snapshot. Her consents come from her wallet here, or from the list that is left of one that
     she took away. A point that the register knows is hers while she lives there, by the register alone; of others,
     those that the operator checked. A refusal is known by its key, which her seed tells, or a note where it is away.
+    What she handed on stays in her list, and is hers no more.
 
 What it does not do
     It signs nothing.
@@ -13,9 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from ledger.consent.wallet import OwnConsent
+from ledger.consent.status import Status
+from ledger.consent.wallet import OwnConsent, Wallet
 from node.vaults.people import PeopleRows, Person
 
 if TYPE_CHECKING:
@@ -28,11 +31,15 @@ Custody = Literal["host", "both", "own"]
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """See the module. `refusal_kid(request)`: the id of the key by which she refuses, or refused it; None: unknown."""
+    """See the module. `refusal_kid(request)`: the id of the key by which she refuses, or refused it; None: unknown.
+
+    `handed_on(status)`: whether a consent of hers was handed on to somebody else's keys.
+    """
 
     consents: tuple[OwnConsent, ...]
     points: tuple[str, ...]
     refusal_kid: Callable[[bytes], bytes | None]
+    handed_on: Callable[[Status], bool]
 
     @property
     def grants(self) -> set[bytes]:
@@ -45,9 +52,22 @@ def look(turn: Turn, flows: Flows, people: PeopleRows, person: Person) -> Own:
     gone = flows.wallets.away(turn.vault, person.wallet)
     points = points_of(turn, flows, person)
     if gone is not None:
-        return Own(gone.consents, points, lambda request: people.refusal_kid(turn.vault, person, request))
+        refused = partial(people.refusal_kid, turn.vault, person)
+        return Own(gone.consents, points, refused, partial(_left, turn, flows, person.wallet))
     wallet = flows.wallets.get(turn.vault, person.wallet).wallet
-    return Own(wallet.consents, points, lambda request: wallet.refusal_key(request).kid)
+    return Own(wallet.consents, points, lambda request: wallet.refusal_key(request).kid, partial(_others, wallet))
+
+
+def _others(wallet: Wallet, status: Status) -> bool:
+    """Say whether another key than this wallet's is in force."""
+    keys = (wallet.consent_key(status.record_id).kid, wallet.delegate_key().kid) if status.key is not None else ()
+    return status.key is not None and status.key not in keys
+
+
+def _left(turn: Turn, flows: Flows, wallet: str, status: Status) -> bool:
+    """Say the same of a wallet whose keys are not here: by what was noted when the consent was handed on here."""
+    row = flows.consents.get(turn.vault, status.grant) if status.key is not None else None
+    return row is not None and row.wallet != wallet
 
 
 def points_of(turn: Turn, flows: Flows, person: Person) -> tuple[str, ...]:

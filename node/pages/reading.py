@@ -16,16 +16,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ledger.consent.status import Party, State, Status
-from ledger.consent.wallet import OwnConsent
-from ledger.consent.words import Parties
 from ledger.entry import Entry
 from ledger.index import facts_of
 from ledger.schema import DAY
 from node.flows.disclosing import parties_of
-from node.pages.contents import terms_now, terms_of
+from node.pages.contents import said_of, terms_now, terms_of
 from node.pages.naming import Names, names
+from node.pages.own import Own
 from node.pages.settings import Language
-from node.pages.wording import Facets, facets
+from node.pages.wording import Facets
 from node.vaults.receipts import HOLDER, RECIPIENT
 
 if TYPE_CHECKING:
@@ -40,13 +39,17 @@ TIMELINE_MAX: Final = 200
 """Steps shown of one consent; of more, the newest uses."""
 UNSTATED_MAX: Final = 200
 ACTIVE: Final = "active"
+HANDED_ON: Final = "handed_on"
 CURRENT: Final = frozenset({ACTIVE, "incomplete", "unregistered"})
 """States under the tab of current consents."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One consent by its clear fields. `state`: active, incomplete, unregistered, expired, withdrawn or revoked."""
+    """One consent by its clear fields.
+
+    `state`: active, incomplete, unregistered, expired, withdrawn, revoked or handed_on (to somebody else's keys).
+    """
 
     id: bytes
     state: str
@@ -99,17 +102,19 @@ class Detail:
     grant: Entry
 
 
-def lines_of(turn: Turn, consents: Sequence[OwnConsent]) -> list[Line]:
-    """Return the consents of a wallet as they stand, newest first."""
-    found = [line for own in consents if (line := line_of(turn, own.grant_id)) is not None]
+def lines_of(turn: Turn, own: Own) -> list[Line]:
+    """Return a person's consents as they stand, newest first."""
+    found = [line for one in own.consents if (line := line_of(turn, one.grant_id, own)) is not None]
     return sorted(found, key=lambda line: (-line.granted, line.id))
 
 
-def line_of(turn: Turn, grant_id: bytes) -> Line | None:
-    """Return a consent by its clear fields; None where nothing is known of it."""
+def line_of(turn: Turn, grant_id: bytes, own: Own | None = None) -> Line | None:
+    """Return a consent by its clear fields; None where nothing is known of it. `own`: whose it is."""
     status = turn.core.replica.consent(turn.rows, grant_id)
     if status is not None:
         state, until = _state(status, turn.now), status.valid_until
+        if state in CURRENT and own is not None and own.handed_on(status):
+            state = HANDED_ON
         return Line(grant_id, state, status.holder, status.recipient, status.granted_at, until)
     grant = turn.core.replica.entry(turn.rows, grant_id)
     if grant is None:
@@ -151,7 +156,7 @@ def card(turn: Turn, flows: Flows, line: Line, waiting: Unstated, lang: Language
     last = max([last, *fresh.values()])
     terms = terms_now(turn, flows, line.id)
     holder, recipient = names(turn, lang, terms).ends(line.holder, line.recipient)
-    said = None if terms is None else facets(terms, Parties(holder, recipient, line.until), lang)
+    said = None if terms is None else said_of(turn, flows, terms, (holder, recipient, line.until), lang)
     return Card(line, recipient, holder, said, last, count + len(fresh))
 
 

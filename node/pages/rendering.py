@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -64,9 +65,13 @@ def read_static(folders: Sequence[Path] = (HERE,)) -> dict[str, Static]:
 
 
 class Renderer:
-    """See the module. `folders`: of templates and static files; the first that has a template counts."""
+    """See the module. `folders`: of templates and static files; the first that has a template counts.
 
-    def __init__(self, folders: Sequence[Path] = (HERE,)) -> None:
+    `zone`: in which times of day are told; None: in UTC, which each of them says.
+    """
+
+    def __init__(self, folders: Sequence[Path] = (HERE,), zone: ZoneInfo | None = None) -> None:
+        self._zone = zone
         self.static = read_static(folders)
         self.by_path = {one.path: one for one in self.static.values()}
         self._environment = Environment(
@@ -92,7 +97,9 @@ class Renderer:
             now=now,
             static=self.static,
             day=lambda time: wording.day(time, lang),
-            moment=lambda time: wording.moment(time, lang),
+            date=lambda time: wording.date(time, lang, self._zone),
+            moment=lambda time: wording.moment(time, lang, self._zone),
+            zone=self._zone.key if self._zone is not None else "UTC",
             left=lambda time: wording.left(time, now, lang),
             **values,
         )

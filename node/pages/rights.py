@@ -13,7 +13,7 @@ What it does not do
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response
@@ -44,7 +44,7 @@ async def overview(visit: Visit) -> Response:
 
     def look(turn: Turn, flows: Flows) -> dict[str, Any]:
         found: dict[str, Card] = {}
-        for line in lines_of(turn, visit.own(turn, flows).consents):
+        for line in lines_of(turn, visit.own(turn, flows)):
             if line.recipient is None or str(line.recipient) in found:
                 continue
             shown = card(turn, flows, line, Unstated(()), visit.lang)
@@ -143,5 +143,5 @@ def _corrections(visit: Visit) -> list[Correction]:
         return []
     if value and not _VALUE.fullmatch(value):
         raise ValueError("no number")
-    start = datetime.fromisoformat(at).replace(tzinfo=UTC)
+    start = datetime.fromisoformat(at).replace(tzinfo=visit.site.settings.zone)
     return [Correction(point, int(start.timestamp()), value.replace(",", ".") or None)]

@@ -14,6 +14,7 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 from typing import Annotated, ClassVar, Final, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta
@@ -112,16 +113,30 @@ class Served(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Pages(Served, frozen=True, forbid_unknown_fields=True):
-    """The settings of the citizen pages. `mesh`: of the people; "": the only one. `contact`: to whom people turn."""
+    """The settings of the citizen pages. `mesh`: of the people; "": the only one. `contact`: to whom people turn.
+
+    `time_zone`: in which times of day are told, by its IANA name.
+    """
 
     TABLE: ClassVar[str] = "pages"
 
     mesh: str = ""
     contact: Annotated[str, Meta(max_length=300)] = ""
     oidc: Oidc | None = None
+    time_zone: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_+/-]+$", max_length=60)] = "Europe/Paris"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone. Raises LocalError PAGES_INVALID for one that this machine does not know."""
+        try:
+            return ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            told = "this machine knows no such time zone; write it as Europe/Paris, and install tzdata"
+            raise self.bad("time_zone", told) from None
 
     def check(self) -> None:
-        """As `Served`; the provider of log-ins too."""
+        """As `Served`; the time zone and the provider of log-ins too."""
         Served.check(self)
+        _ = self.zone
         if self.oidc is not None and not self.oidc.issuer.startswith("https://") and self.secure:
             raise self.bad("oidc", "the provider's issuer begins with https://")

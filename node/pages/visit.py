@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
+from starlette.responses import Response
 
-from ledger.errors import LocalError
+from ledger.errors import LocalError, MailleError
 from node.keyfile import Cost
 from node.pages.asking import Inbox
 from node.pages.following import Following
@@ -29,7 +30,7 @@ from node.pages.rendering import Renderer
 from node.pages.sessions import COOKIE, Sessions
 from node.pages.settings import Pages
 from node.pages.visitor import LANGUAGE_COOKIE, YEAR, Visitor, local_path
-from node.seed_words import seed_of_words
+from node.seed_words import seed_of_words, unknown_words
 from node.vaults.people import PeopleRows, Person
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Site:
     settings: Pages
     cost: Cost = COST
     limits: Limits = field(default_factory=Limits)
-    renderer: Renderer = field(default_factory=Renderer)
+    renderer: Renderer = field(init=False)
     sessions: Sessions = field(init=False)
     passphrases: Passphrases = field(init=False)
     inbox: Inbox = field(init=False)
@@ -62,7 +63,8 @@ class Site:
     cookie: str = COOKIE
 
     def __post_init__(self) -> None:
-        """Make what needs randomness."""
+        """Make what needs randomness or settings."""
+        self.renderer = Renderer(zone=self.settings.zone)
         self.sessions = Sessions(self.node.random_bytes)
         self.passphrases = Passphrases(self.cost)
         self.inbox = Inbox(self.node.random_bytes(32))
@@ -93,14 +95,29 @@ class Site:
             pass
 
 
+@dataclass(frozen=True, slots=True)
+class WordsFault:
+    """What is wrong with words that were typed. `places`: of those in no list, from 1; `count`: how many there are."""
+
+    code: str
+    typed: str
+    places: tuple[int, ...]
+    count: int
+
+
 class Visit(Visitor):
-    """See the module. `person`: who is logged in, or None."""
+    """See the module. `person`: who is logged in, or None. `fault`: of the words in the form, which is shown anew."""
 
     def __init__(self, site: Site, request: Request) -> None:
         super().__init__(site, request)
         self.site = site
         self.person: Person | None = None
         self.custody: Custody = "host"
+        self.fault: MailleError | None = None
+
+    def page(self, template: str, status: int = 200, /, **values: Any) -> Response:
+        """Return a page; one with a fault in it is no success."""
+        return super().page(template, 422 if self.fault is not None and status == 200 else status, **values)
 
     def known(self) -> dict[str, Any]:
         """Return what every template is given besides."""
@@ -108,10 +125,17 @@ class Visit(Visitor):
         return {
             "person": self.person,
             "custody": self.custody,
+            "fault": self._fault(),
             "contact": settings.contact,
             "site_url": settings.url,
             "login_with": settings.oidc.name if settings.oidc is not None else "",
         }
+
+    def _fault(self) -> WordsFault | None:
+        if self.fault is None:
+            return None
+        typed = self.form.one("words")
+        return WordsFault(self.fault.code, typed, tuple(unknown_words(typed)), len(typed.split()))
 
     # Who
 

@@ -11,7 +11,9 @@ What it does not do
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from ledger.consent import words
 from ledger.consent.kinds import RIGHTS
@@ -21,6 +23,8 @@ from node.flows.offers import in_language
 from node.pages.settings import Language
 
 POINTS_SHOWN: Final = 3
+TIME_SHOWN_MAX: Final = 253_000_000_000
+"""Later times (year 9987) have no zone."""
 POINT_TAIL: Final = 4
 _RIGHT: Final[dict[str, tuple[str, str]]] = {
     "access": ("See your data", "Voir vos données"),
@@ -39,7 +43,11 @@ _ENERGY_OF_SCHEME: Final[dict[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """One consent or request in pieces. `sentences`: the whole of it, as ledger.consent.words says it."""
+    """One consent or request in pieces. `computation`: what leaves instead of data, in a sentence.
+
+    `only_result`: nothing but the result of a computation leaves. `sentences`: the whole of it, as
+    ledger.consent.words says it.
+    """
 
     purpose: str
     data: str
@@ -62,6 +70,7 @@ class Facets:
     authority: str
     dpo: str
     only_result: bool
+    computation: str
     sentences: tuple[str, ...]
 
 
@@ -95,6 +104,7 @@ def facets(terms: Terms, parties: words.Parties, lang: Language) -> Facets:
         authority=terms.authority,
         dpo=terms.dpo_contact,
         only_result=terms.computation is not None,
+        computation=parties.computation,
         sentences=sentences,
     )
 
@@ -145,13 +155,28 @@ def _onward(terms: Terms, lang: Language) -> str:
 
 
 def day(time: int, lang: Language) -> str:
-    """Return the day of a time, in words."""
+    """Return the day of a time as consents count days (UTC), in words."""
     return words.moment_in_words(time - time % DAY, lang)
 
 
-def moment(time: int, lang: Language) -> str:
-    """Return a time, in words, to the minute (UTC)."""
-    return words.moment_in_words(time, lang)
+def date(time: int, lang: Language, zone: ZoneInfo | None) -> str:
+    """Return the day on which something happened where people live, in words. `zone`: None for UTC."""
+    return day(_there(time, zone), lang)
+
+
+def moment(time: int, lang: Language, zone: ZoneInfo | None) -> str:
+    """Return a time, in words, to the minute; in a zone, which the page names once, or else in UTC, and says so."""
+    if zone is None:
+        return words.moment_in_words(time, lang)
+    there = _there(time, zone)
+    clock = f"{there % DAY // 3600:02}:{there % 3600 // 60:02}"
+    return f"{day(there, lang)} à {clock}" if lang == "fr" else f"{day(there, lang)} at {clock}"
+
+
+def _there(time: int, zone: ZoneInfo | None) -> int:
+    """Return a time as the clocks of a zone show it, as if they showed UTC."""
+    offset = None if zone is None else datetime.fromtimestamp(min(time, TIME_SHOWN_MAX), zone).utcoffset()
+    return time + (int(offset.total_seconds()) if offset is not None else 0)
 
 
 def left(until: int, now: int, lang: Language) -> str:

@@ -3,6 +3,7 @@
 | table | key | value |
 |---|---|---|
 | receipts | "b", entry id (32) | [1, kind, the sealed value, the wallet kept here that said so, or ""] |
+| receipts | "B", blind(kind, wallet), entry id | empty: what a wallet kept here said |
 
 How it works
     The value is what a salted digest on the ledger was made of, salt included; `node.flows.letters` holds it to the
@@ -19,14 +20,19 @@ from typing import Any, Final
 
 from ledger import codec
 from ledger.rows import Reader, Writer, prefix_stop
+from node.vaults import Blind
 
 TABLE: Final = "receipts"
 _LETTER: Final = b"b"
+_WALLET: Final = b"B"
 ROW_MAX: Final = 1 << 17
 
 
 class LetterRows:
-    """The rows of this module."""
+    """The rows of this module. `blind`: names in row keys."""
+
+    def __init__(self, blind: Blind) -> None:
+        self._blind = blind
 
     def get(self, vault: Reader, entry: bytes) -> Any | None:
         """Return the value that belongs to an entry, or None."""
@@ -41,10 +47,21 @@ class LetterRows:
     def put(self, vault: Writer, entry: bytes, kind: str, value: Any, wallet: str = "") -> None:
         """Keep the value that belongs to an entry, and which wallet made it."""
         vault.put(TABLE, _LETTER + entry, codec.encode([1, kind, value, wallet]))
+        if wallet:
+            vault.put(TABLE, self._of(kind, wallet) + entry, b"\x00")
 
     def erase(self, vault: Writer, entry: bytes) -> None:
         """Destroy the value that belongs to an entry."""
+        found = vault.get(TABLE, _LETTER + entry)
+        if found is not None:
+            kind, _, wallet = _read(found)
+            vault.delete(TABLE, self._of(kind, wallet) + entry)
         vault.delete(TABLE, _LETTER + entry)
+
+    def of_wallet(self, vault: Reader, kind: str, wallet: str) -> list[bytes]:
+        """Return the entries of one kind that a wallet kept here made; nobody else's rows are read."""
+        prefix = self._of(kind, wallet)
+        return [key[len(prefix) :] for key, _ in vault.scan(TABLE, prefix, prefix_stop(prefix))]
 
     def listing(self, vault: Reader, kind: str) -> Iterator[tuple[bytes, Any]]:
         """Yield (entry, value) of one kind, by entry id."""
@@ -52,6 +69,9 @@ class LetterRows:
             of, value, _ = _read(data)
             if of == kind:
                 yield key[1:], value
+
+    def _of(self, kind: str, wallet: str) -> bytes:
+        return _WALLET + self._blind(b"letter" + codec.encode([kind, wallet]))
 
 
 def _read(data: bytes) -> tuple[str, Any, str]:

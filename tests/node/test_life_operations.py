@@ -62,7 +62,7 @@ async def test_a_consent_is_narrowed_and_handed_on(tmp_path: Path) -> None:
         assert listed.consents[0].id == made.id
         assert (await do(ada, "consent list", wallet="anna's new one")).consents == ()
         words = (await do(ada, "wallet words", name="anna")).words
-        own = await do(ada, "consent take-on", id=made.id, words=" ".join(words))
+        own = await do(ada, "consent take-on", id=made.id, seed=" ".join(words))
         assert (own.host, own.heir.startswith("heir1.")) == ("", True)
         taken = await do(bob, "wallet import", name="hers", seed=" ".join(words))
         await until(lambda: do(bob, "consent show", id=made.id), lambda shown: shown.line.state == "active")

@@ -58,6 +58,18 @@ def look(page: Page) -> list[str]:
     return [*serious(page), *([f"{page.url}: {wide} pixels too wide"] if wide > 0 else [])]
 
 
+def press(page: Page, selector: str, text: str = "", key: str = "Enter") -> None:
+    """Reach an element by Tab and press a key on it."""
+    tab_to(page, selector, text)
+    page.keyboard.press(key)
+
+
+def write(page: Page, selector: str, text: str) -> None:
+    """Reach a field by Tab and type into it."""
+    tab_to(page, selector, "")
+    page.keyboard.type(text)
+
+
 def tab_to(page: Page, selector: str, text: str) -> None:
     """Press Tab until an element has the focus."""
     page.wait_for_load_state()

@@ -10,7 +10,7 @@ import msgspec
 from playwright.sync_api import Browser, expect
 
 from node.pages import oidc
-from tests.pages.browsing import SMALL, enter, look, needs_chromium, tab_to, visitor
+from tests.pages.browsing import SMALL, enter, look, needs_chromium, press, tab_to, visitor, write
 from tests.pages.provider import SECRET, Provider
 from tests.pages.provider import SETTINGS as OIDC
 from tests.pages.town import ADVISER, HOLDER, HOST, PASSPHRASE, PRM, Town, free_port
@@ -41,19 +41,20 @@ def test_a_consent_is_narrowed_by_keyboard_alone_on_a_small_screen(town: Town, b
     assert faults == []
 
 
-def test_a_right_is_asked_for_and_its_signed_answer_comes(town: Town, browser: Browser) -> None:
+def test_a_right_is_asked_for_by_keyboard_alone_and_its_signed_answer_comes(town: Town, browser: Browser) -> None:
     name = "jules"
     context = visitor(browser, "en", java_script_enabled=False, viewport=SMALL)
     page = enter(town, context, name)
     grant = town.grant(name, "Rights advice")
     town.wait_known(grant, ADVISER)
     page.goto(town.url + "/rights")
-    page.get_by_role("link", name="Use a right").click()
+    press(page, "main a", "Use a right")
+    expect(page.locator("h1")).to_have_text("Use a right")
     assert page.locator("input:checked").count() == 0
-    page.get_by_label("See my data").check()
-    page.get_by_label(f"{ADVISER}, who receives the data").check()
-    page.fill("#text", "All of it, please.")
-    page.get_by_role("button", name="Send the request").click()
+    press(page, "#right-access", key="Space")
+    press(page, "#to-recipient", key="Space")
+    write(page, "#text", "All of it, please.")
+    press(page, "main form button", "Send the request")
     expect(page.locator("h1")).to_have_text("See my data")
     expect(page.locator("main")).to_contain_text("Waiting for an answer")
     request = page.url.rpartition("/")[2]
@@ -68,34 +69,42 @@ def test_a_right_is_asked_for_and_its_signed_answer_comes(town: Town, browser: B
     assert (signed.ok, signed.headers["content-type"]) == (True, "application/cose")
 
 
-def test_keys_are_written_down_taken_away_and_sign_by_words(town: Town, browser: Browser) -> None:
+def test_keys_are_written_down_taken_away_and_sign_by_words_by_keyboard_alone(town: Town, browser: Browser) -> None:
     name = "karl"
     page = enter(town, visitor(browser, "fr", java_script_enabled=False, viewport=SMALL), name)
     grant = town.grant(name, "Conseil")
     town.wait_known(grant, HOLDER, ADVISER)
     page.goto(town.url + "/account")
-    page.get_by_role("link", name="Voir ou changer qui les garde").click()
-    page.fill("#current", PASSPHRASE)
-    page.get_by_role("button", name="Afficher mes mots").click()
+    press(page, "main a", "Voir ou changer qui les garde")
+    expect(page.locator("h1")).to_have_text("Qui garde mes clés")
+    write(page, "#current", PASSPHRASE)
+    press(page, "main form button", "Afficher mes mots")
+    expect(page.locator("ol.words")).to_be_visible()
     words = page.locator("ol.words li").all_inner_texts()
     assert len(words) == 24
-    page.get_by_role("link", name="Je les ai notés").click()
-    for place in page.locator("input[name^=word-]").all():
-        place.fill(words[int(str(place.get_attribute("name"))[5:])])
-    page.get_by_role("button", name="Vérifier").click()
+    press(page, "main a", "Je les ai notés")
+    expect(page.locator("input[name^=word-]")).to_have_count(3)
+    for name_of in [str(place.get_attribute("name")) for place in page.locator("input[name^=word-]").all()]:
+        write(page, f"input[name={name_of}]", words[int(name_of[5:])])
+    press(page, "main form button", "Vérifier")
     expect(page.get_by_role("status")).to_contain_text("Ils ne seront plus affichés")
-    page.fill("#words", " ".join(words))
-    page.get_by_role("button", name="Effacer mes clés ici").click()
+    write(page, "#words", " ".join(words))
+    press(page, "main form button", "Effacer mes clés ici")
     expect(page.locator(".custody")).to_contain_text("Vous seul(e) gardez vos clés")
     (row,) = [one for one in town.do(HOST, "wallet list").wallets if one.name == name]
     assert row.custody.startswith("kept by the person alone")
     page.goto(f"{town.url}/consents/{grant}/withdraw")
-    page.fill("#words", " ".join(reversed(words)))
-    page.get_by_role("button", name="Oui, retirer").click()
-    expect(page.locator("h1")).to_have_text("Ce ne sont pas vos 24 mots")
-    page.go_back()
-    page.fill("#words", " ".join(words))
-    page.get_by_role("button", name="Oui, retirer").click()
+    write(page, "#words", " ".join(["brouillon!", *words[1:]]))
+    press(page, "main form button", "Oui, retirer")
+    expect(page.get_by_role("alert")).to_contain_text("Pas dans la liste : mot 1.")
+    assert page.title().startswith("Problème")
+    press(page, "[role=alert] a")  # to the field, where the words are still
+    expect(page.locator("#words")).to_have_attribute("aria-invalid", "true")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Control+A")
+    page.keyboard.type(" ".join(words))
+    press(page, "main form button", "Oui, retirer")
     expect(page.locator("h1")).to_have_text("C’est retiré")
 
 
@@ -131,6 +140,11 @@ def test_pages_that_come_after_a_form_have_no_serious_fault(town: Town, browser:
     for path in ("slip", "withdraw", "narrow"):
         page.goto(f"{town.url}/consents/{grant}/{path}")
         faults += look(page)
+    page.goto(f"{town.url}/consents/{grant}/withdraw")
+    page.fill("#words", "faux")
+    page.get_by_role("button", name="Oui, retirer").click()
+    expect(page.get_by_role("alert")).to_contain_text("il en faut 24")
+    faults += look(page)
     assert faults == []
 
 

@@ -12,21 +12,26 @@ from contextlib import asynccontextmanager
 from html import unescape
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
+import msgspec
 import pytest
 import structlog
 
 from ledger.consent.words import moment_in_words
 from ledger.entry import Entry
+from ledger.errors import LocalError
 from ledger.schema import DAY
 from node.pages.visit import Site
+from node.pages.wording import date, moment
 from node.seed_words import words_of_seed
 from tests.node.nodes import do
-from tests.pages.test_application import PASSPHRASE, URL, post, visiting
+from tests.pages.test_application import PASSPHRASE, SETTINGS, URL, post, visiting
 
 PRM, OTHER = "prm:00000000000001", "prm:00000000000002"
 ENGLISH = {"accept-language": "en"}
+PARIS = ZoneInfo("Europe/Paris")
 
 
 @asynccontextmanager
@@ -125,6 +130,21 @@ async def test_a_wallet_taken_away_signs_by_its_words_alone_and_they_are_kept_no
                 )
                 assert answer.status_code == 422, bad
                 assert "Nothing was changed" in text_of(answer)
+                assert ('aria-invalid="true"' in answer.text, f">{bad}</textarea>" in answer.text) == (True, True)
+                assert "Yes, withdraw" in text_of(answer)  # the same form again
+            fault = " ".join(["xylo", *words.split()[1:4], "zug", *words.split()[5:]])
+            form = {"right": "access", "to": "holder", "text": "Please.", "words": fault}
+            slip = await post(client, f"/consents/{made}/slip", form, seen=f"/consents/{made}/slip")
+            asked = await post(client, f"/rights/ask/{made}", form, seen=f"/rights/ask/{made}")
+            for answer, button in ((slip, "Make the slip"), (asked, "Send the request")):
+                assert (answer.status_code, button in text_of(answer)) == (422, True)
+                assert "Not in the list: word 1, 5." in text_of(answer)
+            assert "Please." in asked.text  # what else was typed is kept
+            narrow = f"/consents/{made}/narrow"
+            answer = await post(client, f"{narrow}/confirm", {"days": "30", "words": fault}, seen=narrow)
+            assert (answer.status_code, "Yes, narrow it" in text_of(answer)) == (422, True)
+            assert '<input type="hidden" name="days" value="30">' in answer.text
+            assert 'type="hidden" name="words"' not in answer.text
             assert {line.state for line in (await do(node, "consent list")).consents} == {"active"}
             slip = await post(client, f"/consents/{made}/slip", {"words": words}, seen=f"/consents/{made}/slip")
             assert "Withdrawal slip" in text_of(slip)
@@ -167,7 +187,9 @@ async def test_a_wallet_taken_away_answers_requests_and_remembers_refusals(tmp_p
         assert ("First" in page, "Second" in page) == (False, True)
         form = {"give": by_purpose["Second"], "refuse": by_purpose["Third"], "words": words}
         none = await post(client, f"{link[1]}/answer", {**form, "words": ""}, seen=link[1])
-        assert none.status_code == 422
+        assert (none.status_code, "There are 0 words; it takes 24." in text_of(none)) == (422, True)
+        assert f'name="give" value="{by_purpose["Second"]}"' in none.text
+        assert f'name="refuse" value="{by_purpose["Third"]}"' in none.text
         answer = await post(client, f"{link[1]}/answer", form, seen=link[1])
         assert "you have allowed it" in text_of(answer)
         assert "Nobody is waiting" in text_of(await client.get("/requests"))
@@ -241,10 +263,10 @@ async def test_a_right_is_asked_for_answered_and_marked_when_it_is_late(tmp_path
         request = asked.headers["location"].rpartition("/")[2]
         shown = text_of(await client.get(f"/rights/{request}"))
         assert "Waiting for an answer" in shown
-        assert "ending in 0001, 31 January 2026 : 1.5" in shown
+        assert "ending in 0001, 31 January 2026 at 00:00 : 1.5" in shown
         (row,) = (await do(node, "rights list")).requests
         due = int(row.due.timestamp())
-        assert f"Answer due by {moment_in_words(due - due % DAY)}" in shown
+        assert f"Answer due by {date(due, 'en', PARIS)}" in shown
         assert (await do(node, "rights show", id=request)).text == "It\nwas off."
         await do(node, "rights answer", id=request, outcome="partly", text="We mended it.")
         answered = text_of(await client.get(f"/rights/{request}"))
@@ -338,3 +360,47 @@ async def test_the_receipt_comes_as_a_record_for_machines(tmp_path: Path) -> Non
             assert "Advice on heating" in json.dumps(json.loads(answer.content))
         signed = await client.get(f"/consents/{made}/receipt.cbor")
         assert Entry.parse(signed.content).id.hex() == made
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_what_was_handed_on_is_hers_no_more(tmp_path: Path, away: bool) -> None:
+    async with living(tmp_path) as (client, node, _):
+        made = await grant(node)
+        await do(node, "wallet create", name="bea")
+        words = await take_away(client) if away else ""
+        if away:  # she signs by her words, at once handing it on
+            await post(client, "/account/keys/back", {"words": words}, seen="/account/keys")
+        await do(node, "consent rekey", id=made, to="bea")
+        if away:
+            await post(client, "/account/keys/take", {"words": words}, seen="/account/keys")
+        assert "Advice on heating" not in text_of(await client.get("/consents"))
+        past = text_of(await client.get("/consents?tab=past"))
+        assert ("Advice on heating" in past, "Handed on to other keys" in past) == (True, True)
+        page = text_of(await client.get(f"/consents/{made}"))
+        assert "other keys than yours decide on it now" in page
+        assert all(act not in page for act in ("Withdraw this consent", "Narrow it", "Use a right"))
+        assert (await client.get(f"/consents/{made}/withdraw")).status_code == 303
+        await do(node, "consent rekey", id=made, to="anna") if not away else None
+        assert ("Withdraw this consent" in text_of(await client.get(f"/consents/{made}"))) is not away
+
+
+async def test_a_computation_is_said_in_words(tmp_path: Path) -> None:
+    async with living(tmp_path) as (client, node, _):
+        peak = await do(node, "compute define", operation="maximum", step="P1D")
+        (defined,) = (await do(node, "compute list")).computations
+        made = await grant(node, computation=peak.computation)
+        page = text_of(await client.get(f"/consents/{made}"))
+        assert f"Only the result of a computation leaves. {defined.words}" in page
+        await do(node, "compute forget", computation=peak.computation)
+        assert "What it computes is not known here." in text_of(await client.get(f"/consents/{made}"))
+
+
+def test_times_are_those_of_the_zone() -> None:
+    summer, winter = 1_782_597_000, 1_767_135_600  # 2026-06-27T21:50Z, 2025-12-30T23:00Z
+    assert moment(summer, "en", PARIS) == "27 June 2026 at 23:50"
+    assert moment(winter, "fr", PARIS) == "31 décembre 2025 à 00:00"
+    assert (date(winter, "en", PARIS), date(winter, "en", None)) == ("31 December 2025", "30 December 2025")
+    assert moment(winter, "en", None) == "30 December 2025 at 23:00 UTC"
+    settings = msgspec.structs.replace(SETTINGS, time_zone="Europe/Nowhere")
+    with pytest.raises(LocalError, match=r"no such time zone.*PAGES_INVALID"):
+        settings.check()

@@ -11,7 +11,7 @@ from ledger.consent.disclosure import seal_bytes
 from ledger.consent.rights import Correction, Details, request_payload
 from ledger.consent.status import State
 from ledger.entry import Entry
-from ledger.errors import LocalError
+from ledger.errors import LocalError, RemoteError
 from ledger.governance.members import Party
 from ledger.schema import DAY
 from node.core import Turn
@@ -202,3 +202,19 @@ def test_a_party_that_is_away_is_told_when_it_comes() -> None:
     world.come_back(world.recipient)
     world.pump()
     assert seen(world.recipient, request).row.details.text == "I ask."
+
+
+def test_one_persons_requests_are_found_without_reading_anybody_elses() -> None:
+    world = World()
+    side = world.holder
+    grant, _ = world.grant(terms(SHORT))
+    hers = ask(world, grant)
+    side.act(lambda turn: side.flows.letters.rows.put(turn.vault, b"o" * 32, "rights.request", [], "ben"))
+    side.act(lambda turn: turn.vault.put("receipts", b"b" + b"p" * 32, b"broken"))  # reading it would fail
+    found = side.look(lambda turn: side.flows.rights.listing(turn, "anna"))
+    assert [one.entry.id for one in found] == [hers.id]
+    assert side.look(lambda turn: side.flows.rights.listing(turn, "nobody")) == []
+    side.act(lambda turn: side.flows.letters.rows.erase(turn.vault, hers.id))
+    assert side.look(lambda turn: side.flows.rights.listing(turn, "anna")) == []
+    with pytest.raises(RemoteError):
+        side.look(side.flows.rights.listing)

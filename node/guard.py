@@ -59,6 +59,8 @@ class Guard:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
+            else:
+                await send({"type": "websocket.close"})  # before it was accepted: 403
             return
         refusal = self._look(scope)
         if refusal is not None:

@@ -5,7 +5,8 @@ How it works
     number, and its window; neither points nor counts, nor why a line was kept back. `fault` is the recipient's check,
     made from the table alone: the thresholds are at least as strict as its own, no line is named after a point of
     measurement, each line stands once and inside the window, and no line that was kept back follows from the others:
-    where a total is given, not exactly one of its parts may be missing.
+    where a total is given, not exactly one of its parts may be missing. `differences` compares a table with those
+    that came from the same holder before.
 
 What it does not do
     It cannot count people again: the recipient has no readings. The holder signs the table with its thresholds, and
@@ -168,3 +169,20 @@ def _follows(table: Table) -> bool:
 
 def _one_missing(total: str, parts: Iterable[str]) -> bool:
     return bool(total) and sum(not part for part in parts) == 1
+
+
+def differences(tables: Iterable[Table]) -> list[int]:
+    """Return of each table of one holder, oldest first, how many lines tell more together with an earlier table.
+
+    Either the same figure stands there with another value (the difference is of those who came or left: few, maybe
+    one), or one of the two keeps back what the other tells. Only lines of the same readings, group and window are
+    compared; what other sums would tell is not looked for.
+    """
+    seen: dict[tuple[Source, str, str, Window], set[str]] = defaultdict(set)
+    found = []
+    for table in tables:
+        places = [((table.source, table.unit, group, window), value) for group, window, value in table.lines]
+        found.append(sum(bool(seen[place] - {value}) for place, value in places))
+        for place, value in places:
+            seen[place].add(value)
+    return found

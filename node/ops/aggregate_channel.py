@@ -2,7 +2,8 @@
 
 How it works
     A table leaves by the aggregate door alone, and only after it was published here. Its recipient holds it to its own
-    thresholds and keeps it with the holder's signature. Both ends keep a record; the ledger shows a digest of each.
+    thresholds and keeps it with the holder's signature; what an earlier table of that holder would tell together with
+    it is counted. Both ends keep a record; the ledger shows a digest of each.
 
 What it does not do
     It publishes nothing (`aggregate release`), and asks nobody to compute.
@@ -22,10 +23,11 @@ from node.ops.consent_terms import MEMBER
 from node.ops.mesh import WHICH
 
 if TYPE_CHECKING:
+    from ledger.governance.members import Party
     from node.core import Turn
     from node.daemon import Node
     from node.mesh import Mesh
-    from node.vaults.tables import Handed
+    from node.vaults.tables import Handed, TableRows
 
 LOOK_SECONDS: Final = 0.02
 WAIT = "How long to wait for the other end: 30s, 2m."
@@ -75,6 +77,10 @@ class TableRow(Result, frozen=True):
     reason: Annotated[str, said("A stable code, where it was refused.")]
     at: Annotated[datetime, said("When it was begun.")]
     entry: Annotated[str, said("The entry that holds the digest of this end's record.")]
+    differences: Annotated[
+        int,
+        said("Received: lines that tell of a few people, together with an earlier table of that holder. Take care."),
+    ] = 0
 
 
 class TableList(Result, frozen=True):
@@ -95,7 +101,23 @@ def _exit(row: TableRow) -> int:
     return {"done": OK, "refused": REFUSED}.get(row.state, TEMPORARY)
 
 
-def _row(turn: Turn, one: Handed) -> TableRow:
+def _compared(turn: Turn, rows: TableRows) -> dict[bytes, int]:
+    """Return of each table that was received how it differs from earlier ones of its holder."""
+    from node.aggregates.handing import Table, differences
+    from node.vaults.tables import IN
+
+    by_holder: dict[Party, list[Handed]] = {}
+    for row in sorted(rows.listing(turn.vault, IN), key=lambda row: (row.signed_at, row.transfer)):
+        if row.data:
+            by_holder.setdefault(row.party, []).append(row)
+    found: dict[bytes, int] = {}
+    for held in by_holder.values():
+        counts = differences(Table.decode(row.data) for row in held)
+        found |= {row.transfer: count for row, count in zip(held, counts, strict=True)}
+    return found
+
+
+def _row(turn: Turn, one: Handed, differences: int) -> TableRow:
     from node.aggregates.handing import Table
     from node.vaults.tables import OUT
 
@@ -104,7 +126,7 @@ def _row(turn: Turn, one: Handed) -> TableRow:
     name = Table.decode(one.data).name if one.data else ""
     who = member_name(turn.core.replica.members, one.party)
     how = (one.state, one.reason, moment(one.began), one.entry.hex())
-    return TableRow(one.transfer.hex(), "sent" if out else "received", who, release, name, *how)
+    return TableRow(one.transfer.hex(), "sent" if out else "received", who, release, name, *how, differences)
 
 
 async def _ended(mesh: Mesh, begun: Handed, wait: str) -> TableRow:
@@ -118,7 +140,8 @@ async def _ended(mesh: Mesh, begun: Handed, wait: str) -> TableRow:
         while found.state == "open":
             await trio.sleep(LOOK_SECONDS)
             found = await mesh.engine.read(look)
-    return await mesh.engine.read(lambda turn: _row(turn, found))
+    rows = mesh.flows.releasing.rows
+    return await mesh.engine.read(lambda turn: _row(turn, found, _compared(turn, rows).get(found.transfer, 0)))
 
 
 @operation("aggregate", "send", permission="operate", exit_of=_exit)
@@ -159,8 +182,11 @@ async def aggregate_tables(node: Node, args: TablesArgs) -> TableList:
     mesh = node.mesh(args.mesh)
 
     def look(turn: Turn) -> TableList:
-        found = [row for role in (OUT, IN) for row in mesh.flows.releasing.rows.listing(turn.vault, role)]
-        return TableList(tuple(_row(turn, row) for row in sorted(found, key=lambda row: (row.began, row.transfer))))
+        rows = mesh.flows.releasing.rows
+        found = [row for role in (OUT, IN) for row in rows.listing(turn.vault, role)]
+        found.sort(key=lambda row: (row.began, row.transfer))
+        compared = _compared(turn, rows)
+        return TableList(tuple(_row(turn, row, compared.get(row.transfer, 0)) for row in found))
 
     return await mesh.engine.read(look)
 

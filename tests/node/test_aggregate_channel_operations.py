@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from node.operations import find
@@ -33,6 +34,12 @@ async def test_a_table_is_sent_and_asked_for(tmp_path: Path) -> None:
         assert here == there
         asked = await do(bob, "aggregate request", table="our street", holder="ada")
         assert (asked.state, asked.reason) == ("done", "")
+        lines = (replace(published.figures[0], value="120.5"), *published.figures[1:])
+        newer = replace(published, id=b"n" * 16, figures=lines)
+        await mesh.engine.act(lambda turn: mesh.flows.releases.add(turn.vault, newer))
+        again = await do(bob, "aggregate request", table=newer.id.hex(), holder="ada")
+        assert (sent.differences, asked.differences, again.state, again.differences) == (0, 0, "done", 1)
+        assert [one.differences for one in (await do(bob, "aggregate tables")).tables] == [0, 0, 1]
         none = await do(bob, "aggregate request", table="no such", holder="ada")
         assert (none.state, none.reason) == ("refused", "NO_SUCH_TABLE")
         assert find("aggregate", "request").exit_of(none) == 1  # type: ignore[union-attr]

@@ -15,19 +15,17 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
-import msgspec
 import pytest
 import structlog
 
 from ledger.consent.words import moment_in_words
 from ledger.entry import Entry
-from ledger.errors import LocalError
 from ledger.schema import DAY
 from node.pages.visit import Site
-from node.pages.wording import date, moment
+from node.pages.wording import date
 from node.seed_words import words_of_seed
 from tests.node.nodes import do
-from tests.pages.test_application import PASSPHRASE, SETTINGS, URL, post, visiting
+from tests.pages.test_application import PASSPHRASE, URL, post, visiting
 
 PRM, OTHER = "prm:00000000000001", "prm:00000000000002"
 ENGLISH = {"accept-language": "en"}
@@ -393,14 +391,3 @@ async def test_a_computation_is_said_in_words(tmp_path: Path) -> None:
         assert f"Only the result of a computation leaves. {defined.words}" in page
         await do(node, "compute forget", computation=peak.computation)
         assert "What it computes is not known here." in text_of(await client.get(f"/consents/{made}"))
-
-
-def test_times_are_those_of_the_zone() -> None:
-    summer, winter = 1_782_597_000, 1_767_135_600  # 2026-06-27T21:50Z, 2025-12-30T23:00Z
-    assert moment(summer, "en", PARIS) == "27 June 2026 at 23:50"
-    assert moment(winter, "fr", PARIS) == "31 décembre 2025 à 00:00"
-    assert (date(winter, "en", PARIS), date(winter, "en", None)) == ("31 December 2025", "30 December 2025")
-    assert moment(winter, "en", None) == "30 December 2025 at 23:00 UTC"
-    settings = msgspec.structs.replace(SETTINGS, time_zone="Europe/Nowhere")
-    with pytest.raises(LocalError, match=r"no such time zone.*PAGES_INVALID"):
-        settings.check()

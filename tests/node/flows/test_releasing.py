@@ -10,7 +10,7 @@ import pytest
 
 from ledger.consent.thresholds import PROFILES, STRICTEST
 from ledger.entry import Entry
-from node.aggregates.handing import Table, fault
+from node.aggregates.handing import Table, differences, fault
 from node.core import Turn
 from node.flows.wire import AskTable, Tabled
 from node.vaults.releases import Figure, Release, Source
@@ -201,3 +201,15 @@ def test_what_is_checked_is_what_the_thresholds_say() -> None:
     two = figures(("north", 1), ("south", 1), ("north", 2), ("south", 2))
     assert fault(Table.of(release(two)), STRICTEST) == ""
     assert Table.decode(table.encode()) == table
+
+
+def test_a_table_that_tells_more_with_an_earlier_one_is_marked() -> None:
+    first = Table.of(release())
+    same, later = replace(first, id=b"s" * 16), replace(first, source=replace(SOURCE, kind="daily"))
+    lines = [*first.lines]
+    lines[0] = (*lines[0][:2], "120.5")  # somebody left
+    lines[5] = (*lines[5][:2], "")  # kept back now, told before
+    changed = replace(first, lines=tuple(lines))
+    assert differences([first, same, later, changed]) == [0, 0, 0, 2]
+    assert differences([changed, first]) == [0, 2]
+    assert differences([changed]) == [0]

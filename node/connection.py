@@ -74,6 +74,11 @@ class Connection:
                 return
         self._wake.set()
 
+    @property
+    def met(self) -> bytes | None:
+        """Whose device the other end is, once a channel was established."""
+        return self._peering.kid if self._peering is not None else None
+
     async def run(self) -> None:
         """Converse until the channel or the stream ends; then tell the engine."""
         doorway, scope = self._net.doorway, trio.CancelScope()
@@ -217,6 +222,9 @@ class Connection:
     async def _meet(self, met: Established) -> None:
         self._met.set()
         runtime, kid = self._net.meshes[met.mesh_id], met.peer_kid
+        if kid == runtime.engine.core.device.kid:
+            self._outbox.close("SELF", "this is the node itself")
+            return
         former = self._net.peerings.get((met.mesh_id, kid))
         if former is not None and not self._wins(former, runtime.engine.core.device.kid < kid):
             self._outbox.close("DUPLICATE", "this node is already connected to you")

@@ -44,7 +44,6 @@ from node.mesh import (
     read_standing,
     rejoining,
     restored,
-    wall_ms,
     write_standing,
 )
 from node.net import Net
@@ -242,6 +241,10 @@ class Node:
                 self._log.info("control API", address=self.api_address)
             if self.config.metrics is not None:
                 from node.observing import serve as serve_metrics
+            if self.config.discovery.lan:
+                from node.nearby import Mdns, Nearby
+
+                nursery.start_soon(Nearby(self.net, Mdns(), lambda: self.now, self.random_bytes).run)
 
                 self.metrics_address = await nursery.start(serve_metrics, self, self.config.metrics)
             if self.config.pages is not None:

@@ -155,7 +155,11 @@ class Net:
         cards: list[Card] = await runtime.engine.read(lambda turn: turn.core.directory.cards(turn.rows))
         core = runtime.engine.core
         runtime.hints.update({card.device: card.addresses for card in cards if card.addresses})
-        wanted = [kid for kid in sorted(runtime.hints) if kid != core.device.kid and core.is_member_device(kid)]
+        wanted = [
+            kid
+            for kid in sorted({*runtime.hints, *runtime.near})
+            if kid != core.device.kid and core.is_member_device(kid)
+        ]
         self._random.shuffle(wanted)
         relays = self.switches[runtime.mesh_id].relays()
         wanted.sort(key=lambda kid: core.replica.members.party_of(kid)[0] not in relays)
@@ -190,8 +194,27 @@ class Net:
         other = OTHER_DEVICE in self.failures.get((runtime.mesh_id, kid), "")
         return found or (other and await self._dial(runtime, kid, None))
 
+    async def meet(self, runtime: MeshRuntime, address: str) -> None:
+        """Dial an address where some member is said to be, until the channel ends; the handshake shows who is there.
+
+        Where it is a member's device, the address is dialed again later.
+        """
+        try:
+            with trio.fail_after(DIAL_SECONDS_MAX):
+                stream = await self._network.dial(address)
+        except (OSError, trio.TooSlowError, trio.BrokenResourceError):
+            return
+        channel = Channel.initiator(runtime.identity, runtime.mesh_id, self._random_bytes, limits=self._limits)
+        connection = Connection(self, stream, channel, address, dialed=True)
+        await connection.run()
+        kid = connection.met
+        if kid is not None and runtime.engine.core.is_member_device(kid):
+            runtime.near[kid] = address
+            runtime.wake.set()
+
     async def _dial(self, runtime: MeshRuntime, kid: bytes, expected: bytes | None) -> bool:
-        for address in sorted(runtime.hints.get(kid, ()), key=is_relay):
+        near = [runtime.near.pop(kid)] if kid in runtime.near else []
+        for address in (*near, *sorted(runtime.hints.get(kid, ()), key=is_relay)):
             try:
                 with trio.fail_after(DIAL_SECONDS_MAX):
                     stream = await self._open(runtime, address, kid)
@@ -210,6 +233,7 @@ class Net:
             await connection.run()
             if connection.established:
                 self.failures.pop((runtime.mesh_id, kid), None)
+                runtime.near.update({kid: address} if address in near else {})
                 return True
             if (runtime.mesh_id, kid) not in self.peerings:
                 self.failures[runtime.mesh_id, kid] = f"{address}: {connection.ended}"

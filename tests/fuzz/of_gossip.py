@@ -12,12 +12,24 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from gossip import events as gossip
-from gossip import knock, seals, vocabulary, witness
+from gossip import knock, relay, seals, vocabulary, witness
 from gossip.channel import Channel, Closed, Phase
 from gossip.framing import FRAME_BODY_MAX, FrameBuffer, RecordBuffer, control, frame, plaintexts
 from gossip.handshake import OPENING_BYTES, REPLY_BYTES, Opening, introduce, read_introduction, read_reply, refuse
 from gossip.handshake import Versions as Range
-from gossip.messages import DATA, GOSSIP, KNOCK, PROTOCOL, SEALS, WITNESS, Envelope, Unsupported, a_list, parts
+from gossip.messages import (
+    DATA,
+    GOSSIP,
+    KNOCK,
+    PROTOCOL,
+    RELAY,
+    SEALS,
+    WITNESS,
+    Envelope,
+    Unsupported,
+    a_list,
+    parts,
+)
 from gossip.noise import XX
 from gossip.reconcile import ITEM_BYTES, SYMBOL_BYTES, Decoder, Encoder
 from ledger.checkpoint import Head
@@ -66,6 +78,11 @@ _WITNESS: Final[tuple[witness.Message, ...]] = (
     witness.Lacking(((_ID, 7, 3),)),
 )
 
+_RELAY: Final[tuple[relay.RelayMessage, ...]] = (
+    *(relay.Open(2, _ID), relay.Call(3, _ID), relay.Piece(2, b"sealed")),
+    *(relay.Credit(2, 6), relay.End(2, "CLOSED")),
+)
+
 
 def _cards() -> bytes:
     return directory._message([directory.Card(_ID, ("192.0.2.1:7000",), 5, bytes(64))])
@@ -81,6 +98,7 @@ def messages() -> tuple[bytes, ...]:
         *map(wire.encode, DATA_MESSAGES),
         *map(seals.encode, _SEALS),
         *map(witness.encode, _WITNESS),
+        *map(relay.encode, _RELAY),
     )
 
 
@@ -104,6 +122,8 @@ def _message(data: bytes) -> object:
             return envelope, found, seals.unpack_heads(data[4:]) if len(data) % 72 == 4 else ()
         case f if f == WITNESS:
             return envelope, witness.decode(envelope)
+        case f if f == RELAY:
+            return envelope, relay.decode(data)
         case _:
             return envelope, envelope.body()
 

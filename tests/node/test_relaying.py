@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -15,6 +16,8 @@ from gossip.circuits import Circuits, Out
 from gossip.messages import seal
 from gossip.relay import PIECE_BYTES_MAX, WINDOW_BYTES, Credit, Open, Piece, RelayMessage, encode
 from ledger.governance.members import Party
+from node.config import as_toml
+from node.core import Turn
 from node.network import RELAY_PREFIX
 from node.peering import Peering
 from node.relaying import CircuitStream
@@ -22,7 +25,9 @@ from node.tables import Relay
 from simulations.daemons import Daemon, Daemons, address, quiet
 from simulations.founding import POLICY
 from simulations.links import LAN
+from tests.node.nodes import do, make_home, running
 from tests.node.sites import SEED
+from tests.node.test_data_operations import pair
 
 SERVES = Relay(serve=True)
 
@@ -246,6 +251,25 @@ async def test_calls_of_members_that_are_not_our_relays_are_refused(autojump_clo
         await first.gone.wait()
         await trio.sleep(20)
         assert between(bob, ada) is None or between(bob, ada).dialed  # type: ignore[union-attr]
+
+
+async def test_the_settings_of_a_node_say_who_passes_on_to_it(tmp_path: Path) -> None:
+    async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
+        await pair(ada, bob)
+        told = as_toml(msgspec.structs.replace(bob.config, relay=Relay(use=("ada", "nobody"))))
+        bob.home.config_file.write_text(told)
+        assert (await do(bob, "config reload")).taken == ("relay.use",)
+        expected, device = RELAY_PREFIX + ada.mesh().core.party[0].hex(), bob.mesh().core.device.kid
+
+        def card(turn: Turn) -> tuple[str, ...]:
+            found = turn.core.directory.card(turn.rows, device)
+            return found.addresses if found is not None else ()
+
+        with trio.fail_after(20):
+            while expected not in (addresses := await ada.mesh().engine.read(card)):
+                await trio.sleep(0.05)
+        assert len(addresses) == 2  # after the one at which it listens
+        assert not [one for one in (await do(bob, "node status")).problems if one.code == "NO_ADDRESS"]
 
 
 async def test_a_stream_keeps_to_the_window_and_holds_the_other_end_to_it(autojump_clock: MockClock) -> None:

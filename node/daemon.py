@@ -27,6 +27,7 @@ from ledger.errors import LocalError
 from ledger.governance.epoch import Genesis
 from ledger.keys import SigningKey
 from node.api import make_app
+from node.clock import SteadyClock
 from node.compute.answering import Answerer
 from node.config import ADDRESSES_MAX, TOKENS_FILE, Config, Home
 from node.core import Turn
@@ -73,7 +74,7 @@ class Node:
         keys: Keystore,
         *,
         network: Network | None = None,
-        clock: Callable[[], int] = wall_ms,
+        clock: Callable[[], int] | None = None,
         random_source: random.Random | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
@@ -81,7 +82,8 @@ class Node:
         self.home, self.config, self.keys = home, config, keys
         self.tenants = Tenants(keys.tenants())
         self.room = Room(home, lambda: self.config.storage.quota_bytes)
-        self.clock, self.random_bytes = clock, random_bytes
+        self.clock: Callable[[], int] = clock or SteadyClock()
+        self.random_bytes = random_bytes
         self.random_source = random_source or random.Random(os.urandom(16))
         self.network: Network = network or Tcp()
         self.net = Net(
@@ -96,7 +98,7 @@ class Node:
         self.metrics_address = ""  # of /metrics on TCP, once it listens there
         self.waiting: dict[str, str] = {}  # meshes that are not run, and why (a code)
         self.version = version("maille")
-        self.started_ms = clock()
+        self.started_ms = self.clock()
         self.events = EventLog()
         self.stop = trio.Event()
         workers = config.workers if config.workers is not None else max(1, (os.cpu_count() or 2) - 1)

@@ -21,7 +21,6 @@ import os
 import random
 import re
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,11 +127,6 @@ class Making:
     probes_a_day: int = 0
     pending_evidence: bool = False
     way_out: WayOut | None = None
-
-
-def wall_ms() -> int:
-    """Return the time, unix milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 def local_name(name: str, taken: Callable[[str], bool]) -> str:

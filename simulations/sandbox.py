@@ -42,10 +42,10 @@ import trio
 
 from ledger.errors import LocalError
 from node.client import Client
+from node.clock import wall_ms
 from node.config import Api, Config, Home, Webhooks
 from node.daemon import Node
 from node.keystore import Keystore
-from node.mesh import wall_ms
 from node.operation import Operation
 from node.operations import find
 from simulations.daemons import quiet

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from node.clock import SteadyClock
 from node.config import LISTEN, Config, Home
 from node.operation import Args, Local, Nothing, Result, local_operation, operation, said
 from node.ops.epoch import Governed, governed
@@ -210,6 +211,10 @@ def _problems(node: Node, own: OwnState, meshes: tuple[MeshState, ...]) -> list[
         if state.requests:
             told = f"{state.requests} application(s) wait in {row.name!r}."
             found.append(Problem("REQUESTS_WAIT", told, "maille requests list"))
+    if isinstance(node.clock, SteadyClock) and node.clock.held_ms:
+        by = node.clock.held_ms // 1_000
+        told = f"The machine's clock jumped by {by} s and is not synchronised; the node's time runs on."
+        found.append(Problem("CLOCK_HELD", told, "timedatectl set-ntp true; a node that is restarted believes it."))
     if not own.reachable_at and not node.config.relay.use:
         told = "Others are told no address of this node: it can dial, and nobody can dial it or use its tickets."
         found.append(Problem("NO_ADDRESS", told, "Set `advertise` in config.toml, then restart the node."))

@@ -15,6 +15,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from ledger.consent.record import DATE_MAX
 from ledger.errors import LocalError
 from ledger.governance.members import Member, Members, Party
 from ledger.keys import did_key, public_from_did_key, thumbprint
@@ -43,8 +44,11 @@ def seconds_of(text: str, field: str) -> int:
 
 
 def moment(seconds: int) -> datetime:
-    """Return unix seconds as a time in UTC."""
-    return datetime.fromtimestamp(seconds, UTC)
+    """Return unix seconds as a time in UTC; what lies after the year 9999, as the end of that year.
+
+    An entry may name such an end, and `datetime` has none: a stranger's entry must not break a listing.
+    """
+    return datetime.fromtimestamp(min(seconds, DATE_MAX), UTC)
 
 
 def unix_of(at: datetime) -> int:

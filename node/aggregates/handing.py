@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from ledger import codec
 from ledger.consent.granularity import is_duration
-from ledger.consent.record import ENERGIES, KINDS_OF_DATA, DataKind, Window
+from ledger.consent.record import DATE_MAX, ENERGIES, KINDS_OF_DATA, DataKind, Window
 from ledger.consent.thresholds import Profile
 from ledger.errors import LocalError, RemoteError
 from node.vaults.releases import Release, Source
@@ -34,6 +34,7 @@ TEXT_MAX: Final = 300
 _VERSION: Final = 1
 _POINT: Final = re.compile(r"(?:prm|pce|water|heat):|\d{14}")
 _VALUE: Final = re.compile(r"-?\d{1,30}(?:\.\d{1,12})?", re.ASCII)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _AT_LEAST: Final = frozenset({"min_holders", "min_points"})
 Line = tuple[str, Window, str]
 """Group ("" for all), [start, stop) in unix seconds, value ("" where it was kept back)."""
@@ -107,14 +108,21 @@ class Table:
         if max(map(len, (name, unit, step, profile, granularity, unit_of))) > TEXT_MAX:
             raise _bad(f"a text in it has more than {TEXT_MAX} characters")
         known = energy in ENERGIES and direction in ("consumption", "injection") and kind in KINDS_OF_DATA
-        if not known or not is_duration(granularity) or (step and not is_duration(step)) or not 0 <= since < until:
-            raise _bad("the readings that it sums, its step or its window are unknown here")
+        if not known or not is_duration(granularity) or (step and not is_duration(step)):
+            raise _bad("the readings that it sums, or its step, are unknown here")
+        if not 0 <= since < until <= DATE_MAX or not 0 <= at <= DATE_MAX:
+            raise _bad("its window, or the time when it was made, is none")
+        said = (name, unit, profile, unit_of, *(group for group, _, _ in made.lines))
+        if any(map(_CONTROL.search, (*said, *(text for one in made.numbers for text in (one[0], one[2], one[3]))))):
+            raise _bad("a text in it has a control character, which would break the lines of a file")
         return made
 
 
 def _number(value: Any) -> tuple[str, int, str, str]:
     match value:
-        case [str(name), int(number), str(source), str(confidence)] if type(number) is int:
+        case [str(name), int(number), str(source), str(confidence)] if type(number) is int and (
+            max(map(len, (name, source, confidence))) <= TEXT_MAX
+        ):
             return name, number, source, confidence
         case _:
             raise _bad("a threshold is [name, number, source, confidence]")
@@ -122,7 +130,9 @@ def _number(value: Any) -> tuple[str, int, str, str]:
 
 def _line(value: Any) -> Line:
     match value:
-        case [str(group), [int(start), int(stop)], str(figure)] if 0 <= start < stop and len(group) <= TEXT_MAX:
+        case [str(group), [int(start), int(stop)], str(figure)] if (
+            0 <= start < stop <= DATE_MAX and len(group) <= TEXT_MAX
+        ):
             if figure and not _VALUE.fullmatch(figure):
                 raise _bad("a value is a decimal number")
             return group, (start, stop), figure

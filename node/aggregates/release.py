@@ -76,7 +76,7 @@ def table_to_csv(table: Table) -> bytes:
     for group, window, value in table.lines:
         times = ",".join(map(_stamp, window))
         state = RELEASED if value else KEPT_BACK
-        lines.append(f"{group or ALL},{times},{value},{table.unit},{state},{label}")
+        lines.append(f"{_cell(group or ALL)},{times},{value},{table.unit},{state},{label}")
     return ("\r\n".join(lines) + "\r\n").encode()
 
 
@@ -125,6 +125,11 @@ def _preamble(table: Table) -> list[str]:
     found.append(f"thresholds: {table.profile}")
     found += [f"{key} = {value} ({confidence}: {where})" for key, value, where, confidence in table.numbers]
     return found
+
+
+def _cell(text: str) -> str:
+    """Return a text as a cell, in quotes where it would be taken for several."""
+    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\r\n') else text
 
 
 def _stamp(at: int) -> str:

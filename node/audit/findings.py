@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final
 
+from ledger.consent.record import DATE_MAX
+
 VERSION: Final = 1
 """Of the report. A field may be added within a version, none goes away or changes its meaning."""
 
@@ -193,8 +195,8 @@ class Report:
 
 
 def moment(seconds: int) -> datetime:
-    """Return unix seconds as a time in UTC."""
-    return datetime.fromtimestamp(seconds, UTC)
+    """Return unix seconds as a time in UTC; what lies after the year 9999, as the end of that year."""
+    return datetime.fromtimestamp(min(seconds, DATE_MAX), UTC)
 
 
 def schema() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from ledger.consent.record import DATE_MAX
 from ledger.errors import LocalError
 
 COLLECTION: Final = "entry on a ledger, signed by the person's own key for this consent"
@@ -97,5 +98,5 @@ def actor_id(actor: Mapping[str, Any], fallback: str) -> str:
 
 
 def utc(seconds: int) -> str:
-    """Return unix seconds as xsd:dateTime."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Return unix seconds as xsd:dateTime; what lies after the year 9999, as the end of that year."""
+    return datetime.fromtimestamp(min(seconds, DATE_MAX), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -13,9 +13,10 @@ import msgspec
 import pytest
 
 from ledger.errors import LocalError
+from ledger.schema import TIME_MAX
 from node import exits
 from node.cli.app import build
-from node.naming import seconds_of
+from node.naming import moment, seconds_of
 from node.openapi import describe, schema_of
 from node.operation import Operation, fields
 from node.operations import ALONE, NOUNS, OPERATIONS, find
@@ -145,3 +146,8 @@ def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(LocalError) as caught:
         seconds_of(text, "ttl")
     assert exits.exit_of(caught.value.code) == exits.USAGE
+
+
+def test_every_time_that_an_entry_may_name_can_be_shown() -> None:
+    assert moment(TIME_MAX).year == 9999  # the last that datetime has
+    assert moment(TIME_MAX).timestamp() > moment(2**37).timestamp()

@@ -135,6 +135,13 @@ def test_the_files_say_the_label_the_thresholds_and_no_value_that_is_kept_back()
     assert "anonym" not in text.replace("no proof of anonymity", "")
 
 
+def test_a_group_stays_one_cell_whatever_it_is_called() -> None:
+    made = release(request({'a, "b"': [1, 2, 3]}), readings({1: [1, 2], 2: [3, 4], 3: [5, 6]}))
+    body = [line for line in to_csv(made).decode().splitlines() if line[0] != "#"]
+    assert {row["group"] for row in csv.DictReader(io.StringIO("\n".join(body)))} <= {'a, "b"', "(all)"}
+    assert any('"a, ""b"""' in line for line in body)
+
+
 def test_a_release_reads_back_from_the_vault() -> None:
     made = release(request({"a": [1, 2, 3, 4], "b": [5, 6, 7]}), readings(FOUR | {n: [10, 20] for n in (5, 6, 7)}))
     assert Release.decode(made.encode()) == made

@@ -10,6 +10,7 @@ import pytest
 
 from ledger.consent.thresholds import PROFILES, STRICTEST
 from ledger.entry import Entry
+from ledger.errors import RemoteError
 from node.aggregates.handing import Table, differences, fault
 from node.core import Turn
 from node.flows.wire import AskTable, Tabled
@@ -164,6 +165,24 @@ def test_a_recipient_keeps_nothing_that_does_not_pass(table: Table, code: str) -
     assert row is not None
     assert (row.state, row.reason, row.data) == ("refused", code, b"")
     assert [one.code for one in scene.bob.refusals()] == [code]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"at": 1 << 60},
+        {"at": -1},
+        {"window": (0, 1 << 60)},
+        {"lines": (("", (0, 1 << 60), "5"),)},
+        {"lines": (("south\r\nnorth", WINDOW, "5"),)},
+        {"name": "street\n# thresholds: all"},
+        {"numbers": (("min_holders", 100, "x" * 301, "own"),)},
+    ],
+)
+def test_what_could_not_be_shown_is_not_read(changes: dict[str, Any]) -> None:
+    data = replace(Table.of(release()), **changes).encode()
+    with pytest.raises(RemoteError, match="BAD_TABLE"):
+        Table.decode(data)
 
 
 def test_a_table_that_its_sender_did_not_sign_now_is_dropped() -> None:

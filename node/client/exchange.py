@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -117,9 +118,10 @@ def read_answer(call: Call, status: int, body: bytes) -> Any:
 
 
 def _refusal(body: bytes, status: int) -> MailleError:
-    try:
+    told: Refusal | None = None
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError):
         told = msgspec.json.decode(body, type=Refusal)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    if told is None or not told.message or not told.code.replace("_", "").isalnum():
         return RemoteError("BAD_ANSWER", f"The node answered with status {status}; use one release for both.")
     family = RemoteError if told.theirs else LocalError
     return family(told.code, told.message, field=told.field)

@@ -241,12 +241,12 @@ class Node:
 
                 self.api_address = await nursery.start(serve_api, self, self.config.api)
                 self._log.info("control API", address=self.api_address)
-            if self.config.metrics is not None:
-                from node.observing import serve as serve_metrics
             if self.config.discovery.lan:
                 from node.nearby import Mdns, Nearby
 
                 nursery.start_soon(Nearby(self.net, Mdns(), lambda: self.now, self.random_bytes).run)
+            if self.config.metrics is not None:
+                from node.observing import serve as serve_metrics
 
                 self.metrics_address = await nursery.start(serve_metrics, self, self.config.metrics)
             if self.config.pages is not None:

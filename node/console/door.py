@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import structlog
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -40,8 +41,10 @@ async def log_in(look: Look) -> Response:
     token = look.node.tokens.bearer(look.form.one("token_shown").strip(), look.now)
     if token is None or not opens(token):
         failed = "wrong" if token is None else "bound"
+        structlog.get_logger("console").warning("wrong token", address=look.address)
         return look.page("console_login.html", 422, following=following, failed=failed)
     look.log_in(token.id)
+    structlog.get_logger("console").info("operator logged in", token=token.id)
     return look.go(following)
 
 

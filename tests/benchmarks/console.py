@@ -165,6 +165,7 @@ def bench(options: argparse.Namespace) -> Result:
         "painted_ms": medians,
         "served_ms": {path: statistics.median(done for _, done in told) for path, told in found.items()},
         "worst_ms": worst,
+        "worst_plain_ms": max(painted for painted, _ in found[PLAIN]),
         "processor_ms_a_page": used * 1_000 / (options.rounds * len(found)),
     }
     return Result(

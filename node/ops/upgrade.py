@@ -211,7 +211,9 @@ def upgrade_rollback(local: Local, args: Nothing) -> RolledBack:  # noqa: ARG001
                 raise LocalError("ROLLBACK_FORKS", told)
         for _, _, path, version in back:
             now = _schema(path)
-            (path / DATA_FILE).replace(path / f"after-schema-{now}.mdb")
+            kept = path / f"after-schema-{now}.mdb"
+            kept.unlink(missing_ok=True)
+            os.link(path / DATA_FILE, kept)  # not moved: a crash here must not leave the store without its file
             (path / f"before-schema-{version}.mdb").replace(path / DATA_FILE)
             sync_directory(path)
     names = tuple(f"{mesh}/{name}" for mesh, name, _, _ in back)

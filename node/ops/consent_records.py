@@ -133,12 +133,15 @@ async def consent_import(node: Node, args: ConsentImportArgs) -> ForeignFile:
     """
     from hashlib import sha256
 
+    import trio
+
     from ledger.consent.disclosure import SALT_BYTES, Evidence
     from node.adapters.adapter import Source
     from node.adapters.consents import formats
     from node.vaults.foreign import ForeignRows, Imported
 
-    records = formats.read(args.file, Source(args.name), args.as_)
+    source = Source(args.name)
+    records = await trio.to_thread.run_sync(formats.read, args.file, source, args.as_)
     mesh = node.mesh(args.mesh)
     digest, media_type = sha256(args.file).digest(), MEDIA_TYPES.get(args.as_, "application/json")
 

@@ -46,7 +46,7 @@ ATTACHMENTS_MAX: Final = 32
 ACCOUNT_ENTRIES_MAX: Final = 64
 """Entries that one account of a transfer may rest on."""
 PATH_MAX: Final = 63
-VALUE_BYTES_MAX: Final = 16_384
+VALUE_BYTES_MAX: Final = 65_536
 """The largest value of a committed map."""
 SALT_BYTES: Final = 16
 NONCE_BYTES_MAX: Final = 64

@@ -34,6 +34,8 @@ AMENDED_MAX: Final = 64
 """Amendments that a state names."""
 CHECKED_MAX: Final = 32
 """Words on evidence that a state names: two parties', on sixteen documents."""
+WORDS_MAX: Final = 800
+"""Words on a delegation's evidence: any member may say one, so that there are as many as a value has room for."""
 
 
 class Refused(Exception):
@@ -211,7 +213,7 @@ _DECIDED: Final = list_of(HASH, 1, DECIDED_MAX)
 _MISSING: Final = list_of(one_of("quorum", "majority", "critical_mass"), 0, 3)
 _REFUSED: Final = list_of(tuple_of(HASH, HASH), 0, REFUSALS_MAX)
 _CHECKED: Final = tuple_of(HASH, HASH, integer(0, 2**31), integer(0, len(EVIDENCE_STATES) - 1))
-_WORDS: Final = list_of(_CHECKED, 0, 128)
+_WORDS: Final = list_of(_CHECKED, 0, WORDS_MAX)
 _MORE: Final = record(
     {
         "amended": Field(list_of(HASH, 1, AMENDED_MAX), optional=True),

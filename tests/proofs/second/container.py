@@ -235,7 +235,7 @@ class _Table:
         self.named: set[int] = set()
         self.path = _list(self.hash, 0, 63)
         self.head = _row(_pair, self.hash, _uint(_BIG), self.hash)
-        self.place = _row(Place, _octets(0, 16_384), _uint(_32), _uint(_32), self.path, self.path)
+        self.place = _row(Place, _octets(0, 65_536), _uint(_32), _uint(_32), self.path, self.path)
         self.map = _row(_pair, _uint(_BIG), self.hash)
 
     def hash(self, value: Any) -> bytes:

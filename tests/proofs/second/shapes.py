@@ -184,7 +184,7 @@ _CALL: Final = form(
     slots=octets(768),
 )
 _WORD: Final = row(HASH, HASH, number(0, 2**31), number(0, 2))
-DELEGATION_VALUE: Final = row(number(0, 1), WHEN, many(HASH, 1, 8), many(_WORD, 0, 128))
+DELEGATION_VALUE: Final = row(number(0, 1), WHEN, many(HASH, 1, 8), many(_WORD, 0, 800))
 """The value of a delegation in the consent map."""
 _COUNT: Final = number(0, 2**31)
 CALL_VALUE: Final = row(

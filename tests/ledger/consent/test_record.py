@@ -13,7 +13,7 @@ from ledger.consent.kinds import SLOT_COUNT
 from ledger.consent.record import FIELDS, FREE_SLOTS, SLOTS, Actor, DataKind, OnwardSharing, Rights, Terms
 from ledger.errors import LocalError, RemoteError
 from ledger.schema import DAY
-from tests.ledger.consent.cases import DAILY, NOW, POINT, TERMS, but
+from tests.ledger.consent.cases import DAILY, NOW, POINT, RECIPIENT, TERMS, but
 
 SOMEONE = Actor("Someone", "recipient")
 
@@ -61,6 +61,8 @@ def test_the_slot_table_is_the_one_that_grants_were_made_with() -> None:
         ("controllers", ()),
         ("controllers", (Actor("X", "recipient"),)),
         ("processors", (Actor("X", "sub_processor"),)),
+        ("processors", (Actor("City of Lyon", "processor"),)),  # a controller itself: no purpose of its own
+        ("processors", (Actor("Under another name", "processor", "", RECIPIENT),)),
         ("recipients", (SOMEONE, SOMEONE)),
         ("onward_sharing", OnwardSharing("depth", 0)),
         ("onward_sharing", OnwardSharing("none", 1)),
@@ -115,9 +117,13 @@ def test_an_unknown_inner_key_is_no_place_to_hide_in(field: str) -> None:
     assert error.value.field == field
 
 
+def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.binary(max_size=40) | st.text(max_size=40),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    _nested,
     max_leaves=8,
 )
 

@@ -47,7 +47,10 @@ READERS = {
 """Who may read readings or packs: (module, function or "*") -> why."""
 
 
-TOUCH = {"node/audit/gathering.py": "pages through the accounts of transfers, which hold no readings"}
+TOUCH = {
+    "node/audit/gathering.py": "pages through the accounts of transfers, which hold no readings",
+    "node/console/holdings.py": "shows the operator a page of the same accounts, and sends nothing",
+}
 """Who touches rows of the vault outside node/vaults -> why."""
 
 

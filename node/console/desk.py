@@ -21,6 +21,7 @@ from node.console.audits import Audits
 from node.console.checks import Checks
 from node.console.live import Live
 from node.console.settings import Console
+from node.console.wording import word
 from node.exits import not_found
 from node.guard import permit
 from node.operation import Args, Operation, Permission
@@ -133,6 +134,7 @@ class Look(Visitor):
             "meshes": names,
             "mesh": mesh,
             "to": to,
+            "word": lambda state: word(state, self.lang),
             "said": self.desk.live.sentence(self.lang),
             "code": "",
         }

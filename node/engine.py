@@ -18,7 +18,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 
@@ -356,13 +356,14 @@ class Engine:
         filled: dict[bytes, Outbox] = {}
         for effect in effects:
             match effect:
+                case gossip.Send(peer, data) if peer == self.core.device.kid:
+                    with suppress(trio.WouldBlock):  # of one party here to another; it is said again
+                        self._send.send_nowait(gossip.Message(peer, data))
                 case gossip.Send(peer, data):
                     outbox = self._outboxes.get(peer)
-                    if outbox is None:
-                        continue
-                    if outbox.put(data):
+                    if outbox is not None and outbox.put(data):
                         filled[peer] = outbox
-                    else:
+                    elif outbox is not None:
                         outbox.close("SLOW_PEER", "too much waits for this peer; it will be offered again")
                 case gossip.SetTimer(name, at_ms):
                     self._planned[name] = at_ms

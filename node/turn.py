@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from gossip import events as gossip
+from gossip.messages import Envelope
 from ledger.checkpoint import Head
 from ledger.entry import Entry, sign_entry
 from ledger.errors import RemoteError
@@ -185,7 +186,7 @@ class Turn:
         return tick
 
     def send(self, peer: bytes, data: bytes) -> None:
-        """Send one application message to a connected peer, after the commit."""
+        """Send one application message to a connected peer, or to ourselves, after the commit."""
         self.effects.append(gossip.Send(peer, data))
 
     def timer(self, name: str, at_ms: int) -> None:
@@ -267,6 +268,9 @@ class Turn:
                     data.peer_down(self, peer)
                 if member and sealing is not None:
                     sealing.peer_down(peer)
+            case gossip.Message(peer, raw) if peer == self.core.device.kid:
+                if data is not None:  # of one party on this node to another
+                    data.handle(self, peer, Envelope.open(raw))
             case _:
                 self._tell(event)
 

@@ -352,6 +352,13 @@ def _shape_fault(values: Mapping[str, Any]) -> tuple[str, str] | None:
     return name_at_fault, f"this field must be {FIELDS[name_at_fault].shape.words}"
 
 
+def _same_actor(one: Actor, other: Actor) -> bool:
+    """Say whether two actors are one party: by key where both are known to the mesh, else by name."""
+    if one.party is not None and other.party is not None:
+        return one.party[0] == other.party[0]
+    return one.name == other.name
+
+
 def _conflict(terms: Terms) -> tuple[str, str] | None:
     """Return the first field that is at odds with another, and the rule it breaks."""
     if len(set(terms.points)) != len(terms.points):
@@ -370,6 +377,8 @@ def _conflict(terms: Terms) -> tuple[str, str] | None:
         return "access_period", "it must end after it begins"
     if terms.processors and terms.processors[0].role != "processor":
         return "processors", "the chain begins with a processor; sub-processors follow"
+    if any(_same_actor(one, other) for one in terms.processors for other in terms.controllers):
+        return "processors", "whoever acts for a controller has no purpose of its own: it is not a controller too"
     sharing = terms.onward_sharing
     if (sharing.mode == "depth") != (sharing.depth > 0) or (sharing.mode == "listed") != bool(sharing.listed):
         return "onward_sharing", "mode depth goes with a depth, mode listed with a list, none with neither"

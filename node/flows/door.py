@@ -97,6 +97,15 @@ def node_of(party: Party, members: Members) -> Party | None:
     return party
 
 
+def device_at(party: Party, turn: Turn) -> bytes | None:
+    """Return a device of the node on which a party lives that can be told something now: connected, or our own."""
+    members = turn.core.replica.members
+    node = node_of(party, members)
+    if node == turn.core.party:
+        return turn.core.device.kid
+    return next((kid for kid in turn.core.member_peers if members.party_of(kid) == node), None)
+
+
 def parties_at(party: Party, members: Members) -> list[Party]:
     """Return who lives on a member's node: itself and its tenants."""
     return [party, *((tenant, 0) for tenant, held in members.tenants.items() if held.host == party)]

@@ -200,7 +200,9 @@ class Flows:
             case Redeemed():
                 self.sharing.answered(turn, peer, message)
             case Refuse():
-                mine = self.sending.refused(turn, peer, message) or self.probing.refused(turn, peer, message)
+                ours = peer == turn.core.device.kid and message.signature  # a holder here says no to a recipient here
+                mine = not ours and self.sending.refused(turn, peer, message)
+                mine = mine or self.probing.refused(turn, peer, message)
                 mine = mine or self.releasing.refused(turn, peer, message)
                 if not mine:
                     self.receiving.refused(turn, peer, message)
@@ -265,6 +267,7 @@ class Flows:
             for peer in turn.core.member_peers:
                 waits |= self._send(turn, peer, again=False)
             waits |= self.receiving.ask_again(turn)
+            waits |= self.sending.go_on_all(turn, parties_at(turn.core.party, turn.core.replica.members), again=False)
             if waits:
                 self._pause_ms = min(2 * self._pause_ms, RETRY_MAX_MS)
                 turn.timer(RETRY, turn.now_ms + self._pause_ms)

@@ -26,7 +26,7 @@ from ledger.schema import DAY
 from node.flows.accounts import Accounts
 from node.flows.answers import served
 from node.flows.contents import Content, kinds_in, read_pack
-from node.flows.door import LATER, Door, node_of
+from node.flows.door import LATER, Door, device_at, node_of
 from node.flows.wire import Ask, Chunk, Done, Got, Refuse, encode
 from node.room import QUOTA_FULL
 from node.vaults.receipts import RECIPIENT
@@ -87,12 +87,9 @@ class Receiving:
         return bool(waiting)
 
     def _send_ask(self, turn: Turn, row: Incoming) -> None:
-        members = turn.core.replica.members
-        node = node_of(row.wanted.holder, members)
-        for kid in turn.core.member_peers:
-            if members.party_of(kid) == node:
-                turn.send(kid, encode(Ask(row.transfer, row.wanted)))
-                return
+        peer = device_at(row.wanted.holder, turn)
+        if peer is not None:
+            turn.send(peer, encode(Ask(row.transfer, row.wanted)))
 
     def row(self, turn: Turn, transfer: bytes) -> Incoming | None:
         """Return where a transfer stands, or None."""
@@ -215,7 +212,6 @@ class Receiving:
 
     def review(self, turn: Turn, grant: bytes) -> None:
         """A consent has ended: stop what is being received under it, and tell the holders that are there."""
-        members = turn.core.replica.members
         for transfer in self._rows.under(turn.vault, grant):
             row = self._rows.get(turn.vault, transfer)
             if row is None or row.state != RECEIVING:
@@ -223,8 +219,7 @@ class Receiving:
             decision = self._door.judge(turn, replace(row.wanted, grant=grant)).decision
             if decision.allowed or decision.reason in LATER:
                 continue
-            node = node_of(row.wanted.holder, members)
-            peer = next((kid for kid in turn.core.member_peers if members.party_of(kid) == node), None)
+            peer = device_at(row.wanted.holder, turn)
             self._stop(turn, peer, row, decision.reason.value, here=True)
 
     def _own(self, turn: Turn, peer: bytes, transfer: bytes) -> Incoming | None:

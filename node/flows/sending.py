@@ -31,7 +31,7 @@ from ledger.governance.members import Party
 from ledger.schema import DAY
 from node.flows.accounts import Accounts
 from node.flows.answers import sign_refusal, sign_served
-from node.flows.door import LATER, Door, node_of
+from node.flows.door import LATER, Door, device_at, node_of
 from node.flows.packing import Packing
 from node.flows.passing import Received
 from node.flows.wire import Ask, Done, Got, Refuse, encode
@@ -374,7 +374,5 @@ class Sending:
             self.go_on(turn, transfer)
 
     def _peer(self, turn: Turn, recipient: Party) -> bytes | None:
-        """Return a connected device of the recipient's node."""
-        members = turn.core.replica.members
-        node = node_of(recipient, members)
-        return next((kid for kid in turn.core.member_peers if members.party_of(kid) == node), None)
+        """Return a connected device of the recipient's node, or our own."""
+        return device_at(recipient, turn)

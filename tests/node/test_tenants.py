@@ -239,3 +239,28 @@ async def test_a_sealed_key_is_in_the_backup(tmp_path: Path) -> None:
     assert Keystore(Home(tmp_path / "again").keys, os.urandom).file("tenant-advice").sealed
     async with running(Home(tmp_path / "again"), passphrase="a passphrase") as ada:
         assert ada.tenants.keys()["advice"].kid.hex() == made.id
+
+
+@pytest.mark.covers("R29", "R161")
+async def test_a_node_alone_hands_data_to_its_own_tenant(tmp_path: Path) -> None:
+    async with running(make_home(tmp_path / "ada", "ada")) as ada:
+        await do(ada, "mesh create", name="street", attestation_quorum=1)
+        await do(ada, "tenant init", name="advice")
+        await do(ada, "tenant host", tenant="advice")
+        await do(ada, "readings generate", seed=7, days=3)
+        (series,) = (await do(ada, "readings list")).series
+        await do(ada, "wallet create", name="anna")
+        terms = {"point": (series.point,), "recipient": "advice", **WHAT, **PERIOD}
+        given = await do(ada, "consent grant", wallet="anna", **terms)
+        sent = await do(ada, "data send", consent=given.id, recipient="advice")
+        assert (sent.state, sent.records) == ("done", 144)
+        asked = await do(ada, "data request", consent=given.id, as_tenant="advice")
+        assert (asked.state, asked.records) == ("done", 144)
+        roles = sorted(row.role for row in (await do(ada, "data receipts")).receipts)
+        assert roles == ["received", "received", "sent", "sent"]
+
+        await do(ada, "consent withdraw", id=given.id)
+        late = await do(ada, "data request", consent=given.id, as_tenant="advice")
+        assert (late.state, late.reason) == ("refused", "WITHDRAWN")
+        sent = await do(ada, "data send", consent=given.id, recipient="advice")
+        assert (sent.state, sent.reason) == ("refused", "WITHDRAWN")

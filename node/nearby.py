@@ -75,7 +75,7 @@ class Radio(Protocol):
         """Begin to listen. `seen` is called in the trio loop. Raises LocalError EXTRA_MISSING, LAN_REFUSED."""
 
     async def announce(self, notices: Sequence[Notice]) -> None:
-        """Announce exactly these from now on."""
+        """Announce exactly these from now on. Raises LocalError LAN_REFUSED."""
 
     async def close(self) -> None:
         """Withdraw everything, and listen no more."""
@@ -136,7 +136,10 @@ class Nearby:
             while len(self._own) > TRIED_MAX:
                 del self._own[next(iter(self._own))]
             if self._net.listening:
-                await self._radio.announce(notices)
+                try:
+                    await self._radio.announce(notices)
+                except LocalError as error:
+                    self._log.error("not announced", code=error.code, reason=error.message)
             await trio.sleep(HOUR - self._now() % HOUR)
 
     def _seen(self, sighting: Sighting) -> None:
@@ -213,10 +216,18 @@ class Mdns:
         try:
             self._radio = await trio.to_thread.run_sync(begin)
         except OSError as error:
-            raise LocalError("LAN_REFUSED", f"the local network cannot be listened to: {error}") from None
+            raise _refused(error) from None
 
     async def announce(self, notices: Sequence[Notice]) -> None:
-        """Announce exactly these; what was announced before is withdrawn."""
+        """Announce exactly these; what was announced before is withdrawn. Raises LocalError LAN_REFUSED."""
+        import zeroconf
+
+        try:
+            await self._announce(notices)
+        except (OSError, zeroconf.Error) as error:
+            raise _refused(error) from None
+
+    async def _announce(self, notices: Sequence[Notice]) -> None:
         import zeroconf
 
         former, self._held = self._held, []
@@ -243,6 +254,10 @@ class Mdns:
         """Withdraw everything, and listen no more."""
         if self._radio is not None:
             await trio.to_thread.run_sync(self._radio.close, abandon_on_cancel=True)
+
+
+def _refused(error: Exception) -> LocalError:
+    return LocalError("LAN_REFUSED", f"the system does not let us speak mDNS in the local network: {error}")
 
 
 def _sighting(name: str, text: Any, hosts: Sequence[str], port: int) -> Sighting:

@@ -27,7 +27,7 @@ from node.directory import Card
 from node.doorway import Doorway
 from node.network import Network, is_relay
 from node.peering import MeshRuntime, Peering
-from node.relaying import Switch
+from node.relaying import CircuitStream, Switch
 from node.tables import Relay
 
 NEIGHBOURS_MAX: Final = 16  # members a node dials; more are reached through gossip
@@ -236,7 +236,8 @@ class Net:
                 runtime.near.update({kid: address} if address in near else {})
                 return True
             if (runtime.mesh_id, kid) not in self.peerings:
-                self.failures[runtime.mesh_id, kid] = f"{address}: {connection.ended}"
+                told = stream.refusal if isinstance(stream, CircuitStream) else ""
+                self.failures[runtime.mesh_id, kid] = f"{address}: {told or connection.ended}"
             if connection.ended.startswith("IK_REFUSED"):
                 runtime.statics.pop(kid, None)
         return False

@@ -65,6 +65,11 @@ class CircuitStream(trio.abc.Stream):
                 self.end("FLOODED")
         self._wake()
 
+    @property
+    def refusal(self) -> str:
+        """Why the relay or the other end ended the circuit, or ""."""
+        return "" if self.ended == "CLOSED" else self.ended
+
     def end(self, code: str) -> None:
         """The circuit is over: what came before is still read."""
         if not self.ended:

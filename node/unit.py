@@ -49,7 +49,7 @@ ProtectKernelModules=yes
 ProtectKernelTunables=yes
 ProtectProc=invisible
 ProcSubset=pid
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX{families}
 RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
@@ -69,12 +69,13 @@ WantedBy=multi-user.target
 """
 
 
-def unit(program: str, data_dir: Path, *, sealed: bool, low_ports: bool) -> str:
+def unit(program: str, data_dir: Path, *, sealed: bool, low_ports: bool, lan: bool = False) -> str:
     """Return the unit's text.
 
     `program`: the command's path. `sealed`: its passphrase comes as a credential, sealed with systemd-creds.
-    `low_ports`: it listens below 1024, which takes a capability. In /var/lib/maille the service has a user of its own
-    that systemd makes (DynamicUser); elsewhere it runs as whoever owns the data directory.
+    `low_ports`: it listens below 1024, which takes a capability. `lan`: it looks around in the local network, for which
+    it asks the system for its addresses (netlink). In /var/lib/maille the service has a user of its own that systemd
+    makes (DynamicUser); elsewhere it runs as whoever owns the data directory.
     """
     own = data_dir == Path("/var/lib/maille")
     user = "DynamicUser=yes\n" if own else f"User={_owner(data_dir)}\n"
@@ -88,6 +89,7 @@ def unit(program: str, data_dir: Path, *, sealed: bool, low_ports: bool) -> str:
         credential=f"LoadCredentialEncrypted=maille-passphrase:{CREDENTIAL_FILE}\n" if sealed else "",
         home="yes" if own else "read-only",
         users="no" if low_ports else "yes",
+        families=" AF_NETLINK" if lan else "",
         capability="CAP_NET_BIND_SERVICE" if low_ports else "",
     )
 

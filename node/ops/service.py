@@ -61,7 +61,9 @@ def wanted(local: Local) -> str:
     listening = [*config.listen]
     listening += [part.listen for part in (config.api, config.pages) if part is not None]
     low = any(int(address.rpartition(":")[2]) < 1_024 for address in listening)
-    return unit(program(), home.path, sealed=Keystore(home.keys, os.urandom).sealed, low_ports=low)
+    return unit(
+        program(), home.path, sealed=Keystore(home.keys, os.urandom).sealed, low_ports=low, lan=config.discovery.lan
+    )
 
 
 def program() -> str:

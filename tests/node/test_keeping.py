@@ -72,6 +72,8 @@ def test_the_unit_asks_for_what_the_node_needs_alone(tmp_path: Path) -> None:
     assert f"ReadWritePaths={tmp_path}\n" in other
     assert "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\n" in other
     assert "DynamicUser" not in other
+    assert "NETLINK" not in system + other
+    assert " AF_NETLINK\n" in unit("/usr/bin/maille", tmp_path, sealed=False, low_ports=False, lan=True)
 
 
 @pytest.mark.skipif(

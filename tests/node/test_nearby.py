@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+import structlog.testing
 import trio
 from trio.testing import MockClock
 
+from ledger.errors import LocalError
 from node.core import Turn
 from node.nearby import (
     ADDRESSES_MAX,
@@ -208,6 +211,46 @@ async def test_who_is_no_member_stays_none(autojump_clock: MockClock) -> None:
         await trio.sleep(30)
         assert not one.net.peerings
         assert dict(one.core.replica.members.members) == before
+
+
+class Refusing(Fake):
+    """A radio that listens at most."""
+
+    def __init__(self, ether: Ether, *, deaf: bool) -> None:
+        super().__init__(ether)
+        self.deaf = deaf
+
+    async def open(self, seen: Callable[[Sighting], None]) -> None:
+        """Listen, or refuse that too."""
+        if self.deaf:
+            raise LocalError("LAN_REFUSED", "no")
+        await super().open(seen)
+
+    async def announce(self, notices: Sequence[Notice]) -> None:  # noqa: ARG002 - a radio takes them
+        """Refuse."""
+        raise LocalError("LAN_REFUSED", "no")
+
+
+@pytest.mark.parametrize("deaf", [True, False])
+async def test_a_network_that_refuses_ends_nothing(autojump_clock: MockClock, deaf: bool) -> None:
+    async with strangers(2) as (mesh, ether, nursery):
+        one = mesh.nodes[0]
+        refusing = Refusing(ether, deaf=deaf)
+        look = Nearby(one.net, refusing, lambda: now_ms() // 1_000, SEED.stream(0, "nearby").randbytes)
+        with structlog.testing.capture_logs() as logs:
+            nursery.start_soon(look.run)
+            await trio.sleep(5)
+        assert [line["code"] for line in logs if "code" in line] == ["LAN_REFUSED"]
+        nursery.start_soon(nearby(mesh.nodes[1], ether).run)
+        assert await mesh.until(lambda: bool(one.net.peerings) is not deaf, 20)
+
+
+async def test_without_its_library_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "zeroconf", None)
+    with pytest.raises(LocalError) as refused:
+        await Mdns().open(lambda _: None)
+    assert refused.value.code == "EXTRA_MISSING"
+    assert "maille[lan]" in refused.value.message
 
 
 def test_tags_are_of_a_mesh_an_hour_and_an_instance() -> None:

@@ -116,6 +116,11 @@ async def test_a_relay_that_stops_serving_ends_the_circuits(autojump_clock: Mock
         assert await mesh.until(lambda: between(ada, bob) is None and between(bob, ada) is None, 30)
         await trio.sleep(60)
         assert between(ada, bob) is None
+        why = [
+            daemon.net.failures.get((daemon.runtime.mesh_id, kid), "")
+            for daemon, kid in ((ada, bob.kid), (bob, ada.kid))
+        ]
+        assert any("NO_RELAY" in told for told in why)
         assert between(relay, ada) is not None
         relay.net.relay = lambda: SERVES
         assert await mesh.until(lambda: relayed(ada, bob), 300)

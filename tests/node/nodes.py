@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
+from node.cli.app import run as main
 from node.config import Config, Home
 from node.daemon import Node
 from node.keyfile import Cost
@@ -53,6 +56,14 @@ async def do(node: Node, words: str, **values: Any) -> Any:
     operation = find(noun or None, verb)
     assert operation is not None, words
     return await operation.handler(node, operation.args(**values))
+
+
+def command(home: Home, *words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, Any]:
+    """Run a command with --json; return its exit code and what it said."""
+    capsys.readouterr()
+    code = main([*words, "--data-dir", str(home.path), "--json"])
+    out = capsys.readouterr()
+    return code, json.loads(out.out) if out.out else out.err
 
 
 async def until(check: Callable[[], bool]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -24,20 +23,13 @@ from node.config import Api, Home, as_toml
 from node.keystore import Keystore
 from node.operations import find
 from node.upkeep import note_upkeep, read_upkeep
-from tests.node.nodes import LIGHT, do, make_home, running, until
+from tests.node.nodes import LIGHT, command, do, make_home, running, until
 
 NOW = 1_800_000_000
 
 
 def codes(home: Home, now: int = NOW) -> dict[str, Finding]:
     return {finding.code: finding for finding in look(home, now)}
-
-
-def command(home: Home, *words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, Any]:
-    """Run a command with --json; return its exit code and what it said."""
-    code = run([*words, "--data-dir", str(home.path), "--json"])
-    out = capsys.readouterr()
-    return code, json.loads(out.out) if out.out else out.err
 
 
 def certificate(folder: Path, days: int) -> tuple[Path, Path]:

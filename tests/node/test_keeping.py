@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -20,7 +19,7 @@ from node.operations import OPERATIONS
 from node.ops.bugreport import Redactor
 from node.unit import NAME, unit
 from storage import disk
-from tests.node.nodes import do, make_home, running
+from tests.node.nodes import command, do, make_home, running
 
 SYSTEMD = shutil.which("systemd-analyze")
 
@@ -28,14 +27,6 @@ SYSTEMD = shutil.which("systemd-analyze")
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return make_home(tmp_path / "node", "Citoyens du Jura")
-
-
-def command(home: Home, *words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, Any]:
-    """Run a command with --json; return its exit code and what it said."""
-    capsys.readouterr()
-    code = run([*words, "--data-dir", str(home.path), "--json"])
-    out = capsys.readouterr()
-    return code, json.loads(out.out) if out.out else out.err
 
 
 # The service

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import httpx
 import msgspec
@@ -13,13 +11,12 @@ import trio
 from prometheus_client.parser import text_string_to_metric_families
 
 from ledger.errors import LocalError
-from node.cli.app import run
 from node.config import Config, Home, Metrics, as_toml, read_config
 from node.event_log import COUNTED_MAX, KEPT, EventLog
 from node.metrics import NAMES
 from node.settings import differences, with_setting
 from node.upkeep import note_upkeep, read_upkeep
-from tests.node.nodes import do, make_home, running
+from tests.node.nodes import command, do, make_home, running
 
 
 def metrics_home(path: Path) -> Home:
@@ -124,13 +121,6 @@ def test_what_is_noted_of_upkeep_survives_a_damaged_file(tmp_path: Path) -> None
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return make_home(tmp_path / "node", "Ours")
-
-
-def command(home: Home, *words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, Any]:
-    """Run a command with --json; return its exit code and what it said."""
-    code = run([*words, "--data-dir", str(home.path), "--json"])
-    out = capsys.readouterr()
-    return code, json.loads(out.out) if out.out else out.err
 
 
 def test_a_setting_is_changed_and_the_rest_left_alone(home: Home, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from ledger.rows import COSIGNED
 from ledger.schema import DAY
 from node.adapters import household
 from node.checkup import look
-from node.cli.app import run
 from node.compacting import TRANSFER_DAYS, compact
 from node.config import Home, as_toml
 from node.core import Turn
@@ -31,21 +29,13 @@ from node.vaults.erasures import Erasure, ErasureRows
 from node.vaults.transfers import STOPPED, Incoming, IncomingRows, Tally, Wanted
 from storage.disk import DiskStore
 from storage.vault import VAULT_TABLES, Vault
-from tests.node.nodes import LIGHT, do, make_home, running
+from tests.node.nodes import LIGHT, command, do, make_home, running
 from tests.node.test_data_operations import WHAT, pair
 from tests.node.test_proof_operations import verified
 
 START = 1_750_000_000 - 1_750_000_000 % DAY
 PERIOD = {"data_from": datetime(2010, 1, 1, tzinfo=UTC), "data_until": datetime(2030, 1, 1, tzinfo=UTC)}
 SOON = b'retention = "PT1S"\n'
-
-
-def command(home: Home, *words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, Any]:
-    """Run a command with --json; return its exit code and what it said."""
-    capsys.readouterr()
-    code = run([*words, "--data-dir", str(home.path), "--json"])
-    out = capsys.readouterr()
-    return code, json.loads(out.out) if out.out else out.err
 
 
 def vault_key(home: Home) -> bytes:

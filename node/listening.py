@@ -1,4 +1,4 @@
-"""The control API on TCP: where it listens, its certificate, the names by which it may be asked.
+"""The control API on TCP: where it listens, its certificate, the names by which it may be asked; `listen` for others.
 
 How it works
     `[api]` in config.toml names an address. On this machine alone (127.0.0.1, [::1], localhost) plain HTTP is served,
@@ -22,12 +22,15 @@ from ledger.errors import LocalError
 from node.client.exchange import is_loopback
 
 if TYPE_CHECKING:
+    from hypercorn.config import Config as Hypercorn
+
     from node.config import Api
     from node.daemon import Node
 
 IDLE_SECONDS: Final = 5.0
 """How long a connection may be silent between requests."""
 GRACE_SECONDS: Final = 0.5
+"""How long running requests are given when the node stops."""
 _WILDCARDS: Final = ("0.0.0.0", "[::]")
 _LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 
@@ -67,35 +70,50 @@ async def serve(node: Node, api: Api, *, task_status: trio.TaskStatus[str]) -> N
 
     Raises LocalError as `check`, and LISTEN_REFUSED.
     """
-    from hypercorn.config import Config
-    from hypercorn.trio import serve as run
-
     from node.api import make_guarded_app
     from node.operations import OPERATIONS
 
     check(api, node.home.path)
-    settings = Config()
-    host, _, port = api.listen.rpartition(":")
-    settings.bind = [f"{'127.0.0.1' if host == 'localhost' else host}:{port}"]
+    settings = settings_of(api.listen)
     if api.certificate:
         settings.certfile = os.fspath(node.home.path / api.certificate)
         settings.keyfile = os.fspath(node.home.path / api.key)
-    settings.graceful_timeout = GRACE_SECONDS
     settings.keep_alive_timeout = IDLE_SECONDS
-    settings.accesslog = None
-    settings.errorlog = None
     names = hosts_of(api), frozenset(api.origins)
-    app: Any = make_guarded_app(node, OPERATIONS, node.version, node.tokens, *names, node.clock)
+    app = make_guarded_app(node, OPERATIONS, node.version, node.tokens, *names, node.clock)
+    await listen(node, app, settings, "the control API", "[api]", task_status=task_status)
+
+
+def settings_of(address: str) -> Hypercorn:
+    """Return the settings by which hypercorn listens on "host:port"; it logs nothing itself."""
+    from hypercorn.config import Config
+
+    settings = Config()
+    host, _, port = address.rpartition(":")
+    settings.bind = [f"{'127.0.0.1' if host == 'localhost' else host}:{port}"]
+    settings.graceful_timeout = GRACE_SECONDS
+    settings.accesslog = settings.errorlog = None
+    return settings
+
+
+async def listen(
+    node: Node, app: Any, settings: Hypercorn, what: str, table: str, *, task_status: trio.TaskStatus[str]
+) -> None:
+    """Serve an application until the node stops; tell the address.
+
+    `what` is served, as `table` of config.toml says, in the words of an error. Raises LocalError LISTEN_REFUSED.
+    """
+    from hypercorn.trio import serve as run
+
+    async def bound(*, task_status: trio.TaskStatus[list[str]]) -> None:
+        await run(app, settings, shutdown_trigger=node.stop.wait, task_status=task_status)
+
     try:
         async with trio.open_nursery() as nursery:
-
-            async def listen(*, task_status: trio.TaskStatus[list[str]]) -> None:
-                await run(app, settings, shutdown_trigger=node.stop.wait, task_status=task_status)
-
-            (address,) = await nursery.start(listen)
+            (address,) = await nursery.start(bound)
             task_status.started(address)
     except* OSError as group:
-        told = f"Cannot serve the control API on {api.listen} ({_first(group)}); change `listen` under [api]."
+        told = f"Cannot serve {what} on {settings.bind[0]} ({_first(group)}); change `listen` under {table}."
         raise LocalError("LISTEN_REFUSED", told) from None
 
 

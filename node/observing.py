@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from node.config import Metrics
     from node.daemon import Node
 
-GRACE_SECONDS: Final = 0.5
-"""How long running requests are given when the node stops."""
 _HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
@@ -65,27 +63,12 @@ async def serve(node: Node, settings: Metrics, *, task_status: trio.TaskStatus[s
 
     Raises LocalError METRICS_OPEN, LISTEN_REFUSED.
     """
-    from hypercorn.config import Config
-    from hypercorn.trio import serve as run
+    from node.listening import listen, settings_of
 
-    host, _, port = settings.listen.rpartition(":")
+    host = settings.listen.rpartition(":")[0]
     if not is_loopback(host):
         told = f"Metrics take no token: {settings.listen} would be open to others. Listen on 127.0.0.1, with an agent."
         raise LocalError("METRICS_OPEN", told, field="[metrics] listen")
     names = Middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]"])
     app = Starlette(routes=list(routes(node)), middleware=[names])
-    config = Config()
-    config.bind = [f"{'127.0.0.1' if host == 'localhost' else host}:{port}"]
-    config.graceful_timeout = GRACE_SECONDS
-    config.accesslog = config.errorlog = None
-    try:
-        async with trio.open_nursery() as nursery:
-
-            async def listen(*, task_status: trio.TaskStatus[list[str]]) -> None:
-                await run(app, config, shutdown_trigger=node.stop.wait, task_status=task_status)  # type: ignore[arg-type]
-
-            (address,) = await nursery.start(listen)
-            task_status.started(address)
-    except* OSError as group:
-        told = f"Cannot serve metrics on {settings.listen}: {group.exceptions[0]}. Change `listen` under [metrics]."
-        raise LocalError("LISTEN_REFUSED", told) from None
+    await listen(node, app, settings_of(settings.listen), "metrics", "[metrics]", task_status=task_status)

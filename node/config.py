@@ -36,7 +36,7 @@ from ledger.errors import LocalError
 from node.console.settings import Console
 from node.exits import not_found
 from node.pages.settings import Pages, Served
-from node.tables import Discovery, Relay, Storage, as_tables
+from node.tables import Discovery, Links, Relay, Storage, as_tables
 
 LISTEN: Final = "127.0.0.1:8470"
 """Where a new node listens unless it is told otherwise: reachable from this machine alone."""
@@ -104,6 +104,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     storage: Storage = Storage()
     relay: Relay = Relay()
     discovery: Discovery = Discovery()
+    links: Links = Links()
 
 
 API_SAMPLE: Final = """
@@ -353,7 +354,7 @@ def _api_toml(config: Config) -> str:
         found += f"\n[metrics]\nlisten = {_string(config.metrics.listen)}\n"
     if config.console is not None:
         found += served_toml(config.console)
-    found += as_tables(storage=config.storage, relay=config.relay, discovery=config.discovery)
+    found += as_tables(storage=config.storage, relay=config.relay, discovery=config.discovery, links=config.links)
     return found + ("\n[webhooks]\nprivate = true\n" if config.webhooks.private else "")
 
 

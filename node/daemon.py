@@ -162,6 +162,7 @@ class Node:
             self.tenants,
             probes_a_day=self.config.probes_a_day,
             pending_evidence=self.config.pending_evidence,
+            links=self.config.links,
         )
 
     async def found_mesh(self, name: str, genesis: Genesis, root: SigningKey, device: SigningKey) -> Mesh:

@@ -45,6 +45,7 @@ from node.flows.changing import NOTE
 from node.flows.computing import NOTE as RESULT_ASKED
 from node.flows.family import Flows, WayOut
 from node.peering import MeshRuntime
+from node.tables import Links
 from node.tenants import Tenants
 from storage.backup import is_restored
 from storage.disk import DiskStore
@@ -126,6 +127,7 @@ class Making:
     tenants: Tenants
     probes_a_day: int = 0
     pending_evidence: bool = False
+    links: Links | None = None
     way_out: WayOut | None = None
 
 
@@ -291,6 +293,7 @@ def open_mesh(
             probes_a_day=making.probes_a_day,
             way_out=making.way_out,
             pending_evidence=making.pending_evidence,
+            links=making.links,
         )
         core.data = flows
         log = structlog.get_logger("mesh").bind(mesh=name)

@@ -1,11 +1,11 @@
-"""Tables of config.toml about room and reach: [storage], [relay], [discovery].
+"""Tables of config.toml about room and reach: [storage], [relay], [discovery], [links].
 
 How it works
     Each table is a Struct with its bounds; node/config.py holds them, all off by default. `as_tables` writes what an
     operator has set, or the sample that `init` leaves in the file, as comments.
 
 What it does not do
-    It acts on nothing: node/room.py, node/relaying.py and node/nearby.py do.
+    It acts on nothing: node/room.py, node/relaying.py, node/nearby.py and node/linking.py do.
 """
 
 from __future__ import annotations
@@ -49,6 +49,18 @@ class Discovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lan: bool = False
 
 
+class Links(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Offers of links that are accepted without asking (node/linking.py); where both are given, both must hold.
+
+    `charter`: the version that the other must have accepted, 64 hexadecimal digits. `members`: did:keys of those alone.
+    """
+
+    charter: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
+    members: Annotated[
+        tuple[Annotated[str, Meta(pattern="^did:key:z[1-9A-HJ-NP-Za-km-z]{40,60}$")], ...], Meta(max_length=256)
+    ] = ()
+
+
 SAMPLE: Final = """
 # Room on the disk for all ledgers and vaults, in bytes; at 100 % no more data are taken in (`maille storage show`).
 # [storage]
@@ -62,6 +74,12 @@ SAMPLE: Final = """
 # Find members in the same local network (mDNS); what that shows of us: docs/explanation/threats.md.
 # [discovery]
 # lan = true
+
+# Offers of links that are accepted without asking: from members who accepted this very version of a charter
+# (`document list`), or from these keys alone; with both, both.
+# [links]
+# charter = "64 HEXADECIMAL DIGITS"
+# members = ["did:key:z..."]
 """
 
 

@@ -60,6 +60,9 @@ from node.flows.wire import (
     Taken,
     decode,
 )
+from node.linking import TIMER as LINKS
+from node.linking import Linking
+from node.tables import Links
 from node.tenants import Tenants
 from node.vaults import Blind
 from node.vaults.changes import ChangeRows
@@ -92,7 +95,8 @@ WayOut: TypeAlias = Callable[[ConsentRows, SeriesRows], Door]
 class Flows:
     """See the module. `blind`: storage.vault.Vault.blind; `chooser`: picks members to register withdrawals.
 
-    `tenants`: those whose keys are kept here. `probes_a_day`: conformance probes that are made by themselves.
+    `tenants`: those whose keys are kept here. `links`: whose offers are taken.
+    `probes_a_day`: conformance probes that are made by themselves.
     `pending_evidence`: whether evidence that nobody has checked yet will do. `way_out`: the door that what leaves must
     pass, by default `Door`. No setting of a node changes it: node/turncoat.py says who does.
     """
@@ -106,6 +110,7 @@ class Flows:
         probes_a_day: int = 0,
         way_out: WayOut | None = None,
         pending_evidence: bool = False,
+        links: Links | None = None,
     ) -> None:
         self.tenants = tenants if tenants is not None else Tenants()
         self.series = SeriesRows(blind)
@@ -149,6 +154,7 @@ class Flows:
         self.disclosing.concerns = concerns
         self.life = Living(*parts, self.passing)
         self.carrying = Carrying(self.life.calls, self.life)
+        self.linking = Linking(links)
 
     def _take(self, turn: Turn, entry: Entry, blob: bytes) -> None:
         """Take in what consents rest on, or are narrowed by; whoever else must know the latter is told once."""
@@ -225,6 +231,7 @@ class Flows:
 
     def entries(self, turn: Turn, entries: Sequence[Entry]) -> None:
         """Look anew at what rests on consents that began or ended."""
+        self.linking.entries(turn, entries)
         self.disclosing.entries(turn, entries)
         self.changing.entries(turn, entries)
         self.erasing.entries(turn, entries)
@@ -254,6 +261,8 @@ class Flows:
         if name == TIMER:
             self.accounts.state(turn)
             self.accounts.plan(turn)
+        elif name == LINKS:
+            self.linking.look(turn)
         elif name == CARRY:
             if self.carrying.carry(turn):
                 self.retry_later(turn)

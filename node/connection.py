@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 import trio
 
 from gossip import events as gossip
-from gossip.channel import Channel, Closed, Established, Phase, Received, Transmit
+from gossip.channel import Channel, Closed, Established, Phase, Received, Transmit, Versions
 from gossip.channel import Effect as ChannelEffect
 from gossip.relay import is_relayed
 from node.doorway import STRANGERS_MAX
@@ -59,6 +59,7 @@ class Connection:
         self._met = trio.Event()
         self.established = False
         self.ended = ""
+        self.spoken: Versions | None = None  # versions of the protocol that the peer named, refusing ours
 
     def _notify(self) -> None:
         """Send what is small at once, as far as the system takes it; leave the rest to the writing task."""
@@ -212,8 +213,8 @@ class Connection:
                         self._net.switches[self._runtime.mesh_id].handle(self._peering, message)
                     else:
                         await self._runtime.engine.put(gossip.Message(self._peering.kid, message))
-                case Closed(code, message, remote):
-                    self.ended = code
+                case Closed(code, message, remote, versions):
+                    self.ended, self.spoken = code, versions
                     self._net.log.info("channel ended", code=code, remote=remote, address=self._address)
                     self._notify()
                 case _:

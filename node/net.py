@@ -20,7 +20,7 @@ from typing import Final
 import structlog
 import trio
 
-from gossip.channel import Channel, Identity, Limits
+from gossip.channel import VERSIONS, Channel, Identity, Limits, Versions
 from node.connection import Connection
 from node.core import RandomBytes
 from node.directory import Card
@@ -50,8 +50,10 @@ class Net:
         random_bytes: RandomBytes,
         limits: Limits | None = None,
         relay: Callable[[], Relay] = Relay,
+        versions: Versions = VERSIONS,
     ) -> None:
-        """`relay`: the settings of passing on, as they are now."""
+        """`relay`: the settings of passing on, as they are now. `versions`: of the protocol that are spoken."""
+        self._versions = versions
         self._network, self._random, self._random_bytes, self._limits = network, random_source, random_bytes, limits
         self.meshes: dict[bytes, MeshRuntime] = {}
         self.relay = relay
@@ -124,7 +126,7 @@ class Net:
             return
         try:
             hosted: Mapping[bytes, Identity] = {mesh_id: r.identity for mesh_id, r in self.meshes.items()}
-            channel = Channel.responder(hosted, self._random_bytes, limits=self._limits)
+            channel = Channel.responder(hosted, self._random_bytes, limits=self._limits, versions=self._versions)
             await Connection(self, stream, channel, host, dialed=False).run()
         finally:
             self.doorway.leave(host)
@@ -212,25 +214,43 @@ class Net:
             runtime.near[kid] = address
             runtime.wake.set()
 
-    async def _dial(self, runtime: MeshRuntime, kid: bytes, expected: bytes | None) -> bool:
-        near = [runtime.near.pop(kid)] if kid in runtime.near else []
-        for address in (*near, *sorted(runtime.hints.get(kid, ()), key=is_relay)):
-            try:
-                with trio.fail_after(DIAL_SECONDS_MAX):
-                    stream = await self._open(runtime, address, kid)
-            except (OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
-                self.failures[runtime.mesh_id, kid] = f"{address}: {error}"
-                continue
+    async def _converse(
+        self, runtime: MeshRuntime, kid: bytes, address: str, expected: bytes | None
+    ) -> tuple[Connection, trio.abc.Stream]:
+        """Dial an address and run the channel to its end; return it with its stream. Raises what dialing does.
+
+        Whoever refuses our version and names one that we speak too is dialed again with that. Nobody signed the
+        refusal, but the handshake shows what the peer speaks, and ends where somebody on the way has lied.
+        """
+        version: int | None = None
+        while True:
+            with trio.fail_after(DIAL_SECONDS_MAX):
+                stream = await self._open(runtime, address, kid)
             channel = Channel.initiator(
                 runtime.identity,
                 runtime.mesh_id,
                 self._random_bytes,
                 expected_device_kid=expected,
                 expected_static=runtime.statics.get(kid) if expected is not None else None,
+                versions=self._versions,
+                protocol_version=version,
                 limits=self._limits,
             )
             connection = Connection(self, stream, channel, address, dialed=True)
             await connection.run()
+            common = self._versions.common(connection.spoken) if connection.spoken is not None else None
+            if common is None or version is not None:
+                return connection, stream
+            version = common
+
+    async def _dial(self, runtime: MeshRuntime, kid: bytes, expected: bytes | None) -> bool:
+        near = [runtime.near.pop(kid)] if kid in runtime.near else []
+        for address in (*near, *sorted(runtime.hints.get(kid, ()), key=is_relay)):
+            try:
+                connection, stream = await self._converse(runtime, kid, address, expected)
+            except (OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
+                self.failures[runtime.mesh_id, kid] = f"{address}: {error}"
+                continue
             if connection.established:
                 self.failures.pop((runtime.mesh_id, kid), None)
                 runtime.near.update({kid: address} if address in near else {})

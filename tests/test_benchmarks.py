@@ -21,6 +21,8 @@ TINY = {
     "audit": ("--transfers", "600", "--consents", "20", "--rounds", "1"),
     "channel": ("--mebibytes", "2", "--rounds", "1", "--trips", "3"),
     "console": ("--consents", "60", "--rounds", "1"),
+    "operating": ("--nodes", "2", "--settle", "0", "--seconds", "1"),
+    "soak": ("--minutes", "0.05", "--rate", "5"),
     "delta": ("--entries", "400", "--feeds", "20", "--missing", "10", "--spread", "5"),
     "gate": ("--consents", "30", "--decisions", "60", "--rounds", "1"),
     "imports": ("--rows", "500", "--rounds", "1"),

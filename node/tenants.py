@@ -6,6 +6,8 @@ How it works
     for all its meshes. `state` signs and registers; `Voice` is a party together with the key that signs for it, and
     `voices` are those for whom this node may speak now: itself, and the tenants that it hosts and whose keys it keeps.
 
+    What its terms allow in a minute is counted here, in memory, over all that is asked in its name at this node.
+
 What it does not do
     It decides no hosting: the fold does (ledger/governance/members.py). A key that is kept here is in the hands of
     this node's operator; a tenant that does not want that keeps its key on another member's node.
@@ -13,7 +15,7 @@ What it does not do
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from node.core import Turn
 
 CTI_BYTES: Final = 16
+MINUTE: Final = 60
+"""Seconds over which the requests of a tenant are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Tenants:
 
     def __init__(self, keys: Mapping[str, SigningKey] | None = None) -> None:
         self._keys = dict(keys or {})
+        self._said: dict[bytes, deque[int]] = {}  # tenant -> when it asked for something in the last minute
 
     def __contains__(self, name: str) -> bool:
         """Whether a key of that name is kept."""
@@ -91,7 +96,10 @@ class Tenants:
         return found
 
     def voice(self, turn: Turn, name: str) -> Voice:
-        """Return ourselves (""), or a tenant by its name here. Raises LocalError NOT_FOUND, TENANT_NOT_HOSTED."""
+        """Return ourselves (""), or a tenant by its name here. Raises LocalError NOT_FOUND, TENANT_NOT_HOSTED,
+
+        TENANT_RATE.
+        """
         if not name:
             return Voice(turn.core.party)
         key = self._keys.get(name)
@@ -101,7 +109,21 @@ class Tenants:
         if found is None:
             told = f"The tenant {name!r} is not hosted by this node; run `maille tenant host {name}` first."
             raise LocalError("TENANT_NOT_HOSTED", told, field="as_tenant")
+        self._spend(turn, key.kid)
         return found
+
+    def _spend(self, turn: Turn, kid: bytes) -> None:
+        """Count one request in a tenant's name. Raises LocalError TENANT_RATE beyond what was agreed for a minute."""
+        limit = turn.core.replica.members.tenants[kid].terms.get("requests_a_minute")
+        if limit is None:
+            return
+        said = self._said.setdefault(kid, deque())
+        while said and said[0] <= turn.now - MINUTE:
+            said.popleft()
+        if len(said) >= limit:
+            told = f"This tenant agreed to {limit} requests a minute, and has made them; try again in a minute."
+            raise LocalError("TENANT_RATE", told, field="as_tenant")
+        said.append(turn.now)
 
 
 def state(turn: Turn, voice: Voice, kind: str, thing: tuple[str, bytes], payload: Mapping[str, Any]) -> Entry:

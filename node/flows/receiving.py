@@ -27,6 +27,7 @@ from node.flows.accounts import Accounts
 from node.flows.answers import served
 from node.flows.contents import Content, kinds_in, read_pack
 from node.flows.door import LATER, Door, device_at, node_of
+from node.flows.hosting import TENANT_FULL, Stored
 from node.flows.wire import Ask, Chunk, Done, Got, Refuse, encode
 from node.room import QUOTA_FULL
 from node.vaults.receipts import RECIPIENT
@@ -61,6 +62,7 @@ class Receiving:
 
     def __init__(self, door: Door, rows: IncomingRows, accounts: Accounts) -> None:
         self._door, self._rows, self._accounts = door, rows, accounts
+        self._stored = Stored(rows)
         self.full: Callable[[], bool] = lambda: False  # the node has no room for more; see node/room.py
 
     # Asking
@@ -114,6 +116,8 @@ class Receiving:
             self._stop(turn, peer, row, OTHER_TRANSFER, here=True)
         elif self.full():
             self._answer_no(turn, peer, chunk, QUOTA_FULL, row)
+        elif self._stored.full(turn, row.wanted.recipient, len(chunk.pack)):
+            self._answer_no(turn, peer, chunk, TENANT_FULL, row)
         else:
             self._open(turn, peer, row, chunk)
 

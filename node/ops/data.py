@@ -160,6 +160,7 @@ def _sentence(code: str) -> str:
 
 
 _SENTENCES: Final = {
+    "TENANT_FULL": "The recipient has used the storage that was agreed with its host; it goes on when there is room.",
     "NO_READINGS": "No readings of this kind and window are held there.",
     "BAD_ACK": "The recipient acknowledged what was not sent.",
     "GIVEN_UP": "It could not go for so long that it was given up.",

@@ -264,3 +264,33 @@ async def test_a_node_alone_hands_data_to_its_own_tenant(tmp_path: Path) -> None
         assert (late.state, late.reason) == ("refused", "WITHDRAWN")
         sent = await do(ada, "data send", consent=given.id, recipient="advice")
         assert (sent.state, sent.reason) == ("refused", "WITHDRAWN")
+
+
+@pytest.mark.covers("R31")
+async def test_what_was_agreed_with_a_tenant_is_enforced(tmp_path: Path) -> None:
+    async with running(make_home(tmp_path / "ada", "ada")) as ada:
+        await do(ada, "mesh create", name="street", attestation_quorum=1)
+        await do(ada, "tenant init", name="advice")
+        agreed = {"tariff": "2 euros a month", "storage_bytes": 100, "requests_a_minute": 2}
+        hosted = (await do(ada, "tenant host", tenant="advice", **agreed)).tenant
+        assert {name: getattr(hosted, name) for name in agreed} == agreed
+        await do(ada, "readings generate", seed=7, days=3)
+        (series,) = (await do(ada, "readings list")).series
+        await do(ada, "wallet create", name="anna")
+        terms = {"point": (series.point,), "recipient": "advice", **WHAT, **PERIOD}
+        given = await do(ada, "consent grant", wallet="anna", **terms)
+        sent = await do(ada, "data send", consent=given.id, recipient="advice", wait="2s")
+        assert (sent.state, sent.reason, sent.records) == ("waiting", "TENANT_FULL", 0)
+        await do(ada, "tenant host", tenant="advice", **(agreed | {"storage_bytes": 10**6}))
+        await come_true(lambda: received(ada, 144))
+
+        for _ in range(2):
+            await do(ada, "consent list", as_tenant="advice")
+        assert await refused(ada, "consent list", as_tenant="advice") == "TENANT_RATE"
+        assert (await do(ada, "consent list")).consents  # others are not concerned
+
+
+async def received(node: Any, count: int) -> bool:
+    """Say whether a node has an account of so many records received."""
+    rows = (await do(node, "data receipts")).receipts
+    return [row.records for row in rows if row.role == "received" and row.state == "done"] == [count]

@@ -50,6 +50,7 @@ BACK_OFF_SECONDS: Final = (5, 60, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_
 ATTEMPTS_MAX: Final = len(BACK_OFF_SECONDS) + 1
 JITTER: Final = 0.2
 """A wait is longer by up to this part, by chance: those that failed together do not come back together."""
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 ANSWER_SECONDS_MAX: Final = 15
 IDLE_SECONDS: Final = 60
 """So often the task looks by itself: clocks move, and consents expire."""
@@ -119,10 +120,22 @@ async def look_up(url: str, *, private: bool) -> str:
     except (OSError, UnicodeError) as error:
         raise LocalError("HOOK_UNREACHABLE", f"{host} is not known ({error}).") from None
     addresses = [str(row[4][0]).partition("%")[0] for row in found]
-    if not private and not all(ipaddress.ip_address(address).is_global for address in addresses):
+    if not private and not all(map(_is_public, addresses)):
         told = f"{host} is an address of this machine or of a private network; `[webhooks] private = true` permits it."
         raise LocalError("HOOK_PRIVATE", told, field="url")
     return addresses[0]
+
+
+def _is_public(text: str) -> bool:
+    """Say whether an address is of the public internet. What carries an IPv4 address within it is what that one is."""
+    address = ipaddress.ip_address(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(address.packed[-4:])
+        if inner is not None:
+            return _is_public(str(inner))
+    return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 class Deliverer:
@@ -197,9 +210,9 @@ class Deliverer:
         import httpx
 
         try:
-            address = await look_up(hook.url, private=self._private())
             headers = headers_of(identity, self._now, body, hook.key, self._mesh.core.device)
             with trio.fail_after(ANSWER_SECONDS_MAX):
+                address = await look_up(hook.url, private=self._private())
                 status = await _post(httpx.URL(hook.url), address, headers, body)
         except LocalError as error:
             return 0, error.message[:ERROR_CHARACTERS_MAX]

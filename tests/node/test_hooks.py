@@ -234,12 +234,18 @@ def test_addresses_that_no_hook_has(url: str) -> None:
     [
         *("127.0.0.1", "10.1.2.3", "192.168.0.1", "169.254.169.254", "0.0.0.0", "localhost", "2130706433", "0x7f.1"),
         *("[::1]", "[fe80::1]", "[fd00::1]", "[::ffff:127.0.0.1]", "100.64.0.1"),
+        *("[64:ff9b::7f00:1]", "[2002:a00:1::]", "[::127.0.0.1]", "224.0.0.1", "[ff02::1]"),
     ],
 )
 def test_private_addresses_are_told_where_the_settings_permit_it_alone(host: str) -> None:
     with pytest.raises(LocalError) as caught:
         trio.run(lambda: look_up(f"http://{host}/", private=False))
     assert caught.value.code == "HOOK_PRIVATE"
+
+
+@pytest.mark.parametrize("host", ["9.9.9.9", "[2620:fe::fe]", "[64:ff9b::909:909]"])
+def test_public_addresses_are_told(host: str) -> None:
+    assert trio.run(lambda: look_up(f"http://{host}/", private=False)) == host.strip("[]")
 
 
 def test_an_address_that_is_looked_up_is_the_one_used() -> None:

@@ -271,10 +271,6 @@ def _judge(flow: Flow, asked: Duration | None, context: Context, candidate: Cand
     )
 
 
-CLASS_RULES: Final = ("members", "linked", "holders")
-"""Classes of recipients by name; and "college:" with the name of a college."""
-
-
 def in_class(name: str, party: Party, context: Context) -> bool | None:
     """Say whether a recipient is of a class; None for a class without a rule. The flow's own checks came before.
 

@@ -19,7 +19,6 @@ from hashlib import sha256
 from ledger.consent.kinds import VIA_MAX
 from ledger.entry import Entry
 from ledger.errors import RemoteError
-from ledger.keys import thumbprint
 
 Verified = Callable[[bytes], bool]
 """Whether an entry with an id was verified here before, which spares doing it again."""
@@ -110,9 +109,3 @@ def carried_delegation(revocation: Entry, is_verified: Verified = _never) -> Ent
         told = "only a key of this delegation, of one above it that is carried, or the delegate's may end it"
         raise RemoteError("REVOKE_NOT_YOURS", told)
     return first
-
-
-def ending_kids(delegation: Entry) -> frozenset[bytes]:
-    """Return the ids of the keys that end this delegation without carrying any other."""
-    payload = delegation.payload
-    return frozenset(map(thumbprint, (delegation.signer, payload["withdraw_key"], payload["delegate"])))

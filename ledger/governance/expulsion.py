@@ -34,9 +34,6 @@ from typing import Final
 from ledger.governance.ballots import Act, Bound, Choice, Judged, Poll, Proposal, Rule, Vote
 from ledger.governance.roster import Party
 
-CASCADE: Final = ("admissions", "links", "consents")
-"""What a cut takes with it, in the order in which it is to be folded."""
-
 
 class Outcome(Enum):
     """Why an expulsion applies or does not: the numbers of the module's rules."""

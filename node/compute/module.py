@@ -41,7 +41,6 @@ TABLE_ELEMENTS_MAX: Final = 10_000
 STACK_BYTES_MAX: Final = 256 << 10
 RECORDS_MAX: Final = 1_000_000
 """Records handed to a module: 24 MB."""
-_PAGE: Final = 65_536
 _HEAD: Final = struct.Struct("<IiII")
 _RECORD: Final = struct.Struct("<qqII")
 

@@ -148,6 +148,7 @@ class ConsentLine(Result, frozen=True):
     unacknowledged_by: Annotated[tuple[str, ...], said("Who has not.")]
     wallet: Annotated[str, said("The wallet kept here that it is from.")]
     request: Annotated[str, said("The request that it answers.")] = ""
+    roles: Annotated[tuple[str, ...], said("Who is who in the reference model of EU 2023/1162.")] = ()
 
 
 class ConsentLines(Result, frozen=True):
@@ -364,7 +365,21 @@ def _line(turn: Turn, row: ConsentRow, own: Party | None) -> ConsentLine | None:
         tuple(member_name(members, party) for party in missing),
         row.wallet,
         entry.payload["request"].hex() if entry.payload.get("request") and row.kind != REQUEST else "",
+        _roles(turn, entry, holder, recipient),
     )
+
+
+def _roles(turn: Turn, entry: Entry, holder: Party, recipient: Party | None) -> tuple[str, ...]:
+    """Return who holds, who may have, and whose ledger first took in the permission, in the words of EU 2023/1162."""
+    from ledger.index import facts_of
+
+    replica = turn.core.replica
+    facts = facts_of(turn.rows, entry.id, replica.by_number, replica.size)
+    places = [place for fact in facts if fact.row.entry_id == entry.id for place in fact.places]
+    first = min(((replica.leaf(turn.rows, *place).iat_max, place) for place in places), default=None)
+    found = [("metered data administrator", holder), ("eligible party", recipient)]
+    found.append(("permission administrator", replica.members.party_of(first[1][0]) if first else None))
+    return tuple(f"{role}: {member_name(replica.members, party)}" for role, party in found if party is not None)
 
 
 def _state(turn: Turn, entry: Entry, row: ConsentRow) -> str:

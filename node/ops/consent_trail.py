@@ -4,6 +4,8 @@ How it works
     It is the view that the citizen pages show a person, for whoever keeps her wallet: of one consent, of a wallet's
     consents, or of all whose content is known here; with what was passed on from them (node.flows.trail).
 
+    Access in an emergency is a consent's too, given before, whose legal basis says so: its transfers are marked urgent.
+
 What it does not do
     It shows no readings. Of transfers between others it tells what their holders stated, which says nothing of amounts.
 """
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
     from node.flows.trail import Passed
 
 
+URGENT = "vital_interests"
+"""The legal basis of what may be looked at in an emergency; a consent names it with its purpose."""
+
+
 class TrailArgs(Args, frozen=True):
     """Of which consents."""
 
@@ -50,6 +56,7 @@ class TrailStep(Result, frozen=True):
     since: Annotated[datetime | None, said("Where what passed begins; null where it is not known here.")]
     until: Annotated[datetime | None, said("Where it ends.")]
     transfer: Annotated[str, said("The transfer's id.")]
+    urgent: Annotated[bool, said("Whether it went to protect somebody's vital interests: look at it twice.")]
     stated: Annotated[bool, said("Whether the holder has said so on the ledger.")]
 
 
@@ -94,7 +101,7 @@ def _step(turn: Turn, flows: Flows, one: Passed) -> TrailStep:
     members, tally = turn.core.replica.members, one.account.tally if one.account is not None else None
     holder, recipient = one.parties
     row = flows.consents.get(turn.vault, one.grant.id)
-    purpose = kind = ""
+    purpose, kind, urgent = "", "", False
     if row is not None:
         try:
             terms = row.disclosures.terms()
@@ -102,6 +109,7 @@ def _step(turn: Turn, flows: Flows, one: Passed) -> TrailStep:
             terms = None
         if terms is not None:
             purpose, kind = terms.purpose, "/".join(terms.pii_type or ())
+            urgent = terms.legal_basis == URGENT
     parent = one.grant.payload.get("parent")
     return TrailStep(
         moment(one.at),
@@ -115,5 +123,6 @@ def _step(turn: Turn, flows: Flows, one: Passed) -> TrailStep:
         moment(tally.window[0]) if tally is not None else None,
         moment(tally.window[1]) if tally is not None else None,
         one.transfer.hex(),
+        urgent,
         one.stated,
     )

@@ -83,7 +83,7 @@ def relayed(one: Daemon, other: Daemon) -> bool:
 
 async def test_two_that_nobody_can_dial_have_a_channel(autojump_clock: MockClock) -> None:
     async with hidden() as (mesh, relay, ada, bob):
-        assert await mesh.until(lambda: relayed(ada, bob), 60)
+        assert await mesh.until(lambda: relayed(ada, bob), 180)
         await trio.sleep(10)
         assert relayed(ada, bob)  # and no direct one is in its place
         assert ada.core.peers[bob.kid]
@@ -97,7 +97,7 @@ async def test_two_that_nobody_can_dial_have_a_channel(autojump_clock: MockClock
 
 async def test_what_is_said_through_a_relay_arrives_at_its_rate(autojump_clock: MockClock) -> None:
     async with hidden() as (mesh, _, ada, bob):
-        assert await mesh.until(lambda: relayed(ada, bob), 60)
+        assert await mesh.until(lambda: relayed(ada, bob), 180)
         channel, other, begun = between(ada, bob), between(bob, ada), trio.current_time()
         assert channel is not None
         assert other is not None
@@ -111,7 +111,7 @@ async def test_what_is_said_through_a_relay_arrives_at_its_rate(autojump_clock: 
 
 async def test_a_relay_that_stops_serving_ends_the_circuits(autojump_clock: MockClock) -> None:
     async with hidden() as (mesh, relay, ada, bob):
-        assert await mesh.until(lambda: relayed(ada, bob), 60)
+        assert await mesh.until(lambda: relayed(ada, bob), 180)
         relay.net.relay = Relay
         assert await mesh.until(lambda: between(ada, bob) is None and between(bob, ada) is None, 30)
         await trio.sleep(60)
@@ -128,7 +128,7 @@ async def test_a_relay_that_stops_serving_ends_the_circuits(autojump_clock: Mock
 
 async def test_a_circuit_lasts_so_long_and_is_opened_again(autojump_clock: MockClock) -> None:
     async with hidden(msgspec.structs.replace(SERVES, seconds=60)) as (mesh, _, ada, bob):
-        assert await mesh.until(lambda: relayed(ada, bob), 60)
+        assert await mesh.until(lambda: relayed(ada, bob), 180)
         first = between(ada, bob)
         assert first is not None
         with trio.fail_after(90):
@@ -138,7 +138,7 @@ async def test_a_circuit_lasts_so_long_and_is_opened_again(autojump_clock: MockC
 
 async def test_when_one_end_is_no_member_any_more_its_circuits_end(autojump_clock: MockClock) -> None:
     async with hidden() as (mesh, relay, ada, bob):
-        assert await mesh.until(lambda: relayed(ada, bob), 60)
+        assert await mesh.until(lambda: relayed(ada, bob), 180)
         await bob.engine.act(lambda turn: turn.state("member.leave", ("member", member(bob)), {"reason": "moved"}))
         circuits = relay.net.switches[relay.runtime.mesh_id].circuits
         assert await mesh.until(lambda: between(ada, bob) is None and len(circuits) == 0, 30)
@@ -209,7 +209,7 @@ async def test_a_hostile_relay_only_loses(autojump_clock: MockClock, how: str) -
     async with hidden() as (mesh, relay, ada, bob):
         switch = relay.net.switches[relay.runtime.mesh_id]
         hostile = switch.circuits = Hostile(switch.circuits, HOSTILE[how])
-        assert await mesh.until(lambda: relayed(ada, bob), 60)
+        assert await mesh.until(lambda: relayed(ada, bob), 180)
         first = between(ada, bob)
         assert first is not None
         hostile.armed = True
@@ -226,7 +226,7 @@ async def test_a_hostile_relay_only_loses(autojump_clock: MockClock, how: str) -
 
 async def test_a_client_that_floods_loses_its_circuits_alone(autojump_clock: MockClock) -> None:
     async with hidden(msgspec.structs.replace(SERVES, circuits_a_member=4)) as (mesh, relay, ada, bob):
-        assert await mesh.until(lambda: relayed(ada, bob), 60)
+        assert await mesh.until(lambda: relayed(ada, bob), 180)
         switch = relay.net.switches[relay.runtime.mesh_id]
         flooder = between(bob, relay)
         assert flooder is not None
@@ -248,7 +248,7 @@ async def test_a_client_that_floods_loses_its_circuits_alone(autojump_clock: Moc
 
 async def test_calls_of_members_that_are_not_our_relays_are_refused(autojump_clock: MockClock) -> None:
     async with hidden() as (mesh, _, ada, bob):
-        assert await mesh.until(lambda: relayed(ada, bob), 60)
+        assert await mesh.until(lambda: relayed(ada, bob), 180)
         bob.net.relay = Relay
         first = between(ada, bob)
         assert first is not None

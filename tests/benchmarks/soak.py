@@ -2,8 +2,9 @@
 
 How it works
     Consents are granted at two daemons through their control API, paced to the rate; the third is killed and started
-    again every CHURN_SECONDS. Every SAMPLE_SECONDS the resident memory of the two is noted. The first part, in which
-    caches fill, is left out; through the rest a line is laid by least squares, and its slope is the figure.
+    again every CHURN_SECONDS. Every SAMPLE_SECONDS the memory of the two that no file backs is noted (RssAnon): the
+    pages of the store, which the system takes back when it needs them, are told apart. The first part, in which caches
+    fill, is left out; through the rest a line is laid by least squares, and its slope is the figure.
 
 What it does not do
     A ledger grows by what is stated in it, and so does what a node must know of it: the slope is told beside the bytes
@@ -98,6 +99,7 @@ class _Churning(Thread):
 def soak(options: argparse.Namespace) -> dict[str, Any]:
     """Run it, and return what was measured."""
     rss: list[list[tuple[float, float]]] = [[], []]
+    resident: list[list[tuple[float, float]]] = [[], []]
     with measure.workspace() as folder, Town(folder, 3) as town:
         steady = town.daemons[:2]
         for number, daemon in enumerate(steady):
@@ -110,8 +112,9 @@ def soak(options: argparse.Namespace) -> dict[str, Any]:
             thread.start()
         try:
             while (now := time.monotonic()) < begun + 60 * options.minutes:
-                for daemon, samples in zip(steady, rss, strict=True):
-                    samples.append(((now - begun) / 3_600, daemon.rss_bytes() / 1e6))
+                for daemon, samples, whole in zip(steady, rss, resident, strict=True):
+                    samples.append(((now - begun) / 3_600, (measure.anonymous_bytes(daemon.pid) or 0) / 1e6))
+                    whole.append(((now - begun) / 3_600, daemon.rss_bytes() / 1e6))
                 measure.progress(f"{sum(one.told for one in stating)} entries, {rss[0][-1][1]:.1f} MB")
                 time.sleep(SAMPLE_SECONDS)
         finally:
@@ -123,6 +126,8 @@ def soak(options: argparse.Namespace) -> dict[str, Any]:
     warm = [samples[int(WARM_PART * len(samples)) :] for samples in rss]
     return {
         "slopes_mb_hour": [slope(samples) for samples in warm],
+        "resident_slopes_mb_hour": [slope(samples[int(WARM_PART * len(samples)) :]) for samples in resident],
+        "resident_last_mb": [samples[-1][1] for samples in resident],
         "first_mb": [samples[0][1] for samples in warm],
         "last_mb": [samples[-1][1] for samples in warm],
         "entries": stated,

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Final
 
 from ledger import checkpoint, codec, fork, header, keys, replica
-from ledger.consent import disclosure, facts, fault, granularity, slip, token, wallet
+from ledger.consent import disclosure, facts, fault, granularity, heir, slip, token, wallet
 from ledger.consent.answer import Answer, Evidence, NoGrant, open_evidence
 from ledger.documents.change import Change
 from ledger.entry import Entry
@@ -26,6 +26,7 @@ from tests.worlds import NOW
 
 _VOTERS: Final = 4
 _CONTEXT: Final = context_of(_VOTERS)
+_HEIR: Final = heir.Heir(bytes(32), key_of(1).public, key_of(2).public, (bytes(32), 1))
 
 
 @cache
@@ -204,6 +205,7 @@ CASES: Final[Mapping[str, Case]] = {
     "ledger-disclosures": Case(_resealed, lambda: (test_disclosure.DISCLOSED.encode(),)),
     "ledger-evidence": Case(_evidence, _evidences),
     "ledger-slip": Case(_typed(slip.parse_slip), lambda: (test_slip.CODE.encode(), test_slip.SLIP.code().encode())),
+    "ledger-heir": Case(_typed(heir.parse_heir), lambda: (_HEIR.code().encode(),)),
     "ledger-wallet": Case(lambda data: wallet.Wallet.decode(bytes(32), data), _wallets),
     "ledger-duration": Case(_duration, lambda: (b"P1M", b"PT30M", b"P10Y", b"P1D")),
     "ledger-peaks": Case(_peaks, lambda: tuple(Peaks(0, ()).extend([bytes(32)] * size).encode() for size in (0, 5))),

@@ -99,6 +99,7 @@ class Changing:
         for until, grant in self.rows.expiring(turn.vault, EXPIRE_BATCH):
             if until <= turn.now:
                 self.look(turn, grant)
+                self.rows.looked_at(turn.vault, until, grant)  # of one whose content was erased, nothing is told
 
     def next_end(self, turn: Turn) -> int | None:
         """Return when the next consent expires, unix seconds; None: no active one is known."""

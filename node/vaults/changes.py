@@ -153,6 +153,10 @@ class ChangeRows:
         found = vault.scan(TABLE, _UNTIL, prefix_stop(_UNTIL), limit=limit)
         return [(int.from_bytes(key[2:10], "big"), key[-_GRANT:]) for key, _ in found]
 
+    def looked_at(self, vault: Writer, until: int, grant: bytes) -> None:
+        """A consent's end has come and was told of: look at it no more, even if nothing could be told."""
+        vault.delete(TABLE, _UNTIL + _number(until) + grant)
+
     # Hooks
 
     def hooks(self, vault: Reader) -> list[Hook]:

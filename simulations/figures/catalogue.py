@@ -18,7 +18,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from ledger.errors import LocalError
-from simulations.figures import costs, measured, modelled
+from simulations.figures import costs, dimensions, measured, modelled
 from simulations.figures.drawing import COLOURS, axes, band, cumulative, write
 
 WIDE_SECONDS: Final = 10
@@ -206,6 +206,15 @@ def _model_costs(_: Options) -> pl.DataFrame:
     return costs.costs()
 
 
+def _dimension(table: pl.DataFrame) -> Figure:
+    figure, drawn = axes("A year of one node, of the stated load", "nodes", "gigabytes a year")
+    for number, name in enumerate(("traffic_gb", "ledger_gb", "readings_gb")):
+        drawn.plot(table["nodes"].to_list(), table[name].to_list(), "o-", color=COLOURS[number], label=name)
+    drawn.set_yscale("log")
+    drawn.legend()
+    return figure
+
+
 FIGURES: Final[dict[str, Named]] = {
     "coverage": Named(
         "How fast a flood covers a random graph.",
@@ -249,6 +258,11 @@ FIGURES: Final[dict[str, Named]] = {
     "withdrawal": Named("From a withdrawal to the last flow, at real gates.", _withdrawals, _revocation),
     "leaked": Named("Records let go after a withdrawal, at real gates.", _withdrawals, _leaked),
     "cost": Named("Cost of a mesh and of a hub, a model with stated prices.", _model_costs, _cost),
+    "dimension": Named(
+        "How large a node must be: bytes, storage and time, measured, for a stated load.",
+        lambda o: dimensions.dimensions((o.nodes,) if o.nodes else dimensions.SIZES, seed=o.seeds[0]),
+        _dimension,
+    ),
     "availability": Named("Availability of a mesh and of a hub, a model.", _model_costs, _availability),
 }
 """Every named figure."""

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from ledger.errors import LocalError
-from simulations.figures import costs, measured, modelled
+from simulations.figures import costs, dimensions, measured, modelled
 from simulations.figures.catalogue import FIGURES, Options, make
 from simulations.figures.drawing import axes, band, cumulative, write
 from simulations.figures.report import report
@@ -32,6 +32,7 @@ SMALL: dict[str, Callable[[], pl.DataFrame]] = {
     "withdrawal": lambda: measured.withdrawals(8, partitions=(0,), staleness=(600,)),
     "leaked": lambda: measured.withdrawals(8, partitions=(0,), staleness=(600,)),
     "cost": costs.costs,
+    "dimension": lambda: dimensions.dimensions((2, 4), entries=10),
     "availability": costs.costs,
 }
 
@@ -72,6 +73,18 @@ def test_after_a_withdrawal_without_a_partition_nothing_flows_for_long() -> None
     assert len(told) == 3
     assert all(re.match(r"(mode|home|quorum) ", line) for line in told)
     assert not list(lines("cost", table))
+
+
+@pytest.mark.covers("R7", "R146")
+def test_what_an_entry_costs_a_node_does_not_hang_on_how_many_nodes_there_are() -> None:
+    load = dimensions.Load(people=10, entries_a_person=2.0, points=3, readings_a_day=24, reading_bytes=8.0)
+    small, large = dimensions.dimensions((2, 6), load=load, entries=20).iter_rows(named=True)
+    assert 300 < small["entry_stored"] < 20_000
+    assert large["entry_stored"] == pytest.approx(small["entry_stored"], rel=0.6)
+    assert large["ledger_gb"] == pytest.approx(6 * 20 * large["entry_stored"] / 1e9)
+    assert small["readings_gb"] == large["readings_gb"] == pytest.approx(3 * 24 * 365.25 * 8 / 1e9)
+    assert min(small.values()) >= 0
+    assert small["entry_bytes"] > 0
 
 
 @pytest.mark.covers("R15", "R16")

@@ -82,13 +82,6 @@ _RELAY: Final[tuple[relay.RelayMessage, ...]] = (
     *(relay.Open(2, _ID), relay.Call(3, _ID), relay.Piece(2, b"sealed")),
     *(relay.Credit(2, 6), relay.End(2, "CLOSED")),
 )
-_RELAY: Final[tuple[relay.RelayMessage, ...]] = (
-    relay.Open(2, _ID),
-    relay.Call(3, _ID),
-    relay.Piece(2, b"sealed"),
-    relay.Credit(2, 100),
-    relay.End(2, "DONE"),
-)
 
 
 def _cards() -> bytes:
@@ -105,7 +98,6 @@ def messages() -> tuple[bytes, ...]:
         *map(wire.encode, DATA_MESSAGES),
         *map(seals.encode, _SEALS),
         *map(witness.encode, _WITNESS),
-        *map(relay.encode, _RELAY),
         *map(relay.encode, _RELAY),
     )
 
@@ -130,8 +122,6 @@ def _message(data: bytes) -> object:
             return envelope, found, seals.unpack_heads(data[4:]) if len(data) % 72 == 4 else ()
         case f if f == WITNESS:
             return envelope, witness.decode(envelope)
-        case f if f == RELAY:
-            return envelope, relay.decode(data)
         case f if f == RELAY:
             return envelope, relay.decode(data)
         case _:

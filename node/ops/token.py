@@ -18,6 +18,7 @@ from msgspec import Meta
 from ledger.errors import LocalError
 from node.naming import moment
 from node.operation import Args, Nothing, Result, operation, said
+from node.tokens import DAYS_MAX
 
 if TYPE_CHECKING:
     from node.daemon import Node
@@ -29,7 +30,7 @@ class MakeTokenArgs(Args, frozen=True):
 
     name: Annotated[Annotated[str, Meta(min_length=1, max_length=100)], said("What it is for.", positional=True)]
     permission: Annotated[Literal["read", "operate", "admin"], said("What its bearer may do.")] = "read"
-    days: Annotated[Annotated[int, Meta(ge=1, le=366)], said("How long it lasts.")] = 90
+    days: Annotated[Annotated[int, Meta(ge=1, le=DAYS_MAX)], said("How long it lasts.")] = 90
     tenant: Annotated[str, said("For this tenant alone, whose key this node keeps: its name here.")] = ""
     mesh: Annotated[str, said("For this mesh alone: its name here.")] = ""
 

@@ -107,13 +107,13 @@ def _endpoint(desk: Desk, row: Row) -> Callable[[Request], Awaitable[Response]]:
     async def serve(request: Request) -> Response:
         look = Look(desk, request)
         try:
-            if row.post:
-                await check_form(look, row.read)
-            if row.needs is not None and look.token is None:
+            if row.needs is not None and look.token is None:  # before anything is read: a file may be large
                 if row.page is door.live:
                     return PlainTextResponse("Log in first.\n", 401)
                 query = f"?{request.url.query}" if request.url.query else ""
                 return look.go(f"/login?next={quote(request.url.path + query if not row.post else '/', safe='')}")
+            if row.post:
+                await check_form(look, row.read)
             if row.needs is not None and not look.may_do(row.needs):
                 raise LocalError("NOT_PERMITTED", f"This needs a token with the permission {row.needs!r}.")
             return await row.page(look)

@@ -29,7 +29,7 @@ AGE_SECONDS_MAX: Final = 86_400 * 400
 ENDED: Final = frozenset({"REVOKED", "EXPIRED", "NOT_ACTIVE", "NOT_MEMBER", "AGAINST_POLICY", "BEYOND_CONSENT"})
 """Reasons of a verification by which a consent allowed nothing at the moment asked for."""
 
-UNSHOWN: Final = frozenset({"UNSUPPORTED", "MEMBERSHIP_NOT_SHOWN", "DELEGATION_HIDDEN", "AMENDMENT_HIDDEN"})
+UNSHOWN: Final = frozenset({"MEMBERSHIP_NOT_SHOWN"})
 """Reasons by which the evidence holds and the auditor is told what this kind of bundle cannot show: no fault."""
 
 

@@ -53,6 +53,7 @@ CARRIED_BYTES_MAX: Final = {
     "delegation.give": LINK_BYTES_MAX,
 }
 """Size of the kinds that other entries carry whole."""
+_NAMES: Final = list_of(text(200), 1, 64)  # as people know them
 DELEGATION_DEPTH_MAX: Final = 8  # links below the first
 PARENTS_MAX: Final = 8  # consents from one that is passed on up to the person's own
 EVIDENCE_STATES: Final = ("pending", "checked_ok", "checked_ko")
@@ -192,6 +193,8 @@ CONSENT_KINDS: Final[dict[str, Kind]] = {
             "majority_percent": Field(integer(50, 100)),  # more than this share of the votes cast; at 100, all
             "quorum_percent": Field(integer(0, 100)),
             "critical_mass": Field(integer(1, 10**6)),
+            # A group with trustees acts for somebody, and says for whom: without beneficiaries it is refused whole.
+            "trust": Field(record({"trustees": Field(_NAMES), "beneficiaries": Field(_NAMES)}), optional=True),
         },
     ),
     "group.admit": Kind(  # by the group's key: these delegations to it make members

@@ -46,6 +46,8 @@ class GroupOpenArgs(Args, frozen=True):
     college: Annotated[
         tuple[str, ...], said("A college and its weight: tenants=2. With some, each votes for its share.")
     ] = ()
+    trustee: Annotated[tuple[str, ...], said("Of a trust: who acts in it. All will read it.")] = ()
+    beneficiary: Annotated[tuple[str, ...], said("Of a trust: in whose interest it acts; it must say so.")] = ()
     mesh: Annotated[str, said(WHICH)] = ""
 
 
@@ -145,6 +147,8 @@ class GroupShown(Result, frozen=True):
     """A group."""
 
     name: Annotated[str, said("What it is called; empty where it has not said how it decides.")]
+    trustees: Annotated[tuple[str, ...], said("Of a trust: who acts in it.")]
+    beneficiaries: Annotated[tuple[str, ...], said("Of a trust: in whose interest.")]
     colleges: Annotated[tuple[CollegeRow, ...], said("Its colleges; none where each person has one vote.")]
     members: Annotated[int, said("How many members it has now.")]
     asking: Annotated[tuple[str, ...], said("Delegations by which people would join, admitted or not.")]
@@ -192,6 +196,10 @@ async def group_open(node: Node, args: GroupOpenArgs) -> GroupSaid:
     colleges = list(map(_college, args.college))
     if len({name for name, _ in colleges}) != len(colleges):
         raise usage("Name each college once.", "college")
+    if bool(args.trustee) != bool(args.beneficiary):
+        told = "A trust names its trustees (--trustee), and in whose interest they act (--beneficiary)."
+        raise LocalError("TRUST_WITHOUT_BENEFICIARIES", told, field="beneficiary")
+    trust = {"trustees": list(args.trustee), "beneficiaries": list(args.beneficiary)}
     payload = {
         "name": args.name,
         "decides": "colleges" if colleges else "persons",
@@ -199,6 +207,7 @@ async def group_open(node: Node, args: GroupOpenArgs) -> GroupSaid:
         "majority_percent": args.majority,
         "quorum_percent": args.quorum,
         "critical_mass": args.critical_mass,
+        **({"trust": trust} if args.trustee else {}),
     }
     return await mesh.engine.act(lambda turn: _said(flows.life.say(turn, args.wallet, "group.open", payload)))
 
@@ -317,6 +326,9 @@ async def group_show(node: Node, args: GroupArgs) -> GroupShown:
         said_by = [entry.payload.get("college") for entry in members.values()]
         weights = rules.colleges if rules is not None else {}
         colleges = tuple(CollegeRow(name, weight, said_by.count(name)) for name, weight in weights.items())
-        return GroupShown(rules.name if rules is not None else "", colleges, len(members), joining, calls)
+        opened = replica.entry(turn.rows, rules.opened) if rules is not None else None
+        trust = opened.payload.get("trust", {}) if opened is not None else {}
+        named = tuple(tuple(trust.get(name, ())) for name in ("trustees", "beneficiaries"))
+        return GroupShown(rules.name if rules is not None else "", *named, colleges, len(members), joining, calls)
 
     return await mesh.engine.read(look)

@@ -30,6 +30,8 @@ from storage.memory import MemoryStore
 
 SIZES: Final = (2, 5, 15, 30)
 YEAR_SECONDS: Final = 31_557_600
+SETTLED_SECONDS: Final = 120
+"""Simulated seconds after which a new mesh has come to rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def _row(nodes: int, load: Load, seed: int, entries: int) -> dict[str, float]:
     with remembered():
         world = World(seed, link=Link(uniform(10, 50)))
         world.found(nodes)
-        world.run_for(30 * SECOND)
+        world.run_for(SETTLED_SECONDS * SECOND)
         world.on_deliver = note
         idle, idle_cpu = _spent(world, 0, heard)
         before = sum(_stored(node.store) for node in world.nodes)

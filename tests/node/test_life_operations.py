@@ -268,6 +268,30 @@ async def test_a_group_votes_and_one_refuses_for_herself(tmp_path: Path) -> None
         assert (await do(ada, "group refuse", id=call.id, wallet="ben")).group
 
 
+@pytest.mark.covers("system:Sidewalk Toronto")
+async def test_a_trust_names_its_beneficiaries_or_is_none(tmp_path: Path) -> None:
+    async with running(make_home(tmp_path / "ada", "ada")) as ada:
+        await do(ada, "mesh create", name="quay")
+        await do(ada, "wallet create", name="trust")
+        key = (await do(ada, "delegation key", wallet="trust")).key
+        args = {"name": "Civic data trust", "wallet": "trust", "trustee": ("A panel of three",)}
+        with pytest.raises(MailleError) as error:
+            await do(ada, "group open", **args)
+        assert error.value.code == "TRUST_WITHOUT_BENEFICIARIES"
+        rules = {"decides": "persons", "majority_percent": 50, "quorum_percent": 50, "critical_mass": 1}
+        for trust in ({"trustees": ["A panel"]}, {"trustees": ["A panel"], "beneficiaries": []}):
+            payload = {"name": "Trust", **rules, "trust": trust}
+            with pytest.raises(MailleError):  # whoever makes the entry by other means: no such entry
+                await ada.mesh().engine.act(
+                    lambda turn, payload=payload: ada.mesh().flows.life.say(turn, "trust", "group.open", payload)
+                )
+        assert (await do(ada, "group show", group=key)).name == ""
+        opened = await do(ada, "group open", **args, beneficiary=("The residents of the quay",))
+        assert opened.entry
+        shown = await do(ada, "group show", group=key)
+        assert (shown.trustees, shown.beneficiaries) == (("A panel of three",), ("The residents of the quay",))
+
+
 async def test_a_group_with_colleges_decides_by_their_weights(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         await pair(ada, bob)

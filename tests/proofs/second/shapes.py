@@ -173,6 +173,7 @@ _OPEN_GROUP: Final = form(
     majority_percent=number(50, 100),
     quorum_percent=number(0, 100),
     critical_mass=number(1, 10**6),
+    trust_=form(trustees=many(text(200), 1, 64), beneficiaries=many(text(200), 1, 64)),
 )
 _CALL: Final = form(
     title=text(200),

@@ -328,7 +328,9 @@ async def group_show(node: Node, args: GroupArgs) -> GroupShown:
         colleges = tuple(CollegeRow(name, weight, said_by.count(name)) for name, weight in weights.items())
         opened = replica.entry(turn.rows, rules.opened) if rules is not None else None
         trust = opened.payload.get("trust", {}) if opened is not None else {}
-        named = tuple(tuple(trust.get(name, ())) for name in ("trustees", "beneficiaries"))
-        return GroupShown(rules.name if rules is not None else "", *named, colleges, len(members), joining, calls)
+        trustees, beneficiaries = tuple(trust.get("trustees", ())), tuple(trust.get("beneficiaries", ()))
+        return GroupShown(
+            rules.name if rules is not None else "", trustees, beneficiaries, colleges, len(members), joining, calls
+        )
 
     return await mesh.engine.read(look)

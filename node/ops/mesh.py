@@ -22,11 +22,13 @@ from ledger.keys import public_from_did_key
 from node.exits import usage
 from node.naming import moment
 from node.operation import Args, Nothing, Result, operation, said
+from node.ops.mesh_describe import mesh_describe
 
 if TYPE_CHECKING:
     from node.core import Turn
     from node.daemon import Node
 
+__all__ = ("mesh_describe",)
 ROOT_KEY = "The root key's file, if it was moved away from this node."
 ROOT_PASSPHRASE = "Passphrase of that root key."
 WHICH = "Which mesh: its name here, or the beginning of its id. Not needed if there is one."

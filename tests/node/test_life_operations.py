@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -268,6 +269,11 @@ async def test_a_group_votes_and_one_refuses_for_herself(tmp_path: Path) -> None
         assert (await do(ada, "group refuse", id=call.id, wallet="ben")).group
 
 
+def say_opened(life: Any, payload: Any, turn: Any) -> None:
+    """Have the wallet "trust" say how its group decides."""
+    life.say(turn, "trust", "group.open", payload)
+
+
 @pytest.mark.covers("system:Sidewalk Toronto")
 async def test_a_trust_names_its_beneficiaries_or_is_none(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada:
@@ -282,9 +288,7 @@ async def test_a_trust_names_its_beneficiaries_or_is_none(tmp_path: Path) -> Non
         for trust in ({"trustees": ["A panel"]}, {"trustees": ["A panel"], "beneficiaries": []}):
             payload = {"name": "Trust", **rules, "trust": trust}
             with pytest.raises(MailleError):  # whoever makes the entry by other means: no such entry
-                await ada.mesh().engine.act(
-                    lambda turn, payload=payload: ada.mesh().flows.life.say(turn, "trust", "group.open", payload)
-                )
+                await ada.mesh().engine.act(partial(say_opened, ada.mesh().flows.life, payload))
         assert (await do(ada, "group show", group=key)).name == ""
         opened = await do(ada, "group open", **args, beneficiary=("The residents of the quay",))
         assert opened.entry

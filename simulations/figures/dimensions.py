@@ -15,18 +15,22 @@ What it does not do
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import polars as pl
 
+from ledger.governance.members import Party
 from ledger.rows import TABLES
+from node.core import Turn
 from simulations.engine import SECOND
 from simulations.links import Link, uniform
-from simulations.people import person
+from simulations.people import Person, person
 from simulations.signatures import remembered
 from simulations.world import World
-from storage.memory import MemoryStore
+from storage.store import Store
 
 SIZES: Final = (2, 5, 15, 30)
 YEAR_SECONDS: Final = 31_557_600
@@ -101,13 +105,16 @@ def _spent(world: World, entries: int, heard: list[int]) -> tuple[int, float]:
     for second in range(entries or 60):
         if entries:
             parties = [node.who.party for node in world.nodes[:2]]
-            grantor = person(world.seed, second)
-            world.act(second % len(world.nodes), lambda turn, who=grantor, to=parties: who.grant(turn, *to))
+            world.act(second % len(world.nodes), partial(_grant, person(world.seed, second), parties))
         world.run_for(SECOND)
     return heard[0], time.process_time() - began
 
 
-def _stored(store: MemoryStore) -> int:
+def _grant(who: Person, parties: Sequence[Party], turn: Turn) -> None:
+    who.grant(turn, *parties)
+
+
+def _stored(store: Store) -> int:
     """Return the bytes of all keys and values that a store holds."""
     with store.read() as rows:
         return sum(len(key) + len(value) for table in TABLES for key, value in rows.scan(table, b""))

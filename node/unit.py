@@ -24,7 +24,7 @@ _UNIT: Final = """\
 Description=maille: a node of an energy-data mesh
 Documentation=man:maille(1)
 Wants=network-online.target
-After=network-online.target
+After=network-online.target time-sync.target
 
 [Service]
 Type=notify

@@ -31,6 +31,7 @@ READERS = {
     ("node/flows/passing.py", "piece"): "cuts what came under a parent for packing.packs, which hands each to _emit",
     ("node/flows/computing.py", "granted"): "to compute here; results pass _emit as flows of their own",
     ("node/flows/rights.py", "_meet"): "whether anything received is left, before erasure is called done",
+    ("node/flows/hosting.py", "used"): "counts the bytes that are kept for a tenant, and sends nothing",
     ("node/audit/gathering.py", "_account"): "whether anything is held, for the node's own audit",
     ("node/ops/data_compare.py", "*"): "to the operator of this node, of what it holds itself",
     ("node/ops/data_export.py", "*"): "to the operator of this node, of what it holds itself",

@@ -85,6 +85,8 @@ def with_setting(raw: bytes, name: str, value: str, file: str) -> bytes:
     from tomlkit.exceptions import TOMLKitError
 
     read_config(raw, file)
+    if any("\ud800" <= letter <= "\udfff" for letter in name + value):
+        raise usage("The name or the value is not UTF-8 text.", "value")  # undecodable bytes of a command line
     document = tomlkit.parse(raw.decode())
     *tables, key = name.split(".")
     place: Any = document

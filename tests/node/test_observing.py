@@ -144,6 +144,7 @@ def test_a_setting_is_changed_and_the_rest_left_alone(home: Home, capsys: pytest
         ("name", ""),
         ("name.first", "x"),
         ("workers", "-1"),
+        ("name", "\udc80"),
         ("pages.url", "x"),
     ],
 )

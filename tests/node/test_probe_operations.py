@@ -155,7 +155,7 @@ def test_a_turned_process_is_started_by_the_demo_and_found(tmp_path: Path) -> No
         holder, prober = actors
         holder.call("mesh", "create", name="demo")
         prober.call(None, "join", ticket=holder.call("invite", "create", to=prober.did).ticket)
-        holder.call("readings", "fictitious", seed=1, days=2)
+        holder.call("readings", "generate", seed=1, days=2)
         honest = _probed(prober, holder.did)
         assert (honest.outcome, honest.code, honest.fault) == ("refused", "NO_LINK", "")
         holder.kill()

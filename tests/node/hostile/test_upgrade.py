@@ -1,7 +1,7 @@
 """A rolling upgrade across one version of the protocol: a node of the next release in a mesh of today's.
 
-The next release speaks versions 1 and 2 of the channel, and says things that today's does not know: kinds of messages, a
-family, a kind of entry.
+The next release speaks versions 1 and 2 of the channel, and says things that today's does not know: kinds of messages,
+a family, a kind of entry.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ def _others(sign: Sign, world: World) -> None:
 
 
 def sign_later_consents(sign: Sign, world: World) -> None:
-    """Sign a grant and its withdrawal with the fields that came after their first samples."""
+    """Sign a grant, its withdrawal and a group with the fields that came after their first samples."""
     alice, bob = world.members
     subject, slip, heir = key("golden", "subject"), key("golden", "withdraw"), key("golden", "subject's next key")
     consent = ("consent", octets("golden later", "record", size=16))
@@ -134,3 +134,8 @@ def sign_later_consents(sign: Sign, world: World) -> None:
     keys = {"grant": grant.id, "key": heir.public, "withdraw_key": key("golden", "slip").public}
     rekey = world.sign(subject, "consent.rekey", consent, keys, seen=[alice.scribe.head()], iat=NOW)
     sign("consent.withdraw", consent, {"grant": grant.raw, "via": [rekey.raw]}, heir)
+    group = key("golden", "trust")
+    trust = {"trustees": ["notaire", "commune"], "beneficiaries": ["habitants du bourg"]}
+    shares = {"majority_percent": 50, "quorum_percent": 30, "critical_mass": 2}
+    opened = {"name": "Fiducie du bourg", "decides": "persons", **shares, "trust": trust}
+    sign("group.open", ("group", group.kid), opened, group)

@@ -72,7 +72,7 @@ def test_after_a_withdrawal_without_a_partition_nothing_flows_for_long() -> None
     told = list(lines("withdrawal", table))
     assert len(told) == 3
     assert all(re.match(r"(mode|home|quorum) ", line) for line in told)
-    assert not list(lines("cost", table))
+    assert not list(lines("coverage", table))
 
 
 @pytest.mark.covers("R7", "R146")

@@ -28,6 +28,7 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from struct import Struct
+from struct import error as struct_error
 from typing import Final, TypeAlias
 
 from storage.pages import new_file, sync_directory, write_all
@@ -144,6 +145,9 @@ def left_behind(directory: Path, generation: int) -> list[list[Change]]:
         digest = sha256(data[start:stop]).digest()[:_DIGEST_BYTES]
         if (named, place) != (generation, at) or stop > len(data) or digest != data[at:start]:
             break
-        records.append(unpack(data[start + _HEAD.size : stop]))
+        try:
+            records.append(unpack(data[start + _HEAD.size : stop]))
+        except (struct_error, UnicodeDecodeError):
+            break  # its digest is right, and no journal of ours has written it
         at = stop
     return records

@@ -44,9 +44,15 @@ def _search(name: str, given: argparse.Namespace, corpus: Path, parsers: ModuleT
     for number, seed in enumerate(seeds.seeds(name)):
         (corpus / f"seed-{number}").write_bytes(seed)
     limits = [f"-runs={given.runs}"] if given.seconds is None else [f"-max_total_time={given.seconds}"]
-    told = [*limits, f"-max_len={given.max_bytes}", f"-artifact_prefix=crash-{name}-", "-timeout=10", str(corpus)]
+    told = [
+        *limits,
+        f"-max_len={given.max_bytes}",
+        f"-artifact_prefix=crash-{name}-",
+        "-timeout=10",
+        f"-seed={given.seed}",
+    ]
     parser = parsers.PARSERS[name]
-    atheris.Setup([sys.argv[0], *told], lambda data: check(parser, data))
+    atheris.Setup([sys.argv[0], *told, str(corpus)], lambda data: check(parser, data))
     atheris.Fuzz()
 
 
@@ -106,6 +112,9 @@ def main() -> None:
     options.add_argument("--all", action="store_true", help="every parser of the table")
     options.add_argument("--runs", type=int, default=1_000_000, help="inputs to try of each (default: 1000000)")
     options.add_argument("--seconds", type=int, help="try for so long, in place of --runs")
+    options.add_argument(
+        "--seed", type=int, default=0, help="equal seeds try the same inputs (default: another each time)"
+    )
     options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="parsers at a time")
     options.add_argument("--max-bytes", type=int, default=4_096, help="longest input (default: 4096)")
     options.add_argument("--corpus", type=Path, help="folder that keeps the inputs that reached new code")

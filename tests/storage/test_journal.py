@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import shutil
+import struct
 from contextlib import suppress
 from pathlib import Path
 
@@ -167,3 +169,10 @@ def test_a_snapshot_inside_a_block_shows_what_was_acknowledged(tmp_path: Path) -
             assert next(downward)[0] == b"b"
         path = crashed(store, tmp_path / "copy")
     assert keys_in(path) == [b"b", b"c"]
+
+
+def test_a_record_that_no_journal_wrote_ends_the_reading(tmp_path: Path) -> None:
+    for body in (b"\x01\x00\x01\x00\x00\x00\x00\xffk", b"\x04me"):
+        sealed = struct.pack(">QII", 3, 0, len(body)) + body
+        (tmp_path / JOURNAL_FILE).write_bytes(hashlib.sha256(sealed).digest()[:16] + sealed)
+        assert left_behind(tmp_path, 3) == []

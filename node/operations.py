@@ -90,11 +90,11 @@ SHORT: Final = {"status": ("node", "status")}
 
 
 def _collect() -> tuple[Operation, ...]:
-    found: list[Operation] = []
+    found: dict[int, Operation] = {}  # by identity: a module may hold another's operations too
     for module in (*NOUNS, *ALONE, *MORE):
         held = vars(import_module(f"node.ops.{module}")).values()
-        found.extend(value for value in held if isinstance(value, Operation) and value not in found)
-    return tuple(found)
+        found.update((id(value), value) for value in held if isinstance(value, Operation) and id(value) not in found)
+    return tuple(found.values())
 
 
 OPERATIONS: Final = _collect()

@@ -67,7 +67,7 @@ class Releasing:
         """
         self._check_room(turn, OUT, recipient)
         chosen = transfer or turn.core.random_bytes(TRANSFER_BYTES)
-        row = Handed(OUT, chosen, recipient, release.id, turn.now, OPEN)
+        row = Handed(OUT, chosen, recipient, release.id, turn.now, _place(turn), OPEN)
         Table.of(release).encode()
         reason = self._emit(turn, row, release)
         if reason is not Reason.ALLOWED and reason not in LATER:
@@ -126,7 +126,7 @@ class Releasing:
     def ask(self, turn: Turn, holder: Party, table: str) -> Handed:
         """Ask a holder for a table by its id or its name, now or when it is there. Raises LocalError TOO_MANY_ASKS."""
         self._check_room(turn, IN, holder)
-        row = Handed(IN, turn.core.random_bytes(TRANSFER_BYTES), holder, table.encode(), turn.now, OPEN)
+        row = Handed(IN, turn.core.random_bytes(TRANSFER_BYTES), holder, table.encode(), turn.now, _place(turn), OPEN)
         self.rows.put(turn.vault, row)
         self._again(turn, row)
         return row
@@ -140,7 +140,7 @@ class Releasing:
             turn.send(peer, encode(Refuse(message.transfer, row.reason or NO_SUCH_TABLE, final=True)))
             return
         if row is None or row.state == OPEN:
-            row = row or Handed(IN, message.transfer, party, b"", turn.now, OPEN)
+            row = row or Handed(IN, message.transfer, party, b"", turn.now, _place(turn), OPEN)
             row = self._judged(turn, peer, row, message)
             if row.state == OPEN:  # not now: it is sent again
                 return
@@ -245,6 +245,11 @@ def flow_of(table: Table, holder: Party, recipient: Party, passed: bool) -> Flow
     what = (table.place, table.kind, table.step or None, table.window)
     release = Release(Way.AGGREGATE, holder, recipient, *what, digest, passed)
     return Flow(holder, recipient, *what, "", Way.AGGREGATE, release)
+
+
+def _place(turn: Turn) -> int:
+    """Return how long our own feed is: each table that ends well adds a record to it."""
+    return turn.core.replica.size(turn.core.device.kid)
 
 
 def _said(turn: Turn, transfer: bytes, holder: Party, recipient: Party, at: int, data: bytes) -> bytes:

@@ -107,7 +107,7 @@ def _compared(turn: Turn, rows: TableRows) -> dict[bytes, int]:
     from node.vaults.tables import IN
 
     by_holder: dict[Party, list[Handed]] = {}
-    for row in sorted(rows.listing(turn.vault, IN), key=lambda row: (row.signed_at, row.transfer)):
+    for row in sorted(rows.listing(turn.vault, IN), key=lambda row: row.order):
         if row.data:
             by_holder.setdefault(row.party, []).append(row)
     found: dict[bytes, int] = {}
@@ -184,7 +184,7 @@ async def aggregate_tables(node: Node, args: TablesArgs) -> TableList:
     def look(turn: Turn) -> TableList:
         rows = mesh.flows.releasing.rows
         found = [row for role in (OUT, IN) for row in rows.listing(turn.vault, role)]
-        found.sort(key=lambda row: (row.began, row.transfer))
+        found.sort(key=lambda row: row.order)
         compared = _compared(turn, rows)
         return TableList(tuple(_row(turn, row, compared.get(row.transfer, 0)) for row in found))
 

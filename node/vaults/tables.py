@@ -36,6 +36,7 @@ class Handed:
 
     `state`: OPEN until the other end has answered, else DONE or REFUSED with `reason`. `data`, `signature`: of what
     was received, with `signed_at` of the holder's clock; empty in OUT. `entry`: where this end's record stands.
+    `began` is in seconds; `place`, how long our own feed was then, tells which of one second came first.
     """
 
     role: bytes
@@ -43,6 +44,7 @@ class Handed:
     party: Party
     release: bytes
     began: int
+    place: int
     state: str
     reason: str = ""
     data: bytes = b""
@@ -50,10 +52,15 @@ class Handed:
     signed_at: int = 0
     entry: bytes = b""
 
+    @property
+    def order(self) -> tuple[int, int, bytes]:
+        """Return what sorts the rows of both roles, the oldest first."""
+        return self.began, self.place, self.transfer
+
     def encode(self) -> bytes:
         """Return the row."""
-        who = [1, self.role, self.transfer, list(self.party), self.release, self.began, self.state, self.reason]
-        return codec.encode([*who, self.data, self.signature, self.signed_at, self.entry])
+        who = [1, self.role, self.transfer, list(self.party), self.release, self.began, self.place]
+        return codec.encode([*who, self.state, self.reason, self.data, self.signature, self.signed_at, self.entry])
 
     @classmethod
     def decode(cls, data: bytes) -> Handed:

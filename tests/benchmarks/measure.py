@@ -152,8 +152,9 @@ def workspace() -> Iterator[Path]:
 
 def forget_caches() -> None:
     """Empty the caches of the ledger's pure functions, so that no round profits from the one before."""
+    # `type`, not `isinstance`: the latter asks a weak proxy for the class of what it stood for, which may be gone
     for found in gc.get_objects():
-        if isinstance(found, functools._lru_cache_wrapper) and str(found.__module__).startswith("ledger"):
+        if type(found) is functools._lru_cache_wrapper and str(found.__module__).startswith("ledger"):
             found.cache_clear()
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -105,6 +106,7 @@ async def fetch(options: argparse.Namespace) -> None:
 def one_run(folder: Path, source: Path, options: argparse.Namespace, workers: int) -> dict[str, Any]:
     """Bring one fresh node up; return what its process told."""
     size = ("--entries", str(options.entries), "--feeds", str(options.feeds))
+    os.sync()  # the source that was copied, and the run before: a durable commit would wait for their blocks too
     server = measure.child("sync", "--serve", str(source), *size)
     try:
         address = (server.stdout.readline() if server.stdout else "").strip()

@@ -37,7 +37,7 @@ BATCH_MAX: Final = 256  # network events in one transaction
 INBOX_MAX: Final = 4_096  # events waiting; a full inbox stops the reading of sockets
 RETRY_SECONDS: Final = 5.0  # after a refused turn, until gossip begins anew at the latest
 VERIFYING_MAX: Final = 16  # runs that worker processes have at a time
-VERIFIED_LEAVES: Final = 4_096  # verified ones that wait for each other, to be taken in by one transaction
+VERIFIED_LEAVES: Final = 1_024  # verified ones that wait for each other, to be taken in by one transaction
 OUTBOX_BYTES_MAX: Final = 32 * 2**20  # bytes waiting for one peer; more is a peer that does not read
 
 Clock = Callable[[], int]  # unix milliseconds
@@ -386,7 +386,8 @@ class Engine:
     async def _verify_bulk(self, verifier: Verifier) -> None:
         """Have runs verified, a few at a time, and take them in in the order in which they were asked for.
 
-        A commit costs as much as 50 leaves: they are taken in by the thousand, or when there is no more to verify.
+        A commit costs as much as 50 leaves: they are taken in by the thousand, or when there is no more to verify. Not
+        by more: a quarter of what a peer may have on its way at once, so that it sends, and workers verify, meanwhile.
         """
         slots = trio.Semaphore(VERIFYING_MAX)
         done: list[Verified] = []

@@ -25,6 +25,8 @@ from bisect import insort
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from itertools import chain, islice
+from operator import itemgetter
 from typing import Any, Final, Protocol, TypeAlias
 
 from ledger.errors import LocalError
@@ -38,6 +40,7 @@ Handler: TypeAlias = Callable[[int, Any], object]
 _BIN_BITS: Final = 10
 _TRACE_NUMBERS: Final = 1 << 15
 _Event: TypeAlias = tuple[int, int, Handler, int, int, int, Any]  # time, order, handler, way, source, mark, value
+_TRACED: Final = itemgetter(0, 3, 5)  # time, way, mark
 
 
 class Network(Protocol):
@@ -140,14 +143,13 @@ class Engine:
         events = self._bins[number]
         events.sort()
         self._open = number
-        traced, watch, survived, done = self._traced, self.watch, self.survived, 0
+        watch, survived, done = self.watch, self.survived, 0
         try:
-            for at, _, handler, way, source, mark, value in events:
+            for at, _, handler, way, source, _, value in events:
                 if at > end_us:
                     break
                 done += 1
                 self.now_us = at
-                traced.extend((at, way, mark))
                 if watch is not None:
                     watch(at, (way >> 32) - 1, source, value)
                 try:
@@ -156,11 +158,12 @@ class Engine:
                     self.counts["cut_short"] += 1
         finally:
             self._open = -1
+            self._traced.extend(chain.from_iterable(map(_TRACED, islice(events, done))))
             del events[:done]
             if not events:
                 del self._bins[number]
                 heapq.heappop(self._next)
-            if len(traced) > _TRACE_NUMBERS:
+            if len(self._traced) > _TRACE_NUMBERS:
                 self._digest()
 
     def _digest(self) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from random import Random
 from typing import Any, Final, NamedTuple
 
 from ledger.errors import LocalError
@@ -67,10 +68,10 @@ class LightWorld:
         self._kind, self._options = protocol, dict(options or {})
         self._lives = [0] * len(self.overlay)
         self._rngs = [self.seed.stream(number, "protocol") for number in range(len(self.overlay))]
-        self._nodes: list[NodeProtocol] = []
+        self._handles: list[Callable[[Event, int, Random], Iterable[object]]] = []
         self._handlers: list[Handler] = [self._handler(number) for number in range(len(self.overlay))]
         for number in range(len(self.overlay)):
-            self._nodes.append(self._begin(number))
+            self._handles.append(self._begin(number))
         for number in range(len(self.overlay)):
             self._give(number, Started())
 
@@ -84,22 +85,23 @@ class LightWorld:
         """SHA-256 over all that happened so far, in hexadecimal."""
         return self.engine.trace
 
-    def _begin(self, number: int) -> NodeProtocol:
-        return self._kind(number, self.overlay[number], self._options)
+    def _begin(self, number: int) -> Callable[[Event, int, Random], Iterable[object]]:
+        return self._kind(number, self.overlay[number], self._options).handle
 
     def _handler(self, number: int) -> Handler:
         """Return what takes an event to a node. What is for an earlier life of it, or from beyond a cut, is lost.
 
         This runs for every message, most of which are repetitions that a protocol answers with nothing.
         """
-        nodes, down, engine, rng, carry_out = self._nodes, self.down, self.engine, self._rngs[number], self._carry_out
+        handles, down, engine = self._handles, self.down, self.engine
+        rng, carry_out = self._rngs[number], self._carry_out
 
         def take(source: int, value: Any) -> None:
             if type(value) is Received:
                 if (down and number in down) or (self._cut and (source, number) in self._cut):
                     self.counts["swallowed"] += 1
                     return
-                effects = nodes[number].handle(value, engine.now_us, rng)
+                effects = handles[number](value, engine.now_us, rng)
                 if effects:
                     carry_out(number, effects, value[2])
                 return
@@ -110,7 +112,7 @@ class LightWorld:
         return take
 
     def _give(self, number: int, event: Event) -> None:
-        effects = self._nodes[number].handle(event, self.engine.now_us, self._rngs[number])
+        effects = self._handles[number](event, self.engine.now_us, self._rngs[number])
         self._carry_out(number, effects, 0)
 
     def _carry_out(self, number: int, effects: Iterable[object], hops: int) -> None:
@@ -162,7 +164,7 @@ class LightWorld:
     def restart(self, number: int) -> None:
         """Begin a crashed node anew."""
         self.down.discard(number)
-        self._nodes[number] = self._begin(number)
+        self._handles[number] = self._begin(number)
         self._give(number, Started())
         for peer in self.overlay[number]:
             if peer not in self.down:

@@ -104,7 +104,7 @@ def test_a_plugin_is_named_and_nothing_else() -> None:
     world.run_for(SECOND)
     assert [arrival.node for arrival in world.arrivals] == [0, 1, 2, 3, 4]
     world.restart(5)
-    told = world._nodes[4].told  # type: ignore[attr-defined]
+    told = world._handles[4].__self__.told  # type: ignore[attr-defined]
     assert told == [PeerDown(5), PeerUp(5)]
 
 

@@ -75,7 +75,7 @@ class Epochs:
             stop = min(head.size, start + room)
             for index in range(start, stop):
                 leaf = self._replica.leaf(rows, feed, index)
-                if leaf.void or Entry.parse(leaf.raw).kind not in SIGNS_OF_LIFE:
+                if leaf.void or Entry.kept(leaf.raw, leaf.entry_id).kind not in SIGNS_OF_LIFE:
                     return True
                 self._looked[feed] = index + 1
             room -= max(0, stop - start)

@@ -40,7 +40,7 @@ def explain_entry(held: Held, rows: Reader, entry_id: bytes) -> Account:
         if leaf.void:
             accounts.append(_void(held, rows, leaf.raw, feed, index))
         else:
-            sound.append(Registration(Entry.parse(leaf.raw), feed, index))
+            sound.append(Registration(Entry.kept(leaf.raw, leaf.entry_id), feed, index))
     if sound:
         accounts += _sound(held, rows, sound)
     return max(accounts, key=lambda each: each.rank)

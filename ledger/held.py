@@ -230,7 +230,8 @@ class Held:
 
     def leaf_entry(self, rows: Reader, feed: bytes, index: int) -> Entry:
         """Return the sound entry at a leaf of our own store."""
-        return Entry.parse(self.leaf(rows, feed, index).raw)
+        leaf = self.leaf(rows, feed, index)
+        return Entry.kept(leaf.raw, leaf.entry_id)
 
     def leaves(self, rows: Reader, feed: bytes, start: int, bytes_max: int) -> tuple[bytes, ...]:
         """Return bodies from `start`, at least one where there is one, and no more than `bytes_max` after that."""
@@ -267,7 +268,7 @@ class Held:
         leaf = self.leaf(rows, self.by_number[places[0][0]], places[0][1])
         try:
             # A void leaf may be void because its signature is bad: only a sound one needs no second look.
-            return Entry.decode(leaf.raw) if leaf.void else Entry.parse(leaf.raw)
+            return Entry.decode(leaf.raw) if leaf.void else Entry.kept(leaf.raw, entry_id)
         except RemoteError:
             return None
 

@@ -129,7 +129,7 @@ def touched(
     """
     for cursor, (number, index) in _places(replica, rows, old, new, after):
         leaf = replica.leaf(rows, replica.feed_of(number), index)
-        entry = None if leaf.void else Entry.parse(leaf.raw)
+        entry = None if leaf.void else Entry.kept(leaf.raw, leaf.entry_id)
         yield cursor, [] if entry is None else named_consents(entry), [] if entry is None else _groups(entry)
 
 

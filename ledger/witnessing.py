@@ -213,7 +213,7 @@ def _moved(replica: Replica, rows: Reader, last: Head, start: int, stop: int) ->
         return True
     for index in range(start, stop):
         leaf = replica.leaf(rows, feed, index)
-        if leaf.void or Entry.parse(leaf.raw).kind != "state.attestation":
+        if leaf.void or Entry.kept(leaf.raw, leaf.entry_id).kind != "state.attestation":
             return True
     return False
 

@@ -112,7 +112,7 @@ def rescue(turn: Turn) -> None:
         stop = min(replica.size(feed), start + room)
         for index in range(start, stop):
             leaf = replica.leaf(turn.rows, feed, index)
-            entry = None if leaf.void else Entry.parse(leaf.raw)
+            entry = None if leaf.void else Entry.kept(leaf.raw, leaf.entry_id)
             if entry is not None and entry.kind in RESTRICTING and not _stands(turn, entry):
                 _save(turn, entry)
         room -= max(0, stop - start)

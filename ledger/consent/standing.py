@@ -29,7 +29,8 @@ def _never(_: bytes) -> bool:
 
 
 def _carried(raw: bytes, is_verified: Verified) -> Entry:
-    return Entry.vouched(raw) if is_verified(sha256(raw).digest()) else Entry.decode(raw)
+    ident = sha256(raw).digest()
+    return Entry.vouched(raw, ident) if is_verified(ident) else Entry.decode(raw)
 
 
 def carried_grant(withdrawal: Entry, is_verified: Verified = _never) -> Entry:

@@ -54,6 +54,8 @@ async def serve(
             raise LocalError("LISTEN_REFUSED", told, field="console") from None
         structlog.get_logger("console").info("operator pages served", listening=bound, url=settings.origin)
         task_status.started(bound[0])
+        for _ in desk.renderer.warm():
+            await trio.lowlevel.checkpoint()
         await node.stop.wait()
         desk.live.end_all()
         nursery.cancel_scope.deadline = trio.current_time() + 2 * GRACE_SECONDS

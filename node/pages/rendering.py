@@ -14,8 +14,9 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -64,6 +65,19 @@ def read_static(folders: Sequence[Path] = (HERE,)) -> dict[str, Static]:
     return found
 
 
+@lru_cache
+def _environment(folders: tuple[Path, ...]) -> Environment:
+    """Return what templates are compiled by, and kept in: one for all that serve the same folders."""
+    return Environment(
+        loader=FileSystemLoader([folder / "templates" for folder in folders]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+
+
 class Renderer:
     """See the module. `folders`: of templates and static files; the first that has a template counts.
 
@@ -74,14 +88,13 @@ class Renderer:
         self._zone = zone
         self.static = read_static(folders)
         self.by_path = {one.path: one for one in self.static.values()}
-        self._environment = Environment(
-            loader=FileSystemLoader([folder / "templates" for folder in folders]),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
+        self._environment = _environment(tuple(folders))
+
+    def warm(self) -> Iterator[None]:
+        """Compile the templates, one a step: otherwise the first person who opens a page waits for it."""
+        for name in self._environment.list_templates(extensions=["html"]):
+            self._environment.get_template(name)
+            yield
 
     def page(self, template: str, lang: Language, now: int, /, **values: Any) -> str:
         """Return a page in a language."""

@@ -69,6 +69,8 @@ async def serve(
             raise LocalError("LISTEN_REFUSED", f"Cannot serve pages on {where} ({error}).", field="pages") from None
         told.info("pages served", listening=bound, url=settings.url)
         task_status.started(bound[0])
+        for _ in site.renderer.warm():
+            await trio.lowlevel.checkpoint()
         await node.stop.wait()
         nursery.cancel_scope.deadline = trio.current_time() + 2 * GRACE_SECONDS
 

@@ -351,4 +351,20 @@ def test_the_envelope_has_one_spelling(unprotected: bytes, head: bytes) -> None:
 def test_what_was_vouched_for_reads_the_same() -> None:
     decoded = [Entry.decode(entry.raw) for entry in samples().values()]
     assert decoded
-    assert [Entry.vouched(entry.raw) for entry in decoded] == decoded
+    assert [Entry.vouched(entry.raw, entry.id) for entry in decoded] == decoded
+    assert [Entry.kept(entry.raw, entry.id) for entry in decoded] == decoded
+
+
+@given(st.data())
+def test_a_leaf_with_a_flipped_bit_is_checked_as_if_it_had_come_from_outside(data: st.DataObject) -> None:
+    entry = data.draw(st.sampled_from(sorted(samples().values(), key=lambda one: one.id)))
+    at, bit = data.draw(st.integers(0, len(entry.raw) - 1)), data.draw(st.integers(0, 7))
+    raw = bytes(byte ^ (1 << bit if place == at else 0) for place, byte in enumerate(entry.raw))
+
+    def outcome(read: Callable[[], Entry]) -> Entry | str:
+        try:
+            return read()
+        except RemoteError as error:
+            return error.code
+
+    assert outcome(lambda: Entry.kept(raw, entry.id)) == outcome(lambda: Entry.parse(raw))

@@ -279,7 +279,7 @@ class Node:
             verifier=verifier,
             on_membership=self._membership_moved,
         )
-        mesh.flows.receiving.full = lambda: self.room.full
+        mesh.flows.receiving.full = mesh.flows.releasing.full = lambda: self.room.full
         self.meshes[name] = mesh
         return mesh
 

@@ -9,6 +9,11 @@ How it works
 
     A table goes again whenever the peer comes up, until it is answered; a second one of a transfer is answered alike.
 
+    What a member begins itself (a table sent unasked, a question for one) leaves a row here for good, and a record in
+    our feed, which every member keeps. Each is charged to it, up to WISHES_BYTES_MAX; beyond, it is refused, with
+    nothing kept but the line of it among the newest refusals. What the operator of this node asks for or offers is
+    charged to nobody. Tables come in only while there is room (`full`); else they wait at their holder.
+
 What it does not do
     It computes nothing: what may be published is judged before (node.ops.aggregate), against all that ever was. It
     tells who asks no more than that there is no such table.
@@ -17,6 +22,7 @@ What it does not do
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +40,7 @@ from node.flows.answers import CLOCKS_SECONDS_MAX, UNSIGNED
 from node.flows.door import LATER, Door, node_of
 from node.flows.letters import Letters
 from node.flows.wire import AskTable, Got, Refuse, Tabled, encode
+from node.room import QUOTA_FULL
 from node.vaults.receipts import ReceiptRows, Refusal
 from node.vaults.releases import Release as Published
 from node.vaults.releases import ReleaseRows
@@ -45,7 +52,14 @@ if TYPE_CHECKING:
 
 OPEN_MAX: Final = 1_000
 """Tables on their way to one party, or asked of one, at once."""
+WISH_BYTES: Final = 16 << 10
+"""Bytes that a table counts for which a member sent, or asked for, by its own wish, beside the table's: what its row
+takes, and its record at every member."""
+WISHES_BYTES_MAX: Final = 64 << 20
+"""Bytes that one member may be charged with, at each end: a table of 30 lines each day for eleven years. A hostile
+member fills no vault with it. Whoever needs more has it asked for, or offered, by the operator of the other end."""
 NO_SUCH_TABLE: Final = "NO_SUCH_TABLE"
+TOO_MANY_TABLES: Final = "TOO_MANY_TABLES"
 _WORDS: Final = {OUT: "table handed over", IN: "table received"}
 
 
@@ -57,6 +71,7 @@ class Releasing:
     ) -> None:
         self._door, self._releases, self._receipts, self._letters, self._own = door, releases, receipts, letters, own
         self.rows = TableRows()
+        self.full: Callable[[], bool] = lambda: False  # the node has no room for more; see node/room.py
 
     # The holder's end
 
@@ -100,7 +115,10 @@ class Releasing:
             self._check_room(turn, OUT, party)
             if not found:
                 raise LocalError(NO_SUCH_TABLE, "there is no table of this name")
+            if not self._may_wish(turn, OUT, party, 0):
+                raise LocalError(TOO_MANY_TABLES, "this member has asked for as many tables as it may")
             row = self.offer(turn, found[-1], party, message.transfer)
+            self.rows.charge(turn.vault, OUT, party, WISH_BYTES)
         except LocalError as error:
             turn.send(peer, encode(Refuse(message.transfer, error.code, final=True)))
             return
@@ -140,11 +158,21 @@ class Releasing:
             turn.send(peer, encode(Refuse(message.transfer, row.reason or NO_SUCH_TABLE, final=True)))
             return
         if row is None or row.state == OPEN:
+            if self.full():
+                turn.send(peer, encode(Refuse(message.transfer, QUOTA_FULL, final=False)))
+                return
+            unasked = row is None
             row = row or Handed(IN, message.transfer, party, b"", turn.now, _place(turn), OPEN)
+            if unasked and not self._may_wish(turn, IN, party, len(message.data)):
+                self._ended(turn, row, TOO_MANY_TABLES)
+                turn.send(peer, encode(Refuse(message.transfer, TOO_MANY_TABLES, final=True)))
+                return
             row = self._judged(turn, peer, row, message)
             if row.state == OPEN:  # not now: it is sent again
                 return
             self.rows.put(turn.vault, row)
+            if unasked:
+                self.rows.charge(turn.vault, IN, party, WISH_BYTES + len(row.data))
         if row.state == REFUSED:
             turn.send(peer, encode(Refuse(row.transfer, row.reason, final=True)))
         else:
@@ -225,6 +253,9 @@ class Releasing:
         if waiting >= OPEN_MAX:
             code = "TOO_MANY_TRANSFERS" if role == OUT else "TOO_MANY_ASKS"
             raise LocalError(code, f"{OPEN_MAX} tables wait for this member; let some of them end first")
+
+    def _may_wish(self, turn: Turn, role: bytes, party: Party, size: int) -> bool:
+        return self.rows.charged(turn.vault, role, party) + WISH_BYTES + size <= WISHES_BYTES_MAX
 
     def _own_row(self, turn: Turn, peer: bytes, role: bytes, transfer: bytes) -> Handed | None:
         row = self.rows.get(turn.vault, role, transfer)

@@ -4,9 +4,11 @@
 |---|---|
 | "o", transfer (16) | a table on its way out (`Handed`): which release, to whom, how it stands |
 | "i", transfer | a table asked for or received (`Handed`), with its bytes and the holder's signature |
+| "w", role, root, incarnation (8) | what was kept by that member's wish alone, as bytes (`charge`) |
 
 How it works
-    What has ended stays: it is the account of who got what. What has not is sent, or asked for, again.
+    What has ended stays: it is the account of who got what. What has not is sent, or asked for, again. What a member
+    began itself is charged to it, since nobody here has asked for it to be kept.
 
 What it does not do
     It judges nothing (node.aggregates.handing).
@@ -28,6 +30,7 @@ IN: Final = b"i"
 OPEN: Final = "open"
 DONE: Final = "done"
 REFUSED: Final = "refused"
+_WISH: Final = b"w"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +88,17 @@ class TableRows:
     def listing(self, vault: Reader, role: bytes) -> Iterator[Handed]:
         """Yield all of one role, by transfer."""
         return (Handed.decode(value) for _, value in vault.scan(TABLE, role, prefix_stop(role)))
+
+    def charged(self, vault: Reader, role: bytes, party: Party) -> int:
+        """Return how many bytes one member has been charged with, for what it began itself."""
+        found = vault.get(TABLE, _account(role, party))
+        return 0 if found is None else int.from_bytes(found, "big")
+
+    def charge(self, vault: Writer, role: bytes, party: Party, size: int) -> None:
+        """Add bytes to what a member is charged with."""
+        vault.put(TABLE, _account(role, party), (self.charged(vault, role, party) + size).to_bytes(8, "big"))
+
+
+def _account(role: bytes, party: Party) -> bytes:
+    root, incarnation = party
+    return _WISH + role + root + incarnation.to_bytes(8, "big")

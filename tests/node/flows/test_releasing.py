@@ -13,6 +13,7 @@ from ledger.entry import Entry
 from ledger.errors import RemoteError
 from node.aggregates.handing import Table, differences, fault
 from node.core import Turn
+from node.flows import releasing
 from node.flows.wire import AskTable, Tabled
 from node.vaults.releases import Figure, Release, Source
 from node.vaults.tables import IN, OUT, Handed
@@ -183,6 +184,57 @@ def test_what_could_not_be_shown_is_not_read(changes: dict[str, Any]) -> None:
     data = replace(Table.of(release()), **changes).encode()
     with pytest.raises(RemoteError, match="BAD_TABLE"):
         Table.decode(data)
+
+
+def rows(side: Side, role: bytes) -> list[Handed]:
+    """Return all rows of one role."""
+    return side.look(lambda turn: list(side.flows.releasing.rows.listing(turn.vault, role)))
+
+
+@pytest.mark.parametrize("table", [Table.of(release()), Table.of(release(numbers=NUMBERS[:1]))], ids=["good", "bad"])
+def test_what_a_member_sends_unasked_is_kept_up_to_a_limit_and_what_we_ask_for_beyond(
+    monkeypatch: pytest.MonkeyPatch, table: Table
+) -> None:
+    monkeypatch.setattr(releasing, "WISHES_BYTES_MAX", 3 * (releasing.WISH_BYTES + len(table.encode())))
+    scene = Scene()
+    for number in range(9):
+        scene.ada.say(scene.bob, signed(scene, table, bytes([number] * 16)))
+        scene.world.pump()
+    first = "" if table == Table.of(release()) else "THRESHOLDS_WEAKER"
+    assert [row.reason for row in rows(scene.bob, IN)] == [first] * 3
+    assert [one.code for one in scene.bob.refusals()[:6]] == ["TOO_MANY_TABLES"] * 6
+    asked = scene.bob.act(lambda turn: scene.bob.flows.releasing.ask(turn, scene.ada.party, "our street"))
+    scene.world.pump()
+    row = scene.row(scene.bob, IN, asked.transfer)
+    assert row is not None
+    assert row.state == "done"
+
+
+def test_what_a_member_asks_for_is_recorded_up_to_a_limit_and_what_we_offer_beyond(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(releasing, "WISHES_BYTES_MAX", 3 * releasing.WISH_BYTES)
+    scene = Scene()
+    for _ in range(5):
+        scene.bob.act(lambda turn: scene.bob.flows.releasing.ask(turn, scene.ada.party, "our street"))
+        scene.world.pump()
+    assert len(rows(scene.ada, OUT)) == 3
+    assert sorted(row.reason for row in rows(scene.bob, IN)) == ["", "", "", "TOO_MANY_TABLES", "TOO_MANY_TABLES"]
+    transfer = scene.offer().transfer
+    assert scene.row(scene.ada, OUT, transfer).state == "done"  # type: ignore[union-attr]
+
+
+def test_a_table_waits_at_its_holder_while_its_recipient_has_no_room() -> None:
+    scene = Scene()
+    scene.bob.flows.releasing.full = lambda: True
+    transfer = scene.offer().transfer
+    assert scene.row(scene.bob, IN, transfer) is None
+    assert scene.row(scene.ada, OUT, transfer).state == "open"  # type: ignore[union-attr]
+    scene.bob.flows.releasing.full = lambda: False
+    scene.world.leave(scene.bob)
+    scene.world.come_back(scene.bob)
+    scene.world.pump()
+    assert scene.row(scene.ada, OUT, transfer).state == "done"  # type: ignore[union-attr]
 
 
 def test_a_table_that_its_sender_did_not_sign_now_is_dropped() -> None:

@@ -7,8 +7,17 @@ How it works
     beyond STEP_MS_MAX is taken over when the kernel says that its clock is synchronised (adjtimex(2), which NTP sets);
     else the node's time runs on as before, and `held_ms` tells how far away the machine's clock is.
 
+    At its start a node knows no time but the machine's, and what its devices have signed: the truth lies after that
+    (`not_before`). A machine's clock that lies before it, unvouched, is behind: a battery is empty, or the machine
+    began in 1970. The node's time then runs on from what was signed: nothing is dated before what was said already, no
+    ended consent comes to life again by years. But by how much the truth is later, nobody here knows, so data wait
+    (`behind`; node/daemon.py), while withdrawals and all else go on. As soon as the machine's clock passes that
+    moment, or is vouched for, it is believed. To stop instead would keep a machine that learns the time a minute later
+    from coming up, and withdrawals from being taken.
+
 What it does not do
-    It keeps nothing: at its start a node believes the machine. It asks no time server.
+    It keeps nothing itself, and asks no time server. Where a device has signed ahead of the time, by a clock that was
+    wrong then, it cannot tell which of the two is; `maille status` names both (CLOCK_BEHIND, SIGNED_AHEAD).
 """
 
 from __future__ import annotations
@@ -56,14 +65,26 @@ class SteadyClock:
         self._at, self._ran = wall(), running()
         self.held_ms = 0
         """How far the machine's clock is ahead (negative: behind) while its step is not taken over."""
+        self.behind = False
+        """Whether the time is later than this says, by an unknown span: it began at what was signed last."""
+
+    def not_before(self, at_ms: int) -> None:
+        """Go on from `at_ms`, unix milliseconds, if the machine's clock is behind it, and nobody vouches for that one.
+
+        For a node's start: then nothing is known of the time that passed since.
+        """
+        if at_ms - self() > STEP_MS_MAX and not self._synchronised():
+            self._at, self._ran, self.behind = at_ms, self._running(), True
+            self.held_ms = self._wall() - at_ms
 
     def __call__(self) -> int:
         """Return the time."""
         wall, ran = self._wall(), self._running()
         steady = self._at + ran - self._ran
         step = wall - steady
-        if abs(step) > STEP_MS_MAX and not self._synchronised():
+        caught_up = self.behind and step >= 0  # as a node that is restarted would believe it
+        if abs(step) > STEP_MS_MAX and not caught_up and not self._synchronised():
             self.held_ms = step
             return steady
-        self._at, self._ran, self.held_ms = wall, ran, 0
+        self._at, self._ran, self.held_ms, self.behind = wall, ran, 0, False
         return wall

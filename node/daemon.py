@@ -1,10 +1,11 @@
 """The node: its keys, its meshes, its network, its control API, in one process under one nursery.
 
 How it works
-    `Node.run` opens every mesh, and starts one engine a mesh, the network, and the control API. It then tells systemd
-    that it is ready. Told to stop (node/process.py), it does so in this order: no new request, every channel closed
-    with a code, the tasks ended, the stores closed. Nothing needs that order to be safe: what a node has acknowledged
-    is durable, so `kill -9` loses nothing of it.
+    `Node.run` opens every mesh, takes from what our devices signed the time that it is at least (node/clock.py), and
+    starts one engine a mesh, the network, and the control API. It then tells systemd that it is ready. Told to stop
+    (node/process.py), it does so in this order: no new request, every channel closed with a code, the tasks ended, the
+    stores closed. Nothing needs that order to be safe: what a node has acknowledged is durable, so `kill -9` loses
+    nothing of it.
 
 What it does not do
     It decides nothing about a ledger. A mesh that was restored from a backup is not run (node/mesh.py).
@@ -227,6 +228,7 @@ class Node:
                 self._log.warning("mesh not run", mesh=name, code=RESTORED)
             else:
                 self._open(name)
+        self._check_clock()
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             for mesh in self.meshes.values():
@@ -267,6 +269,20 @@ class Node:
             await self._farewell()
             nursery.cancel_scope.cancel()
 
+    def _check_clock(self) -> None:
+        """Hold the machine's clock against what our devices have signed: that was said before now."""
+        signed = max((mesh.signed_at for mesh in self.meshes.values()), default=0)
+        if isinstance(self.clock, SteadyClock):
+            self.clock.not_before(signed * 1_000)
+            if self.clock.behind:
+                self.started_ms = self.clock()
+                self._log.error("clock behind what was signed", code="CLOCK_BEHIND", by_ms=-self.clock.held_ms)
+
+    @property
+    def clock_behind(self) -> bool:
+        """Whether the time is later than `now` says, by an unknown span: then data wait (node/clock.py)."""
+        return isinstance(self.clock, SteadyClock) and self.clock.behind
+
     def _open(self, name: str) -> Mesh:
         verifier = self._workers
         self._take_device(name, read_standing(self.home.mesh(name)))
@@ -280,6 +296,7 @@ class Node:
             on_membership=self._membership_moved,
         )
         mesh.flows.receiving.full = mesh.flows.releasing.full = lambda: self.room.full
+        mesh.flows.door.unsure = lambda: self.clock_behind
         self.meshes[name] = mesh
         return mesh
 

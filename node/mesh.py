@@ -103,6 +103,12 @@ class Mesh:
         """The mesh's id."""
         return self.core.replica.mesh_id
 
+    @property
+    def signed_at(self) -> int:
+        """When our device last signed its feed, unix seconds by the clock of then; 0 for never."""
+        head = self.core.replica.signed_head(self.core.device.kid)
+        return 0 if head is None else head.time
+
     def vouch(self) -> None:
         """Trust the device that let us in, until the ledger says who is a member, and know where it is."""
         if self.standing.guide:

@@ -128,6 +128,8 @@ class Door:
         """Opens a token that was made here (node.flows.sharing). Raises RemoteError for any other."""
         self.entitled: Callable[[Turn], Entitled] = lambda _: NO_REGISTER
         """Gives the register of points, as the vault has it in a turn (node.flows.points)."""
+        self.unsure: Callable[[], bool] = lambda: False
+        """Whether the time is not known (node/clock.py): then what is permitted waits, as with a frontier too old."""
         self.pending_evidence = False
         """Whether this node takes evidence that nobody has checked yet for good; found bad, it denies in any case."""
         self.compiling = Compiling(rows)
@@ -162,6 +164,8 @@ class Door:
         decision = permit(flow, self.context(turn), self._candidates(turn, ids), turn.now)
         if grant is not None and decision.reason is Reason.NO_CONSENT:  # named, and not here yet: gossip may bring it
             return Decision(Reason.UNREGISTERED, grant)
+        if decision.allowed and self.unsure():
+            return Decision(Reason.STALE, decision.consent)
         return decision
 
     def judge(self, turn: Turn, wanted: Wanted) -> Judged:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from node.ops.node import Status
 
 UNREADY: Final = frozenset(
-    ("MESH_RESTORED", "GOVERNANCE_DISPUTED", "UPGRADE", "NOT_A_MEMBER", "EXPELLED", "SUSPENDED", "REVOKED", "NO_PEERS")
+    (
+        *("MESH_RESTORED", "GOVERNANCE_DISPUTED", "UPGRADE", "NOT_A_MEMBER", "EXPELLED", "SUSPENDED", "REVOKED"),
+        *("NO_PEERS", "CLOCK_BEHIND", "SIGNED_AHEAD"),
+    )
 )
 """Problems with which a node cannot do its work."""
 

@@ -10,12 +10,14 @@ What it does not do
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
+from ledger.feed import AHEAD_SECONDS_MAX
 from node.clock import SteadyClock
 from node.config import LISTEN, Config, Home
+from node.naming import moment
 from node.operation import Args, Local, Nothing, Result, local_operation, operation, said
 from node.ops.epoch import Governed, governed
 from node.ops.invite import admission
@@ -211,10 +213,7 @@ def _problems(node: Node, own: OwnState, meshes: tuple[MeshState, ...]) -> list[
         if state.requests:
             told = f"{state.requests} application(s) wait in {row.name!r}."
             found.append(Problem("REQUESTS_WAIT", told, "maille requests list"))
-    if isinstance(node.clock, SteadyClock) and node.clock.held_ms:
-        by = node.clock.held_ms // 1_000
-        told = f"The machine's clock jumped by {by} s and is not synchronised; the node's time runs on."
-        found.append(Problem("CLOCK_HELD", told, "timedatectl set-ntp true; a node that is restarted believes it."))
+    found += _clock_problems(node)
     if not own.reachable_at and not node.config.relay.use:
         told = "Others are told no address of this node: it can dial, and nobody can dial it or use its tickets."
         found.append(Problem("NO_ADDRESS", told, "Set `advertise` in config.toml, then restart the node."))
@@ -224,6 +223,33 @@ def _problems(node: Node, own: OwnState, meshes: tuple[MeshState, ...]) -> list[
         told = "The keys are not sealed: whoever reads the files can act as this node."
         found.append(Problem("KEYS_UNSEALED", told, "Stop the node, then: maille key rotate-passphrase"))
     return found
+
+
+def _clock_problems(node: Node) -> list[Problem]:
+    """Return what is wrong with the node's time (node/clock.py)."""
+    if isinstance(node.clock, SteadyClock) and node.clock.behind:
+        told = (
+            f"The machine's clock is {-node.clock.held_ms // 1_000} s behind what this node has signed, and is not "
+            f"synchronised. The node goes on from {moment(node.now):%Y-%m-%dT%H:%M:%SZ}; no data leave or enter."
+        )
+        fix = "timedatectl set-ntp true, or set the clock by hand; the node then goes on by itself. "
+        return [Problem("CLOCK_BEHIND", told, fix + _AHEAD)]
+    found = []
+    for name, mesh in sorted(node.meshes.items()):
+        if mesh.signed_at > node.now + AHEAD_SECONDS_MAX:
+            told = f"This node has signed until {moment(mesh.signed_at):%Y-%m-%dT%H:%M:%SZ} in {name!r}, ahead of now."
+            found.append(Problem("SIGNED_AHEAD", told + " Nobody takes its entries before then.", _AHEAD))
+    if isinstance(node.clock, SteadyClock) and node.clock.held_ms:
+        by = node.clock.held_ms // 1_000
+        told = f"The machine's clock jumped by {by} s and is not synchronised; the node's time runs on."
+        found.append(Problem("CLOCK_HELD", told, "timedatectl set-ntp true; a node that is restarted believes it."))
+    return found
+
+
+_AHEAD: Final = (
+    "If the machine's clock is right, it was ahead when the node signed: wait until that time, or leave the mesh and "
+    "join it anew: maille join TICKET"
+)
 
 
 def _drawn(status: Status) -> str:

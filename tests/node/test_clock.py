@@ -65,6 +65,41 @@ def test_small_steps_are_taken_over(moves: list[tuple[int, int]]) -> None:
         assert machine.passes(passed) == machine.wall
 
 
+@given(st.integers(STEP_MS_MAX + 1, 30 * YEAR), st.lists(st.integers(0, HOUR), max_size=20))
+def test_a_clock_that_is_behind_what_was_signed_goes_on_from_there(behind: int, steps: list[int]) -> None:
+    machine = Machine()
+    machine.clock.not_before(BEGIN + behind)
+    passed = 0
+    for step in steps:
+        passed += step
+        assert machine.passes(step) == BEGIN + behind + passed
+        assert (machine.clock.behind, machine.clock.held_ms) == (True, -behind)
+    machine.set(behind + 9 * HOUR)  # by hand, after nine hours without current
+    assert machine.passes(7) == BEGIN + behind + 9 * HOUR + passed + 7
+    assert (machine.clock.behind, machine.clock.held_ms) == (False, 0)
+    machine.set(2 * HOUR)  # from now on as ever
+    assert machine.passes(7) == BEGIN + behind + 9 * HOUR + passed + 14
+
+
+@given(st.integers(STEP_MS_MAX + 1, 30 * YEAR))
+def test_a_clock_that_is_vouched_for_is_believed_against_what_was_signed(behind: int) -> None:
+    machine = Machine()
+    machine.synchronised = True
+    machine.clock.not_before(BEGIN + behind)
+    assert (machine.clock(), machine.clock.behind) == (BEGIN, False)
+    machine.synchronised = False
+    machine.clock.not_before(BEGIN + behind)
+    machine.synchronised = True
+    assert (machine.passes(5), machine.clock.behind) == (BEGIN + 5, False)
+
+
+@given(st.integers(-30 * YEAR, STEP_MS_MAX))
+def test_what_was_signed_in_the_past_or_a_moment_ahead_changes_nothing(ahead: int) -> None:
+    machine = Machine()
+    machine.clock.not_before(BEGIN + ahead)
+    assert (machine.passes(5), machine.clock.behind, machine.clock.held_ms) == (BEGIN + 5, False, 0)
+
+
 def test_a_sleep_of_the_machine_is_no_jump() -> None:
     machine = Machine()
     assert machine.passes(9 * HOUR) == BEGIN + 9 * HOUR

@@ -242,6 +242,22 @@ def state_of(world: World, transfer: bytes) -> tuple[str, str]:
     return row.state, row.reason
 
 
+@pytest.mark.parametrize("end", ["holder", "recipient"])
+def test_data_wait_while_either_end_does_not_know_the_time(end: str) -> None:
+    world = World()
+    world.import_series(SHORT)
+    grant, _ = world.grant(terms(SHORT))
+    side: Side = getattr(world, end)
+    side.flows.door.unsure = lambda: True
+    transfer, _ = world.send(grant=grant.id)
+    assert state_of(world, transfer)[0] in ("sending", "waiting")
+    assert world.recipient.packs(transfer) == []
+    side.flows.door.unsure = lambda: False
+    world.pass_time(20)
+    world.pass_time(20)
+    assert incoming(world.recipient, transfer).state == DONE
+
+
 def test_home_freshness_stops_when_the_home_is_silent() -> None:
     world = World(4, policy=Policy(max_staleness_seconds=60))
     world.import_series(SHORT)

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from ledger import codec
 from ledger.checkpoint import Head
+from ledger.consent.delegation import WORDS_MAX
 from ledger.consent.group import REFUSALS_MAX
 from ledger.consent.kinds import EVIDENCE_STATES
 from ledger.consent.status import DECIDED_MAX, Party, State
@@ -34,8 +35,6 @@ AMENDED_MAX: Final = 64
 """Amendments that a state names."""
 CHECKED_MAX: Final = 32
 """Words on evidence that a state names: two parties', on sixteen documents."""
-WORDS_MAX: Final = 800
-"""Words on a delegation's evidence: any member may say one, so that there are as many as a value has room for."""
 
 
 class Refused(Exception):

@@ -5,7 +5,10 @@ How it works
       it stands once it is registered, sound and with its `seen` held, within the reach of a feed;
       a revocation counts wherever it is found. It carries what shows that its signer may end it: a key of this link or
       of one above, or the delegate's (standing), and is not sound otherwise;
-      of its evidence each party has a newest word, as of a consent (C8).
+      of its evidence each party has a newest word, as of a consent (C8), of which the WORDS_MAX oldest count.
+    Any member may say a word on any piece of evidence, so that no bound on one entry bounds how many there are; a value
+    of a committed map, and so a proof, has room for that many. Words dated earlier go first, lest others that come
+    later push out the holder's. One that is left out can only deny: what must have been found good then has not been.
     A link above that is revoked ends what rests on it, but not this one's status: chains are put together where they
     are judged (chain, gate), so that one entry changes one status.
 
@@ -17,11 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from ledger import codec
 from ledger.consent.kinds import EVIDENCE_STATES
 from ledger.consent.status import DECIDED_MAX, Checked, Fact, Party, Place
 from ledger.entry import Entry
+
+WORDS_MAX: Final = 800
+"""Words on a delegation's evidence that count: a value of a committed map has room for as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,7 @@ class Delegation:
     """What the ledger knows of one delegation. `live`: registered, and not revoked.
 
     `decided_by`: ids of the revocations (the `DECIDED_MAX` smallest), else of the delegation itself. `checked`: the
-    newest word of each party on each piece of evidence.
+    newest word of each party on each piece of evidence, at most WORDS_MAX.
     """
 
     id: bytes
@@ -74,6 +81,7 @@ def resolve(
         if named in evidence:
             word = (row.about[:8], row.about[40])
             newest[named, party] = max(word, newest.get((named, party), word))
-    checked = tuple(Checked(named, who, EVIDENCE_STATES[state]) for (named, who), (_, state) in sorted(newest.items()))
+    oldest = sorted(newest, key=lambda place: (newest[place][0], place))[:WORDS_MAX]
+    checked = tuple(Checked(*place, EVIDENCE_STATES[newest[place][1]]) for place in sorted(oldest))
     decided = tuple(revoked[:DECIDED_MAX]) or (give.id,)
     return Delegation(give.id, not revoked, give.payload["valid_until"], decided, checked)

@@ -164,6 +164,17 @@ def concerns(turn: Turn, parent: Entry) -> bool:
     return False
 
 
+def withdraw_key_of(turn: Turn, parent: Entry) -> bytes:
+    """Return the withdraw key (32 bytes, public) of whoever has a consent's key in force: what passes on names it."""
+    status = turn.core.replica.consent(turn.rows, parent.id)
+    for entry in rekeys_of(turn, parent.id):
+        if status is not None and status.key is not None and thumbprint(entry.payload["key"]) == status.key:
+            own: bytes = entry.payload["withdraw_key"]
+            return own
+    first: bytes = parent.payload["withdraw_key"]
+    return first
+
+
 class Passing:
     """See the module. One for each mesh."""
 
@@ -196,7 +207,7 @@ class Passing:
             valid_until=min(until, parent.payload["valid_until"]),
             notice=notice,
             policy=turn.core.policy,
-            withdraw_key=self._withdraw_key(turn, parent),
+            withdraw_key=withdraw_key_of(turn, parent),
         )
         turn.register(entry)
         self._disclosing.publish(turn, entry, told, wallet=hosted[0].name if hosted is not None else "")
@@ -205,16 +216,6 @@ class Passing:
 
     def _key(self, turn: Turn, by: Voice | None) -> SigningKey:
         return by.key if by is not None and by.key is not None else turn.core.device
-
-    def _withdraw_key(self, turn: Turn, parent: Entry) -> bytes:
-        """Return the withdraw key of whoever has the parent's key in force."""
-        status = turn.core.replica.consent(turn.rows, parent.id)
-        for entry in rekeys_of(turn, parent.id):
-            if status is not None and status.key is not None and thumbprint(entry.payload["key"]) == status.key:
-                own: bytes = entry.payload["withdraw_key"]
-                return own
-        first: bytes = parent.payload["withdraw_key"]
-        return first
 
     def tell(self, turn: Turn, child: Entry) -> None:
         """Send both parties of a grant the content of all that it rests on, so far as it is known here."""

@@ -26,7 +26,20 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ledger.errors import LocalError, MailleError
-from node.pages import account, answering, dashboard, door, ending, files, keys, narrowing, rights, slips, watching
+from node.pages import (
+    account,
+    answering,
+    dashboard,
+    door,
+    ending,
+    files,
+    handing,
+    keys,
+    narrowing,
+    rights,
+    slips,
+    watching,
+)
 from node.pages.guard import Guard
 from node.pages.serving import check_form, plain
 from node.pages.visit import Site, Visit
@@ -88,6 +101,13 @@ ROUTES: Final = (
     Row("/consents/{consent}/narrow", narrowing.form),
     Row("/consents/{consent}/narrow", narrowing.choose, post=True),
     Row("/consents/{consent}/narrow/confirm", narrowing.narrow, post=True, again=narrowing.choose),
+    Row("/consents/{consent}/hand-on", handing.form),
+    Row("/consents/{consent}/hand-on", handing.choose, post=True),
+    Row("/consents/{consent}/hand-on/confirm", handing.hand_on, post=True, again=handing.choose),
+    Row("/consents/{consent}/onward/{onward}/stop", ending.confirm_stop),
+    Row("/consents/{consent}/onward/{onward}/stop", ending.stop, post=True, again=ending.confirm_stop),
+    Row("/take-over", handing.ask),
+    Row("/take-over", handing.take_over, post=True, again=handing.ask),
     Row("/organisations/{party}/withdraw", ending.confirm_all),
     Row("/organisations/{party}/withdraw", ending.withdraw_all, post=True, again=ending.confirm_all),
     Row("/organisations/{party}/ended", ending.all_ended),

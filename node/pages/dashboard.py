@@ -23,6 +23,7 @@ from node.flows.trail import trail as passed
 from node.pages import asking
 from node.pages.contents import terms_now, terms_of
 from node.pages.naming import names
+from node.pages.onward import onward_of, passed_on_from, steps_of
 from node.pages.owed import requests_of
 from node.pages.reading import (
     PAGE,
@@ -162,28 +163,35 @@ async def consent(visit: Visit) -> Response:
     await visit.site.keep_up()
 
     def look(turn: Turn, flows: Flows) -> Any:
-        return detail(turn, flows, own_line(visit, turn, flows), visit.lang)
+        line = own_line(visit, turn, flows)
+        further = onward_of(turn, flows, line, visit.lang)
+        found = detail(turn, flows, line, visit.lang, steps_of(turn, flows, line, further, visit.lang))
+        terms = terms_now(turn, flows, line.id)
+        return found, further, terms is not None and terms.onward_sharing.mode != "none"
 
-    found = await visit.site.read(look)
+    found, further, may = await visit.site.read(look)
     if found is None:
         raise not_found("There is no such consent.")
     recipient = found.card.line.recipient
-    return visit.page("consent.html", shown=found, organisation=party_id(recipient) if recipient is not None else "")
+    organisation = party_id(recipient) if recipient is not None else ""
+    return visit.page("consent.html", shown=found, organisation=organisation, further=further, may_pass_on=may)
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
     """One transfer. `to`, `by`: who received and who sent. `data`: what; "" where that is not known here.
 
-    `under`: her consent that it rests on. `passed_on`: it rests on one that passes on what came under hers.
+    `records`: how many; None where no account of it is here. `under`: her consent that it rests on. `passed_on`: the
+    id of the one that passes on what came under hers, or "".
     """
 
     at: int
     to: str
     by: str
     data: str
+    records: int | None
     under: Card
-    passed_on: bool
+    passed_on: str
 
 
 async def trail(visit: Visit) -> Response:
@@ -196,7 +204,7 @@ async def trail(visit: Visit) -> Response:
     def look(turn: Turn, flows: Flows) -> dict[str, Any]:
         lines = {line.id: line for line in lines_of(turn, visit.own(turn, flows))}
         grants = [grant for ident in lines if (grant := turn.core.replica.grant(turn.rows, ident)) is not None]
-        ordered = passed(turn, flows.stated, flows.receipts, flows.incoming, grants)[::-1]
+        ordered = _fitting(turn, flows, passed(turn, flows.stated, flows.receipts, flows.incoming, grants))[::-1]
         pages = max(1, -(-len(ordered) // TRAIL_PAGE))
         at = min(max(1, number), pages)
         chosen = ordered[TRAIL_PAGE * (at - 1) : TRAIL_PAGE * at]
@@ -210,9 +218,18 @@ async def trail(visit: Visit) -> Response:
     return visit.page("trail.html", **await site.read(look))
 
 
+def _fitting(turn: Turn, flows: Flows, found: list[Passed]) -> list[Passed]:
+    """Return transfers without those under a consent that claims to rest on hers and that no gate would look at."""
+    parents = {one.own.id: one.own for one in found if one.grant.id != one.own.id}
+    below = {child.id for own in parents.values() for child, _ in passed_on_from(turn, flows, own)}
+    return [one for one in found if one.grant.id == one.own.id or one.grant.id in below]
+
+
 def _received(turn: Turn, flows: Flows, one: Passed, under: Card, lang: Language) -> Received:
-    passed_on = one.grant.id != one.own.id
-    terms = terms_now(turn, flows, one.grant.id)
+    own = terms_now(turn, flows, one.own.id)
+    terms = terms_now(turn, flows, one.grant.id) or own  # what is passed on is of the same kind, or no gate lets it go
     by, to = names(turn, lang, terms).ends(*one.parties)
     data = "" if terms is None or terms.pii_type is None else kind_in_words(terms.pii_type, lang)[0]
-    return Received(one.at, to, by, data, under, passed_on)
+    records = one.account.tally.count if one.account is not None else None
+    passed_on = one.grant.id.hex() if one.grant.id != one.own.id else ""
+    return Received(one.at, to, by, data, records, under, passed_on)

@@ -1,4 +1,4 @@
-"""Withdrawing: one consent, or all of one organisation, each in two steps, as giving is; and who has confirmed it.
+"""Withdrawing: one consent, what passes it on, or all of one organisation, in two steps, as giving is; who confirmed.
 
 How it works
     The second page asks each second for a fragment of itself (htmx), in a polite live region, until holder and
@@ -22,6 +22,7 @@ from node.exits import not_found
 from node.pages.contents import terms_of
 from node.pages.dashboard import own_line, read_party
 from node.pages.naming import Names, names
+from node.pages.onward import Onward, onward_of
 from node.pages.reading import Card, Line, Unstated, card, confirmations, lines_of
 from node.pages.visit import Visit
 
@@ -137,6 +138,42 @@ def live_values(visit: Visit, count: Count, live: str) -> dict[str, Any]:
     """Return what the fragment with the count needs. `live`: where it is."""
     every = "1s" if visit.now - count.at < LIVELY_SECONDS else "10s"
     return {"count": count, "live": live, "every": every, "expected": EXPECTED_SECONDS}
+
+
+# What passes it on, alone
+
+
+def _further(visit: Visit, turn: Turn, flows: Flows) -> tuple[Line, Onward]:
+    """Return her consent, and the one that passes on from it which the address names, if she can stop it alone."""
+    line, told = own_line(visit, turn, flows), visit.request.path_params["onward"]
+    for one in onward_of(turn, flows, line, visit.lang):
+        if one.line.id.hex() == told and one.stoppable:
+            return line, one
+    raise not_found("There is nothing to stop.")
+
+
+async def confirm_stop(visit: Visit) -> Response:
+    """Say what stopping the passing on to one organisation does, and ask to confirm it."""
+    await visit.site.keep_up()
+
+    def look(turn: Turn, flows: Flows) -> dict[str, Any]:
+        line, one = _further(visit, turn, flows)
+        return {"shown": card(turn, flows, line, Unstated(()), visit.lang), "one": one}
+
+    return visit.page("stop.html", **await visit.site.read(look))
+
+
+async def stop(visit: Visit) -> Response:
+    """End a consent that passes on what came under hers; hers goes on."""
+
+    def act(turn: Turn, flows: Flows) -> str:
+        line, one = _further(visit, turn, flows)
+        with visit.signing(turn, flows) as wallet:
+            flows.acts.withdraw(turn, one.entry, wallet)
+        flows.retry_later(turn)
+        return line.id.hex()
+
+    return visit.go(f"/consents/{await visit.site.act(act)}#onward")
 
 
 # All of one organisation

@@ -22,7 +22,7 @@ from node.exits import not_found
 from node.flows.custody import rekeys_of
 from node.naming import member_name
 from node.pages.dashboard import own_line
-from node.pages.reading import Card, Unstated, card
+from node.pages.reading import HANDED_ON, Card, Unstated, card
 from node.pages.slips import qr, slip_link
 from node.pages.visit import Visit
 
@@ -55,6 +55,7 @@ async def receipt(visit: Visit) -> Response:
             "record": grant.thing[1].hex(),
             "mesh": turn.core.replica.mesh_id.hex(),
             "notice": notice,
+            "taken_over": status is not None and status.key not in (None, grant.kid) and line.state != HANDED_ON,
             "narrowed": bool(status is not None and status.amended),
             "registrar": member_name(members, own),
         }

@@ -55,6 +55,6 @@ class Names:
 
 def names(turn: Turn, lang: Language, terms: Terms | None = None) -> Names:
     """Return how parties are called. `terms`: of the consent that is shown."""
-    actors = () if terms is None else (*terms.recipients, *terms.controllers)
+    actors = () if terms is None else (*terms.onward_sharing.listed, *terms.recipients, *terms.controllers)
     called = {actor.party: actor.name for actor in actors if actor.party is not None}
     return Names(turn.core.replica.members, lang, called)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ledger.consent.grant import read_party
 from ledger.consent.status import Party, State, Status
 from ledger.entry import Entry
 from ledger.index import facts_of
@@ -82,13 +83,17 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a timeline. `what`: asked, given, used, acknowledged, withdrawn, revoked, … `who`: its party."""
+    """One step of a timeline. `what`: asked, given, used, acknowledged, withdrawn, revoked, onward, … `who`: its party.
+
+    `by`: who passed on, of steps that begin with "onward" (node.pages.onward).
+    """
 
     at: int
     what: str
     who: str = ""
     records: int | None = None
     entry: str = ""
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,15 +165,15 @@ def card(turn: Turn, flows: Flows, line: Line, waiting: Unstated, lang: Language
     return Card(line, recipient, holder, said, last, count + len(fresh))
 
 
-def detail(turn: Turn, flows: Flows, line: Line, lang: Language) -> Detail | None:
-    """Return one consent with its timeline; None where its grant is not known here."""
+def detail(turn: Turn, flows: Flows, line: Line, lang: Language, more: Sequence[Step] = ()) -> Detail | None:
+    """Return one consent with its timeline, and `more` steps in it; None where its grant is not known here."""
     grant = turn.core.replica.grant(turn.rows, line.id)
     if grant is None:
         return None
     shown = card(turn, flows, line, unstated(turn, flows), lang)
     called = names(turn, lang, terms_of(turn, flows, line.id))
     confirmed, missing = confirmations(turn, line.id, called)
-    steps = [*_ledger_steps(turn, grant, called), *_uses(turn, flows, shown)]
+    steps = [*_ledger_steps(turn, flows, grant, called), *_uses(turn, flows, shown), *more]
     steps.sort(key=lambda step: step.at)
     return Detail(shown, tuple(steps[-TIMELINE_MAX:]), confirmed, missing, grant)
 
@@ -196,10 +201,15 @@ _STEPS: Final = {
 }
 
 
-def _ledger_steps(turn: Turn, grant: Entry, called: Names) -> list[Step]:
+_BY_KEY: Final = ("consent.amend", "consent.rekey")
+"""Steps that only a key counts for which the consent ever had: anybody may write them, and no node obeys the others."""
+
+
+def _ledger_steps(turn: Turn, flows: Flows, grant: Entry, called: Names) -> list[Step]:
     replica = turn.core.replica
     members = replica.members
-    steps = [Step(grant.iat, "given", entry=grant.id.hex())]
+    keys = {grant.kid, *flows.door.compiling.source(turn, grant.id).keys(grant.id)}
+    steps = [Step(grant.iat, "given" if len(keys) == 1 else "allowed", entry=grant.id.hex())]
     request = replica.entry(turn.rows, grant.payload["request"]) if "request" in grant.payload else None
     if request is not None:
         asker = called.of(members.party_of(request.kid))
@@ -207,12 +217,14 @@ def _ledger_steps(turn: Turn, grant: Entry, called: Names) -> list[Step]:
     for fact in facts_of(turn.rows, grant.id, replica.by_number, replica.size):
         what = _STEPS.get(fact.row.kind)
         entry = replica.entry(turn.rows, fact.row.entry_id) if what is not None else None
-        if entry is None or what is None:
+        if entry is None or what is None or (entry.kind in _BY_KEY and entry.kid not in keys):
             continue
         if what == "acknowledged" and fact.row.about != grant.id:
             what = "end_acknowledged"
         own = entry.kind in ("consent.withdraw", "consent.amend", "consent.rekey", "consent.sign")
         who = "" if own else called.of(members.party_of(entry.kid))
+        if "host" in entry.payload:
+            what, who = "rekeyed_at", called.of(read_party(entry.payload["host"]))
         if own or what == "evidence" or _is_party(members.party_of(entry.kid), grant):
             steps.append(Step(entry.iat, what, who, entry=entry.id.hex()))
     return steps

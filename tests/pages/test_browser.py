@@ -27,6 +27,8 @@ def pages_of(town: Town, grant: str) -> list[str]:
         f"{own}/slip",
         f"{own}/withdraw",
         f"{own}/narrow",
+        f"{own}/hand-on",
+        f"/take-over?number={grant}",
         f"/rights/ask/{grant}",
         "/account/keys",
         "/withdraw",

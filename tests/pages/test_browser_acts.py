@@ -13,7 +13,7 @@ from node.pages import oidc
 from tests.pages.browsing import SMALL, enter, look, needs_chromium, press, tab_to, visitor, write
 from tests.pages.provider import SECRET, Provider
 from tests.pages.provider import SETTINGS as OIDC
-from tests.pages.town import ADVISER, HOLDER, HOST, PASSPHRASE, PRM, Town, free_port
+from tests.pages.town import ADVISER, CITY, HOLDER, HOST, PASSPHRASE, PRM, Town, free_port
 
 pytestmark = needs_chromium
 
@@ -106,6 +106,93 @@ def test_keys_are_written_down_taken_away_and_sign_by_words_by_keyboard_alone(to
     page.keyboard.type(" ".join(words))
     press(page, "main form button", "Oui, retirer")
     expect(page.locator("h1")).to_have_text("C’est retiré")
+
+
+def pass_on(town: Town, wallet: str) -> tuple[str, str]:
+    """Have the adviser send the city what came under a consent of this wallet; return both consents' ids."""
+    grant = town.grant(wallet, "Onward advice", terms=b'{"onward_sharing": {"mode": "depth", "depth": 1}}')
+    town.wait_known(grant, HOLDER, ADVISER)
+    assert town.do(HOLDER, "data send", consent=grant).state == "done"
+    below = str(town.do(ADVISER, "consent pass-on", id=grant, recipient=CITY, contact="dpo@brest.example").id)
+    town.wait_known(below, CITY)
+    assert town.do(ADVISER, "data send", consent=below).state == "done"
+    for name in (HOLDER, ADVISER):
+        town.do(name, "data settle")
+    return grant, below
+
+
+def test_a_consent_is_handed_on_and_taken_over_by_keyboard_alone(town: Town, browser: Browser) -> None:
+    giver = enter(town, visitor(browser, "en", viewport=SMALL, java_script_enabled=False), "nils")
+    taker = enter(town, visitor(browser, "en", viewport=SMALL, java_script_enabled=False), "olga")
+    grant = town.grant("nils", "Advice")
+    town.wait_known(grant, HOLDER, ADVISER)
+    giver.goto(f"{town.url}/consents/{grant}")
+    press(giver, "a.button", "Hand it on")
+    number = giver.locator("p.code").first.inner_text()
+    taker.goto(f"{town.url}/consents")
+    press(taker, "main a", "Take over a consent")
+    write(taker, "#number", number)
+    press(taker, "main form button", "Continue")
+    text, check = taker.locator("#heir").input_value(), taker.locator("p.big").inner_text()
+    write(giver, "#heir", "heir1.nothing")
+    press(giver, "main form button", "Continue")
+    expect(giver.get_by_role("alert")).to_be_visible()
+    press(giver, "[role=alert] a")  # to the field, where the text is still
+    giver.keyboard.press("Tab")
+    giver.keyboard.press("Shift+Tab")
+    giver.keyboard.press("Control+A")
+    giver.keyboard.type(text)
+    press(giver, "main form button", "Continue")
+    expect(giver.locator("main")).to_contain_text(check)
+    assert giver.locator("input:checked").count() == 0
+    press(giver, "main form button", "Yes, hand it on")
+    expect(giver.locator(".status").first).to_have_text("Handed on to other keys")
+    taker.goto(f"{town.url}/consents/{grant}")
+    expect(taker.locator("a.button").first).to_be_visible()
+    assert [one.id for one in town.do(HOST, "consent list", wallet="olga").consents] == [grant]
+
+
+def test_pages_of_handing_on_and_passing_on_have_no_serious_fault_and_fit(town: Town, browser: Browser) -> None:
+    name = "pia"
+    page = enter(town, visitor(browser, color_scheme="dark", viewport=SMALL, bypass_csp=True), name)
+    grant, below = pass_on(town, name)
+    own, faults = f"{town.url}/consents/{grant}", list[str]()
+    for _ in range(100):
+        page.goto(own)
+        if page.locator(".step-onward").count():
+            break
+    expect(page.locator(".step-onward")).to_contain_text(ADVISER)  # where no party of it is, by the ledger alone
+    expect(page.locator(".step-onward")).to_contain_text(CITY)
+    faults += look(page)
+    page.goto(town.url + "/trail")
+    faults += look(page)
+    page.locator("tbody tr", has_text=CITY).locator("a").nth(1).click()
+    expect(page).to_have_url(f"{own}#onward-{below}")
+    for path in (f"/consents/{grant}/hand-on", "/take-over"):
+        page.goto(town.url + path)
+        faults += look(page)
+        page.fill("#heir" if path != "/take-over" else "#number", "x")
+        page.click("main form .button:not(.quiet)")
+        expect(page.get_by_role("alert")).to_be_visible()
+        faults += look(page)
+    town.do(HOST, "wallet create", name=f"{name} 2")
+    heir = town.do(HOST, "consent take-on", id=grant, wallet=f"{name} 2").heir
+    page.goto(f"{own}/hand-on")
+    page.fill("#heir", heir)
+    page.click("main form .button:not(.quiet)")
+    expect(page.locator("main")).to_contain_text(HOST)
+    faults += look(page)
+    page.goto(f"{town.url}/take-over")
+    page.fill("#number", town.grant(f"{name} 2", "Another"))
+    page.click("main form .button:not(.quiet)")
+    expect(page.locator("#heir")).to_have_value(re.compile(r"heir1\."))
+    faults += look(page)
+    page.goto(f"{own}/onward/{below}/stop")
+    faults += look(page)
+    page.click("main form button")
+    expect(page.locator(f"[id='onward-{below}'] .status")).to_have_class(re.compile("status-withdrawn"))
+    faults += look(page)
+    assert faults == []
 
 
 def test_pages_that_come_after_a_form_have_no_serious_fault(town: Town, browser: Browser) -> None:

@@ -204,6 +204,20 @@ async def acts(client: httpx.AsyncClient, node: Any, lang: Language) -> list[str
     asked = (await do(node, "rights list")).requests
     for one, outcome in zip(asked, ("partly", "refused", "extended"), strict=True):
         await do(node, "rights answer", id=one.id, outcome=outcome, text="Xylo", **tenant_of(one))
+    shared = await grant(node, purpose="Xylo 8", terms=b'{"onward_sharing": {"mode": "depth", "depth": 1}}')
+    handed = await grant(node, purpose="Xylo 9")
+    pass_on = {"id": shared, "recipient": "Host", "contact": "a@b.example", "as_tenant": "advice"}
+    stopped, _, _ = [await do(node, "consent pass-on", **pass_on) for _ in range(3)]
+    await do(node, "consent pass-on", **{**pass_on, "as_tenant": "", "wallet": True})
+    await send(f"/consents/{shared}/onward/{stopped.id}/stop", {}, f"/consents/{shared}/onward/{stopped.id}/stop")
+    for number in ("x", "0" * 64, over, kept):
+        await send("/take-over", {"number": number}, "/take-over")
+    await do(node, "wallet create", name="bea")
+    heir = (await do(node, "consent take-on", id=handed, wallet="bea")).heir
+    for other, text in ((kept, heir), (handed, "x"), (handed, heir)):
+        await send(f"/consents/{other}/hand-on", {"heir": text}, f"/consents/{other}/hand-on")
+    await send(f"/consents/{handed}/hand-on/confirm", {"heir": heir}, f"/consents/{handed}/hand-on")
+    await send("/take-over", {"number": handed}, "/take-over")
     await send(f"/consents/{gone}/withdraw", {}, f"/consents/{gone}/withdraw")
     slip = re.search(r'class="mono code">([^<]+)<', (await client.get(f"/consents/{soon}/slip")).text)
     assert slip is not None

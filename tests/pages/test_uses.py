@@ -13,6 +13,7 @@ import httpx
 import pytest
 import trio
 
+from node.flows.passing import children_of
 from node.pages.visit import Site
 from node.pages.watching import Watch
 from node.tenants import state
@@ -20,7 +21,8 @@ from tests.node.nodes import do, make_home, running, until
 from tests.node.test_audit_operations import forget
 from tests.node.test_data_operations import state_of
 from tests.pages.test_application import URL, post, visiting
-from tests.pages.test_people import ENGLISH, OTHER, account, grant, text_of
+from tests.pages.test_handing import written
+from tests.pages.test_people import ENGLISH, OTHER, account, grant, take_away, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +91,110 @@ async def test_uses_are_counted_as_their_holder_states_them_and_nobody_else(tmp_
         assert "Host received data (96 values)" in text_of(await client.get(f"/consents/{scene.made}"))
 
 
-async def test_the_trail_shows_what_a_recipient_passed_on(tmp_path: Path) -> None:
-    async with street(tmp_path, terms=json.dumps({"onward_sharing": {"mode": "depth", "depth": 1}}).encode()) as scene:
+ONWARD = json.dumps({"onward_sharing": {"mode": "depth", "depth": 1}}).encode()
+
+
+@pytest.mark.covers("R101")
+async def test_what_a_recipient_passed_on_is_shown_and_stopped_alone(tmp_path: Path) -> None:
+    async with street(tmp_path, terms=ONWARD) as scene:
+        client, own = scene.client, f"/consents/{scene.made}"
+        assert "Host may pass your data on, and has not done so" in text_of(await client.get(own))
         assert (await do(scene.bob, "data send", consent=scene.made)).state == "done"
         passed = await do(scene.node, "consent pass-on", id=scene.made, recipient="bob", contact="dpo@bob.example")
-        shown = text_of(await scene.client.get("/trail"))
+        shown = text_of(await client.get("/trail"))
         assert ("Sendings: 1, newest first" in shown, "passed on by" in shown) == (True, False)
+        shown = text_of(await client.get(own))
+        assert f"Host decided to pass your data on to bob under consent {passed.id[:8]}" in shown
+        assert "From Host to bob Active Host decided this, as your consent lets it." in shown
+        assert "No sending is known here yet." in shown
         await until(lambda: state_of(scene.bob, passed.id) == "GRANTED")
         assert (await do(scene.node, "data send", consent=passed.id)).state == "done"
-        page = await scene.client.get("/trail")
+        page = await client.get("/trail")
         shown = text_of(page)
         assert "Sendings: 2, newest first" in shown
-        assert "bob load curve" in shown
-        assert "Host Advice on heating passed on by its recipient" in shown
-        assert page.text.count(f'href="/consents/{scene.made}"') == 2  # both stand under her own consent
+        assert "(96 values) Host Advice on heating passed on by Host, under consent" in shown
+        assert page.text.count(f'href="{own}"') == 2  # both stand under her own consent
+        assert f'href="{own}#onward-{passed.id}"' in page.text
+        detail = await client.get(own)
+        assert f"Host passed data on to bob under consent {passed.id[:8]} (96 values)" in text_of(detail)
+        assert f'id="onward-{passed.id}"' in detail.text
+        assert "Sendings: 1, the last on" in text_of(detail)
+        stop = f"{own}/onward/{passed.id}/stop"
+        assert f'href="{stop}"' in detail.text
+        other = httpx.AsyncClient(transport=client._transport, base_url=URL, headers=ENGLISH)
+        await account(other, scene.node, "bert", OTHER)
+        for path in (stop, f"{own}/onward/{scene.made}/stop", f"{own}/onward/x/stop"):
+            who = other if path == stop else client
+            assert (await who.get(path)).status_code == 404, path
+            assert (await post(who, path, {}, seen="/account")).status_code == 404, path
+        asked = text_of(await client.get(stop))
+        assert "Host passes your data on to bob." in asked
+        assert "Your own consent stays: Host goes on receiving data." in asked
+        assert state_of(scene.bob, passed.id) == "GRANTED"  # looking changes nothing
+        done = await post(client, stop, {}, seen=stop)
+        assert done.headers["location"] == f"{own}#onward"
+        shown = text_of(await client.get(own))
+        assert "You stopped what Host passed on to bob" in shown
+        assert "From Host to bob Withdrawn by you" in shown
+        assert "Withdraw this consent" in shown  # her own goes on
+        assert (await client.get(stop)).status_code == 404
+        await until(lambda: state_of(scene.bob, passed.id) == "WITHDRAWN")
+
+
+async def test_what_only_claims_to_pass_on_is_not_shown(tmp_path: Path) -> None:
+    async with street(tmp_path, terms=ONWARD) as scene:
+        client, own = scene.client, f"/consents/{scene.made}"
+        before = text_of(await client.get(own))
+
+        def claim(turn: Any, flows: Any) -> Any:
+            """Say, as the holder, that what came under her consent goes on from there: no gate obeys it."""
+            parent = turn.core.replica.grant(turn.rows, bytes.fromhex(scene.made))
+            terms = flows.life.content(turn, parent.id).terms()
+            voice = flows.tenants.voice(turn, "")
+            payload = dict(parent.payload) | {"parent": parent.id, "holder": list(voice.party)}
+            assert terms.points
+            return state(turn, voice, "consent.grant", ("consent", b"c" * 16), payload)
+
+        mesh = scene.bob.mesh()
+        made = await mesh.engine.act(lambda turn: claim(turn, mesh.flows))
+        with trio.fail_after(20):
+            while not await scene.site.read(lambda turn, _: turn.core.replica.grant(turn.rows, made.id) is not None):
+                await trio.sleep(0.02)
+        assert await scene.site.read(
+            lambda turn, _: [one.id for one in children_of(turn, bytes.fromhex(scene.made))]
+        ) == [made.id]
+        assert text_of(await client.get(own)) == before
+
+
+async def test_keys_at_home_stop_a_passing_on_and_what_began_before_a_hand_over_ends_with_the_whole(
+    tmp_path: Path,
+) -> None:
+    async with street(tmp_path, terms=ONWARD) as scene:
+        client, own = scene.client, f"/consents/{scene.made}"
+        first, second = [
+            (await do(scene.node, "consent pass-on", id=scene.made, recipient="bob", contact="dpo@bob.example")).id
+            for _ in range(2)
+        ]
+        words = await take_away(client)
+        stop = f"{own}/onward/{first}/stop"
+        wrong = await post(client, stop, {"words": "hello"}, seen=stop)
+        assert (wrong.status_code, "Yes, stop it" in wrong.text) == (422, True)
+        assert (await post(client, stop, {"words": words}, seen=stop)).status_code == 303
+        assert "You stopped what Host passed on to bob" in text_of(await client.get(own))
+        bea = httpx.AsyncClient(transport=client._transport, base_url=URL, headers=ENGLISH)
+        await account(bea, scene.node, "bea")
+        text, _ = written(await post(bea, "/take-over", {"number": scene.made}, seen="/take-over"))
+        form = {"heir": text, "words": words}
+        assert (await post(client, f"{own}/hand-on/confirm", form, seen=f"{own}/hand-on")).status_code == 303
+        shown = await bea.get(own)
+        assert "It began before this consent was handed on to you" in text_of(shown)
+        assert f"{second}/stop" not in shown.text
+        assert "Stop this alone" not in text_of(await client.get(own))
+        third = (await do(scene.node, "consent pass-on", id=scene.made, recipient="bob", contact="dpo@b.example")).id
+        stop = f"{own}/onward/{third}/stop"
+        assert (await post(bea, stop, {}, seen=stop)).status_code == 303
+        assert (await post(bea, f"{own}/withdraw", {}, seen=own)).status_code == 303
+        assert "Ended with the other" in text_of(await bea.get(own))
 
 
 @pytest.mark.covers("R101", "R103")

@@ -183,12 +183,16 @@ class Town:
                     node.net.review(node.mesh().runtime)
                 await trio.sleep(0.05)
         for name in (ADVISER, CITY):
-            await do(holder, "link offer", member=name)
-            mesh = self.nodes[name].mesh()
-            link = edge(holder.mesh().core.party, mesh.core.party)
-            await until(lambda mesh=mesh, link=link: mesh.core.replica.members.links.get(link) == "offered")  # type: ignore[misc]
-            await do(self.nodes[name], "link accept", member=HOLDER)
+            await self._link(holder, name)
+        await self._link(self.nodes[ADVISER], CITY)
         await do(holder, "readings generate", days=20, kind="daily")
+
+    async def _link(self, node: Node, name: str) -> None:
+        await do(node, "link offer", member=name)
+        mesh, own = self.nodes[name].mesh(), node.mesh().core.party
+        link = edge(own, mesh.core.party)
+        await until(lambda: mesh.core.replica.members.links.get(link) == "offered")
+        await do(self.nodes[name], "link accept", member=node.config.name)
 
     # What tests call, from their own thread
 

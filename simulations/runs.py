@@ -11,8 +11,8 @@ How it works
         trace.sha256     SHA-256 over everything that happened
         events.parquet   on request: every message, when it left and came, between whom; and happenings
 
-    summary.json is written last, by renaming: a run is complete when it is there, and `run_one` returns it at once
-    (`again` runs anyway). So a sweep that was interrupted goes on where it was.
+    Each file is written whole (simulations.files), summary.json last: a run is complete when it is there, and `run_one`
+    returns it at once (`again` runs anyway). So a sweep that was interrupted goes on where it was.
 
 What it does not do
     It repeats no run in order to compare: simulations.comparing does.
@@ -21,8 +21,8 @@ What it does not do
 from __future__ import annotations
 
 import gc
+import io
 import json
-import os
 import platform
 import subprocess
 import time
@@ -36,6 +36,7 @@ import msgspec
 
 from ledger.errors import LocalError
 from simulations.extra import needs
+from simulations.files import write_whole
 from simulations.records import Records, quantiles
 from simulations.signatures import remembered
 from simulations.spec import RunName, Scenario, params_hash, to_toml
@@ -177,15 +178,19 @@ def _write(
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SUMMARY).unlink(missing_ok=True)
-    (folder / "spec.toml").write_text(to_toml(name.scenario), encoding="utf-8")
-    (folder / "env.json").write_text(json.dumps(environment(name.seed, took), indent=1) + "\n", encoding="utf-8")
-    (folder / "trace.sha256").write_text(f"{summary['trace']}\n", encoding="utf-8")
-    metrics_frame(f"{summary['params']}/{name.seed}", records).write_parquet(folder / "metrics.parquet")
+    write_whole(folder / "spec.toml", to_toml(name.scenario))
+    write_whole(folder / "env.json", json.dumps(environment(name.seed, took), indent=1) + "\n")
+    write_whole(folder / "trace.sha256", f"{summary['trace']}\n")
+    write_whole(folder / "metrics.parquet", _parquet(metrics_frame(f"{summary['params']}/{name.seed}", records)))
     if events:
-        events_frame(records).write_parquet(folder / "events.parquet")
-    part = folder / f"{SUMMARY}.{os.getpid()}.part"
-    part.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / SUMMARY)
+        write_whole(folder / "events.parquet", _parquet(events_frame(records)))
+    write_whole(folder / SUMMARY, json.dumps(summary, indent=1) + "\n")
+
+
+def _parquet(frame: Any) -> bytes:
+    written = io.BytesIO()
+    frame.write_parquet(written)
+    return written.getvalue()
 
 
 def metrics_frame(run: str, records: Records) -> Any:

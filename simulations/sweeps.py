@@ -27,6 +27,7 @@ import msgspec
 
 from ledger.errors import LocalError
 from simulations.extra import needs
+from simulations.files import write_whole
 from simulations.runs import SUMMARY, read_summary, run_one
 from simulations.spec import RunName, Scenario, changed
 
@@ -104,16 +105,14 @@ def _keep(folder: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
     """Write the files of a run, the summary last."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in sorted(files.items(), key=lambda each: each[0] == SUMMARY):
-        part = folder / f"{name}.part"
-        part.write_bytes(data)
-        part.replace(folder / name)
+        write_whole(folder / name, data)
     return read_summary(folder)
 
 
 def _write_down(runs: Sequence[RunName], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     rows = [{"scenario": msgspec.to_builtins(run.scenario), "seed": run.seed} for run in runs]
-    (out / SWEEP).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    write_whole(out / SWEEP, json.dumps(rows, indent=1) + "\n")
 
 
 @contextmanager

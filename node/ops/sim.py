@@ -240,11 +240,12 @@ def sim_run(local: Local, args: SimRunArgs) -> RunDone:  # noqa: ARG001 (every o
 def sim_replay(local: Local, args: ReplayArgs) -> ReplayDone:  # noqa: ARG001 (every operation has it)
     """Run a folder's run again: is its trace the same? With --html, draw its messages over time."""
     from simulations import api
+    from simulations.files import write_whole
 
     from_here()
     found = api.replay(Path(args.run), start_s=args.start, seconds=args.seconds)
     if args.html is not None:
-        Path(args.html).write_text(found.html, encoding="utf-8")
+        write_whole(Path(args.html), found.html)
     return ReplayDone(found.trace, found.same, found.messages, args.html)
 
 
@@ -252,12 +253,13 @@ def sim_replay(local: Local, args: ReplayArgs) -> ReplayDone:  # noqa: ARG001 (e
 def sim_shrink(local: Local, args: ShrinkArgs) -> ShrinkDone:
     """Find the smallest scenario that still fails as this one does, with the same seed."""
     from simulations import api
+    from simulations.files import write_whole
 
     from_here()
     scenario = api.load(args.scenario, settings(args.set))
     found = api.shrink(scenario, args.seed, runs_max=args.runs, told=local.say)
     if args.out is not None:
-        Path(args.out).write_text(found.toml(), encoding="utf-8")
+        write_whole(Path(args.out), found.toml())
     return ShrinkDone(found.checks, found.seed, found.runs, found.toml())
 
 

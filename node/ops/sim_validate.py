@@ -111,9 +111,10 @@ def sim_validate(local: Local, args: ValidateArgs) -> Validated:
     )
     if args.out is not None:
         from simulations.figures.validation import draw
+        from simulations.files import write_whole
 
         folder = Path(args.out)
         draw(rows, folder)
-        (folder / "validation.json").write_bytes(msgspec.json.format(msgspec.json.encode(validated), indent=2))
+        write_whole(folder / "validation.json", msgspec.json.format(msgspec.json.encode(validated), indent=2))
         local.say(f"validation.json and {len(rows)} figures are in {args.out}")
     return validated

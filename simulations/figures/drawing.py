@@ -10,6 +10,7 @@ What it does not do
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,8 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from simulations.files import write_whole
 
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Told apart by colour-blind readers too (Okabe and Ito 2008)."""
@@ -49,10 +52,13 @@ def write(figure: Figure, table: pl.DataFrame, folder: Path, name: str) -> list[
     """Write NAME.svg, NAME.pdf and NAME.csv; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.{ending}" for ending in ("svg", "pdf", "csv")]
+    svg, pdf = io.BytesIO(), io.BytesIO()
     with mpl.rc_context(STYLE):
-        figure.savefig(paths[0], metadata={"Date": None})
-        figure.savefig(paths[1], metadata={"CreationDate": None, "ModDate": None})
-    table.write_csv(paths[2])
+        figure.savefig(svg, format="svg", metadata={"Date": None})
+        figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "ModDate": None})
+    csv: str = table.write_csv()
+    for path, data in zip(paths, (svg.getvalue(), pdf.getvalue(), csv.encode()), strict=True):
+        write_whole(path, data)
     return paths
 
 

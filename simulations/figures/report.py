@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 
 from ledger.errors import LocalError
 from simulations.figures.drawing import COLOURS, axes, band, cumulative, write
+from simulations.files import write_whole
 
 STEP_PARTS: Final = 200
 """Moments at which a coverage curve is drawn."""
@@ -169,7 +170,7 @@ def report(folder: Path, out: Path) -> Made:
                 parts.append(_figure(name, figure))
     page = out / "index.html"
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>maille: runs</title><style>{STYLE}</style>'
-    page.write_text(f"{head}\n<h1>{len(runs)} runs</h1>\n" + "\n".join(parts) + "\n</html>\n", encoding="utf-8")
+    write_whole(page, f"{head}\n<h1>{len(runs)} runs</h1>\n" + "\n".join(parts) + "\n</html>\n")
     return Made(page, len(runs), tuple(names))
 
 

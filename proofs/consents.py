@@ -172,7 +172,7 @@ class ConsentAudit:
             note.failed("content", CONTENT, Reason.DISCLOSURE_MISMATCH, str(error))
             return {}
         values = {name: shown for _, shown, name in disclosed}
-        wrong = [name for name, shown in values.items() if not FIELDS[name].shape.ok(shown)]
+        wrong = [name for name, value in values.items() if not FIELDS[name].shape.ok(value)]
         forbidden = self.evidence.genesis.rules.forbidden_purposes
         core = (*CORE_FIELDS, "purpose_category") if forbidden else CORE_FIELDS
         missing = [name for name in core if name not in values]
@@ -184,7 +184,8 @@ class ConsentAudit:
             note.passed("content", CONTENT, f"{len(values)} of {len(FIELDS)} fields are disclosed")
         for name in FIELDS:
             if name in values:
-                note.passed(f"content.{name}", "this value is the one she signed", in_a_line(values[name]))
+                shown = in_a_line(values[name]) if name in wrong else _shown(name, values[name])
+                note.passed(f"content.{name}", "this value is the one she signed", shown)
             else:
                 note.skipped(f"content.{name}", "this value is the one she signed", "withheld")
         self.claims["disclosed"] = {name: plain_value(value) for name, value in values.items()}
@@ -377,3 +378,11 @@ def bracket(audit: ConsentAudit, named: Sequence[int], complete: bool) -> tuple[
     after = min(not_before(evidence, evidence.entries[at]) for at in named) if complete else 0
     bounds = (not_after(evidence, at, audit.trust.policy, audit.stamped) for at in named)
     return after, min((by for by in bounds if by is not None), default=audit.ticks[-1].boundary)
+
+
+def _shown(name: str, value: Any) -> str:
+    """Return a disclosed value of the right shape in a line for people: times as such, the rest by `in_a_line`."""
+    if name not in ("data_period", "access_period"):
+        return in_a_line(value)
+    windows = value if name == "data_period" else [value]
+    return ", ".join(f"{utc(start)} to {'its end' if stop is None else utc(stop)}" for start, stop in windows)

@@ -32,7 +32,7 @@ _P, _F, _I = Indication.PASSED, Indication.FAILED, Indication.INDETERMINATE
 class Reason(Enum):
     """A stable code; its value is (verdict, what it means, what to do)."""
 
-    ACTIVE = (_P, "The consent was active at the time asked for and is not withdrawn.", "Nothing.")
+    ACTIVE = (_P, "The consent was active at the time asked for and is not withdrawn.", "There is nothing to do.")
     WITHDRAWN_LATER = (
         _P,
         "The consent was active at the time asked for, and was withdrawn or revoked after it.",
@@ -150,7 +150,7 @@ class Reason(Enum):
     INSUFFICIENT_WITNESSES = (
         _I,
         "Too few of the witnesses that you trust attested this state.",
-        "Have more members attest (maille tick), or ask for a bundle with their attestations.",
+        "Have more members attest (maille tick run), or ask for a bundle with their attestations.",
     )
     EPOCH_NOT_PINNED = (
         _I,
@@ -165,7 +165,7 @@ class Reason(Enum):
     TRY_LATER = (
         _I,
         "The newest tick is older than the age you allow, so nothing is shown of the time since.",
-        "Ask for a bundle with a newer tick (maille tick).",
+        "Ask for a bundle with a newer tick (maille tick run).",
     )
     OUT_OF_BOUNDS = (
         _I,

@@ -43,6 +43,12 @@ class Level(Enum):
     EVIDENCE = "E"
 
 
+_LEVELS: Final = {
+    Level.SELF: "the person's own key signed",
+    Level.DELEGATED: "another key signed: a delegate's, a group's, or the holder's who passes on",
+    Level.EVIDENCE: "transcribed from a paper, or from another system's record",
+}
+
 NOT_SHOWN: Final = (
     "that no withdrawal exists outside the newest tick",
     "that no copy of the data travelled outside the ledger",
@@ -195,7 +201,7 @@ class Report:
         lines += [f"Bundle: {self.bundle['bytes']} bytes, SHA-256 {self.bundle['sha256']}", ""]
         lines += [f"{self.indication.value} {self.reason.name}", f"  {self.message}", f"  {self.reason.advice}"]
         if self.level is not None:
-            lines.append(f"  Assurance level: {self.level.value}")
+            lines.append(f"  Assurance level: {self.level.value} ({_LEVELS[self.level]})")
         lines.append("")
         for check in self.checks:
             at = f" [{utc(check.time)}]" if check.time is not None else ""

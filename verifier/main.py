@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--genesis", help="the mesh's id, in hexadecimal, known from elsewhere")
     made.add_argument("--epoch", help="a recent epoch's hash, in hexadecimal, known from elsewhere")
     made.add_argument("--card", help="a trust card, instead of genesis, epoch and policy; compare its fingerprint")
-    made.add_argument("--members", type=int, default=1, help="how many members' attestations are enough (1)")
+    made.add_argument("--members", type=int, help="how many members' attestations are enough (1)")
     made.add_argument("--policy", help="a C2SP tlog-policy, instead of a number of members")
     made.add_argument("--at", help="the time asked for: 2026-11-30T12:00:00Z; now by default")
     made.add_argument("--max-age", default="1d", help="how old the newest tick may be: 1h, 7d (1d)")
@@ -53,15 +53,19 @@ def trust_of(options: argparse.Namespace) -> Trust:
     """Return what the auditor trusts. Raises MailleError, ValueError, OSError."""
     card = Card.decode(Path(options.card).read_bytes()) if options.card else None
     genesis, epoch = (bytes.fromhex(text) if text else None for text in (options.genesis, options.epoch))
-    policy: Policy = MemberQuorum(options.members)
+    policy: Policy = MemberQuorum(1 if options.members is None else options.members)
+    named = Path(options.policy).read_bytes() if options.policy else None
     if card is not None:
         if genesis not in (None, card.genesis) or epoch not in (None, card.epoch):
             raise ValueError("the card is of another mesh or epoch than the one you named")
         genesis, epoch = card.genesis, card.epoch if card.epoch != card.genesis else None
-        policy = parse_policy(card.policy) if card.policy else policy
+        if card.policy and named is None:
+            named = card.policy.encode()
         print(f"card of {card.mesh}: fingerprint {card.fingerprint()}", file=sys.stderr)
-    if options.policy:
-        policy = parse_policy(Path(options.policy).read_bytes())
+    if named is not None:
+        if options.members is not None:
+            raise ValueError("the policy, or the card, says whose word is enough: leave out --members, or them")
+        policy = parse_policy(named)
     if genesis is None:
         raise ValueError("name the mesh with --genesis, or a --card")
     at = None if options.at is None else datetime.fromisoformat(options.at)

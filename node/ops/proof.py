@@ -163,8 +163,9 @@ async def proof_make(node: Node, args: MakeArgs) -> ProofMade:
     """Make the proof of one consent at the newest tick (`maille tick run` makes a newer one).
 
     With --at it shows the consent as it stood then, and beside it what the newest tick says: a withdrawal since.
-    With --transfers it also shows what flowed under it, as far as receipts have been stated on the ledger. What it
-    rests on goes in by itself: delegations, the call of a group, the consent that it passes on, with what is compared.
+    With --transfers it also shows what flowed under it, as far as receipts have been stated on the ledger: once a day,
+    or now by `maille data settle`. What it rests on goes in by itself: delegations, the call of a group, the consent
+    that it passes on, with what is compared.
     """
     from node import proving
     from proofs.make import make

@@ -37,7 +37,7 @@ class ProofVerifyArgs(Args, frozen=True):
         tuple[str, ...], said("The proof, several, or a folder of *.mailleproof; - is standard input.", positional=True)
     ]
     genesis: Annotated[str, said("The mesh's id, in hexadecimal, known from elsewhere.")] = ""
-    members: Annotated[int, said("How many members' attestations are enough.")] = 1
+    members: Annotated[int | None, said("How many members' attestations are enough. Default: 1.")] = None
     policy: Annotated[bytes | None, said("A C2SP tlog-policy, instead of a number of members.", content=True)] = None
     at: Annotated[datetime | None, said("The time asked for: 2026-11-30T12:00:00Z. Default: now.")] = None
     max_age: Annotated[str, said("How old the newest tick may be: 1h, 7d.")] = "1d"
@@ -145,16 +145,23 @@ def _trust(args: ProofVerifyArgs) -> Trust:
     from proofs.trust import Card, Trust
 
     genesis, epoch = hash_of(args.genesis, "genesis"), hash_of(args.epoch, "epoch")
-    policy: Policy = parse_policy(args.policy) if args.policy is not None else MemberQuorum(args.members)
+    policy: Policy = MemberQuorum(1 if args.members is None else args.members)
+    named = args.policy
     if args.card is not None:
         card = Card.decode(args.card)
         if genesis not in (None, card.genesis) or epoch not in (None, card.epoch):
             raise usage("The card is of another mesh or epoch than the one you named.", "card")
         genesis, epoch = card.genesis, card.epoch if card.epoch != card.genesis else None
-        if card.policy and args.policy is None:
-            policy = parse_policy(card.policy)
+        if card.policy and named is None:
+            named = card.policy.encode()
     if genesis is None:
-        raise usage("A genesis hash is 64 hexadecimal digits; name it, or a card.", "genesis")
+        raise usage(
+            "Say which mesh you trust: --genesis with its id (64 hexadecimal digits), or --card FILE.", "genesis"
+        )
+    if named is not None:
+        if args.members is not None:
+            raise usage("The policy, or the card, says whose word is enough: leave out --members, or them.", "members")
+        policy = parse_policy(named)
     try:
         nonce = bytes.fromhex(args.nonce) if args.nonce else None
         return Trust(

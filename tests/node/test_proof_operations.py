@@ -62,6 +62,8 @@ async def test_a_consent_with_its_transfers_is_proven_to_an_auditor(tmp_path: Pa
         assert rows["transfer.1.ack"] == rows["transfer.1.window"] == rows["presentation"] == "passed"
         assert rows["active"] == "passed"
         assert verified([file], genesis=card.genesis, audience="court.example").reason == "WRONG_AUDIENCE"
+        with pytest.raises(LocalError, match="leave out --members"):  # the card's quorum would silently stand for it
+            verified([file], card=card.card, members=2)
 
         day = datetime.now(UTC) - timedelta(days=1)
         period = await do(bob, "proof period", since=day)

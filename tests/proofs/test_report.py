@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from itertools import pairwise
 from pathlib import Path
 
 from proofs.reasons import table
@@ -80,3 +82,12 @@ def test_text_says_what_was_trusted_first_and_what_is_not_shown_last() -> None:
 def test_times_are_utc() -> None:
     assert utc(0) == "1970-01-01T00:00:00Z"
     assert utc(2**40) == f"{2**40} s after 1970"
+
+
+def test_people_read_times_as_dates_and_levels_as_words() -> None:
+    mesh, bundle = granted()
+    text = verify(bundle, mesh.trust(at=mesh.now), mesh.now).as_text()
+    rows = {line.split()[1]: after.strip() for line, after in pairwise(text.splitlines()) if " content." in line}
+    assert re.fullmatch(r"\S+Z to \S+Z", rows["content.data_period:"])
+    assert re.fullmatch(r"\S+Z to (its end|\S+Z)", rows["content.access_period:"])
+    assert "Assurance level: S (the person's own key signed)" in text

@@ -97,6 +97,7 @@ def test_wrong_usage_is_2(program: Path, tmp_path: Path) -> None:
         (str(program), "--genesis", "00"),
         (str(program), "--genesis", "00" * 32, "--max-age", "long"),
         (str(program), "--genesis", "00" * 32, "--members", "0"),
+        (str(program), "--genesis", "00" * 32, "--members", "2", "--policy", str(program)),
     ):
         assert run(program, *arguments).returncode == 2, arguments
     assert run(program, str(program), "--genesis", "00" * 32).returncode == 1

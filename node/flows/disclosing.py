@@ -245,11 +245,15 @@ class Disclosing:
             turn.note("DISCLOSURES_REFUSED", peer=peer.hex(), code=error.code)
 
     def hand_on(self, turn: Turn, grant_id: bytes) -> None:
-        """Send the host that a consent's person named what it says, so that she sees it there."""
-        status, row = turn.core.replica.consent(turn.rows, grant_id), self._rows.get(turn.vault, grant_id)
-        grant = turn.core.replica.grant(turn.rows, grant_id)
-        if status is not None and status.host is not None and row is not None and grant is not None:
-            self.tell(turn, grant, row.disclosures, [status.host])
+        """Send the host that a consent's person named what it says and what narrows it, so that she sees it there."""
+        status, replica = turn.core.replica.consent(turn.rows, grant_id), turn.core.replica
+        grant = replica.grant(turn.rows, grant_id)
+        if status is None or status.host is None or grant is None:
+            return
+        for entry in (grant, *(replica.entry(turn.rows, ident) for ident in status.amended)):
+            row = self._rows.get(turn.vault, entry.id) if entry is not None else None
+            if entry is not None and row is not None:
+                self.tell(turn, entry, row.disclosures, [status.host])
 
     def _keeps(self, turn: Turn, grant: Entry) -> bool:
         """Say whether the person of a consent named this node as the host of her keys."""

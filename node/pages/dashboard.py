@@ -159,22 +159,25 @@ def own_line(visit: Visit, turn: Turn, flows: Flows) -> Line:
 
 
 async def consent(visit: Visit) -> Response:
-    """Show one consent."""
+    """Show one consent, with what became of the data that were passed on from there."""
     await visit.site.keep_up()
 
-    def look(turn: Turn, flows: Flows) -> Any:
+    def look(turn: Turn, flows: Flows) -> dict[str, Any]:
         line = own_line(visit, turn, flows)
         further = onward_of(turn, flows, line, visit.lang)
         found = detail(turn, flows, line, visit.lang, steps_of(turn, flows, line, further, visit.lang))
-        terms = terms_now(turn, flows, line.id)
-        return found, further, terms is not None and terms.onward_sharing.mode != "none"
+        if found is None:
+            raise not_found("There is no such consent.")
+        terms, status = terms_now(turn, flows, line.id), turn.core.replica.consent(turn.rows, line.id)
+        return {
+            "shown": found,
+            "organisation": party_id(line.recipient) if line.recipient is not None else "",
+            "further": further,
+            "may_pass_on": terms is not None and terms.onward_sharing.mode != "none",
+            "unread": status is not None and not all(flows.consents.holds(turn.vault, one) for one in status.amended),
+        }
 
-    found, further, may = await visit.site.read(look)
-    if found is None:
-        raise not_found("There is no such consent.")
-    recipient = found.card.line.recipient
-    organisation = party_id(recipient) if recipient is not None else ""
-    return visit.page("consent.html", shown=found, organisation=organisation, further=further, may_pass_on=may)
+    return visit.page("consent.html", **await visit.site.read(look))
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,6 +164,8 @@ async def test_a_person_moves_a_consent_to_another_member(tmp_path: Path) -> Non
         await do(node, "tenant init", name="advice")
         await do(node, "tenant host", tenant="advice")
         made = await grant(node, point=("prm:00000000000001",))
+        narrow = f"/consents/{made}/narrow"
+        assert (await post(client, f"{narrow}/confirm", {"step": "P1D"}, seen=narrow)).status_code == 303
         on = ON.format(made)
         with trio.fail_after(20):
             while (answer := await post(there, OVER, {"number": made}, seen=OVER)).status_code != 200:
@@ -177,10 +179,21 @@ async def test_a_person_moves_a_consent_to_another_member(tmp_path: Path) -> Non
         )
         assert (await post(client, f"{on}/confirm", {"heir": text}, seen=on)).status_code == 303
         with trio.fail_after(20):
-            while "Advice on heating" not in text_of(page := await there.get(f"/consents/{made}")):
-                await trio.sleep(0.02)
+            while "Finest step 1 day" not in text_of(page := await there.get(f"/consents/{made}")):
+                await trio.sleep(0.02)  # what narrowed it came along
+        assert "Advice on heating" in text_of(page)
         assert "Withdraw this consent" in text_of(page)
         assert "It was handed on, to somebody at bob" in text_of(await client.get(f"/consents/{made}"))
+        assert (await post(there, f"{narrow}/confirm", {"step": "P1M"}, seen=narrow)).status_code == 303
+        assert "Finest step 1 month" in text_of(await there.get(f"/consents/{made}"))
+
+        def forget(turn: Any) -> None:
+            (ident, *_) = turn.core.replica.consent(turn.rows, bytes.fromhex(made)).amended
+            bob.mesh().flows.consents.erase(turn.vault, ident, turn.core.party, None)
+
+        assert "How, is not known here" not in text_of(await there.get(f"/consents/{made}"))
+        await bob.mesh().engine.act(forget)
+        assert "How, is not known here" in text_of(await there.get(f"/consents/{made}"))
         assert (await post(there, f"/consents/{made}/withdraw", {}, seen="/account")).status_code == 303
         with trio.fail_after(20):
             while "Withdrawn" not in text_of(await client.get("/consents?tab=past")):

@@ -186,6 +186,8 @@ class DiskStore:
             self._recover(Environment(self.path, env, opened))
         if migrations is not None and found <= len(migrations):
             self._migrate(Environment(self.path, env, opened), found, migrations)
+        self.found_schema = found
+        """The version that it had before it was opened."""
         self.schema = found if migrations is None else len(migrations) + 1
         for table in self.tables:
             if table not in opened:

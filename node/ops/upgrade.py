@@ -172,12 +172,12 @@ def _migrate(path: Path, local: Local) -> tuple[bool, int, bool]:
     from storage import disk
     from storage.vault import VAULT_TABLES
 
-    older = _schema(path) < _known()
     tables = TABLES if path.name == "ledger" else VAULT_TABLES
-    if older:
-        local.say(f"{path}: from version {_schema(path)} to {_known()}")
     store = disk.DiskStore(path, tables, migrations=disk.MIGRATIONS, create=False)
     try:
+        older = store.found_schema < store.schema
+        if older:
+            local.say(f"{path}: from version {store.found_schema} to {store.schema}")
         if path.name != "ledger":
             return older, 0, True
         with store.read() as rows:

@@ -366,7 +366,7 @@ def test_an_older_store_is_copied_and_migrated_in_one_transaction(tmp_path: Path
         assert store.schema == 1
         assert rows_of(reader, "things") == [(b"ab", b"ba"), (b"cd", b"dc")]
     with opened(path, tables=("moved",), migrations=(double, move)) as store:
-        assert store.schema == 3
+        assert (store.found_schema, store.schema) == (1, 3)
         with store.read() as reader:
             assert rows_of(reader, "moved") == [(b"ab", b"baba"), (b"cd", b"dcdc")]
             check_refused("UNKNOWN_TABLE", lambda: reader.get("things", b"ab"))

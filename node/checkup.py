@@ -2,8 +2,8 @@
 
 How it works
     Each check looks at one thing and returns what it found amiss: nothing, or a `Finding` that says what, why it
-    matters and the exact command that mends it. `mend` carries out those repairs that cannot do harm: modes of files
-    that are ours, and a socket that a crash left.
+    matters and the exact command that mends it, in the sentences of node/amiss.py. `mend` carries out those repairs
+    that cannot do harm: modes of files that are ours, and a socket that a crash left.
 
 What it does not do
     It opens no key and no store, and asks no peer: node/ops/doctor.py does what needs the running node.
@@ -17,15 +17,17 @@ import ssl
 import stat
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from ledger.errors import MailleError
+from node.amiss import AMISS
 from node.config import Config, Home
 from node.operation import Result, said
-from node.room import FIX, QUOTA_FULL, WHY, Room
-from node.upkeep import read_upkeep
+from node.room import QUOTA_FULL, Room
+from node.saying import Pair, Value, beside, english, french
+from node.upkeep import Upkeep, read_upkeep
 
 FREE_BYTES_MIN: Final = 1 << 30
 FREE_SHARE_MIN: Final = 0.05
@@ -42,14 +44,22 @@ DEVICE_DAYS: Final = 2 * 365
 Severity = Literal["error", "warning", "note"]
 
 
-class Finding(Result, frozen=True):
-    """Something that is amiss."""
+class Finding(Result, frozen=True, dict=True):
+    """Something that is amiss. Made by `finding`, it keeps its French sentences (node/saying.py)."""
 
     severity: Annotated[Severity, said("error: the node cannot do its work; warning: it soon may not; or note.")]
     code: Annotated[str, said("Stable, in capital letters.")]
     message: Annotated[str, said("What was found.")]
     why: Annotated[str, said("Why it matters.")]
     fix: Annotated[str, said("The command that mends it, or what to do.")]
+
+
+def finding(severity: Severity, key: str, code: str = "", /, **values: Value) -> Finding:
+    """Return the finding of a key of `AMISS`. `code`: where it is not the key's own; `values`: for the places."""
+    said = AMISS[key]
+    message, why, fix = (english(pair, values) for pair in said)
+    found = Finding(severity, code or key.partition(".")[0], message, why, fix)
+    return beside(found, **{name: french(pair, values) for name, pair in said._asdict().items()})
 
 
 def look(home: Home, now: int) -> Iterator[Finding]:
@@ -59,8 +69,7 @@ def look(home: Home, now: int) -> Iterator[Finding]:
         config = home.config()
     except MailleError as error:
         where = f"{error.field}: " if error.field else ""
-        why = "The node refuses to start on settings that it does not understand."
-        yield Finding("error", error.code, where + error.message, why, "maille config check")
+        yield finding("error", "CONFIG_INVALID", error.code, error=where + error.message)
     yield from _modes(home)
     yield from _keys(home, now)
     yield from _disk(home)
@@ -74,14 +83,10 @@ def look(home: Home, now: int) -> Iterator[Finding]:
 def _modes(home: Home) -> Iterator[Finding]:
     for path, most in wrong_modes(home):
         mode = stat.S_IMODE(path.stat().st_mode)
-        told = f"{path} has mode {mode:04o}: others on this machine can reach it."
-        why = "Whoever reads the keys and the vault can act as this node and read personal data."
-        yield Finding("error", "FILE_MODE", told, why, f"chmod {most:o} {path}   (or: maille doctor --fix)")
+        yield finding("error", "FILE_MODE", path=path, mode=mode, most=most)
     for path in (home.path, home.keys):
         if path.exists() and path.stat().st_uid != os.geteuid():
-            told = f"{path} belongs to user {path.stat().st_uid}, and this command runs as {os.geteuid()}."
-            why = "The node must own its files, or it cannot read or write them."
-            yield Finding("warning", "FILE_OWNER", told, why, "Run maille as the user who owns the data directory.")
+            yield finding("warning", "FILE_OWNER", path=path, owner=path.stat().st_uid, runner=os.geteuid())
 
 
 def wrong_modes(home: Home) -> list[tuple[Path, int]]:
@@ -101,23 +106,16 @@ def _keys(home: Home, now: int) -> Iterator[Finding]:
     try:
         plain = [name for name in keys.names() if not keys.file(name).sealed]
     except MailleError as error:
-        why = "Without this key the node cannot sign or read what it keeps."
-        yield Finding("error", error.code, error.message, why, "Restore the key from your copy or from a backup.")
+        yield finding("error", "KEY_UNREADABLE", error.code, error=error.message)
         return
     if plain:
-        told = f"Keys without a passphrase: {', '.join(plain)}."
-        why = "Whoever reads the files, or a copy of the disk, can act as this node."
-        yield Finding("warning", "KEYS_UNSEALED", told, why, "Stop the node, then: maille key rotate-passphrase")
+        yield finding("warning", "KEYS_UNSEALED.files", names=", ".join(plain))
     for name in keys.names():
         days = (now - int((home.keys / f"{name}.key").stat().st_mtime)) // DAY
         if keys.file(name).purpose == "device" and days > DEVICE_DAYS:
-            told = f"The key {name!r} is {days} days old."
-            why = "A key that signs all day long should not be the same for ever. A successor goes on in its place."
-            yield Finding("note", "DEVICE_KEY_OLD", told, why, "maille device certify")
+            yield finding("note", "DEVICE_KEY_OLD", name=name, days=days)
     if keys.has(ROOT):
-        told = "The root key lies on this machine."
-        why = "It certifies devices; kept elsewhere, whoever takes the machine cannot become you."
-        yield Finding("note", "ROOT_KEY_HERE", told, why, "maille key detach-root DIRECTORY")
+        yield finding("note", "ROOT_KEY_HERE")
 
 
 def _disk(home: Home) -> Iterator[Finding]:
@@ -125,18 +123,12 @@ def _disk(home: Home) -> Iterator[Finding]:
         return
     usage = shutil.disk_usage(home.path)
     if usage.free < FREE_BYTES_MIN or usage.free < FREE_SHARE_MIN * usage.total:
-        told = f"{usage.free >> 20} MiB are free on the disk of {home.path}, of {usage.total >> 20}."
-        why = "On a full disk the node refuses whatever it would have to keep."
-        yield Finding("warning", "DISK_LOW", told, why, "Make room, or move the data directory (--data-dir).")
+        yield finding("warning", "DISK_LOW", free=usage.free >> 20, path=home.path, total=usage.total >> 20)
     seconds = sync_seconds(home.path)
     if seconds is None:
-        why = "Nothing can be acknowledged that cannot be kept."
-        fix = "See the system's log: the disk may be full, read-only or broken."
-        yield Finding("error", "DISK_REFUSES", f"Nothing can be written to {home.path}.", why, fix)
+        yield finding("error", "DISK_REFUSES", path=home.path)
     elif seconds > SYNC_SECONDS_MAX:
-        told = f"The disk takes {seconds * 1_000:.0f} ms to make one page durable."
-        why = "Every entry waits for that before it is passed on."
-        yield Finding("warning", "DISK_SLOW", told, why, "Use a disk of its own for the data directory.")
+        yield finding("warning", "DISK_SLOW", ms=seconds * 1_000)
 
 
 def sync_seconds(directory: Path) -> float | None:
@@ -163,36 +155,36 @@ def _limits() -> Iterator[Finding]:
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < FILES_MIN:
-        told = f"At most {soft} files may be open at once."
-        why = "Each channel needs one; at the limit nobody new is answered."
-        yield Finding("warning", "FILES_LIMIT", told, why, f"ulimit -n {FILES_MIN}; for a service: LimitNOFILE=65536")
+        yield finding("warning", "FILES_LIMIT", soft=soft, least=FILES_MIN)
+
+
+_KEPT_UP: Final[tuple[tuple[str, Severity, Callable[[Upkeep], Mapping[str, int]], int], ...]] = (
+    ("BACKUP_OLD", "warning", lambda upkeep: upkeep.backups, BACKUP_DAYS),
+    ("DRILL_OLD", "note", lambda upkeep: upkeep.drills, DRILL_DAYS),
+)
 
 
 def _backups(home: Home, now: int) -> Iterator[Finding]:
     upkeep = read_upkeep(home.path)
     for mesh in home.mesh_names():
-        for what, made, days, fix in (
-            ("backup", upkeep.backups.get(mesh), BACKUP_DAYS, f"maille backup create DIRECTORY --mesh {mesh}"),
-            ("drill", upkeep.drills.get(mesh), DRILL_DAYS, "maille backup drill DIRECTORY"),
-        ):
-            if made is None or now - made > days * DAY:
-                since = "never" if made is None else f"{(now - made) // DAY} days ago"
-                done = "backed up" if what == "backup" else "restored from a backup as an exercise"
-                why = (
-                    "What only this node knows (keys, contents of consents, readings) is lost with its disk."
-                    if what == "backup"
-                    else "A backup that was never restored may turn out to be none."
-                )
-                told = f"The mesh {mesh!r} was last {done}: {since}."
-                severity: Severity = "warning" if what == "backup" else "note"
-                yield Finding(severity, f"{what.upper()}_OLD", told, why, fix)
+        for key, severity, made, days in _KEPT_UP:
+            since = made(upkeep).get(mesh)
+            if since is None or now - since > days * DAY:
+                yield finding(severity, key, mesh=mesh, since=_since(since, now))
+
+
+def _since(made: int | None, now: int) -> Pair:
+    if made is None:
+        return "never", "jamais"
+    days = (now - made) // DAY
+    return f"{days} days ago", f"il y a {days} jours"
 
 
 def _quota(home: Home, config: Config) -> Iterator[Finding]:
     found = Room(home, lambda: config.storage.quota_bytes).problem()
     if found is not None:
-        code, told = found
-        yield Finding("error" if code == QUOTA_FULL else "warning", code, told, WHY, FIX)
+        code, values = found
+        yield finding("error" if code == QUOTA_FULL else "warning", code, **values)
 
 
 def _certificates(home: Home, config: Config, now: int) -> Iterator[Finding]:
@@ -200,19 +192,14 @@ def _certificates(home: Home, config: Config, now: int) -> Iterator[Finding]:
         if part is None or not part.certificate or not part.key:
             continue
         files = home.path / part.certificate, home.path / part.key
-        why = "Browsers and programs refuse to talk to us when it has run out."
         try:
             days = (certificate_end(*files) - now) // DAY
         except (OSError, ValueError) as error:
-            told = f"The certificate of [{table}] cannot be used: {error}."
-            yield Finding("error", "CERTIFICATE_BAD", told, why, f"Put a valid certificate and its key at {files[0]}.")
+            yield finding("error", "CERTIFICATE_BAD", table=table, path=files[0], error=error)
             continue
         if days < CERTIFICATE_DAYS:
-            told = (
-                f"The certificate of [{table}] ends in {days} days." if days >= 0 else f"That of [{table}] has ended."
-            )
-            severity: Severity = "warning" if days > 1 else "error"
-            yield Finding(severity, "CERTIFICATE_ENDS", told, why, f"Renew {files[0]}, then restart the node.")
+            key = "CERTIFICATE_ENDS" if days >= 0 else "CERTIFICATE_ENDS.ended"
+            yield finding("warning" if days > 1 else "error", key, table=table, days=days, path=files[0])
 
 
 def certificate_end(certificate: Path, key: Path) -> int:

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ledger.errors import LocalError
+from node.amiss import ROOM
+from node.saying import Value, english
 
 if TYPE_CHECKING:
     from node.config import Home
@@ -26,10 +28,6 @@ WARN_SHARE: Final = 0.8
 """From this part of the quota on, operators are warned."""
 QUOTA_FULL: Final = "QUOTA_FULL"
 QUOTA_NEAR: Final = "QUOTA_NEAR"
-WHY: Final = "At the quota the node takes in no more readings, its own or others'; withdrawals and votes still pass."
-FIX: Final = (
-    "maille erasure run --due; stop the node; maille storage compact. Or more: maille config set storage.quota_bytes"
-)
 
 
 def directory_bytes(path: Path) -> int:
@@ -72,15 +70,15 @@ class Room:
     def require(self) -> None:
         """Refuse to take in more. Raises LocalError QUOTA_FULL."""
         if self.full:
-            raise LocalError(QUOTA_FULL, f"{self.told()} Nothing was taken in. {FIX}")
+            raise LocalError(QUOTA_FULL, f"{english(ROOM.message, self.told())} Nothing was taken in. {ROOM.fix[0]}")
 
-    def problem(self) -> tuple[str, str] | None:
-        """Return (code, sentence) when the quota is near or reached."""
+    def problem(self) -> tuple[str, dict[str, Value]] | None:
+        """Return the code of node/amiss.py, and values for its places, when the quota is near or reached."""
         if self.quota and self.used >= WARN_SHARE * self.quota:
             return (QUOTA_FULL if self.full else QUOTA_NEAR), self.told()
         return None
 
-    def told(self) -> str:
-        """Return in a sentence how full it is."""
+    def told(self) -> dict[str, Value]:
+        """Return how full it is: `used` in MiB, and the `share` of the quota."""
         used = self.used
-        return f"Ledgers and vaults take {used >> 20} MiB, {used / self.quota:.0%} of the quota."
+        return {"used": used >> 20, "share": used / self.quota}

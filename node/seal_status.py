@@ -11,21 +11,44 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ledger.governance.certificate import EpochContext, quorum
+from ledger.governance.certificate import quorum
+from node.saying import Pair
 from node.sealable import Pace, Sealable, SealingStatus
 
 if TYPE_CHECKING:
     from node.seal_instance import Instance
 
-_REASONS: Final = {
-    "IDLE": "Nothing waits to be sealed.",
-    "PACE": "Entries wait; the last seal is too recent.",
-    "DECIDED": "The next epoch is certified; its certificate is on its way into the ledger.",
-    "RECORD_DAMAGED": "The record of our part in sealing is damaged: we look on until the next epoch.",
-    "LIST_MISSING": "We lack the frontier list of the proposed seal; neighbours are asked for it.",
-    "ENTRIES_MISSING": "We lack entries that the proposed seal covers; they come by gossip.",
-    "DISAGREES": "Our own ledger does not yield the proposed seal, or its time is not that of our clock.",
-    "SEALING": "An agreement is under way.",
+_REASONS: Final[dict[str, Pair]] = {
+    "IDLE": ("Nothing waits to be sealed.", "Rien n’attend d’être scellé."),
+    "PACE": (
+        "Entries wait; the last seal is too recent.",
+        "Des inscriptions attendent ; le dernier sceau est trop récent.",
+    ),
+    "DECIDED": (
+        "The next epoch is certified; its certificate is on its way into the ledger.",
+        "La prochaine époque est certifiée ; son certificat est en route vers le registre.",
+    ),
+    "RECORD_DAMAGED": (
+        "The record of our part in sealing is damaged: we look on until the next epoch.",
+        "Le relevé de notre part au scellement est abîmé : nous regardons jusqu’à la prochaine époque.",
+    ),
+    "LIST_MISSING": (
+        "We lack the frontier list of the proposed seal; neighbours are asked for it.",
+        "Il nous manque la liste de frontière du sceau proposé ; nous la demandons aux voisins.",
+    ),
+    "ENTRIES_MISSING": (
+        "We lack entries that the proposed seal covers; they come by gossip.",
+        "Il nous manque des inscriptions que couvre le sceau proposé ; elles arrivent par les pairs.",
+    ),
+    "DISAGREES": (
+        "Our own ledger does not yield the proposed seal, or its time is not that of our clock.",
+        "Notre propre registre ne donne pas le sceau proposé, ou son heure n’est pas celle de notre horloge.",
+    ),
+    "NO_QUORUM": (
+        "{spoken} of {size} voters were heard in this round; {needed} must agree.",
+        "{spoken} votants sur {size} ont été entendus à ce tour ; {needed} doivent être d’accord.",
+    ),
+    "SEALING": ("An agreement is under way.", "Un accord est en cours."),
 }
 
 
@@ -56,7 +79,7 @@ def status(ledger: Sealable, instance: Instance | None, pace: Pace, now: int, *,
         waits=waits,
         next_at=max(at, now),
         code=code,
-        reason=_sentence(code, context, spoken=len(spoken), needed=needed),
+        reason=_REASONS[code][0].format(spoken=len(spoken), size=context.size, needed=needed),
     )
 
 
@@ -75,7 +98,9 @@ def _code(instance: Instance, spoken: int, needed: int) -> str:
     return "NO_QUORUM" if spoken < needed else "SEALING"
 
 
-def _sentence(code: str, context: EpochContext, *, spoken: int, needed: int) -> str:
-    if code == "NO_QUORUM":
-        return f"{spoken} of {context.size} voters were heard in this round; {needed} must agree."
-    return _REASONS[code]
+def in_french(code: str, *, spoken: int, size: int, needed: int) -> str:
+    """Return the sentence of a code in French. `spoken`, `size`, `needed`: voters heard, all, and how many must agree.
+
+    In English it is the `reason` of the status.
+    """
+    return _REASONS[code][1].format(spoken=spoken, size=size, needed=needed)

@@ -17,16 +17,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from ledger.errors import MailleError
-from node.checkup import Finding, look, mend
+from node.checkup import Finding, finding, look, mend
 from node.config import Home, socket_path
 from node.exits import OK, REFUSED
 from node.network import is_relay
 from node.operation import Args, Local, Nothing, Result, local_operation, operation, said
-from node.room import QUOTA_FULL, QUOTA_NEAR
-from node.room import WHY as ROOM_WHY
+from node.saying import same_french
+from node.troubles import TROUBLES
 
 if TYPE_CHECKING:
     from node.daemon import Node
+    from node.ops.node import Problem
 
 SKEW_SECONDS_MAX: Final = 5
 """How far behind its peers a clock may be before it is told; a head is stamped in whole seconds, and takes its way."""
@@ -104,8 +105,7 @@ def _same_release(running: str) -> list[Finding]:
 
     if running == version("maille"):
         return []
-    told = f"The node runs release {running}, and {version('maille')} is installed."
-    return [Finding("warning", "RESTART_DUE", told, "The node goes on with the old program.", "Restart the node.")]
+    return [finding("warning", "RESTART_DUE", running=running, installed=version("maille"))]
 
 
 def _peer(client: Any, args: DoctorArgs) -> Iterator[Finding]:
@@ -115,29 +115,24 @@ def _peer(client: Any, args: DoctorArgs) -> Iterator[Finding]:
     why = client.call(peers_why, WhyArgs(args.peer, args.mesh))
     if why.state == "connected":
         return
-    matters = "Entries and data reach this member by others, or not at all."
-    yield Finding("warning", "PEER_UNREACHABLE", f"{why.member}: {why.reason}", matters, why.advice)
+    yield finding("warning", "PEER_UNREACHABLE", member=why.member, error=why.reason, advice=why.advice)
     for row in why.peers:
         for address in filter(None, row.address.split(", ")):
             if is_relay(address):
                 continue  # it leads through a member, over the channel to it
-            answers, told = _dial(address)
-            told = f"{address}, dialed from here: {told}."
-            if answers:
-                yield Finding("note", "PEER_ADDRESS", told, matters, f"maille peers why {args.peer!r}")
-            else:
-                yield Finding("warning", "PEER_ADDRESS", told, matters, "Ask its operator to run: maille doctor")
+            yield _dial(address, args.peer)
 
 
-def _dial(address: str) -> tuple[bool, str]:
-    """Dial an address once; return whether it answers, and how that went."""
+def _dial(address: str, peer: str) -> Finding:
+    """Dial an address once; return how that went."""
     host, _, port = address.rpartition(":")
     begun = time.perf_counter()
     try:
         with socket.create_connection((host.strip("[]"), int(port)), DIAL_SECONDS):
-            return True, f"it answers after {(time.perf_counter() - begun) * 1_000:.0f} ms"
+            ms = (time.perf_counter() - begun) * 1_000
+            return finding("note", "PEER_ADDRESS.answers", address=address, ms=ms, peer=peer)
     except (OSError, ValueError) as error:
-        return False, f"no answer ({error})"
+        return finding("warning", "PEER_ADDRESS", address=address, error=error)
 
 
 class Examined(Result, frozen=True):
@@ -155,35 +150,21 @@ async def node_examine(node: Node, args: Nothing) -> Examined:
 
     status = await node_status.handler(node, args)
     stuck = readiness(status)
-    found = [
-        Finding(
-            "error" if one.code in stuck else "warning", one.code, one.message, _WHY.get(one.code, _MATTERS), one.fix
-        )
-        for one in status.problems
-    ]
+    found = [_of_problem(one, grave=one.code in stuck) for one in status.problems]
     for state in status.meshes:
         name = state.mesh.name
         found += _late_clock(node.now, [row.head_time.timestamp() for row in state.peers if row.head_time is not None])
         out = [row for row in state.peers if row.state == "unreachable"]
         if state.mesh.connected and out:
-            told = f"{len(out)} device(s) of {name!r} have no channel: {', '.join(row.member for row in out)}."
-            why = "What they hold reaches us through others; data for them waits."
-            found.append(Finding("note", "PEERS_AWAY", told, why, f"maille doctor --peer {out[0].member!r}"))
+            names = ", ".join(row.member for row in out)
+            found.append(finding("note", "PEERS_AWAY", count=len(out), mesh=name, names=names, first=out[0].member))
         if state.stats.map_used > MAP_USED_MAX:
-            told = f"The ledger of {name!r} uses {state.stats.map_used:.0%} of its address space."
-            fix = "Restart the node: it takes more at its start."
-            found.append(Finding("warning", "MAP_USED", told, "When it is full, entries are refused.", fix))
+            found.append(finding("warning", "MAP_USED", mesh=name, share=state.stats.map_used))
         if state.mesh.members > 1 and len(state.roots.attested_by) == 1 and state.mesh.connected:
-            told = f"Nobody else attests our state of {name!r} at the tick of {state.roots.tick:%Y-%m-%dT%H:%M:%SZ}."
-            why = "Proofs rest on several members that computed the same state."
-            found.append(Finding("warning", "TICK_ALONE", told, why, "maille tick, then: maille ledger verify"))
+            found.append(finding("warning", "TICK_ALONE", mesh=name, tick=state.roots.tick))
         dialed = [row.dialed for row in state.peers if row.state == "connected"]
         if dialed and all(dialed) and node.addresses:
-            told = f"No member of {name!r} has dialed this node: perhaps {', '.join(node.addresses)} leads nowhere."
-            why = "Whoever cannot be dialed cannot let others in by ticket."
-            found.append(
-                Finding("note", "NEVER_DIALED", told, why, "Try the address from elsewhere: maille doctor --peer")
-            )
+            found.append(finding("note", "NEVER_DIALED", mesh=name, addresses=", ".join(node.addresses)))
     return Examined(node.version, tuple(found))
 
 
@@ -191,23 +172,10 @@ def _late_clock(now: int, heads: list[float]) -> list[Finding]:
     ahead = max(heads, default=0) - now
     if ahead <= SKEW_SECONDS_MAX:
         return []
-    told = f"A peer's newest head is {ahead:.0f} s ahead of this machine's clock."
-    why = "Entries dated wrongly are refused or count too late; a withdrawal must not."
-    return [Finding("warning", "CLOCK_SKEW", told, why, "timedatectl set-ntp true")]
+    return [finding("warning", "CLOCK_SKEW", ahead=ahead)]
 
 
-_MATTERS: Final = "See the help of `maille node status`."
-_WHY: Final = {
-    QUOTA_FULL: ROOM_WHY,
-    QUOTA_NEAR: ROOM_WHY,
-    "NO_PEERS": "Nothing that happens in the mesh reaches this node, withdrawals included.",
-    "NO_ADDRESS": "Others cannot dial it.",
-    "REQUESTS_WAIT": "Somebody waits to be let in.",
-    "KEYS_UNSEALED": "Whoever reads the files, or a copy of the disk, can act as this node.",
-    "MESH_RESTORED": "Signing on with an old device would fork its feed.",
-    "SILENT_VOTERS": "When too many are silent, nothing can be decided.",
-    "GOVERNANCE_FORKED": "Members no longer agree on who is in.",
-    "GOVERNANCE_DISPUTED": "Without rules that are sure, nothing is permitted.",
-    "NOT_A_MEMBER": "Members exchange nothing with a node that is not one.",
-}
-"""Why a problem of `node status` matters."""
+def _of_problem(one: Problem, *, grave: bool) -> Finding:
+    """Return a problem of the status as a finding, with why it matters."""
+    why = TROUBLES[one.code].why[0]
+    return same_french(one, Finding("error" if grave else "warning", one.code, one.message, why, one.fix))

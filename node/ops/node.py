@@ -10,7 +10,7 @@ What it does not do
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -25,7 +25,9 @@ from node.ops.key import describe_key
 from node.ops.ledger import Roots, Stats, ledger_stats_of, roots
 from node.ops.mesh import MeshRow, mesh_row
 from node.ops.peers import PeerRow, peer_rows
-from node.room import FIX
+from node.saying import Value, beside, english, french
+from node.seal_status import in_french
+from node.troubles import TROUBLES
 
 if TYPE_CHECKING:
     from node.core import Turn
@@ -56,12 +58,19 @@ class Initialised(Result, frozen=True):
     sealed: Annotated[bool, said("Whether the keys are sealed with a passphrase.")]
 
 
-class Problem(Result, frozen=True):
-    """Something an operator should know of."""
+class Problem(Result, frozen=True, dict=True):
+    """Something an operator should know of. Made by `problem`, it keeps its French sentences (node/saying.py)."""
 
     code: Annotated[str, said("Stable, in capital letters.")]
     message: Annotated[str, said("What is wrong, in a sentence.")]
     fix: Annotated[str, said("What to do.")]
+
+
+def problem(code: str, **values: Value) -> Problem:
+    """Return the problem of a code of `TROUBLES`. `values`: for the places of its sentences."""
+    said = TROUBLES[code]
+    found = Problem(code, english(said.message, values), english(said.fix, values))
+    return beside(found, **{name: french(pair, values) for name, pair in said._asdict().items()})
 
 
 class OwnState(Result, frozen=True):
@@ -148,108 +157,66 @@ def governance_problems(mesh: str, state: Governed) -> list[Problem]:
     """Return what is wrong with how a mesh is governed, the worst first."""
     found = []
     if state.branches:
-        told = (
-            f"GOVERNANCE HAS FORKED in {mesh!r}: two certified seals contradict each other. Only what every branch "
-            "permits holds, until people choose."
-        )
-        fix = "Agree with the others on a branch, then: maille epoch list; maille epoch choose REFERENCE"
-        found.append(Problem("GOVERNANCE_FORKED", told, fix))
+        found.append(problem("GOVERNANCE_FORKED", mesh=mesh))
     if state.halted:
-        upgrade = "upgrade" in state.halted
-        told = f"This node PERMITS NOTHING in {mesh!r}: {state.halted}."
-        fix = (
-            "Install the release that knows it, then restart."
-            if upgrade
-            else "maille ledger verify; if it finds faults, restore a backup, else upgrade."
-        )
-        found.append(Problem("UPGRADE" if upgrade else "GOVERNANCE_DISPUTED", told, fix))
+        if "upgrade" in state.halted:
+            halted = state.halted, "la maille suit des règles d’une version que ce nœud ne connaît pas"
+            found.append(problem("UPGRADE", mesh=mesh, halted=halted))
+        else:
+            found.append(problem("GOVERNANCE_DISPUTED", mesh=mesh, error=state.halted))
     if state.silent:
-        told = (
-            f"No sign of life for long from {len(state.silent)} of {state.voters} voter(s): {', '.join(state.silent)}."
-        )
-        found.append(Problem("SILENT_VOTERS", told, "Ask them. A seal takes a vote that was silent for 30 days."))
+        names = ", ".join(state.silent)
+        found.append(problem("SILENT_VOTERS", count=len(state.silent), voters=state.voters, names=names))
     if state.sealing is not None and state.sealing.code in ("NO_QUORUM", "DISAGREES", "RECORD_DAMAGED"):
-        told = f"The next epoch of {mesh!r} is not agreed on: {state.sealing.reason}"
-        found.append(
-            Problem(f"SEAL_{state.sealing.code}", told, "maille epoch show; consents and data go on meanwhile.")
-        )
+        heard, needed = len(state.sealing.heard), state.sealing.needed
+        reason = state.sealing.reason, in_french(state.sealing.code, spoken=heard, size=state.voters, needed=needed)
+        found.append(problem(f"SEAL_{state.sealing.code}", mesh=mesh, reason=reason))
     if state.expelled:
-        told = (
-            f"Epoch {state.n} put out {', '.join(state.expelled)}: a rival of that seal would convict no more than "
-            f"{state.provable} voter(s), fewer than usual, until the next seal."
-        )
-        found.append(Problem("SEAL_WEAKER", told, "Nothing; the next seal has the full bound again."))
+        names = ", ".join(state.expelled)
+        found.append(problem("SEAL_WEAKER", epoch=state.n, names=names, provable=state.provable))
     return found
 
 
 def _problems(node: Node, own: OwnState, meshes: tuple[MeshState, ...]) -> list[Problem]:
-    found = [
-        Problem(
-            "MESH_RESTORED",
-            f"The mesh {name!r} came from a backup and is not run: signing on would fork its feed.",
-            f"maille device recover {name}",
-        )
-        for name in sorted(node.waiting)
-    ]
+    found = [problem("MESH_RESTORED", mesh=name) for name in sorted(node.waiting)]
     for state in meshes:
         row = state.mesh
         if row.state in ("member", "suspended"):  # whoever is out, or not in yet, hears no seals
             found += governance_problems(row.name, state.governed)
         if row.state == "joining":
-            told = f"This node is no member of {row.name!r} yet: its application waits, or the ledger is on its way."
-            found.append(Problem("NOT_A_MEMBER", told, "Have the member that gave the ticket approve the request."))
+            found.append(problem("NOT_A_MEMBER", mesh=row.name))
         elif row.state == "left":
-            told = f"This node has left {row.name!r}; nobody sends it anything."
-            found.append(Problem("MESH_LEFT", told, "Nothing; or join again with a ticket: maille join"))
+            found.append(problem("MESH_LEFT", mesh=row.name))
         elif row.state == "expelled":
-            told = f"This node was expelled from {row.name!r}; its members end their channels to it."
-            found.append(Problem("EXPELLED", told, "maille proposal list --all; or join again with a ticket"))
+            found.append(problem("EXPELLED", mesh=row.name))
         elif row.state in ("suspended", "revoked"):
-            told = f"This node is {row.state} in {row.name!r}: no data flow, and it has no voice."
-            found.append(Problem(row.state.upper(), told, "maille member show, then maille explain ENTRY"))
+            found.append(problem(row.state.upper(), mesh=row.name))
         elif row.members > 1 and not row.connected:
-            told = f"No channel to any of the {row.members - 1} other member(s) of {row.name!r}."
-            found.append(Problem("NO_PEERS", told, "maille peers list"))
+            found.append(problem("NO_PEERS", count=row.members - 1, mesh=row.name))
         if state.requests:
-            told = f"{state.requests} application(s) wait in {row.name!r}."
-            found.append(Problem("REQUESTS_WAIT", told, "maille requests list"))
+            found.append(problem("REQUESTS_WAIT", count=state.requests, mesh=row.name))
     found += _clock_problems(node)
     if not own.reachable_at and not node.config.relay.use:
-        told = "Others are told no address of this node: it can dial, and nobody can dial it or use its tickets."
-        found.append(Problem("NO_ADDRESS", told, "Set `advertise` in config.toml, then restart the node."))
+        found.append(problem("NO_ADDRESS"))
     if (room := node.room.problem()) is not None:
-        found.append(Problem(*room, FIX))
+        code, values = room
+        found.append(problem(code, **values))
     if not own.keys_sealed:
-        told = "The keys are not sealed: whoever reads the files can act as this node."
-        found.append(Problem("KEYS_UNSEALED", told, "Stop the node, then: maille key rotate-passphrase"))
+        found.append(problem("KEYS_UNSEALED"))
     return found
 
 
 def _clock_problems(node: Node) -> list[Problem]:
     """Return what is wrong with the node's time (node/clock.py)."""
     if isinstance(node.clock, SteadyClock) and node.clock.behind:
-        told = (
-            f"The machine's clock is {-node.clock.held_ms // 1_000} s behind what this node has signed, and is not "
-            f"synchronised. The node goes on from {moment(node.now):%Y-%m-%dT%H:%M:%SZ}; no data leave or enter."
-        )
-        fix = "timedatectl set-ntp true, or set the clock by hand; the node then goes on by itself. "
-        return [Problem("CLOCK_BEHIND", told, fix + _AHEAD)]
+        return [problem("CLOCK_BEHIND", seconds=-node.clock.held_ms // 1_000, moment=moment(node.now))]
     found = []
     for name, mesh in sorted(node.meshes.items()):
         if mesh.signed_at > node.now + AHEAD_SECONDS_MAX:
-            told = f"This node has signed until {moment(mesh.signed_at):%Y-%m-%dT%H:%M:%SZ} in {name!r}, ahead of now."
-            found.append(Problem("SIGNED_AHEAD", told + " Nobody takes its entries before then.", _AHEAD))
+            found.append(problem("SIGNED_AHEAD", until=moment(mesh.signed_at), mesh=name))
     if isinstance(node.clock, SteadyClock) and node.clock.held_ms:
-        by = node.clock.held_ms // 1_000
-        told = f"The machine's clock jumped by {by} s and is not synchronised; the node's time runs on."
-        found.append(Problem("CLOCK_HELD", told, "timedatectl set-ntp true; a node that is restarted believes it."))
+        found.append(problem("CLOCK_HELD", seconds=node.clock.held_ms // 1_000))
     return found
-
-
-_AHEAD: Final = (
-    "If the machine's clock is right, it was ahead when the node signed: wait until that time, or leave the mesh and "
-    "join it anew: maille join TICKET"
-)
 
 
 def _drawn(status: Status) -> str:

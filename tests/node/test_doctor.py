@@ -228,6 +228,6 @@ def test_an_address_is_dialed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         host, port = server.getsockname()
-        assert _dial(f"{host}:{port}")[0]
-    assert _dial(f"{host}:{port}")[0] is False
-    assert _dial("nonsense")[0] is False
+        assert _dial(f"{host}:{port}", "Other").severity == "note"
+    assert _dial(f"{host}:{port}", "Other").severity == "warning"
+    assert _dial("nonsense", "Other").message.startswith("nonsense, dialed from here: no answer (")

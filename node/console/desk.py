@@ -19,6 +19,7 @@ from starlette.requests import Request
 from ledger.errors import LocalError
 from node.console.audits import Audits
 from node.console.checks import Checks
+from node.console.french import in_language
 from node.console.live import Live
 from node.console.settings import Console
 from node.console.wording import word
@@ -135,6 +136,7 @@ class Look(Visitor):
             "mesh": mesh,
             "to": to,
             "word": lambda state: word(state, self.lang),
+            **in_language(self.lang),
             "said": self.desk.live.sentence(self.lang),
             "code": "",
         }

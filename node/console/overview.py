@@ -5,7 +5,7 @@ How it works
     keeps in memory; the log itself goes further back.
 
 What it does not do
-    It translates neither findings nor events: they are the words of the commands, in English, and marked so.
+    It chooses no words: node/console/french.py does. Fields of events are the log's own, in English, and marked so.
 """
 
 from __future__ import annotations

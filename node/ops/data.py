@@ -26,6 +26,7 @@ from node.ops.data_compare import data_compare
 from node.ops.data_export import DataExportArgs, data_export
 from node.ops.mesh import WHICH
 from node.ops.share import held_token
+from node.saying import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,23 +152,43 @@ class Settled(Result, frozen=True):
     receipts: Annotated[int, said("How many digests of receipts and acknowledgements.")]
 
 
-def _sentence(code: str) -> str:
-    from ledger.consent.reasons import Reason, sentence
+def refusal_words(code: str) -> Pair:
+    """Return why a flow was refused or stopped, in a sentence, by the code; empty where the code has none."""
+    from ledger.consent.reasons import SENTENCES, Reason
 
-    if code in Reason.__members__:
-        return sentence(Reason[code])
-    return _SENTENCES.get(code, "")
+    return SENTENCES[Reason[code]] if code in Reason.__members__ else _SENTENCES.get(code, ("", ""))
 
 
-_SENTENCES: Final = {
-    "TENANT_FULL": "The recipient has used the storage that was agreed with its host; it goes on when there is room.",
-    "NO_READINGS": "No readings of this kind and window are held there.",
-    "BAD_ACK": "The recipient acknowledged what was not sent.",
-    "GIVEN_UP": "It could not go for so long that it was given up.",
-    "NO_ANSWER": "The holder did not answer for so long that the request was given up.",
-    "OTHER_TRANSFER": "The packs belong to another transfer or consent.",
-    "BAD_SENML": "A pack could not be read.",
-    "ENDED_EARLY": "The recipient ended it before all had passed.",
+_SENTENCES: Final[dict[str, Pair]] = {
+    "TENANT_FULL": (
+        "The recipient has used the storage that was agreed with its host; it goes on when there is room.",
+        "Le destinataire a rempli le stockage convenu avec son hôte ; cela reprend quand il y a de la place.",
+    ),
+    "NO_READINGS": (
+        "No readings of this kind and window are held there.",
+        "Aucun relevé de ce type et de cette période n’y est détenu.",
+    ),
+    "BAD_ACK": (
+        "The recipient acknowledged what was not sent.",
+        "Le destinataire a accusé réception de ce qui n’a pas été envoyé.",
+    ),
+    "GIVEN_UP": (
+        "It could not go for so long that it was given up.",
+        "L’envoi est resté impossible si longtemps qu’il a été abandonné.",
+    ),
+    "NO_ANSWER": (
+        "The holder did not answer for so long that the request was given up.",
+        "Le détenteur est resté si longtemps sans répondre que la demande a été abandonnée.",
+    ),
+    "OTHER_TRANSFER": (
+        "The packs belong to another transfer or consent.",
+        "Les paquets sont d’un autre transfert ou consentement.",
+    ),
+    "BAD_SENML": ("A pack could not be read.", "Un paquet n’a pas pu être lu."),
+    "ENDED_EARLY": (
+        "The recipient ended it before all had passed.",
+        "Le destinataire y a mis fin avant que tout ne soit passé.",
+    ),
 }
 
 
@@ -180,7 +201,7 @@ def _exit(moved: Transferred) -> int:
 def _moved(progress: Progress) -> Transferred:
     tally = progress.tally
     grant = progress.grant.hex() if progress.grant else ""
-    sentence = _sentence(progress.reason)
+    sentence = refusal_words(progress.reason)[0]
     counts = (tally.count, tally.gaps, tally.packs)
     return Transferred(progress.transfer.hex(), grant, progress.state, progress.reason, sentence, *counts)
 
@@ -303,7 +324,7 @@ async def data_refusals(node: Node, args: DataArgs) -> RefusalRows:
                 member_name(members, one.party),
                 one.grant.hex() if one.grant is not None else "",
                 one.code,
-                _sentence(one.code),
+                refusal_words(one.code)[0],
             )
             for one in flows.receipts.refusals(turn.vault)
         ]

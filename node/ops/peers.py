@@ -18,16 +18,40 @@ import trio
 from node.naming import device_owner, find_member, moment
 from node.operation import Args, Result, operation, said
 from node.ops.mesh import WHICH
+from node.saying import Pair, Value, beside, english, french, french_of
 
 if TYPE_CHECKING:
     from node.core import Turn
     from node.daemon import Node
     from node.mesh import Mesh
 
-_OUT: Final = {
-    "left": "It left the mesh; nobody talks to it any more.",
-    "expelled": "It was expelled; members have ended their channels to it.",
+_WORDS: Final[dict[str, Pair]] = {
+    "up": ("", ""),
+    "failed": ("{error}", "{error}"),
+    "not dialed": ("not dialed yet", "pas encore appelé"),
+    "no address": ("no address is known; it has to dial us", "aucune adresse n’est connue ; c’est à lui d’appeler"),
+    "no device": ("none of its devices is known", "aucun de ses appareils n’est connu"),
 }
+"""Why there is no channel to a device."""
+_SELF: Final[Pair] = ("This is the node itself.", "C’est ce nœud lui-même.")
+_UP: Final[Pair] = ("A channel is up.", "Un canal est ouvert.")
+_DOWN: Final[Pair] = ("No channel: {reasons}.", "Aucun canal : {reasons}.")
+_OUT: Final[dict[str, Pair]] = {
+    "left": (
+        "It left the mesh; nobody talks to it any more.",
+        "Il a quitté la maille ; plus personne ne lui parle.",
+    ),
+    "expelled": (
+        "It was expelled; members have ended their channels to it.",
+        "Il a été exclu ; les membres ont fermé leurs canaux vers lui.",
+    ),
+}
+_NOTHING: Final[Pair] = ("Nothing.", "Rien.")
+_INVITE: Final[Pair] = ("If it should be in, invite it anew.", "S’il doit en être, invitez-le à nouveau.")
+_ASK: Final[Pair] = (
+    "Ask its operator whether the node runs; see its `listen` and `advertise` in config.toml, and firewalls.",
+    "Demandez à son opérateur si le nœud tourne ; voyez ses `listen` et `advertise` dans config.toml, et les pare-feu.",
+)
 
 
 class PeersArgs(Args, frozen=True):
@@ -36,8 +60,8 @@ class PeersArgs(Args, frozen=True):
     mesh: Annotated[str, said(WHICH)] = ""
 
 
-class PeerRow(Result, frozen=True):
-    """A device of another member."""
+class PeerRow(Result, frozen=True, dict=True):
+    """A device of another member. It keeps the reason in French too (node/saying.py)."""
 
     member: Annotated[str, said("Whose device it is.")]
     device: Annotated[str, said("The device's id, which is also its feed.")]
@@ -64,8 +88,8 @@ class WhyArgs(Args, frozen=True):
     mesh: Annotated[str, said(WHICH)] = ""
 
 
-class Why(Result, frozen=True):
-    """Why a member is connected or not, and what to do."""
+class Why(Result, frozen=True, dict=True):
+    """Why a member is connected or not, and what to do; in French too (node/saying.py)."""
 
     member: Annotated[str, said("Its name.")]
     state: Annotated[str, said("connected, unreachable, or why it is out: left, expelled.")]
@@ -85,23 +109,21 @@ def peer_rows(node: Node, mesh: Mesh, turn: Turn) -> list[PeerRow]:
         card = turn.core.directory.card(turn.rows, device.feed)
         head = mesh.core.replica.signed_head(device.feed)
         known = peering.address if peering else ", ".join(card.addresses if card else ())
-        why = "" if peering else node.net.failures.get((mesh.mesh_id, device.feed), "")
-        if not peering and not why:
-            why = "not dialed yet" if known else "no address is known; it has to dial us"
-        rows.append(
-            PeerRow(
-                device_owner(members, device.feed),
-                device.feed.hex(),
-                "connected" if peering else "unreachable",
-                known,
-                bool(peering and peering.dialed),
-                round(trio.current_time() - peering.since) if peering else 0,
-                peering.bytes_in if peering else 0,
-                peering.bytes_out if peering else 0,
-                moment(head.time) if head else None,
-                why,
-            )
+        failure = node.net.failures.get((mesh.mesh_id, device.feed), "")
+        why = _WORDS["up" if peering else "failed" if failure else "not dialed" if known else "no address"]
+        row = PeerRow(
+            device_owner(members, device.feed),
+            device.feed.hex(),
+            "connected" if peering else "unreachable",
+            known,
+            bool(peering and peering.dialed),
+            round(trio.current_time() - peering.since) if peering else 0,
+            peering.bytes_in if peering else 0,
+            peering.bytes_out if peering else 0,
+            moment(head.time) if head else None,
+            english(why, {"error": failure}),
         )
+        rows.append(beside(row, why=french(why, {"error": failure})))
     return sorted(rows, key=lambda row: (row.state, row.member))
 
 
@@ -120,11 +142,17 @@ async def peers_why(node: Node, args: WhyArgs) -> Why:
     rows = await mesh.engine.read(lambda turn: peer_rows(node, mesh, turn))
     own = tuple(row for row in rows if row.device in {feed.hex() for feed in member.feeds})
     if member.party == mesh.core.party:
-        return Why(member.name, "connected", "This is the node itself.", "Nothing.", own)
+        return _why(member.name, "connected", _SELF, _NOTHING, own)
     if member.state in _OUT:
-        return Why(member.name, member.state, _OUT[member.state], "If it should be in, invite it anew.", own)
+        return _why(member.name, member.state, _OUT[member.state], _INVITE, own)
     if any(row.state == "connected" for row in own):
-        return Why(member.name, "connected", "A channel is up.", "Nothing.", own)
-    reasons = "; ".join(row.why for row in own) or "none of its devices is known"
-    advice = "Ask its operator whether the node runs; see its `listen` and `advertise` in config.toml, and firewalls."
-    return Why(member.name, "unreachable", f"No channel: {reasons}.", advice, own)
+        return _why(member.name, "connected", _UP, _NOTHING, own)
+    unknown = _WORDS["no device"]
+    told = "; ".join(row.why for row in own) or unknown[0]
+    others = [found for row in own if (found := french_of(row, "why"))] or [french(unknown, {})]
+    return _why(member.name, "unreachable", _DOWN, _ASK, own, reasons=(told, others))
+
+
+def _why(member: str, state: str, reason: Pair, advice: Pair, rows: tuple[PeerRow, ...], **values: Value) -> Why:
+    why = Why(member, state, english(reason, values), english(advice, {}), rows)
+    return beside(why, reason=french(reason, values), advice=french(advice, {}))

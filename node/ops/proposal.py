@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from msgspec import Meta
 
@@ -24,6 +24,7 @@ from node.naming import device_owner, find_member, member_name, moment
 from node.operation import Args, Result, operation, said
 from node.ops.link import MEMBER
 from node.ops.mesh import WHICH
+from node.saying import Pair, Value, beside, english, french
 
 if TYPE_CHECKING:
     from ledger.entry import Entry
@@ -36,8 +37,8 @@ DAYS = "How many days the ballot is open, from the newest epoch on. Default: as 
 REASON = "Why. All will read it; it may name evidence, such as the entry of a probe's result."
 
 
-class ProposalRow(Result, frozen=True):
-    """A proposal and how it stands."""
+class ProposalRow(Result, frozen=True, dict=True):
+    """A proposal and how it stands. It keeps what it needs in French too (node/saying.py)."""
 
     id: Annotated[str, said("Its id, by which votes name it.")]
     act: Annotated[str, said("expel, suspend, admit, policy, charter or evaluator.")]
@@ -150,11 +151,11 @@ def proposal_row(scene: Scene, ident: bytes) -> ProposalRow:
     proposal = result.proposal if result is not None else scene.base.proposals[ident]
     count = scene.folded.count if result is None else scene.closed_by(result.seal)
     entry = scene.entry(ident)
-    yes, of, needs, passed = _standing(count, proposal)
+    yes, of, (needs, places), passed = _standing(count, proposal)
     if result is not None:
         passed, yes, of = result.passed, result.yes, result.of
     known = scene.base.known.get(proposal.epoch)
-    return ProposalRow(
+    row = ProposalRow(
         ident.hex(),
         proposal.act.value,
         _about(scene, proposal, entry),
@@ -162,25 +163,35 @@ def proposal_row(scene: Scene, ident: bytes) -> ProposalRow:
         ("passed" if passed else "failed") if result is not None else "passed" if passed else "open",
         yes,
         of,
-        needs,
+        english(needs, places),
         moment(proposal.deadline),
         known[0] if known is not None else -1,
         entry.payload.get("reason", "") if entry is not None else "",
     )
+    return beside(row, needs=french(needs, places))
 
 
-def _standing(count: Count | None, proposal: Proposal) -> tuple[int, int, str, bool]:
+_NEEDS: Final[dict[str, Pair]] = {
+    "": ("", ""),
+    "of": ("{needs} of {others}", "{needs} sur {others}"),
+    "nobody": ("nobody can be expelled: sever the link", "personne ne peut être exclu : coupez le lien"),
+    "at least": ("at least {needs}", "au moins {needs}"),
+    "more": ("more than {needs}", "plus de {needs}"),
+}
+
+
+def _standing(count: Count | None, proposal: Proposal) -> tuple[int, int, tuple[Pair, dict[str, Value]], bool]:
     """Return voices that say yes, of how many, what it takes, and whether that is met."""
     ruling = count.resolution.rulings.get(proposal.id) if count is not None else None
     if count is not None and ruling is not None:
         others = len(count.poll.electorate(proposal).others(proposal.target))
-        needs = f"{ruling.needs} of {others}" if ruling.needs is not None else "nobody can be expelled: sever the link"
-        return ruling.yes, others, needs, ruling.applies
+        needs = _NEEDS["nobody" if ruling.needs is None else "of"]
+        return ruling.yes, others, (needs, {"needs": ruling.needs, "others": others}), ruling.applies
     tally = count.tallies.get(proposal.id) if count is not None else None
     if tally is None:
-        return 0, 0, "", False
-    word = "at least" if proposal.act is Act.SUSPEND else "more than"
-    return tally.yes, tally.of, f"{word} {tally.needs}", tally.passed
+        return 0, 0, (_NEEDS[""], {}), False
+    needs = _NEEDS["at least" if proposal.act is Act.SUSPEND else "more"]
+    return tally.yes, tally.of, (needs, {"needs": tally.needs}), tally.passed
 
 
 def _about(scene: Scene, proposal: Proposal, entry: Entry | None) -> str:

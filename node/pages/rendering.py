@@ -54,6 +54,11 @@ class Static:
         return f"sha384-{self.digest}"
 
 
+def unbroken(french: str) -> str:
+    """Return a French line with spaces that do not break where French wants them."""
+    return _STICKS.sub("\u00a0", french)
+
+
 def read_static(folders: Sequence[Path] = (HERE,)) -> dict[str, Static]:
     """Return the static files of folders by name."""
     found = {}
@@ -101,7 +106,7 @@ class Renderer:
         fr = lang == "fr"
 
         def say(english: str, french: str) -> str:
-            return _STICKS.sub("\u00a0", french) if fr else english
+            return unbroken(french) if fr else english
 
         found = self._environment.get_template(template)
         return found.render(

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from node.operation import Permission
 from node.pages.limits import Limits
+from tests.console.reading import english_in
 from tests.console.street import ADVISER, APPLICANT, CITY, HOLDER, SECRET_PURPOSE, Street
 from tests.console.visiting import PATHS
 from tests.pages.browsing import SMALL, look, needs_chromium, tab_to, visitor
@@ -54,6 +55,7 @@ def test_no_page_has_a_serious_fault_nor_is_too_wide_at_320_pixels(
         assert page.locator("html").get_attribute("lang") == lang
         assert page.locator("h1").count() == 1, path
         faults += look(page)
+        faults += [f"{path}: {words}" for words in english_in(page.content())]
         small = page.locator("a.button, button, .tool, .main-nav a").evaluate_all(
             "all => all.filter(e => e.getClientRects().length && e.getBoundingClientRect().height < 24).length"
         )

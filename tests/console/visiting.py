@@ -48,12 +48,13 @@ PATHS = (
 
 @dataclass
 class Visiting:
-    """A client of the pages of a node. `headers`: cookies travel over plain HTTP here, as on a loopback address."""
+    """A client of the pages of a node, in a language. Cookies travel over plain HTTP here, as on a loopback address."""
 
     node: Node
     desk: Desk
     client: httpx.AsyncClient
     cookies: dict[str, str]
+    language: str = "en"
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
         """Open a page."""
@@ -77,7 +78,7 @@ class Visiting:
 
     def _headers(self, more: dict[str, str]) -> dict[str, str]:
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        return {"accept-language": "en", **({"cookie": cookies} if cookies else {}), **more}
+        return {"accept-language": self.language, **({"cookie": cookies} if cookies else {}), **more}
 
     def _kept(self, answer: httpx.Response) -> httpx.Response:
         for line in answer.headers.get_list("set-cookie"):

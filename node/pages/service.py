@@ -2,6 +2,7 @@
 
 How it works
     `serve` opens the files that the settings name, runs hypercorn under the node's nursery, and the watch beside it.
+    `present` is what it shares with the operator pages (node/console/service.py).
     Files are opened at start: what is missing or does not fit together stops the node with a sentence, instead of
     leaving people before a closed door.
 
@@ -13,13 +14,15 @@ What it does not do
 from __future__ import annotations
 
 import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
 import trio
 
-from ledger.errors import LocalError
+from node.listening import listen
 from node.pages.application import make_pages
 from node.pages.settings import Pages, Served
 from node.pages.visit import Site
@@ -27,8 +30,10 @@ from node.pages.watching import Watch
 
 if TYPE_CHECKING:
     from hypercorn.config import Config as Hypercorn
+    from starlette.types import ASGIApp
 
     from node.daemon import Node
+    from node.pages.rendering import Renderer
 
 GRACE_SECONDS: Final = 0.5
 READ_SECONDS: Final = 30
@@ -49,29 +54,38 @@ async def serve(
 
     Raises LocalError PAGES_INVALID, EXTRA_MISSING, LISTEN_REFUSED.
     """
-    from hypercorn.trio import serve as run
-
     settings.check()
     site = site or make_site(node, settings)
     site.watch = Watch(site)
-    told = structlog.get_logger("pages")
+    await present(node, settings, make_pages(site), site.renderer, (site.watch.run,), task_status=task_status)
+
+
+async def present(
+    node: Node,
+    settings: Served,
+    app: ASGIApp,
+    renderer: Renderer,
+    beside: Sequence[Callable[[], Awaitable[None]]],
+    ending: Callable[[], None] = lambda: None,
+    *,
+    task_status: trio.TaskStatus[str],
+) -> None:
+    """Serve an application's pages until the node stops, with the tasks `beside` it; tell the address.
+
+    `renderer`: of its templates, which are compiled before the first visit. `ending`: called when the node stops.
+    Raises LocalError PAGES_INVALID, LISTEN_REFUSED.
+    """
+    table, how = f"[{settings.TABLE}]", hypercorn_of(settings, node.home.path)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(site.watch.run)
-
-        async def listen(*, task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED) -> None:
-            app, how = make_pages(site), hypercorn_of(settings, node.home.path)
-            await run(app, how, shutdown_trigger=node.stop.wait, task_status=task_status)  # type: ignore[arg-type]
-
-        try:
-            bound = await nursery.start(listen)
-        except OSError as error:
-            where = settings.listen
-            raise LocalError("LISTEN_REFUSED", f"Cannot serve pages on {where} ({error}).", field="pages") from None
-        told.info("pages served", listening=bound, url=settings.url)
-        task_status.started(bound[0])
-        for _ in site.renderer.warm():
+        for task in beside:
+            nursery.start_soon(task)
+        address: str = await nursery.start(partial(listen, node, app, how, "pages", table))
+        structlog.get_logger(settings.TABLE).info("pages served", listening=address, url=settings.origin)
+        task_status.started(address)
+        for _ in renderer.warm():
             await trio.lowlevel.checkpoint()
         await node.stop.wait()
+        ending()
         nursery.cancel_scope.deadline = trio.current_time() + 2 * GRACE_SECONDS
 
 

@@ -101,7 +101,8 @@ async def visiting(tmp_path: Path, *, mesh: bool = True) -> AsyncIterator[Visiti
         if mesh:
             await do(node, "mesh create", name="street")
         desk = Desk(node, Console())
-        tasks(desk, nursery)
+        for task in tasks(desk):
+            nursery.start_soon(task)
         transport = httpx.ASGITransport(make_console(desk), client=("127.0.0.1", 1))
         async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
             yield Visiting(node, desk, client, {})

@@ -13,6 +13,9 @@ import httpx
 import pytest
 import trio
 
+from ledger.consent.acts import make_rekey
+from ledger.consent.wallet import Wallet
+from node.flows.custody import shown
 from node.flows.passing import children_of
 from node.pages.visit import Site
 from node.pages.watching import Watch
@@ -141,18 +144,18 @@ async def test_what_a_recipient_passed_on_is_shown_and_stopped_alone(tmp_path: P
         await until(lambda: state_of(scene.bob, passed.id) == "WITHDRAWN")
 
 
-async def test_what_only_claims_to_pass_on_is_not_shown(tmp_path: Path) -> None:
+async def test_what_only_claims_to_pass_on_or_to_hand_on_is_not_shown(tmp_path: Path) -> None:
     async with street(tmp_path, terms=ONWARD) as scene:
         client, own = scene.client, f"/consents/{scene.made}"
         before = text_of(await client.get(own))
 
         def claim(turn: Any, flows: Any) -> Any:
-            """Say, as the holder, that what came under her consent goes on from there: no gate obeys it."""
+            """As the holder, pass on what came under her consent, and hand it on with keys that it never had."""
             parent = turn.core.replica.grant(turn.rows, bytes.fromhex(scene.made))
-            terms = flows.life.content(turn, parent.id).terms()
             voice = flows.tenants.voice(turn, "")
             payload = dict(parent.payload) | {"parent": parent.id, "holder": list(voice.party)}
-            assert terms.points
+            thief = Wallet(b"t" * 32)
+            turn.register(make_rekey(thief.consent_key(parent.thing[1]), parent, thief, shown(turn)))
             return state(turn, voice, "consent.grant", ("consent", b"c" * 16), payload)
 
         mesh = scene.bob.mesh()

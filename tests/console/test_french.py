@@ -84,6 +84,20 @@ async def test_no_page_of_a_node_leaves_english_unmarked(tmp_path: Path) -> None
         assert {path: found for path, page in pages.items() if (found := english_in(page.text))} == {}
 
 
+async def test_an_event_has_french_words_and_its_own_beside_them(tmp_path: Path) -> None:
+    async with visiting(tmp_path) as visit:
+        for name in ("wrong token", "FLOW_REFUSED", "made up by a plugin"):
+            told = {"event": name, "level": "warning", "ts": "2026-03-04T05:06:07Z", "reason": "of the log"}
+            visit.node.events.note(None, "warning", told)
+        await visit.log_in()
+        visit.language = "fr"
+        page = (await visit.get("/alerts")).text
+        assert "un jeton faux a été montré" in page
+        for name in ("wrong token", "FLOW_REFUSED", "made up by a plugin"):
+            assert f'<span lang="en">{name}</span>' in page
+        assert english_in(page) == []
+
+
 def test_the_reader_sees_english_that_is_not_marked() -> None:
     assert english_in('<html lang="fr"><p>Rien. <b lang="en">It is there</b> <code>is the</code></p>') == []
     assert english_in('<html lang="fr"><p title="This is it">Rien</p>') == ["This is it"]

@@ -27,7 +27,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -296,7 +296,7 @@ def read_config(raw: bytes, name: str) -> Config:
         raise LocalError("CONFIG_INVALID", f"This is not TOML: {told}.", field=where) from None
     except msgspec.ValidationError as error:
         where = f"{name}{_line_of(str(error), text)}"
-        raise LocalError("CONFIG_INVALID", f"{error}.", field=where) from None
+        raise LocalError("CONFIG_INVALID", f"{error}{_choices(str(error))}.", field=where) from None
     for served in (config.pages, config.console):
         if served is not None:
             served.check()
@@ -304,13 +304,20 @@ def read_config(raw: bytes, name: str) -> Config:
 
 
 def _line_of(told: str, text: str) -> str:
-    """Return ", line N" of the field that msgspec names, where it can be found."""
+    """Return ", line N" of the field, or the table, that msgspec names, where it can be found."""
     found = re.search(r"unknown field `(\w+)`|`\$\.(\w+)", told)
     key = found and (found[1] or found[2])
     for number, line in enumerate(text.splitlines(), start=1):
-        if key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
+        if key and re.match(rf"\s*(\[{re.escape(key)}[\].]|[\"']?{re.escape(key)}[\"']?\s*[=.])", line):
             return f", line {number}"
     return ""
+
+
+def _choices(told: str) -> str:
+    """Return the values that a setting may have, where it may have a few words alone."""
+    found = re.search(r"Invalid enum value .*`\$\.(\w+)`", told)
+    words = get_args(get_type_hints(Config).get(found[1])) if found else ()
+    return f"; it may be {', '.join(words)}" if words else ""
 
 
 def as_toml(config: Config) -> str:

@@ -268,6 +268,9 @@ def _show(operation: Operation, result: Any, as_json: bool, to: Path | None) -> 
         data = content.encode() if isinstance(content, str) else content
         if to is not None:
             write_new(to, data)
+            if not as_json and len(result.__struct_fields__) == 1:
+                print(f"Written to {to}.", file=sys.stderr)
+                return
             result = msgspec.structs.replace(result, **{row.name: type(content)()})
         elif not as_json:
             sys.stdout.buffer.write(data)

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ledger.errors import LocalError, MailleError, RemoteError
-from node.config import data_directory, socket_path
+from node.config import Home, data_directory, socket_path
 from node.openapi import API_VERSION, Refusal
 from node.operation import Args, Operation, Result
 
@@ -134,6 +134,8 @@ def unreachable(place: Place, error: BaseException) -> LocalError:
         cause = cause.__cause__ or cause.__context__
     if place.socket is None:
         told = f"No node answers at {place.url} ({cause or error}); look whether it runs and listens there."
+    elif isinstance(cause, FileNotFoundError) and not Home(place.socket.parent).config_file.exists():
+        told = f"There is no node in {place.name}; name its place with --data-dir, or make one: `maille node init`."
     elif isinstance(cause, FileNotFoundError | ConnectionRefusedError):
         told = f"No node runs on {place.name}; start it with `maille node run`, or name its place with --data-dir."
     elif isinstance(cause, PermissionError):

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 CONFIG_FILE = "config.toml"
 KEYS = ("root", "static", "vault")
 """The keys that a backup takes along, if they are sealed, besides the tenants'. Never a device's."""
+NEEDED = ("root", "vault")
+"""The keys without which a restored mesh cannot be run again."""
 
 
 class BackupArgs(Args, frozen=True):
@@ -91,6 +93,7 @@ class Backup(Result, frozen=True):
         tuple[str, ...], said("Keys that are not in it, as they are not here or not sealed: keep a copy.")
     ]
     files: Annotated[tuple[FileRow, ...], said("Each file, as it was hashed.")]
+    keep: Annotated[str, said("What a restore needs beside this, in a sentence; empty for nothing.")] = ""
 
 
 class Restored(Result, frozen=True):
@@ -106,7 +109,9 @@ def _backup(directory: Path, manifest: Manifest) -> Backup:
     files = tuple(FileRow(file.name, file.size, file.sha256) for file in manifest.files)
     keys = tuple(file.name[len("extra-") : -len(".key")] for file in manifest.files if file.name.endswith(".key"))
     left_out = tuple(name for name in KEYS if name not in keys)
-    return Backup(str(directory), moment(manifest.created), keys, left_out, files)
+    needed = " and ".join(f"{name}.key" for name in NEEDED if name not in keys)
+    keep = f"A restore needs {needed} too: keep a copy elsewhere, or seal the keys (`maille key rotate-passphrase`)."
+    return Backup(str(directory), moment(manifest.created), keys, left_out, files, keep if needed else "")
 
 
 def _extra(node: Node, mesh: Mesh) -> dict[str, bytes]:
@@ -206,7 +211,9 @@ def backup_restore(local: Local, args: RestoreArgs) -> Restored:
         manifest = restore(directory, target, now=int(time.time()))
         keys = _place_keys(home, target)
         (target / CONFIG_FILE).unlink(missing_ok=True)
+    lost = " and ".join(f"{name}.key" for name in NEEDED if not (home.keys / f"{name}.key").exists())
     told = f"maille node run, then: maille device recover {args.local_name}"
+    told = f"put your copy of {lost} into {home.keys}, then: {told}" if lost else told
     return Restored(args.local_name, moment(manifest.created), keys, told)
 
 

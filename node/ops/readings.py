@@ -16,8 +16,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from ledger.errors import LocalError
-from node.exits import usage
+from node.exits import not_found, usage
 from node.naming import moment
 from node.operation import Args, Local, Nothing, Result, local_operation, operation, said
 from node.ops.mesh import WHICH
@@ -267,6 +266,8 @@ def written(series: Sequence[Series], form: str) -> ExportedReadings:
 
     registry.find(form)
     if not series:
-        raise LocalError("NOT_FOUND", "there are no such readings here")
+        raise not_found(
+            "There are no such readings here: `maille readings list` and `maille data receipts` show what is."
+        )
     data = registry.write(series, form)
     return ExportedReadings(sum(map(len, series)), len({one.key for one in series}), Level.IDENTIFIED.value, data)

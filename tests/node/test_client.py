@@ -150,7 +150,11 @@ def test_a_node_that_is_not_there(tmp_path: Path) -> None:
         with pytest.raises(LocalError) as caught:
             run()
         assert caught.value.code == "NODE_UNREACHABLE"
-        assert "maille node run" in caught.value.message
+        assert "maille node init" in caught.value.message
+        (tmp_path / "config.toml").touch()
+        with pytest.raises(LocalError, match="maille node run"):
+            run()
+        (tmp_path / "config.toml").unlink()
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def test_what_init_writes_is_read_again(name: str, listen: tuple[str, ...], work
         ('name = "a"\nlisten = ["127.0.0.1"]\n', "line 2"),
         ('name = "a"\nlog_level = "loud"\n', "line 2"),
         ('name = "a"\nworkers = -1\n', "line 2"),
+        ('name = "a"\n\n[pages]\nlisten = "127.0.0.1:1"\n', "line 3"),
         ('name = "a"\nlisten = [\n', ""),
         ('name = "a\n', "line 1"),
         ("listen = []\n", "config.toml"),
@@ -43,6 +44,11 @@ def test_a_wrong_setting_is_refused_with_its_line(text: str, where: str) -> None
         read_config(text.encode(), "config.toml")
     assert caught.value.code == "CONFIG_INVALID"
     assert where in (caught.value.field or "")
+
+
+def test_a_wrong_word_is_refused_with_those_that_may_stand_there() -> None:
+    with pytest.raises(LocalError, match="it may be debug, info, warning, error"):
+        read_config(b'name = "a"\nlog_level = "loud"\n', "config.toml")
 
 
 def test_settings_that_are_no_text_or_too_long_are_refused() -> None:

@@ -195,9 +195,11 @@ async def test_a_restored_mesh_goes_on_with_a_new_device(tmp_path: Path) -> None
             await found_and_join(ada, bob)
             await until(lambda: bool(bob.net.peerings))
             old = bob.mesh().core.device.kid
-            await do(bob, "backup create", to=str(tmp_path / "backup"))
+            kept = await do(bob, "backup create", to=str(tmp_path / "backup"))
+            assert "root.key and vault.key" in kept.keep
             name = bob.mesh().name
-        assert await trio.to_thread.run_sync(restore_in_place, home, name, tmp_path / "backup")
+        put = await trio.to_thread.run_sync(restore_in_place, home, name, tmp_path / "backup")
+        assert put.next.startswith("maille node run")
         async with running(home) as bob:
             with pytest.raises(LocalError) as caught:
                 bob.mesh(name)

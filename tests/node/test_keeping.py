@@ -168,6 +168,9 @@ async def test_a_report_names_nobody(home: Home, tmp_path: Path, capsys: pytest.
         await do(node, "mesh create", name="Maillage du Haut-Jura", local_name="haut-jura")
     to = tmp_path / "report.json"
     assert run(["bugreport", "--data-dir", str(home.path), "--to", str(to)]) == 0
+    said = capsys.readouterr()
+    assert said.err.endswith(f"Written to {to}.\n")
+    assert "Nothing." not in said.out
     text = to.read_text()
     report = json.loads(text)
     assert {"settings", "doctor", "status", "packages", "python"} <= set(report)

@@ -32,6 +32,7 @@ from ledger.tables import CONSENT, FactRow
 from node.compute.operations import in_words as computation_words
 from node.flows.custody import hand, rekeys_of, whose
 from node.flows.disclosing import Disclosing, parties_of
+from node.flows.offers import terms_in_language
 from node.flows.registering import Registering
 from node.tenants import Voice, state
 from node.vaults.computations import ComputationRows
@@ -80,7 +81,9 @@ def words_of(offer: Offer, names: tuple[str, str], lang: str = "en", computation
 
     `computation`: what the one that is named gives, in words.
     """
-    return in_words(offer.terms, Parties(*names, day_before(offer.valid_until), computation), lang)
+    return in_words(
+        terms_in_language(offer.terms, lang), Parties(*names, day_before(offer.valid_until), computation), lang
+    )
 
 
 class Consenting:

@@ -15,9 +15,11 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
+from ledger.consent.kinds import RIGHTS
 from ledger.consent.record import Actor, DataKind, OnwardSharing, Rights, Stages, Terms, Window
 from ledger.errors import LocalError
 from ledger.schema import DAY
@@ -77,6 +79,13 @@ def in_language(text: str, lang: str) -> str:
         return text
     contact = text.removeprefix(WRITE_TO)
     return _FRENCH.get(text, text if contact == text else f"{_WRITE_TO_FRENCH}{contact}")
+
+
+def terms_in_language(terms: Terms, lang: str) -> Terms:
+    """Return terms with the defaults of this module said in a language; words of parties stay theirs."""
+    rights = Rights(*(in_language(getattr(terms.rights, name), lang) for name in RIGHTS))
+    storage, method = in_language(terms.storage, lang), in_language(terms.withdrawal_method, lang)
+    return replace(terms, rights=rights, storage=storage, withdrawal_method=method)
 
 
 def terms_of(values: Mapping[str, Any], recipient: Actor, *, now: int, valid_until: int) -> Terms:

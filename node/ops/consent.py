@@ -318,6 +318,7 @@ async def consent_show(node: Node, args: ConsentArgs) -> ConsentShown:
 
 def _shown(turn: Turn, flows: Flows, entry_id: bytes, lang: str, own: Party | None) -> ConsentShown:
     from ledger.consent.words import Parties, in_words
+    from node.flows.offers import terms_in_language
 
     row = flows.consents.get(turn.vault, entry_id)
     line = _line(turn, row, own) if row is not None else None
@@ -329,7 +330,7 @@ def _shown(turn: Turn, flows: Flows, entry_id: bytes, lang: str, own: Party | No
     parties = Parties(line.holder, line.recipient, int(line.valid_until.timestamp()), computed)
     entry = turn.core.replica.entry(turn.rows, entry_id)
     notice = flows.consents.notice(turn.vault, entry.payload["notice"]["sha256"]) if entry is not None else None
-    words = tuple(in_words(row.disclosures.terms(), parties, lang))
+    words = tuple(in_words(terms_in_language(row.disclosures.terms(), lang), parties, lang))
     return ConsentShown(line, words, decided, (notice or b"").decode())
 
 

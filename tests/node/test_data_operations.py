@@ -94,6 +94,9 @@ async def test_the_real_file_flows_under_a_consent_until_she_withdraws(tmp_path:
         shown = await do(ada, "consent show", id=made.id[:12], lang="fr")
         assert shown.line.state == "withdrawn"
         assert any("Advice on insulation" in sentence for sentence in shown.words)
+        assert any("chez le membre qui garde votre portefeuille" in sentence for sentence in shown.words)
+        french = (await do(ada, "consent grant", preview=True, lang="fr", **args)).words
+        assert not any("at the member" in sentence or "write to" in sentence for sentence in french)
 
         assert (await do(bob, "data refusals")).ever == 3
         (receipt,) = [row for row in (await do(ada, "data receipts")).receipts if row.state == "done"]

@@ -5,6 +5,8 @@ import sys
 from ledger.errors import MailleError
 from node.client import Client
 
+if len(sys.argv) != 4:
+    sys.exit("usage: python ask.py HOLDER HOST POINT (members by name, and a point such as prm:00000000000001)")
 holder, host, point = sys.argv[1:]
 try:
     with Client() as node:

@@ -4,12 +4,15 @@ It fails closed: once the consent has ended nothing is printed but why, and the 
 """
 
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from ledger.errors import MailleError
 from node.client import Client
 from node.exits import exit_of
 
+if len(sys.argv) != 2:
+    sys.exit("usage: python day.py CONSENT (an id, by `maille consent list`)")
 try:
     with Client() as node:  # MAILLE_DATA_DIR names its directory; or MAILLE_URL and MAILLE_TOKEN_FILE
         series = node.fetch(sys.argv[1])[0]
@@ -17,4 +20,5 @@ except MailleError as error:
     print(f"No data: {error.message} [{error.code}]", file=sys.stderr)
     sys.exit(exit_of(error.code))
 last = list(series)[-1]
-print(f"{datetime.fromtimestamp(last.start, UTC):%Y-%m-%d} {last.value} {series.key.unit}")
+day = datetime.fromtimestamp(last.start, ZoneInfo("Europe/Paris"))  # where the meter stands: its day begins there
+print(f"{day:%Y-%m-%d} {last.value} {series.key.unit}")

@@ -1,6 +1,7 @@
 """Follow what happens to consents and data, under asyncio: `python examples/follow.py`. It ends with Ctrl-C."""
 
 import asyncio
+from contextlib import suppress
 
 from node.client import AsyncClient
 
@@ -15,4 +16,5 @@ async def main() -> None:
                     print(f"  {len(series)} readings of {series.key.point}", flush=True)
 
 
-asyncio.run(main())
+with suppress(KeyboardInterrupt):
+    asyncio.run(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,9 +71,10 @@ def test_changes_are_followed(mesh: Sandbox) -> None:
         assert process.stdout is not None
         lines = [process.stdout.readline().split()[1] for _ in range(2)]
         assert process.stdout.readline() == f"  3 readings of {point}\n"
-        process.terminate()
-        process.communicate(timeout=SECONDS_MAX)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=SECONDS_MAX)
     assert lines == ["consent.began", "data.arrived"]
+    assert err == ""
 
 
 def test_a_person_is_asked(mesh: Sandbox) -> None:
@@ -89,3 +91,10 @@ def test_a_person_is_asked(mesh: Sandbox) -> None:
         _, err = process.communicate(timeout=SECONDS_MAX)
     assert process.returncode == 1
     assert "refused" in err
+
+
+@pytest.mark.parametrize("name", ["day.py", "ask.py"])
+def test_without_arguments_examples_say_how_they_are_called(mesh: Sandbox, name: str) -> None:
+    code, out, err = run(mesh, name)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"usage: python {name}")

@@ -185,6 +185,8 @@ def _parent(grant: Entry, terms: Terms, source: Source, speaker: bytes, depth: i
         also = Reason.DISCLOSURE_MISSING if amendment is None else opened(amendment, source.content(ident))
         if amendment is None or isinstance(also, Reason):
             return Reason.PARENT_HIDDEN
+        if not may_pass_on(terms, grant, also):
+            return Reason.SHARING_FORBIDDEN
         until = amendment.payload.get("valid_until", entry.payload["valid_until"])
         narrowing.append(compile_terms(also, until, informed=True))
         ends = min(ends, narrowing[-1].ends)

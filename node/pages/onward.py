@@ -25,7 +25,7 @@ from node.flows.custody import links_of
 from node.flows.disclosing import parties_of
 from node.flows.passing import PARENTS_MAX, children_of, withdraw_key_of
 from node.flows.trail import Passed, trail
-from node.pages.contents import terms_of
+from node.pages.contents import terms_now, terms_of
 from node.pages.naming import Names, names
 from node.pages.reading import ACTIVE, HANDED_ON, Line, Step, confirmations, line_of
 from node.pages.settings import Language
@@ -43,7 +43,8 @@ _ENDS: Final = {"consent.withdraw": "onward_withdrawn", "consent.revoke": "onwar
 class Onward:
     """A consent that passes on what came under another. `by`, `to`: who passes on, to whom, by name.
 
-    `hers`: the person's own keys decided it, and not `by`. `runs`: it stands, and so does all that it rests on.
+    `hers`: the person's own keys decided it, and not `by`. `runs`: it stands, all that it rests on does, and the
+    person's consent allows passing on now.
     `stoppable`: the keys that decide on her consent now end it alone. `sent`, `last`: how many times data passed, and
     when last (unix seconds; 0: never). `confirmed`, `missing`: who has acknowledged what stands; who not.
     """
@@ -105,7 +106,9 @@ def onward_of(turn: Turn, flows: Flows, line: Line, lang: Language) -> list[Onwa
         return []
     below = [pair for _, pair in zip(range(ONWARD_MAX), passed_on_from(turn, flows, own), strict=False)]
     uses = uses_of(turn, flows, [own]) if below else {}
-    runs, key, found = {own.id: line.current or line.state == HANDED_ON}, withdraw_key_of(turn, own), list[Onward]()
+    terms, key, found = terms_now(turn, flows, own.id), withdraw_key_of(turn, own), list[Onward]()
+    forbidden = terms is not None and terms.onward_sharing.mode == "none"  # narrowed to that since, or never allowed
+    runs = {own.id: (line.current or line.state == HANDED_ON) and not forbidden}
     for child, above in below:
         now = line_of(turn, child.id)
         if now is None:

@@ -108,7 +108,7 @@ async def test_what_a_recipient_passed_on_is_shown_and_stopped_alone(tmp_path: P
         assert ("Sendings: 1, newest first" in shown, "passed on by" in shown) == (True, False)
         shown = text_of(await client.get(own))
         assert f"Host decided to pass your data on to bob under consent {passed.id[:8]}" in shown
-        assert "From Host to bob Active Host decided this, as your consent lets it." in shown
+        assert "From Host to bob Active Host decided this under your consent." in shown
         assert "No sending is known here yet." in shown
         await until(lambda: state_of(scene.bob, passed.id) == "GRANTED")
         assert (await do(scene.node, "data send", consent=passed.id)).state == "done"
@@ -196,6 +196,12 @@ async def test_keys_at_home_stop_a_passing_on_and_what_began_before_a_hand_over_
         third = (await do(scene.node, "consent pass-on", id=scene.made, recipient="bob", contact="dpo@b.example")).id
         stop = f"{own}/onward/{third}/stop"
         assert (await post(bea, stop, {}, seen=stop)).status_code == 303
+        narrow = f"{own}/narrow"
+        assert (await post(bea, f"{narrow}/confirm", {"onward": "yes"}, seen=narrow)).status_code == 303
+        shown = text_of(await bea.get(own))
+        assert "From Host to bob Not allowed by your consent" in shown
+        assert "Stop this alone" not in shown
+        assert (await do(scene.node, "data send", consent=second)).reason == "SHARING_FORBIDDEN"
         assert (await post(bea, f"{own}/withdraw", {}, seen=own)).status_code == 303
         assert "Ended with the other" in text_of(await bea.get(own))
 

@@ -28,6 +28,7 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
@@ -65,6 +66,9 @@ class Local(Protocol):
 
     def say(self, sentence: str) -> None:
         """Tell a person what goes on; silent where a machine reads the result."""
+
+    def waiting(self, what: str) -> AbstractContextManager[None]:
+        """Show on a terminal how long `what` takes; silent where a machine reads the result."""
 
     def emit(self, row: Result, drawn: str) -> None:
         """Print one part of a result that never ends: as a line of JSON for a machine, else as `drawn`."""

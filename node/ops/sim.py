@@ -112,7 +112,9 @@ class RunDone(Result, frozen=True):
     revocation_s: Annotated[Spread, said("From a withdrawal until a node held it, seconds.")]
     refused_s: Annotated[Spread, said("From a withdrawal until the last pack that left under it, seconds.")]
     leaked_packs: Annotated[float, said("Packs that left after the withdrawal was made.")]
-    converged_s: Annotated[float | None, said("From the end until all honest nodes agreed; null: they never did.")]
+    converged_s: Annotated[
+        float | None, said("From the end until all honest nodes agreed; null: never, or light nodes.")
+    ]
     counts: Annotated[dict[str, int], said("What was counted: sent, bytes, lost and so on.")]
     violations: Annotated[tuple[Broken, ...], said("Each check that was broken.")]
     expected_but_held: Annotated[tuple[str, ...], said("Checks that the scenario is meant to break, and did not.")]
@@ -175,6 +177,12 @@ def _exit_of_run(done: RunDone) -> int:
     return OK if done.ok else REFUSED
 
 
+def _converged(done: RunDone) -> str:
+    if done.world == "light":
+        return "not measured: light nodes hold no state to agree on"
+    return "never" if done.converged_s is None else f"{done.converged_s}"
+
+
 def _render_run(done: RunDone) -> str:
     def spread(name: str, one: Spread) -> list[str]:
         if not one.count:
@@ -189,7 +197,7 @@ def _render_run(done: RunDone) -> str:
         *spread("revocation (s)", done.revocation_s),
         *spread("last pack (s)", done.refused_s),
         f"{'redundancy':<14} {done.redundancy if done.redundancy is not None else '-'}",
-        f"{'converged (s)':<14} {done.converged_s if done.converged_s is not None else 'never'}",
+        f"{'converged (s)':<14} {_converged(done)}",
         f"{'trace':<14} {done.trace}",
     ]
     lines += [f"BROKEN {one.check} at {one.at_s:g} s, node {one.node}: {one.told}" for one in done.violations]

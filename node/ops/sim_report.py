@@ -97,8 +97,9 @@ def sim_figure(local: Local, args: FigureArgs) -> FigureMade:
         args.seed or default.seeds,
         args.workers or cores(),
     )
-    local.say(f"{args.name}: running")
-    table, paths = make(args.name, Path(args.out), asked)
+    local.say(f"{args.name}: running, some seconds to some minutes")
+    with local.waiting(args.name):
+        table, paths = make(args.name, Path(args.out), asked)
     return FigureMade((), tuple(map(str, paths)), table.height, tuple(lines(args.name, table)))
 
 

@@ -106,6 +106,7 @@ def test_a_protocol_is_a_file_of_the_current_directory(
     monkeypatch.setattr(sys, "path", [*sys.path])
     light = ("--set", "nodes=20", "--set", "seconds=2", "--set", "load.count=2", "--set", "overlay.degree=4")
     told = answered(capsys, "run", "flood", *light, "--set", "protocol=my_echo:Echo")
+    assert "not measured" in maille(capsys, "run", "flood", *light)[1]
     assert told["reached"] == 1.0
     assert told["redundancy"] > 2
     assert told["signatures"] == "none"

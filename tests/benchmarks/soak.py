@@ -1,7 +1,8 @@
 """The soak: three real daemons with churn, 50 entries a second, and the slope of their memory.
 
 How it works
-    Consents are granted at two daemons through their control API, paced to the rate; the third is killed and started
+    Consents are granted at two daemons through their control API, paced to the rate; each makes three entries: itself,
+    and what holder and recipient acknowledge. How many it were is read from the ledger. The third is killed and started
     again every CHURN_SECONDS. Every SAMPLE_SECONDS the memory of the two that no file backs is noted (RssAnon): the
     pages of the store, which the system takes back when it needs them, are told apart. The first part, in which caches
     fill, is left out; through the rest a line is laid by least squares, and its slope is the figure.
@@ -23,6 +24,7 @@ from tests.benchmarks import measure
 from tests.benchmarks.measure import Result
 from tests.benchmarks.town import Daemon, Town
 
+ENTRIES_A_CONSENT: Final = 3
 SAMPLE_SECONDS: Final = 2.0
 CHURN_SECONDS: Final = 20.0
 WARM_PART: Final = 0.3
@@ -58,7 +60,7 @@ def _grant(daemon: Daemon, number: int, count: int) -> None:
 
 
 class _Stating(Thread):
-    """States entries at one daemon, paced, until it is told to stop."""
+    """Grants consents at one daemon, paced (`rate`: a second), until it is told to stop."""
 
     def __init__(self, daemon: Daemon, number: int, rate: float) -> None:
         super().__init__()
@@ -82,10 +84,17 @@ class _Churning(Thread):
     def __init__(self, daemon: Daemon) -> None:
         super().__init__()
         self.told, self.stopped = 0, False
+        self.failed: Exception | None = None
         self._daemon = daemon
 
     def run(self) -> None:
-        """Churn."""
+        """Churn. `failed`: what ended it before it was told to stop."""
+        try:
+            self._churn()
+        except (OSError, TimeoutError) as error:
+            self.failed = error
+
+    def _churn(self) -> None:
         until = time.monotonic() + CHURN_SECONDS
         while not self.stopped:
             if time.monotonic() < until:
@@ -104,10 +113,12 @@ def soak(options: argparse.Namespace) -> dict[str, Any]:
         steady = town.daemons[:2]
         for number, daemon in enumerate(steady):
             _ready(daemon, number)
-        stating = [_Stating(daemon, number, options.rate / 2) for number, daemon in enumerate(steady)]
+        each = options.rate / 2 / ENTRIES_A_CONSENT
+        stating = [_Stating(daemon, number, each) for number, daemon in enumerate(steady)]
         churning = _Churning(town.daemons[2])
         threads: list[_Stating | _Churning] = [*stating, churning]
         begun, before = time.monotonic(), sum(daemon.cpu_seconds() for daemon in steady)
+        held = steady[0].call("ledger stats").entries
         for thread in threads:
             thread.start()
         try:
@@ -115,21 +126,25 @@ def soak(options: argparse.Namespace) -> dict[str, Any]:
                 for daemon, samples, whole in zip(steady, rss, resident, strict=True):
                     samples.append(((now - begun) / 3_600, (measure.anonymous_bytes(daemon.pid) or 0) / 1e6))
                     whole.append(((now - begun) / 3_600, daemon.rss_bytes() / 1e6))
-                measure.progress(f"{sum(one.told for one in stating)} entries, {rss[0][-1][1]:.1f} MB")
+                measure.progress(f"{sum(one.told for one in stating)} consents, {rss[0][-1][1]:.1f} MB")
                 time.sleep(SAMPLE_SECONDS)
         finally:
             for thread in threads:
                 thread.stopped = True
                 thread.join()
         lasted, cpu = time.monotonic() - begun, sum(daemon.cpu_seconds() for daemon in steady) - before
-    stated = sum(one.told for one in stating)
+        if churning.failed is not None:
+            raise churning.failed
+        stated = steady[0].call("ledger stats").entries - held
     warm = [samples[int(WARM_PART * len(samples)) :] for samples in rss]
     return {
         "slopes_mb_hour": [slope(samples) for samples in warm],
         "resident_slopes_mb_hour": [slope(samples[int(WARM_PART * len(samples)) :]) for samples in resident],
         "resident_last_mb": [samples[-1][1] for samples in resident],
+        "samples_mb": [[round(y, 1) for _, y in samples[:: max(1, len(samples) // 30)]] for samples in rss],
         "first_mb": [samples[0][1] for samples in warm],
         "last_mb": [samples[-1][1] for samples in warm],
+        "consents": sum(one.told for one in stating),
         "entries": stated,
         "entries_a_second": stated / lasted,
         "restarts": churning.told,

@@ -54,6 +54,9 @@ class Daemon:
             try:
                 while listening.recv(100) != b"READY=1":
                     pass
+            except TimeoutError:
+                self.stop(signal.SIGKILL)
+                raise TimeoutError(f"not ready within {READY_SECONDS_MAX} s; see {self.home.path / 'log'}") from None
             finally:
                 told.unlink()
 

@@ -198,9 +198,9 @@ async def test_keys_at_home_stop_a_passing_on_and_what_began_before_a_hand_over_
         assert (await post(bea, stop, {}, seen=stop)).status_code == 303
         narrow = f"{own}/narrow"
         assert (await post(bea, f"{narrow}/confirm", {"onward": "yes"}, seen=narrow)).status_code == 303
-        shown = text_of(await bea.get(own))
-        assert "From Host to bob Not allowed by your consent" in shown
-        assert "Stop this alone" not in shown
+        after = text_of(await bea.get(own))
+        assert "From Host to bob Not allowed by your consent" in after
+        assert "Stop this alone" not in after
         assert (await do(scene.node, "data send", consent=second)).reason == "SHARING_FORBIDDEN"
         assert (await post(bea, f"{own}/withdraw", {}, seen=own)).status_code == 303
         assert "Ended with the other" in text_of(await bea.get(own))

@@ -201,44 +201,6 @@ def test_a_grandchild_ends_with_the_first_parent() -> None:
     assert scene.flows(grandchild, source=scene.cyd, to=scene.eve) == (0, "PARENT_ENDED")
 
 
-def test_a_parent_that_is_narrowed_narrows_the_child_at_both_ends() -> None:
-    scene = Scene(points=(POINT, OTHER))
-    scene.receive()
-    child = scene.pass_on()
-    assert scene.flows(child)[1] == ""
-    scene.ada.act(lambda turn: scene.ada.flows.life.amend(turn, scene.parent, _only_other, None))
-    scene.world.pump()
-    assert scene.flows(child) == (0, "OTHER_POINT")
-    narrowed = scene.cyd.look(
-        lambda turn: scene.cyd.flows.door.judge(turn, Wanted(scene.bob.party, scene.cyd.party, child.id)).decision
-    )
-    assert narrowed.reason.value == "OTHER_POINT"  # cyd knows what the amendment says
-
-
-def _only_other(held: Terms) -> Terms:
-    return replace(held, points=(OTHER,))
-
-
-def test_a_parent_that_may_be_passed_on_no_more_stops_its_child_at_both_ends_and_has_no_other() -> None:
-    scene = Scene()
-    scene.receive()
-    child = scene.pass_on()
-    assert scene.flows(child)[1] == ""
-    scene.ada.act(lambda turn: scene.ada.flows.life.amend(turn, scene.parent, _nobody_else, None))
-    scene.world.pump()
-    assert scene.flows(child) == (0, "SHARING_FORBIDDEN")
-    entered = scene.cyd.look(
-        lambda turn: scene.cyd.flows.door.judge(turn, Wanted(scene.bob.party, scene.cyd.party, child.id)).decision
-    )
-    assert entered.reason.value == "SHARING_FORBIDDEN"
-    with pytest.raises(LocalError, match="SHARING_FORBIDDEN"):
-        scene.pass_on()
-
-
-def _nobody_else(held: Terms) -> Terms:
-    return replace(held, onward_sharing=OnwardSharing())
-
-
 @pytest.mark.parametrize("by_slip", [False, True])
 def test_the_person_ends_a_child_alone_from_her_wallet_or_with_her_slip(by_slip: bool) -> None:
     scene = Scene()

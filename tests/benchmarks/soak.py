@@ -25,6 +25,7 @@ from tests.benchmarks.measure import Result
 from tests.benchmarks.town import Daemon, Town
 
 ENTRIES_A_CONSENT: Final = 3
+WALLET_CONSENTS: Final = 50  # then the next person: a wallet is read and written whole
 SAMPLE_SECONDS: Final = 2.0
 CHURN_SECONDS: Final = 20.0
 WARM_PART: Final = 0.3
@@ -42,14 +43,13 @@ def slope(samples: list[tuple[float, float]]) -> float:
     return sum((x - mean_x) * (y - mean_y) for x, y in samples) / below if below else 0.0
 
 
-def _ready(daemon: Daemon, number: int) -> None:
-    daemon.call("wallet create", name=f"person{number}")
-
-
 def _grant(daemon: Daemon, number: int, count: int) -> None:
+    wallet = f"person{number}-{count // WALLET_CONSENTS}"
+    if not count % WALLET_CONSENTS:
+        daemon.call("wallet create", name=wallet)
     daemon.call(
         "consent grant",
-        wallet=f"person{number}",
+        wallet=wallet,
         holder="node0",
         recipient="node1",
         point=(f"prm:{count:014d}",),
@@ -111,8 +111,6 @@ def soak(options: argparse.Namespace) -> dict[str, Any]:
     resident: list[list[tuple[float, float]]] = [[], []]
     with measure.workspace() as folder, Town(folder, 3) as town:
         steady = town.daemons[:2]
-        for number, daemon in enumerate(steady):
-            _ready(daemon, number)
         each = options.rate / 2 / ENTRIES_A_CONSENT
         stating = [_Stating(daemon, number, each) for number, daemon in enumerate(steady)]
         churning = _Churning(town.daemons[2])

@@ -3,7 +3,7 @@
 How it works
     Simple fields become lines "name  value"; a list of Structs becomes a table; a Struct inside becomes an indented
     part. Times are shown in UTC (RFC 3339) and as how long ago. Tables go through rich, which honours NO_COLOR and
-    uses no colour where standard output is no terminal.
+    uses no colour where standard output is no terminal; a table too wide for its terminal is shown row below row.
 
 What it does not do
     No output for machines: that is --json.
@@ -55,7 +55,10 @@ def lines(result: msgspec.Struct, indent: int = 0) -> list[str]:
 
 
 def table(rows: Sequence[msgspec.Struct]) -> list[str]:
-    """Return a list of Structs of one kind as the lines of a table; columns that are empty throughout are left out."""
+    """Return a list of Structs of one kind as the lines of a table; columns that are empty throughout are left out.
+
+    For a terminal that is too narrow for it, each row is shown as lines "name  value", with a blank line between rows.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -63,13 +66,26 @@ def table(rows: Sequence[msgspec.Struct]) -> list[str]:
 
     names = [n for n in rows[0].__struct_fields__ if any(_text(getattr(row, n)) for row in rows)]
     drawn = Table(*map(_title, names), box=SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
-        drawn.add_row(*(Text(_short(_text(getattr(row, name))), overflow="fold") for name in names))
+    cells = [[_short(_text(getattr(row, name))) for name in names] for row in rows]
+    for row in cells:
+        drawn.add_row(*(Text(cell, overflow="fold") for cell in row))
     terminal = sys.stdout.isatty()
     console = Console(file=sys.stdout, width=None if terminal else WIDTH_PIPED, markup=False, highlight=False)
+    wanted = console.measure(drawn, options=console.options.update(max_width=WIDTH_PIPED)).maximum
+    if terminal and wanted > console.width:
+        return _one_below_another(names, cells)
     with console.capture() as capture:
         console.print(drawn)
     return [line.rstrip() for line in capture.get().splitlines() if line.strip()]
+
+
+def _one_below_another(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    width = max(map(len, names))
+    found = []
+    for row in rows:
+        filled = ((name, cell) for name, cell in zip(names, row, strict=True) if cell)
+        found += ["", *(f" {_title(name):<{width}}  {cell}" for name, cell in filled)]
+    return found[1:]
 
 
 def ago(then: datetime, now: datetime | None = None) -> str:

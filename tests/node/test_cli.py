@@ -18,7 +18,7 @@ import pytest
 from ledger.errors import LocalError, RemoteError
 from node import exits
 from node.cli.app import collect, run
-from node.cli.render import ago, lines
+from node.cli.render import ago, lines, table
 from node.cli.terminal import Terminal
 from node.config import Home
 from node.keystore import Keystore
@@ -224,6 +224,20 @@ def test_a_result_is_shown_to_a_person(capsys: pytest.CaptureFixture[str]) -> No
     assert "2026-01-02T00:00:00Z" in shown
     assert "\x1b" not in shown
     assert lines(Many("", False, ())) == ["good   no"]
+
+
+def test_a_table_too_wide_for_its_terminal_is_shown_row_below_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = (Part("some words that are long"), Part("c", datetime(2026, 1, 2, tzinfo=UTC)))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "120")
+    assert len(table(parts)) == 4
+    monkeypatch.setenv("COLUMNS", "40")
+    title, blank, *second = table(parts)
+    assert title.split(maxsplit=1)[1] == "some words that are long"
+    assert blank == ""
+    assert [line.split()[0] for line in second] == ["id", "when"]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False)
+    assert len(table(parts)) == 4
 
 
 @pytest.mark.parametrize(

@@ -289,8 +289,8 @@ AMISS: Final[dict[str, Amiss]] = {
             "Qui ne peut être appelé ne peut faire entrer personne par ticket.",
         ),
         (
-            "Try the address from elsewhere: maille doctor --peer",
-            "Essayez l’adresse depuis ailleurs : maille doctor --peer",
+            "Have a member try the address: maille doctor --peer with this node's name",
+            "Faites essayer l’adresse par un membre : maille doctor --peer avec le nom de ce nœud",
         ),
     ),
     "CLOCK_SKEW": Amiss(

@@ -165,8 +165,8 @@ _SENTENCES: Final[dict[str, Pair]] = {
         "Le destinataire a rempli le stockage convenu avec son hôte ; cela reprend quand il y a de la place.",
     ),
     "NO_READINGS": (
-        "No readings of this kind and window are held there.",
-        "Aucun relevé de ce type et de cette période n’y est détenu.",
+        "The holder has no readings of this kind in the period that the consent covers, or that was asked for.",
+        "Le détenteur n’a aucun relevé de ce type dans la période que couvre le consentement, ou la demande.",
     ),
     "BAD_ACK": (
         "The recipient acknowledged what was not sent.",

@@ -230,7 +230,8 @@ def _drawn(status: Status) -> str:
         found += [
             "",
             f"{row.name} ({row.title}): {row.state}, {row.members} member(s), {row.connected} connected",
-            f"  {figures.entries} entries in {figures.feeds} feed(s), {figures.consents} consent(s); "
+            f"  {figures.entries} entries in {figures.feeds} feed(s), "
+            f"{figures.consents} consent(s) given until the last tick; "
             f"ledger {figures.ledger_bytes // 1024} KiB, vault {figures.vault_bytes // 1024} KiB",
             f"  frontier {top.frontier[:12]}, {tick}, attested by {len(top.attested_by)}",
             f"  epoch {state.governed.n} as of {state.governed.as_of:%Y-%m-%dT%H:%M:%SZ}, "

@@ -5,9 +5,11 @@ How it works
     given to the key that signed below it, ends no earlier, allows as many links and all that rests on it; a call was
     made by the group whose key signed, for this recipient, and its terms cover the grant's; a parent's recipient is the
     child's holder, it allows to be passed on so, and the child lies within it.
-    `audit_standing` asks what the ticks say: the delegation stood, the group had agreed and the person had not refused;
-    and what has been since, by the brackets of consents. A parent has all the rows of a consent. `doubt` and
-    `all_ends` give the same for a transfer, from the grant to the first consent above it.
+    `audit_standing` asks what the ticks say: the delegation stood, the group had agreed and the person had not refused,
+    no amendment of the parent forbade to pass it on; and what has been since, by the brackets of consents. A parent has
+    all the rows of a consent. `doubt` and `all_ends` give the same for a transfer, from the grant to the first consent
+    above it. Bundles of older makers do not open the onward sharing of amendments: a transfer is in doubt then, the
+    standing of the consent alone is told as not looked at.
 
 What it does not do
     It counts no votes: the witnesses did, and the counts are held to the group's rules (frontiers).
@@ -37,6 +39,7 @@ PASSED_ON: Final = "the consent lies within the one that it passes on, which all
 STOOD: Final = "the delegation stood at the time asked for, as the witnesses knew it"
 SINCE: Final = "the delegation has not been revoked since"
 AGREED: Final = "the group had agreed, and the person had not refused, at the time asked for"
+LEFT: Final = "the consent that it passes on, as narrowed by then, let it be passed on so at the time asked for"
 STILL: Final = "the person has not refused since, nor has the outcome changed"
 TOLD: Final = "what the newest tick says of it"
 COUNTED: Final = "how each member of the group voted, and that each is one person: the witnesses attest the counts"
@@ -209,6 +212,13 @@ def audit_standing(audit: ConsentAudit, tick: TickEvidence, asked: int) -> None:
         if not _refusals(audit, tick):
             changed = now if refused is None and now is not None and now[0] in SHORT.values() else None
             audit.since("call.status", STILL, refused, asked, changed)
+    above = audit.above()
+    if above is not None and above.amendments(tick):
+        found = _narrowed(audit, above, tick)
+        if found is not None and found[0] is Reason.AMENDMENT_HIDDEN:
+            audit.note.skipped("parent.active", LEFT, found[1])
+        else:
+            audit.stood("parent.active", LEFT, found, tick.boundary)
 
 
 def audit_told(audit: ConsentAudit) -> None:
@@ -234,7 +244,20 @@ def doubt(audit: ConsentAudit, tick: TickEvidence, began: int, at: int) -> Doubt
     above = audit.above()
     if above is None:
         return None
-    return above.why_not(tick, above.values(), began, at) or doubt(above, tick, began, at)
+    found = above.why_not(tick, above.values(), began, at) or _narrowed(audit, above, tick)
+    return found or doubt(above, tick, began, at)
+
+
+def _narrowed(audit: ConsentAudit, above: ConsentAudit, tick: TickEvidence) -> Doubt | None:
+    """Return why a parent, as narrowed by a tick, does not let this consent pass its data on, or None."""
+    own, recipient, when = audit.values().get("onward_sharing"), audit.grant.payload["recipient"], tick.boundary
+    rules = [each.get("onward_sharing") for each in above.amendments(tick)]
+    for rule in rules:
+        if own is not None and rule is not None and not passes_on(own, recipient, rule):
+            return Reason.SHARING_FORBIDDEN, f"onward sharing, narrowed as of {utc(when)}: {rule['mode']}", when
+    if None in rules:
+        return Reason.AMENDMENT_HIDDEN, "not disclosed of an amendment of the parent: onward_sharing", when
+    return None
 
 
 def all_ends(audit: ConsentAudit) -> Iterator[Ended]:

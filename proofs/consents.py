@@ -268,15 +268,18 @@ class ConsentAudit:
 
     def narrowing(self, tick: TickEvidence) -> list[dict[str, Any]]:
         """Return the opened content of the amendments that narrow it by a tick, and its parents."""
-        evidence, at, found = self.evidence, self.at, list[dict[str, Any]]()
-        line: int | None = at
+        found: list[dict[str, Any]] = []
+        line: ConsentAudit | None = self
         while line is not None:
-            amended = tick.consents[line].amended if line in tick.consents else ()
-            if amended:
-                places = (place for place, entry in enumerate(evidence.entries) if entry.id in amended)
-                found += [evidence.contents.get(place, {}) for place in places]
-            line = evidence.rests[line].parent
+            found += line.amendments(tick)
+            line = line.above()
         return found
+
+    def amendments(self, tick: TickEvidence) -> list[dict[str, Any]]:
+        """Return the opened content of its own amendments by a tick, as far as they are carried."""
+        amended = tick.consents[self.at].amended if self.at in tick.consents else ()
+        places = (place for place, entry in enumerate(self.evidence.entries) if entry.id in amended)
+        return [self.evidence.contents.get(place, {}) for place in places] if amended else []
 
     def row(self, name: str, what: str, doubt: tuple[Reason, str] | None, words: str, time: int | None = None) -> None:
         """Note a check that passes in these words, unless there is a doubt."""

@@ -92,6 +92,7 @@ class Rested:
 
     def take_stated(self, grants: Sequence[Entry], opened: Mapping[bytes, Collection[str]]) -> None:
         """Take in every entry that the states of grants, delegations and calls name. `opened`: fields by grant."""
+        parents = {grant.payload.get("parent") for grant in grants}
         for number in range(len(self._gathering.views)):
             for entry in self.stated:
                 value = self.value(number, entry.id)
@@ -105,7 +106,8 @@ class Rested:
             for grant in grants:
                 value = self.value(number, grant.id)
                 if value is not None:
-                    self._take_added(number, grant, value, opened.get(grant.id, ()))
+                    narrowed = {*NARROWED, "onward_sharing"} if grant.id in parents else set(NARROWED)
+                    self._take_added(number, grant, value, narrowed & set(opened.get(grant.id, ())))
 
     def _take_call(self, number: int, value: bytes, grants: Sequence[Entry]) -> None:
         told = call_value(value)
@@ -124,7 +126,7 @@ class Rested:
         gathering, told = self._gathering, consent_value(value, grant)
         for ident in told.amended:
             if gathering.log_below(ident, last=number) is not None and fields:
-                self._keep(self.terms, ident, frozenset(NARROWED) & set(fields), SLOTS)
+                self._keep(self.terms, ident, fields, SLOTS)
         if told.signed:
             replica = gathering.replica
             for fact in facts_of(gathering.rows, grant.id, replica.by_number, replica.size):

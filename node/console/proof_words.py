@@ -267,6 +267,9 @@ _BY_WORDS: Final[dict[str, str]] = {
     chains.PASSED_ON: "le consentement tient dans celui qu’il transmet, qui le permet",
     chains.STOOD: "la délégation valait au moment demandé, pour ce qu’en savaient les témoins",
     chains.SINCE: "la délégation n’a pas été révoquée depuis",
+    chains.LEFT: (
+        "le consentement qu’il transmet, tel que restreint alors, permettait de l’être ainsi au moment demandé"
+    ),
     chains.AGREED: "le groupe était d’accord, et la personne n’avait pas refusé, au moment demandé",
     chains.STILL: "la personne n’a pas refusé depuis, et l’issue n’a pas changé",
     chains.TOLD: "ce qu’en dit le dernier battement",

@@ -154,6 +154,62 @@ def sent_under(content: Any, *, first: bool) -> Made:
     return data, mesh.trust(at=tick.boundary), mesh.now
 
 
+def passed_on_under(
+    sharing: OnwardSharing, bend: Bend = as_made, *, first: bool = False, links: int = 1, sent: bool = True
+) -> Made:
+    """Aube sends on what came to it over `links` consents, before Mia narrows hers (`first`), or after."""
+    mesh = Chains()
+    grant = mesh.consent("mia", holder=mesh.b, recipient=mesh.c if links > 1 else mesh.a)
+    child = grant
+    if links > 1:
+        own: dict[str, Any] = {"parent": grant.entry.id, "key": mesh.c.device, "at": mesh.c}
+        listed = shareable(onward_sharing=OnwardSharing("depth", 1))
+        child = mesh.consent("", listed, holder=mesh.c, recipient=mesh.a, **own)
+    child = mesh.consent("", passed_on(), parent=child.entry.id, key=mesh.a.device)
+    content = (passed_on if sharing.mode == "none" else shareable)(onward_sharing=sharing)
+    if not first:
+        mesh.amend("mia", grant, content)
+    mesh.now += 5
+    tick = mesh.tick(mesh.a, mesh.b, mesh.c)
+    mesh.now += 60
+    moved = [mesh.move(child, tick.frontier)] if sent else []
+    if first:
+        mesh.amend("mia", grant, content)
+    mesh.now += 10
+    mesh.tick(mesh.a, mesh.b, mesh.c)
+    made = reading.decode(mesh.prove(child, first=tick.boundary, transfers=moved))
+    return bend(made).encode(), mesh.trust(at=tick.boundary), mesh.now
+
+
+def passed_on_twice() -> Made:
+    """Aube sends on what came from Brume; Mia lets nobody pass her data on any more; Aube sends again."""
+    mesh = Chains()
+    grant = mesh.consent("mia", holder=mesh.b, recipient=mesh.a)
+    child = mesh.consent("", passed_on(), parent=grant.entry.id, key=mesh.a.device)
+    ticks, moved = [], []
+    for narrowed in (False, True):
+        if narrowed:
+            mesh.amend("mia", grant, passed_on())
+        mesh.now += 5
+        ticks.append(mesh.tick(mesh.a, mesh.b, mesh.c))
+        mesh.now += 60
+        moved.append(mesh.move(child, ticks[-1].frontier))
+    mesh.now += 10
+    mesh.tick(mesh.a, mesh.b, mesh.c)
+    first, second = (tick.boundary for tick in ticks)
+    return mesh.prove(child, first=first, between=[second], transfers=moved), mesh.trust(at=first), mesh.now
+
+
+def sharing_hidden(made: Bundle) -> Bundle:
+    """Withhold of every amendment whether it lets data be passed on, as makers did once."""
+    amendments = {at for at, item in enumerate(made.entries) if Entry.parse(item.raw).kind == "consent.amend"}
+    kept = tuple(
+        (at, tuple(each for each in shown if at not in amendments or each[2] != "onward_sharing"))
+        for at, shown in made.disclosures
+    )
+    return replace(made, disclosures=kept)
+
+
 def sent_without(what: str) -> Made:
     """Data are sent under a delegation that is revoked, a parent that is withdrawn, a call that she refuses after."""
     mesh = Chains()
@@ -227,6 +283,7 @@ GAP: Final = 300
 OURS, R = "ledger.md §7", Reason
 NARROW: Final = shareable(data_period=((START - 10 * DAY, START),))
 LONG_AGO: Final = shareable(data_period=((START - 90 * DAY, START - 30 * DAY),))
+LISTED: Final = OnwardSharing("listed", 0, (actor("Dune", bytes(32)),))
 GONE: Final = (
     shareable(purpose="Another purpose"),
     shareable(points=("prm:99999999999999",)),
@@ -300,6 +357,22 @@ PARENTS: Final = [
         "an amendment's beginning", OURS, R.NOT_ACTIVE, partial(amended, shareable(access_period=(START + DAY, None)))
     ),
     Negative("sent beyond what was left", OURS, R.BEYOND_CONSENT, partial(sent_under, LONG_AGO, first=False)),
+    *(
+        Negative(f"passed on after its parent was narrowed: {name}", OURS, R.SHARING_FORBIDDEN, case)
+        for name, case in {
+            "to nobody else": partial(passed_on_under, OnwardSharing()),
+            "to others": partial(passed_on_under, LISTED),
+            "two above": partial(passed_on_under, OnwardSharing("depth", 1), links=2),
+            "once before, once after": partial(passed_on_twice),
+            "nothing was sent": partial(passed_on_under, OnwardSharing(), sent=False),
+        }.items()
+    ),
+    Negative(
+        "passed on after its parent was narrowed, withheld how",
+        OURS,
+        R.AMENDMENT_HIDDEN,
+        partial(passed_on_under, OnwardSharing(), sharing_hidden),
+    ),
     Negative("sent after a delegation ended", OURS, R.DELEGATION_REVOKED, partial(sent_without, "delegation")),
     Negative("sent after she refused", OURS, R.CALL_REFUSED, partial(sent_without, "call")),
     Negative(
@@ -316,6 +389,10 @@ HONEST: Final[tuple[Callable[[], Made], ...]] = (
     amended,
     partial(sent_under, LONG_AGO, first=True),
     partial(sent_under, NARROW, first=False),
+    partial(passed_on_under, OnwardSharing(), first=True),
+    partial(passed_on_under, OnwardSharing("depth", 1)),
+    partial(passed_on_under, OnwardSharing("depth", 1), sharing_hidden, sent=False),
+    partial(passed_on_under, OnwardSharing("depth", 1), links=2, first=True),
     partial(signed, "pmo", "grid"),
     partial(signed, "grid", required_quorum=1),
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ledger.consent.record import OnwardSharing
 from ledger.entry import Entry
 from proofs import reading
 from proofs.make import Chosen, Extras, make_period
@@ -14,7 +15,7 @@ from proofs.reasons import Reason
 from proofs.report import Level, Outcome, Report
 from tests.proofs.both import verify
 from tests.proofs.mesh import START
-from tests.proofs.negatives_parents import LONG_AGO, sent_under
+from tests.proofs.negatives_parents import LONG_AGO, passed_on_twice, passed_on_under, sent_under, sharing_hidden
 from tests.proofs.negatives_rests import BELOW, told
 from tests.proofs.rests import CLOSES, Chains, everything, line
 from tests.proofs.test_selections import views
@@ -59,6 +60,19 @@ def test_a_transfer_before_an_amendment_keeps_the_older_window() -> None:
     """What was sent can never be made to look out of bounds later by shrinking a consent (consent.md §4)."""
     assert verify(*sent_under(LONG_AGO, first=True)).exit_code == 0
     assert verify(*sent_under(LONG_AGO, first=False)).reason is Reason.BEYOND_CONSENT
+
+
+def test_what_was_passed_on_before_its_parent_was_narrowed_stays_lawful() -> None:
+    found = rows(verify(*passed_on_twice()))
+    assert {found[f"transfer.{at}"].reason for at in (1, 2)} == {None, Reason.SHARING_FORBIDDEN}
+    assert "parent.active" not in found, "at the time asked for nothing was narrowed"
+
+
+def test_whether_a_narrowed_parent_lets_go_on_is_told_as_not_looked_at_where_it_is_withheld() -> None:
+    narrowed = OnwardSharing("depth", 1)
+    assert rows(verify(*passed_on_under(narrowed, sent=False)))["parent.active"].status is Outcome.PASSED
+    hidden = verify(*passed_on_under(narrowed, sharing_hidden, sent=False))
+    assert rows(hidden)["parent.active"].status is Outcome.NOT_LOOKED
 
 
 def test_a_withheld_account_says_that_nothing_was_compared() -> None:

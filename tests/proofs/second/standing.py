@@ -176,6 +176,8 @@ def stood(auditor: Auditor, at: int, tick: Tick, newest: Tick, asked: int) -> It
             end, now = _refused(auditor, at, newest), _called(auditor.evidence, at, newest, asked)
             changed = now if now in SHORT.values() else None
             yield "call.status", changed if end is None else auditor.placed(end, asked)
+    code = _narrowed(auditor.evidence, at, tick)
+    yield "parent.active", None if code == "AMENDMENT_HIDDEN" else code
 
 
 def doubt(auditor: Auditor, at: int, tick: Tick, began: int, ended: int) -> str | None:
@@ -189,7 +191,20 @@ def doubt(auditor: Auditor, at: int, tick: Tick, began: int, ended: int) -> str 
     if code is not None or rests.parent is None:
         return code
     why = auditor.why_not(rests.parent, values_of(evidence, rests.parent), tick, ended, began)
-    return why or doubt(auditor, rests.parent, tick, began, ended)
+    return why or _narrowed(evidence, at, tick) or doubt(auditor, rests.parent, tick, began, ended)
+
+
+def _narrowed(evidence: Evidence, at: int, tick: Tick) -> str | None:
+    """Return whether the parent's amendments, as a tick knows them, keep a child from passing on, or hide it."""
+    parent = evidence.rests[at].parent
+    told = tick.grants.get(parent) if parent is not None else None
+    amended = [n for n, entry in enumerate(evidence.entries) if told is not None and entry.id in told.amended]
+    contents = [evidence.contents.get(n, {}) for n in amended]
+    own, recipient = values_of(evidence, at).get("onward_sharing"), evidence.entries[at].payload["recipient"]
+    ruled = [each["onward_sharing"] for each in contents if "onward_sharing" in each]
+    if own is not None and not all(within.passes_on(own, recipient, rule) for rule in ruled):
+        return "SHARING_FORBIDDEN"
+    return "AMENDMENT_HIDDEN" if len(ruled) < len(contents) else None
 
 
 End = tuple[int, int, str]

@@ -33,7 +33,7 @@ from node.compute.answering import Answerer
 from node.config import ADDRESSES_MAX, TOKENS_FILE, Config, Home
 from node.core import Turn
 from node.event_log import EventLog
-from node.exits import not_found
+from node.exits import first_of, not_found
 from node.hooks import Deliverer
 from node.keyfile import KeyFile
 from node.keystore import ROOT, VAULT, Keystore, device_name
@@ -60,6 +60,8 @@ FAREWELL_SECONDS: Final = 0.5
 """How long channels are given to end politely when the node stops."""
 REQUEST_SECONDS: Final = 0.5
 """How long running requests are given when the node stops."""
+ANNOUNCE_SECONDS: Final = 30
+"""After so long an address that could not be announced is announced again."""
 _WILDCARDS: Final = ("0.0.0.0:", "[::]:")
 
 RESTORED: Final = "RESTORED"
@@ -303,7 +305,16 @@ class Node:
     def _membership_moved(self, mesh: Mesh) -> None:
         self.net.review(mesh.runtime)
         if self._nursery is not None:  # we may just have become a member ourselves
-            self._nursery.start_soon(self.announce, mesh)
+            self._nursery.start_soon(self._announce_in_time, mesh)
+
+    async def _announce_in_time(self, mesh: Mesh) -> None:
+        """Announce where we are, again until the disk keeps it: a full one must not end the node."""
+        while True:
+            try:
+                return await self.announce(mesh)
+            except LocalError as error:
+                self._log.error("address not announced", code=error.code, reason=error.message)
+                await trio.sleep(ANNOUNCE_SECONDS)
 
     async def _start(self, mesh: Mesh) -> None:
         if self._nursery is None:
@@ -363,8 +374,6 @@ def notify(state: str) -> None:
 
 
 def _cannot_listen(config: Config, error: BaseException) -> LocalError:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
     where = ", ".join(config.listen)
-    told = f"Cannot listen on {where} ({error}); change `listen` in config.toml."
+    told = f"Cannot listen on {where} ({first_of(error)}); change `listen` in config.toml."
     return LocalError("LISTEN_REFUSED", told)

@@ -29,7 +29,7 @@ from gossip import events as gossip
 from ledger.errors import LocalError, MailleError
 from ledger.rows import Writer
 from node.core import Core, Effect, Event, MembershipMoved, Noted, Turn, Verified, Verify
-from storage.store import Store
+from storage.store import Store, snapshot
 
 T = TypeVar("T")
 
@@ -349,7 +349,7 @@ class Engine:
 
     def _look(self, act: Callable[[Turn], Any]) -> Any:
         content = self._vault.read() if self._vault is not None else nullcontext()
-        with content as vault, self._store.read() as rows:
+        with content as vault, snapshot(self._store) as rows:
             return act(self.core.take(cast(Writer, rows), vault, self._clock()))
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:

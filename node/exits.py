@@ -71,3 +71,10 @@ def usage(message: str, field: str | None = None) -> MailleError:
 def not_found(what: str, field: str | None = None) -> LocalError:
     """Return the error of a name that names nothing here; it ends with exit code 5. `what` is a sentence."""
     return LocalError("NOT_FOUND", what, field=field)
+
+
+def first_of(error: BaseException) -> BaseException:
+    """Return the first error within a group of a nursery, however deep it lies; one that is no group, itself."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

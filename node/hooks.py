@@ -34,6 +34,7 @@ import trio
 
 from ledger.errors import LocalError
 from ledger.keys import SigningKey
+from node.exits import first_of
 from node.vaults.changes import Change, Hook
 
 if TYPE_CHECKING:
@@ -156,8 +157,8 @@ class Deliverer:
             rung = self._mesh.bell.listen()
             try:
                 wait = await self._round()
-            except LocalError as error:  # the disk is full or read-only: what waits is still there afterwards
-                self._log.error("hooks wait", code=error.code, reason=error.message)
+            except* LocalError as group:  # the disk is full or read-only: what waits is still there afterwards
+                self._log.error("hooks wait", reason=str(first_of(group)))
                 wait = IDLE_SECONDS
             with trio.move_on_after(wait):
                 await rung.wait()

@@ -20,6 +20,7 @@ import trio
 
 from ledger.errors import LocalError
 from node.client.exchange import is_loopback
+from node.exits import first_of
 
 if TYPE_CHECKING:
     from hypercorn.config import Config as Hypercorn
@@ -113,11 +114,5 @@ async def listen(
             (address,) = await nursery.start(bound)
             task_status.started(address)
     except* OSError as group:
-        told = f"Cannot serve {what} on {settings.bind[0]} ({_first(group)}); change `listen` under {table}."
+        told = f"Cannot serve {what} on {settings.bind[0]} ({first_of(group)}); change `listen` under {table}."
         raise LocalError("LISTEN_REFUSED", told) from None
-
-
-def _first(group: BaseException) -> BaseException:
-    while isinstance(group, BaseExceptionGroup):
-        group = group.exceptions[0]
-    return group

@@ -21,6 +21,7 @@ import structlog
 import trio
 
 from gossip.channel import VERSIONS, Channel, Identity, Limits, Versions
+from ledger.errors import LocalError
 from node.connection import Connection
 from node.core import RandomBytes
 from node.directory import Card
@@ -145,12 +146,20 @@ class Net:
         async with trio.open_nursery() as nursery:
             while True:
                 runtime.wake = trio.Event()
-                for kid in await self._candidates(runtime):
+                for kid in await self._known(runtime):
                     if kid not in dialing and len(dialing) < NEIGHBOURS_MAX:
                         dialing.add(kid)
                         nursery.start_soon(keep, kid)
                 with trio.move_on_after(LOOK_SECONDS):
                     await runtime.wake.wait()
+
+    async def _known(self, runtime: MeshRuntime) -> list[bytes]:
+        """Return the candidates; none while the ledger cannot be read. They are looked at again soon."""
+        try:
+            return await self._candidates(runtime)
+        except LocalError as error:  # a full or failing disk ends no node: what is connected goes on
+            self.log.error("nobody dialed", code=error.code, reason=error.message)
+            return []
 
     async def _candidates(self, runtime: MeshRuntime) -> list[bytes]:
         """Return the members whose address is known, in random order; the newest address card counts."""

@@ -21,6 +21,7 @@ from ledger.errors import LocalError
 from node import collector
 from node.config import Home
 from node.daemon import Node
+from node.exits import first_of
 from node.keystore import Keystore
 from node.logs import set_up
 from node.rekeying import finish
@@ -50,9 +51,7 @@ def run(home: Home, passphrase: Callable[[], str | None], kind: type[Node] = Nod
 
 
 def _only(group: BaseExceptionGroup[LocalError]) -> LocalError:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
+    found = first_of(group)
     if isinstance(found, LocalError):
         return found
     raise found

@@ -89,3 +89,17 @@ def store_busy(what: str) -> LocalError:
 def store_closed() -> LocalError:
     """Return the refusal of a store that was closed."""
     return LocalError("STORE_CLOSED", "The store is closed; open it again.")
+
+
+def snapshot(store: Store) -> AbstractContextManager[Reader]:
+    """Return what is committed, to be read; on a full disk the one transaction, which sees the same.
+
+    A journaled store commits what it has gathered before it gives a snapshot, for which there may be no room; operators
+    must see how their node is just then. Raises LocalError as `read` and `write` do; nothing may be written.
+    """
+    try:
+        return store.read()
+    except LocalError as error:
+        if error.code != "DISK_FULL":
+            raise
+        return store.write()

@@ -13,7 +13,7 @@ from ledger.errors import LocalError
 from node.clock import SteadyClock
 from simulations.daemons import Daemon, Daemons, now_ms
 from simulations.people import person
-from storage.memory import MemoryStore, MemoryWriter
+from storage.memory import MemoryReader, MemoryStore, MemoryWriter
 from tests.node.hostile.attackers import mesh_of, spread
 from tests.node.sites import SEED
 
@@ -22,7 +22,7 @@ YEAR = 8_760 * HOUR
 
 
 class Failing(MemoryStore):
-    """A store whose commits fail with `code`, each with `chance`."""
+    """A store whose commits of rows fail with `code`, each with `chance`. `gathered`: snapshots need room too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,6 +30,13 @@ class Failing(MemoryStore):
         self.chance = 1.0
         self.random = Random(3)
         self.failed = 0
+        self.gathered = False
+
+    def read(self) -> MemoryReader:
+        """Return a snapshot."""
+        if self.gathered and self.code:
+            raise LocalError(self.code, "the disk does not take what was gathered")
+        return super().read()
 
     def write(self) -> MemoryWriter:
         """Return the one transaction."""
@@ -37,15 +44,19 @@ class Failing(MemoryStore):
 
 
 class _FailingWriter(MemoryWriter):
-    __slots__ = ("_failing",)
+    __slots__ = ("_failing", "_touched")
 
     def __init__(self, store: Failing) -> None:
         super().__init__(store)
-        self._failing = store
+        self._failing, self._touched = store, False
+
+    def put(self, table: str, key: bytes, value: bytes, *, append: bool = False) -> None:
+        self._touched = True
+        super().put(table, key, value, append=append)
 
     def __exit__(self, *told: Any) -> None:
         store = self._failing
-        if told[0] is None and store.code and store.random.random() < store.chance:
+        if told[0] is None and store.code and self._touched and store.random.random() < store.chance:
             store.failed += 1
             error = LocalError(store.code, "the disk does not take it")
             super().__exit__(LocalError, error, None)
@@ -97,6 +108,39 @@ async def test_a_disk_that_takes_nothing_refuses_and_the_node_goes_on_afterwards
         assert await mesh.until(mesh.agree, 60)
         assert all(holds(daemon, ident) for daemon in mesh.nodes.values() for ident in (kept, later))
         assert not any(daemon.core.replica.members.forks for daemon in mesh.nodes.values())
+
+
+async def test_a_node_on_a_full_disk_is_asked_dials_and_goes_on(autojump_clock: MockClock) -> None:
+    """Even a snapshot needs room: on a real disk of 24 MB, looking for members to dial ended a node."""
+    async with mesh_of(4) as mesh:
+        one, store = await on_failing_disk(mesh, 0)
+        await trio.sleep(10)
+        kept = await stated(one, 1)
+        store.gathered, store.code = True, "DISK_FULL"
+        for peer in one.engine.connected:
+            one.engine.hang_up(peer, "TEST", "it must dial again")
+        await trio.sleep(200)
+        assert await one.engine.read(lambda turn: bool(turn.core.replica.places(turn.rows, kept)))
+        with pytest.raises(LocalError, match="DISK_FULL"):
+            await stated(one, 1)
+        store.code = ""
+        later = await stated(one, 1)
+        assert await mesh.until(mesh.agree, 60)
+        assert all(holds(daemon, ident) for daemon in mesh.nodes.values() for ident in (kept, later))
+
+
+async def test_a_broken_disk_that_gives_no_snapshot_ends_no_node(autojump_clock: MockClock) -> None:
+    async with mesh_of(4) as mesh:
+        one, store = await on_failing_disk(mesh, 0)
+        await trio.sleep(10)
+        store.gathered, store.code = True, "DISK_IO"
+        with pytest.raises(LocalError, match="DISK_IO"):
+            await one.engine.read(lambda turn: turn.now)
+        await trio.sleep(200)
+        store.code = ""
+        later = await stated(one, 1)
+        assert await mesh.until(mesh.agree, 60)
+        assert all(holds(daemon, later) for daemon in mesh.nodes.values())
 
 
 async def test_a_disk_that_fails_now_and_then_loses_nothing_acknowledged(autojump_clock: MockClock) -> None:

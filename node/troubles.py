@@ -171,7 +171,10 @@ TROUBLES: Final[dict[str, Amiss]] = {
             "The machine's clock jumped by {seconds} s and is not synchronised; the node's time runs on.",
             "L’horloge de la machine a sauté de {seconds} s et n’est pas synchronisée ; le temps du nœud continue.",
         ),
-        _STATUS,
+        (
+            "What is signed at a wrong time is refused, or counts too late; a withdrawal must not.",
+            "Ce qui est signé à une heure fausse est refusé, ou compte trop tard ; un retrait ne le doit pas.",
+        ),
         (
             "timedatectl set-ntp true; a node that is restarted believes it.",
             "timedatectl set-ntp true ; un nœud redémarré s’y fie.",
@@ -196,7 +199,10 @@ TROUBLES: Final[dict[str, Amiss]] = {
             "L’horloge de la machine a {seconds} s de retard sur ce que ce nœud a signé, et n’est pas synchronisée. Le "
             "nœud repart du {moment:%Y-%m-%dT%H:%M:%SZ} ; aucune donnée ne sort ni n’entre.",
         ),
-        _STATUS,
+        (
+            "By a clock that is behind, consents that have ended would still stand.",
+            "Avec une horloge en retard, des consentements échus vaudraient encore.",
+        ),
         (
             "timedatectl set-ntp true, or set the clock by hand; the node then goes on by itself. " + _AHEAD[0],
             "timedatectl set-ntp true, ou réglez l’horloge à la main ; le nœud reprend alors de lui-même. " + _AHEAD[1],
@@ -209,7 +215,10 @@ TROUBLES: Final[dict[str, Amiss]] = {
             "Ce nœud a signé jusqu’au {until:%Y-%m-%dT%H:%M:%SZ} dans « {mesh} », en avance sur l’heure. Personne ne "
             "prend ses inscriptions avant.",
         ),
-        _STATUS,
+        (
+            "A withdrawal that is registered here reaches nobody before that time.",
+            "Un retrait enregistré ici n’atteint personne avant cette heure.",
+        ),
         _AHEAD,
     ),
     "QUOTA_NEAR": ROOM,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import lmdb
@@ -104,20 +102,6 @@ def test_a_file_that_may_not_grow_is_an_error_and_changes_nothing(tmp_path: Path
     with opened(tmp_path / "store") as store, store.read() as reader:
         assert reader.get("meta", b"room") == b"again"
     assert check(tmp_path / "store") == []
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB; mounting one takes root, so others skip."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if os.getuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("mounting a small file system takes root")
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    if subprocess.run(command, check=False, capture_output=True).returncode != 0:
-        pytest.skip("this system does not let root mount a tmpfs")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
 
 
 def test_disk_full_is_an_error_and_changes_nothing(small_disk: Path) -> None:

@@ -174,8 +174,28 @@ def detail(turn: Turn, flows: Flows, line: Line, lang: Language, more: Sequence[
     called = names(turn, lang, terms_of(turn, flows, line.id))
     confirmed, missing = confirmations(turn, line.id, called)
     steps = [*_ledger_steps(turn, flows, grant, called), *_uses(turn, flows, shown), *more]
-    steps.sort(key=lambda step: step.at)
-    return Detail(shown, tuple(steps[-TIMELINE_MAX:]), confirmed, missing, grant)
+    return Detail(shown, tuple(in_order(steps)[-TIMELINE_MAX:]), confirmed, missing, grant)
+
+
+_RANK: Final = {"asked": 0, "given": 1, "allowed": 1, "acknowledged": 2, "end_acknowledged": 5, "erased": 6}
+"""Which of the steps of one second came first; what is not here is 3."""
+_ENDS: Final = frozenset({"withdrawn", "revoked"})
+"""Steps of rank 4: what they end came before, and who confirms the end comes after."""
+
+
+def in_order(steps: Sequence[Step]) -> list[Step]:
+    """Return steps by time, causes before effects.
+
+    A person's acts are dated back to the hour (ledger.consent.wallet), so a yes may bear the second of the request that
+    it answers, or an earlier one: it stands after the request all the same. No time that is shown is changed.
+    """
+    asked = max((step.at for step in steps if step.what == "asked"), default=0)
+
+    def place(step: Step) -> tuple[int, int]:
+        rank = 4 if step.what in _ENDS else _RANK.get(step.what, 3)
+        return (max(step.at, asked), rank) if step.what in ("given", "allowed") else (step.at, rank)
+
+    return sorted(steps, key=place)
 
 
 def confirmations(turn: Turn, grant_id: bytes, called: Names) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -100,7 +100,7 @@ def test_a_person_is_asked_allows_a_part_and_withdraws(town: Town, browser: Brow
             page.reload()
     expect(page.get_by_role("status")).to_contain_text("2 sur 2 ont confirmé")
     page.goto(town.url + "/consents?tab=past")
-    expect(page.locator("main")).to_contain_text("Retirée par vous")
+    expect(page.locator("main")).to_contain_text("Retiré par vous")
     expect(page.locator("main")).to_contain_text(f"Étude deux {scripts}")  # refused
 
 
@@ -160,7 +160,7 @@ def test_uses_are_shown_and_the_files_of_a_consent_come(town: Town, browser: Bro
     page.goto(town.url + "/trail")
     expect(page.locator("tbody tr")).to_have_count(1)
     page.goto(town.url + "/consents")
-    expect(page.locator(".meta")).not_to_contain_text("never")
+    expect(page.locator(".meta")).not_to_contain_text("declared")
     signed = context.request.get(f"{town.url}/consents/{grant}/receipt.cbor")
     assert signed.headers["content-type"] == "application/cose"
     assert signed.ok

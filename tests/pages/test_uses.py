@@ -77,7 +77,12 @@ async def test_uses_are_counted_as_their_holder_states_them_and_nobody_else(tmp_
             state(turn, flows.tenants.voice(turn, ""), "transfer.receipt", ("transfers", turn.core.device.kid), said)
 
         assert await site.read(look) == ((0, 0), [])
-        assert "Last access never Accesses 0" in text_of(await client.get("/consents"))
+        unused = text_of(await client.get("/consents"))
+        assert "Last access none declared yet Accesses 0 declared" in unused
+        assert "Senders declare what they sent once a day" in unused
+        french = text_of(await client.get("/consents", headers={"accept-language": "fr"}))
+        assert "Dernier accès aucun déclaré pour l’instant Accès 0 déclaré" in french
+        assert ("Actif" in french, "Active" in french) == (True, False)  # a consent is masculine
         assert (await do(scene.bob, "data send", consent=scene.made)).state == "done"
         assert "Accesses 1" in text_of(await client.get("/consents"))  # by this node's own account, before it is stated
         await do(scene.bob, "data settle")
@@ -89,7 +94,7 @@ async def test_uses_are_counted_as_their_holder_states_them_and_nobody_else(tmp_
         assert (count, len(uses), last >= uses[-1]) == (1, 1, True)
         shown = text_of(await client.get("/consents"))
         assert "Accesses 1" in shown
-        assert "never" not in shown
+        assert "none declared" not in shown
         assert "Sendings: 1, newest first" in text_of(await client.get("/trail"))
         assert "Host received data (96 values)" in text_of(await client.get(f"/consents/{scene.made}"))
 

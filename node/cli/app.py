@@ -15,6 +15,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -272,8 +273,12 @@ def _show(operation: Operation, result: Any, as_json: bool, to: Path | None) -> 
                 print(f"Written to {to}.", file=sys.stderr)
                 return
             result = msgspec.structs.replace(result, **{row.name: type(content)()})
+            if "verify" in result.__struct_fields__:  # the command that it names: of this very file
+                told = result.verify.replace(" FILE ", f" {shlex.quote(str(to))} ")
+                result = msgspec.structs.replace(result, verify=told)
         elif not as_json:
             sys.stdout.buffer.write(data)
+            _hint(result)
             return
     if as_json:
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
@@ -281,3 +286,11 @@ def _show(operation: Operation, result: Any, as_json: bool, to: Path | None) -> 
     from node.cli.render import show
 
     show(operation.render(result) if operation.render else result)
+    if operation.render:
+        _hint(result)
+
+
+def _hint(result: Any) -> None:
+    """Tell on standard error what a person should know besides a result that goes to standard output alone."""
+    if told := getattr(result, "hint", ""):
+        print(f"maille: {told}", file=sys.stderr)

@@ -16,6 +16,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 from ledger.errors import LocalError
+from ledger.governance.certificate import quorum
+from ledger.governance.rules import endorsements_for_voter
 from node.exits import not_found, usage
 from node.naming import moment, root_kid, seconds_of
 from node.operation import Args, Result, operation, said
@@ -23,7 +25,7 @@ from node.ops.mesh import WHICH
 
 if TYPE_CHECKING:
     from node.admission import Admission
-    from node.core import Turn
+    from node.core import Core, Turn
     from node.daemon import Node
     from node.mesh import Mesh
 
@@ -49,6 +51,7 @@ class TicketMade(Result, frozen=True):
     to: Annotated[str, said("The did:key it is bound to, or empty.")]
     addresses: Annotated[tuple[str, ...], said("Where the invitee will find this node.")]
     qr: Annotated[str, said("The QR code, drawn in text, if asked for.")] = ""
+    hint: Annotated[str, said("What letting somebody in changes for sealing, where the voters are few; or empty.")] = ""
 
 
 class TicketRow(Result, frozen=True):
@@ -95,6 +98,23 @@ def admission(mesh: Mesh) -> Admission:
     return mesh.core.strangers
 
 
+def few_voters(core: Core) -> str:
+    """Say what one more voter asks of sealing, where our letting somebody in makes one of her alone; or nothing.
+
+    Letting in counts as endorsing, and among so few voters one endorsement is enough for a vote at the next seal
+    (../shared/governance.md §1).
+    """
+    now = core.replica.chain.newest.voters
+    if core.party not in now or endorsements_for_voter(len(now)) > 1:
+        return ""
+    voters = len(now) + 1
+    enough = next(n for n in range(voters, voters + 4) if quorum(n) < n)
+    return (
+        f"Whoever you let in gets a vote with one of the next seals. Of {voters} voters {quorum(voters)} must be there "
+        f"to seal: with one away nothing is sealed, until you have {enough} voters."
+    )
+
+
 def _drawn(text: str) -> str:
     import segno
 
@@ -120,7 +140,9 @@ async def invite_create(node: Node, args: InviteArgs) -> TicketMade:
     digest = hashlib.sha256(ticket.secret).hexdigest()
     text = ticket.text()
     shown = _drawn(text) if args.qr else ""
-    return TicketMade(digest[:16], text, moment(ticket.expires), args.to, ticket.addresses, shown)
+    return TicketMade(
+        digest[:16], text, moment(ticket.expires), args.to, ticket.addresses, shown, few_voters(mesh.core)
+    )
 
 
 @operation("invite", "list", permission="read")

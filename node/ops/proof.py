@@ -21,6 +21,8 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
+
 from ledger.errors import LocalError, RemoteError
 from node.exits import not_found, usage
 from node.naming import find_entry, find_member, unix_of
@@ -53,6 +55,9 @@ EPOCH = (
     "The epoch that the auditor has pinned, which spares the chain before it: its reference, the beginning of it, or "
     "newest."
 )
+
+UNSTATED_MAX = 1_000
+"""Transfers not stated yet that are looked at, of each role."""
 
 NOTICE = "A document that a grant names by its hash, its notice or a scanned mandate, to go with it; once for each."
 
@@ -112,6 +117,9 @@ class ProofMade(Result, frozen=True):
     transfers: Annotated[int, said("The transfers it shows.")] = 0
     consents: Annotated[int, said("The consents it shows.")] = 0
     verify: Annotated[str, said("What the auditor runs.")] = ""
+    hint: Annotated[
+        str, said("What flowed and is not stated on the ledger yet, so that it is not in it; or empty.")
+    ] = ""
 
 
 class InspectArgs(Args, frozen=True):
@@ -190,7 +198,9 @@ async def proof_make(node: Node, args: MakeArgs) -> ProofMade:
         fixed = (grant_id, chosen.disclosures, chosen.fields)
         replica, at = mesh.core.replica, head.ticker
         proof = make(head.rows, replica, at, *fixed, newer=newer, between=between, extras=extras)
-        return _made(turn, proof, args.audience, args.nonce, grant_id)
+        made = _made(turn, proof, args.audience, args.nonce, grant_id)
+        later = _unstated(turn, mesh, grant_id) if args.transfers else ""
+        return msgspec.structs.replace(made, hint=later)
 
     return await mesh.engine.read(look)
 
@@ -252,6 +262,18 @@ async def proof_period(node: Node, args: PeriodArgs) -> ProofMade:
         return _made(turn, proof, args.audience, args.nonce)
 
     return await mesh.engine.read(look)
+
+
+def _unstated(turn: Turn, mesh: Mesh, grant: bytes) -> str:
+    """Say how many transfers under a consent this node has not stated on the ledger yet; or nothing."""
+    from node.vaults.receipts import HOLDER, RECIPIENT
+
+    queues = [mesh.flows.receipts.unstated(turn.vault, role, UNSTATED_MAX) for role in (HOLDER, RECIPIENT)]
+    count = len({one.transfer for queue in queues for one in queue if one.grant == grant})
+    if not count:
+        return ""
+    what = "1 transfer is" if count == 1 else f"{count} transfers are"
+    return f"{what} not shown yet: receipts are stated once a day; `maille data settle` does it now, then run a tick."
 
 
 def _chosen(turn: Turn, mesh: Mesh, grant_id: bytes, fields: Sequence[str], *, none: bool) -> Chosen:
@@ -317,6 +339,8 @@ def _made(turn: Turn, proof: bytes, audience: str, nonce: str, grant: bytes = b"
     shown = tuple(sorted({name for _, listed in bundle.disclosures for _, _, name in listed}))
     consents = sum(Entry.parse(item.raw).kind == "consent.grant" for item in bundle.entries)
     command = f"maille proof verify FILE --genesis {genesis}"
+    if (least := turn.core.policy.attestation_quorum) > 1:
+        command += f" --members {least}"
     if bundle.epochs and bundle.epochs[0].epoch is not None:
         command += f" --epoch {hashlib.sha256(bundle.epochs[0].epoch).hexdigest()}"
     told = (genesis, len(proof), hashlib.sha256(proof).hexdigest(), shown, proof)

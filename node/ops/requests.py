@@ -12,11 +12,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
+
 from ledger.keys import public_from_did_key
 from node.exits import not_found
 from node.naming import moment
 from node.operation import Args, Result, operation, said
-from node.ops.invite import admission
+from node.ops.invite import admission, few_voters
 from node.ops.key import fingerprint
 from node.ops.mesh import WHICH
 
@@ -47,6 +49,7 @@ class RequestRow(Result, frozen=True):
     did: Annotated[str, said("The did:key of the applicant's root key.")]
     fingerprint: Annotated[str, said("To compare with what `maille key fingerprint` shows the applicant.")]
     received: Annotated[datetime, said("When it came.")]
+    hint: Annotated[str, said("What letting it in changes for sealing, where the voters are few; or empty.")] = ""
 
 
 class Requests(Result, frozen=True):
@@ -80,7 +83,12 @@ async def requests_approve(node: Node, args: RequestArgs) -> RequestRow:
     """Admit an applicant. Compare the fingerprint first, by voice or face to face."""
     mesh = node.mesh(args.mesh)
     door = admission(mesh)
-    return await mesh.engine.act(lambda turn: _row(door.approve(turn, _find(door, turn, args.id))))
+
+    def approve(turn: Turn) -> RequestRow:
+        row = _row(door.approve(turn, _find(door, turn, args.id)))
+        return msgspec.structs.replace(row, hint=few_voters(mesh.core))
+
+    return await mesh.engine.act(approve)
 
 
 @operation("requests", "deny", permission="operate")

@@ -88,11 +88,13 @@ async def test_an_open_ticket_waits_for_approval(tmp_path: Path) -> None:
         await do(ada, "mesh create", name="M")
         ticket = await do(ada, "invite create", open=True, qr=True)
         assert "█" in ticket.qr
+        assert "Of 2 voters 2 must be there to seal" in ticket.hint
+        assert "until you have 4 voters" in ticket.hint
         assert (await do(bob, "join", ticket=ticket.ticket)).answer == "PENDING"
         assert {one.code for one in (await do(bob, "node status")).problems} >= {"NOT_A_MEMBER"}
         (waiting,) = (await do(ada, "requests list")).requests
         assert waiting.name == "Bob"
-        await do(ada, "requests approve", id=waiting.id)
+        assert (await do(ada, "requests approve", id=waiting.id)).hint == ticket.hint
         core = bob.mesh().core
         await until(lambda: core.replica.members.is_member(core.party))
         assert not (await do(ada, "requests list")).requests

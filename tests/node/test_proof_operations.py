@@ -40,13 +40,19 @@ async def test_a_consent_with_its_transfers_is_proven_to_an_auditor(tmp_path: Pa
         args = {"recipient": "bob", "point": (series.point,), "granularity": series.granularity, **WHAT, **PERIOD}
         made = await do(ada, "consent grant", wallet="anna", **args)
         assert (await do(ada, "data send", consent=made.id)).state == "done"
+        await do(ada, "tick run")
+        early = await do(ada, "proof make", consent=made.id, transfers=True)
+        assert early.transfers == 0
+        assert "1 transfer is not" in early.hint
+        assert "`maille data settle`" in early.hint
+        assert not (await do(ada, "proof make", consent=made.id)).hint
         assert (await do(ada, "data settle")).receipts == 1
         assert (await do(bob, "data settle")).receipts == 1
         await until(lambda: held(ada, bob))
         await do(ada, "tick run")
 
         proof = await do(ada, "proof make", consent=made.id, transfers=True, audience="cnil.example", nonce="0102")
-        assert (proof.transfers, proof.consents) == (1, 1)
+        assert (proof.transfers, proof.consents, proof.hint) == (1, 1, "")
         bundle = reading.decode(proof.proof)
         (transfer,) = bundle.transfers
         assert transfer.ack is not None

@@ -266,8 +266,16 @@ def fetch(
     until: datetime | None = None,
     wait: str = "30s",
 ) -> Flow[tuple[Series, ...]]:
-    """Ask for what a consent covers, now, and return it: nothing comes once the consent has ended. Raises as `ask`."""
-    moved = yield from ask(self, consent=consent, since=since, until=until, wait=wait)
+    """Ask for what a consent covers, now, and return it; nothing where the holder has no readings of it.
+
+    Raises as `ask`: once the consent has ended, or where anything else stands in the way.
+    """
+    try:
+        moved = yield from ask(self, consent=consent, since=since, until=until, wait=wait)
+    except LocalError as error:
+        if error.code == "NO_READINGS":  # the consent stands, and there is nothing under it
+            return ()
+        raise
     return (yield from received(self, transfer=moved.transfer))
 
 

@@ -170,3 +170,17 @@ def test_answers_that_are_no_result(status: int, body: bytes, code: str) -> None
     with pytest.raises(MailleError) as caught:
         read_answer(Call(node_status, Nothing()), status, body)
     assert caught.value.code == code
+
+
+def test_a_consent_without_readings_yields_none_until_it_has_ended(mesh: Sandbox) -> None:
+    anna = mesh.person("berta", at="operator")
+    made = anna.grant(holder="operator", recipient="adviser", point="prm:00000000000018")
+    with mesh.client("adviser") as node:
+        node.wait_for(made)
+        assert node.fetch(made) == ()
+        with pytest.raises(LocalError, match="no readings of this kind"):  # a program that asks itself is told why
+            node.ask(consent=made)
+        anna.withdraw(made)
+        with pytest.raises(LocalError) as caught:
+            node.fetch(made)
+        assert caught.value.code == "WITHDRAWN"

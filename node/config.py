@@ -35,7 +35,7 @@ from msgspec import Meta
 from ledger.errors import LocalError
 from node.console.settings import Console
 from node.exits import not_found
-from node.pages.settings import Pages, Served
+from node.pages.settings import Pages, Served, plainly
 from node.tables import Discovery, Links, Relay, Storage, as_tables
 
 LISTEN: Final = "127.0.0.1:8470"
@@ -130,7 +130,8 @@ API_SAMPLE: Final = """
 """
 PAGES_SAMPLE: Final = """
 # Pages for the people whose wallets this node keeps (node/pages/settings.py says all): invite them by
-# `maille pages invite`. They need a certificate, or a proxy that ends TLS.
+# `maille pages invite`. They need a certificate, or a proxy that ends TLS; for a trial on this machine alone, take
+# listen = "127.0.0.1:8443" and url = "http://localhost:8443".
 # [pages]
 # listen = "0.0.0.0:443"
 # url = "https://consents.example.org"
@@ -296,7 +297,7 @@ def read_config(raw: bytes, name: str) -> Config:
         raise LocalError("CONFIG_INVALID", f"This is not TOML: {told}.", field=where) from None
     except msgspec.ValidationError as error:
         where = f"{name}{_line_of(str(error), text)}"
-        raise LocalError("CONFIG_INVALID", f"{error}{_choices(str(error))}.", field=where) from None
+        raise LocalError("CONFIG_INVALID", f"{plainly(str(error))}{_choices(str(error))}.", field=where) from None
     for served in (config.pages, config.console):
         if served is not None:
             served.check()

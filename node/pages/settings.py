@@ -11,6 +11,7 @@ What it does not do
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address, ip_network
 from typing import Annotated, ClassVar, Final, Literal
 from urllib.parse import urlsplit
@@ -28,6 +29,31 @@ PROXIES_MAX: Final = 16
 _Text = Annotated[str, Meta(min_length=1, max_length=300)]
 Url = Annotated[str, Meta(pattern=r"^https?://[^\s/?#@]+$", max_length=300)]
 Listen = Annotated[str, Meta(pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$", max_length=128)]
+
+
+_EXAMPLES: Final = {
+    "pages.listen": "127.0.0.1:8443",
+    "pages.url": "http://localhost:8443",
+    "console.listen": "127.0.0.1:9480",
+    "console.url": "http://localhost:9480",
+    "pages.oidc.issuer": "https://idp.example.org",
+    "pages.oidc.client_id": "maille",
+    "pages.oidc.secret_file": "oidc-secret",
+}
+"""Field of a table -> a value that may stand there, for a trial on one machine."""
+
+
+def plainly(told: str) -> str:
+    """Return what msgspec says of a field of our tables in our words; what it says of others as it is."""
+    found = re.fullmatch(r"Object missing required field `(?P<field>\w+)` - at `\$\.(?P<table>[\w.]+)`", told)
+    what = "is missing"
+    if found is None:
+        found = re.fullmatch(r"Expected `str` matching regex .* - at `\$\.(?P<table>[\w.]+)\.(?P<field>\w+)`", told)
+        what = "is not of the form that it must have"
+    example = _EXAMPLES.get(f"{found['table']}.{found['field']}") if found is not None else None
+    if found is None or example is None:
+        return told
+    return f'The field {found["field"]} of the table [{found["table"]}] {what}: write {found["field"]} = "{example}"'
 
 
 class Oidc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -49,6 +50,33 @@ def test_a_wrong_setting_is_refused_with_its_line(text: str, where: str) -> None
 def test_a_wrong_word_is_refused_with_those_that_may_stand_there() -> None:
     with pytest.raises(LocalError, match="it may be debug, info, warning, error"):
         read_config(b'name = "a"\nlog_level = "loud"\n', "config.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "mended"),
+    [
+        ('[pages]\nlisten = "127.0.0.1:8443"\n', "url", 'url = "http://localhost:8443"'),
+        ('[pages]\nurl = "http://localhost:8443"\n', "listen", 'listen = "127.0.0.1:8443"'),
+        ('[pages]\nlisten = "127.0.0.1:8443"\nurl = "localhost"\n', "url", 'url = "http://localhost:8443"'),
+    ],
+)
+def test_a_field_that_is_missing_or_wrong_is_told_in_our_words_with_an_example_that_works(
+    text: str, field: str, mended: str
+) -> None:
+    with pytest.raises(LocalError) as caught:
+        read_config(f'name = "a"\n{text}'.encode(), "config.toml")
+    assert caught.value.message.startswith(f"The field {field} of the table [pages] ")
+    assert caught.value.message.endswith(f"write {mended}.")
+    assert "`" not in caught.value.message
+    whole = "".join(line for line in text.splitlines(keepends=True) if not line.startswith(f"{field} ")) + mended
+    assert read_config(f'name = "a"\n{whole}'.encode(), "config.toml").pages is not None
+
+
+def test_the_guides_tables_of_pages_are_read_as_they_stand() -> None:
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "guides" / "console.md").read_text("utf-8")
+    tables = re.findall(r"(?s)```toml\n(.*?)```", guide)
+    found = [read_config(f'name = "a"\n{table}'.encode(), "config.toml") for table in tables]
+    assert any(one.pages is not None and one.pages.url == "http://localhost:8443" for one in found)
 
 
 def test_settings_that_are_no_text_or_too_long_are_refused() -> None:

@@ -17,9 +17,11 @@ from __future__ import annotations
 import argparse
 import signal
 import time
+from abc import abstractmethod
 from threading import Thread
 from typing import Any, Final
 
+from ledger.errors import MailleError
 from tests.benchmarks import measure
 from tests.benchmarks.measure import Result
 from tests.benchmarks.town import Daemon, Town
@@ -59,15 +61,35 @@ def _grant(daemon: Daemon, number: int, count: int) -> None:
     )
 
 
-class _Stating(Thread):
-    """Grants consents at one daemon, paced (`rate`: a second), until it is told to stop."""
+class _Acting(Thread):
+    """Does something to a daemon until it is told to stop. `told`: how often; `failed`: what ended it before that."""
 
-    def __init__(self, daemon: Daemon, number: int, rate: float) -> None:
+    def __init__(self, daemon: Daemon) -> None:
         super().__init__()
         self.told, self.stopped = 0, False
-        self._daemon, self._number, self._rate = daemon, number, rate
+        self.failed: Exception | None = None
+        self._daemon = daemon
 
     def run(self) -> None:
+        """Act."""
+        try:
+            self.act()
+        except (MailleError, OSError) as error:
+            self.failed = error
+
+    @abstractmethod
+    def act(self) -> None:
+        """Act until `stopped`. Raises LocalError or OSError."""
+
+
+class _Stating(_Acting):
+    """Grants consents at one daemon, paced (`rate`: a second)."""
+
+    def __init__(self, daemon: Daemon, number: int, rate: float) -> None:
+        super().__init__(daemon)
+        self._number, self._rate = number, rate
+
+    def act(self) -> None:
         """State."""
         begun = time.monotonic()
         while not self.stopped:
@@ -78,23 +100,11 @@ class _Stating(Thread):
             self.told += 1
 
 
-class _Churning(Thread):
+class _Churning(_Acting):
     """Kills a daemon, or stops it, and starts it again, in turns."""
 
-    def __init__(self, daemon: Daemon) -> None:
-        super().__init__()
-        self.told, self.stopped = 0, False
-        self.failed: Exception | None = None
-        self._daemon = daemon
-
-    def run(self) -> None:
-        """Churn. `failed`: what ended it before it was told to stop."""
-        try:
-            self._churn()
-        except (OSError, TimeoutError) as error:
-            self.failed = error
-
-    def _churn(self) -> None:
+    def act(self) -> None:
+        """Churn."""
         until = time.monotonic() + CHURN_SECONDS
         while not self.stopped:
             if time.monotonic() < until:
@@ -114,13 +124,15 @@ def soak(options: argparse.Namespace) -> dict[str, Any]:
         each = options.rate / 2 / ENTRIES_A_CONSENT
         stating = [_Stating(daemon, number, each) for number, daemon in enumerate(steady)]
         churning = _Churning(town.daemons[2])
-        threads: list[_Stating | _Churning] = [*stating, churning]
+        threads: list[_Acting] = [*stating, churning]
         begun, before = time.monotonic(), sum(daemon.cpu_seconds() for daemon in steady)
         held = steady[0].call("ledger stats").entries
         for thread in threads:
             thread.start()
         try:
             while (now := time.monotonic()) < begun + 60 * options.minutes:
+                if any(thread.failed is not None for thread in threads):
+                    break
                 for daemon, samples, whole in zip(steady, rss, resident, strict=True):
                     samples.append(((now - begun) / 3_600, (measure.anonymous_bytes(daemon.pid) or 0) / 1e6))
                     whole.append(((now - begun) / 3_600, daemon.rss_bytes() / 1e6))
@@ -131,8 +143,9 @@ def soak(options: argparse.Namespace) -> dict[str, Any]:
                 thread.stopped = True
                 thread.join()
         lasted, cpu = time.monotonic() - begun, sum(daemon.cpu_seconds() for daemon in steady) - before
-        if churning.failed is not None:
-            raise churning.failed
+        for thread in threads:
+            if thread.failed is not None:
+                raise thread.failed
         stated = steady[0].call("ledger stats").entries - held
     warm = [samples[int(WARM_PART * len(samples)) :] for samples in rss]
     return {

@@ -139,6 +139,7 @@ ERRORS: Final[dict[str, str]] = {
 EVENTS: Final[dict[str, str]] = {
     # Names
     "accesses not checked": "des accès n’ont pas été vérifiés",
+    "address not announced": "l’adresse de ce nœud n’a pas pu être annoncée",
     "audit failed": "un audit a échoué",
     "channel ended": "un canal a pris fin",
     "clock behind what was signed": "l’horloge est en retard sur ce qui a été signé",
@@ -148,6 +149,7 @@ EVENTS: Final[dict[str, str]] = {
     "machine not looked at": "la machine n’a pas pu être examinée",
     "mesh not run": "une maille n’est pas lancée",
     "no discovery": "la recherche de pairs proches ne tourne pas",
+    "nobody dialed": "aucun membre n’a été appelé : le registre ne peut pas être lu",
     "not announced": "ce nœud n’est pas annoncé à ses voisins",
     "operation failed": "une opération a échoué par notre faute",
     "operator logged in": "un opérateur s’est connecté",

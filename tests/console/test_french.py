@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from jinja2 import Environment, nodes
 
 from ledger.consent.reasons import Reason as Refused
 from node import governing, naming
@@ -126,6 +127,31 @@ def errors_of(source: str) -> Iterator[str]:
                 yield str(first.value)
             elif node.func.id in ("usage", "not_found"):
                 yield node.func.id.upper()
+
+
+def french_sentences() -> Iterator[str]:
+    """Return what the pages can say in French: templates of both kinds of pages, findings, errors, reasons, events."""
+    for folder in ("pages", "console"):
+        for path in sorted((ROOT / "node" / folder / "templates").glob("*.html")):
+            yield from (
+                str(call.args[1].value)
+                for call in Environment().parse(path.read_text("utf-8")).find_all(nodes.Call)
+                if isinstance(call.node, nodes.Name)
+                and call.node.name == "say"
+                and isinstance(call.args[1], nodes.Const)
+            )
+    yield from (pair[1] for said in (*AMISS.values(), *TROUBLES.values()) for pair in said)
+    yield from (words for pair in REASONS.values() for words in pair)
+    yield from (*french.ERRORS.values(), *french.EVENTS.values())
+    yield from (refusal_words(code)[1] for code in (*Refused.__members__, *_SENTENCES))
+
+
+def test_french_uses_the_words_of_the_glossary() -> None:
+    """A tick is a battement, a mesh is a maille; commands alone keep their English words."""
+    said = list(french_sentences())
+    assert any("battement" in one for one in said)
+    plain = {one: re.sub(r"\bmaille (tick|mesh) [a-z]+|--mesh\b|\{\w+[^}]*\}", "", one) for one in said}
+    assert [one for one, rest in plain.items() if re.search(r"(?i)\b(ticks?|maillages?|mesh)\b", rest)] == []
 
 
 def test_every_event_of_the_log_has_french_words() -> None:

@@ -131,6 +131,8 @@ class Node:
         found = [mesh for mesh in self.meshes.values() if not name or mesh.mesh_id.hex().startswith(name)]
         if len(found) == 1:
             return found[0]
+        if not self.meshes and self.waiting and not name:
+            return self.mesh(min(self.waiting))
         if not self.meshes:
             raise not_found("This node is in no mesh yet; make one with `maille mesh create`, or join one.", "mesh")
         known = ", ".join(sorted(self.meshes))

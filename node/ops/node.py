@@ -201,7 +201,7 @@ def _problems(node: Node, own: OwnState, meshes: tuple[MeshState, ...]) -> list[
     if (room := node.room.problem()) is not None:
         code, values = room
         found.append(problem(code, **values))
-    if not own.keys_sealed:
+    if not own.keys_sealed and node.keys.names():  # keys that are not here are not open either
         found.append(problem("KEYS_UNSEALED"))
     return found
 

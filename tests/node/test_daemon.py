@@ -203,9 +203,10 @@ async def test_a_restored_mesh_goes_on_with_a_new_device(tmp_path: Path) -> None
         put = await trio.to_thread.run_sync(restore_in_place, home, name, tmp_path / "backup")
         assert put.next.startswith("maille node run")
         async with running(home) as bob:
-            with pytest.raises(LocalError) as caught:
-                bob.mesh(name)
-            assert caught.value.code == "MESH_RESTORED"
+            for asked in (name, ""):
+                with pytest.raises(LocalError, match=f"maille device recover {name}") as caught:
+                    bob.mesh(asked)
+                assert caught.value.code == "MESH_RESTORED"
             assert next(iter((await do(bob, "node status")).problems)).code == "MESH_RESTORED"
             recovered = await do(bob, "device recover", mesh=name)
             assert (recovered.predecessor, bytes.fromhex(recovered.device) != old) == (old.hex(), True)
@@ -217,6 +218,10 @@ async def test_a_restored_mesh_goes_on_with_a_new_device(tmp_path: Path) -> None
             assert not ada.mesh().core.replica.members.links.keys() - bob.mesh().core.replica.members.links.keys()
         async with running(home) as bob:
             assert not bob.waiting
+            assert "KEYS_UNSEALED" in {one.code for one in (await do(bob, "node status")).problems}
+            for file in home.keys.glob("*.key"):
+                file.unlink()
+            assert "KEYS_UNSEALED" not in {one.code for one in (await do(bob, "node status")).problems}
 
 
 def restore_in_place(home: Home, name: str, backup: Path) -> Any:

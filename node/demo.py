@@ -136,8 +136,8 @@ class Demo:
         self.told["absences_imported"] = row.jumps
         self._say(
             f"2. The {self.holder.name} holds {source}: {row.count - row.gaps} values of one kind, "
-            f"{_words(self._kind)}, {row.gaps} gaps between them, and {row.jumps} times rows "
-            f"are absent. Nothing is filled in."
+            f"{_words(self._kind)}, {row.gaps} gaps between them, and "
+            f"{_absent(row.jumps)}. Nothing is filled in."
         )
         if not done.series and not done.same:
             raise LocalError("DEMO_FAILED", "the file held no readings")
@@ -196,6 +196,7 @@ class Demo:
     # Act 5
 
     def _refusals(self) -> None:
+        self._say(f"5. The {self.recipient.name} asks for what no consent covers:")
         other = "load_curve" if self._kind != "load_curve" else "daily"
         self._refused("another kind of data", {"point": self._point, "kind": other, "granularity": _GRANULARITY[other]})
         asked = {"point": "prm:00000000000018", "kind": self._kind, "granularity": _GRANULARITY[self._kind]}
@@ -207,7 +208,7 @@ class Demo:
         if answer.state != "refused":
             raise LocalError("DEMO_FAILED", f"{step} was not refused: {answer.state} {answer.reason}")
         self.told["refusals"].append({"step": step, "reason": answer.reason})
-        self._say(f"5. The {self.recipient.name} asks for {step}: refused, {answer.reason} ({answer.message})")
+        self._say(f"   {step[0].upper()}{step[1:]}: refused, {answer.reason} ({answer.message})")
 
     # Act 6
 
@@ -308,6 +309,10 @@ _SHORT: Final = {
 }
 _PURPOSE: Final = "advice on saving energy"
 _GRANULARITY: Final = {"load_curve": "PT30M", "daily": "P1D", "index": "P1D"}
+
+
+def _absent(jumps: int) -> str:
+    return {0: "no rows are absent", 1: "rows are absent in one place"}.get(jumps, f"rows are absent in {jumps} places")
 
 
 def _words(kind: str) -> str:

@@ -38,7 +38,7 @@ TimeoutStopSec=15
 # It writes to its data directory alone, and sees of the rest what a program needs.
 {state}ProtectSystem=strict
 ProtectHome={home}
-PrivateTmp=yes
+{temporary}
 PrivateDevices=yes
 PrivateUsers={users}
 ProtectClock=yes
@@ -69,6 +69,12 @@ WantedBy=multi-user.target
 """
 
 
+_NO_PRIVATE_TMP: Final = (
+    "# PrivateTmp stays off: the data directory lies in a temporary place, which it would hide from the service. What\n"
+    "# lies there is cleaned away by the system: move the data directory before you rely on this node."
+)
+
+
 def unit(program: str, data_dir: Path, *, sealed: bool, low_ports: bool, lan: bool = False) -> str:
     """Return the unit's text.
 
@@ -87,11 +93,16 @@ def unit(program: str, data_dir: Path, *, sealed: bool, low_ports: bool, lan: bo
         user=user,
         state=state,
         credential=f"LoadCredentialEncrypted=maille-passphrase:{CREDENTIAL_FILE}\n" if sealed else "",
+        temporary=_NO_PRIVATE_TMP if _is_temporary(data_dir) else "PrivateTmp=yes",
         home="yes" if own else "read-only",
         users="no" if low_ports else "yes",
         families=" AF_NETLINK" if lan else "",
         capability="CAP_NET_BIND_SERVICE" if low_ports else "",
     )
+
+
+def _is_temporary(data_dir: Path) -> bool:
+    return any(data_dir.is_relative_to(place) for place in ("/tmp", "/var/tmp"))
 
 
 def _owner(data_dir: Path) -> str:

@@ -76,5 +76,5 @@ def demo(local: Local, args: DemoArgs) -> Played:
     from node.demo import run
 
     readings = Path(args.readings) if args.readings else None
-    told = run(args.nodes, readings, Path(args.keep) if args.keep else None, local.say)
+    told = run(args.nodes, readings, Path(args.keep) if args.keep else None, local.tell)
     return msgspec.convert(told, Played)

@@ -63,6 +63,15 @@ def test_the_unit_asks_for_what_the_node_needs_alone(tmp_path: Path) -> None:
     assert f"ReadWritePaths={tmp_path}\n" in other
     assert "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\n" in other
     assert "DynamicUser" not in other
+    for place, private in (
+        ("/var/lib/maille", True),
+        ("/srv/tmp/maille", True),
+        ("/tmp/a", False),
+        ("/var/tmp/a", False),
+    ):
+        text = unit("/usr/bin/maille", Path(place), sealed=False, low_ports=False)
+        assert ("\nPrivateTmp=yes\n" in text) is private, place
+        assert ("\n# PrivateTmp stays off: the data directory lies in a temporary place" in text) is not private
     assert "NETLINK" not in system + other
     assert " AF_NETLINK\n" in unit("/usr/bin/maille", tmp_path, sealed=False, low_ports=False, lan=True)
 

@@ -67,6 +67,9 @@ class Local(Protocol):
     def say(self, sentence: str) -> None:
         """Tell a person what goes on; silent where a machine reads the result."""
 
+    def tell(self, sentence: str) -> None:
+        """Tell a sentence that is itself the result, as a story is; silent where a machine reads the result."""
+
     def waiting(self, what: str) -> AbstractContextManager[None]:
         """Show on a terminal how long `what` takes; silent where a machine reads the result."""
 
@@ -183,6 +186,7 @@ def said(
     path: bool = False,
     secret: bool = False,
     beside: str = "",
+    coarse: bool = False,
 ) -> Meta:
     """Document a field. The rest says how the command line fills an argument.
 
@@ -190,10 +194,12 @@ def said(
     name, or - for standard input (of a text field, also the text itself). On a bytes field of a result: the command
     writes it to the file named by --to. `path`: the name of a file or directory of this machine, made absolute.
     `secret`: never on the command line; from a file (--NAME-file), or asked for: always when the field is required,
-    else when the argument `beside` is given.
+    else when the argument `beside` is given. `coarse`: a time of a result that is rounded on purpose; how long ago it
+    was is not shown, as that would be wrong.
     """
     extra = {"positional": positional, "content": content, "path": path, "secret": secret, "beside": beside}
-    return Meta(description=textwrap.dedent(text).strip(), extra={name: mark for name, mark in extra.items() if mark})
+    marks = {name: mark for name, mark in {**extra, "coarse": coarse}.items() if mark}
+    return Meta(description=textwrap.dedent(text).strip(), extra=marks)
 
 
 @dataclass(frozen=True, slots=True)

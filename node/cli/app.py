@@ -36,6 +36,12 @@ ABOUT: Final = "A mesh of peers in which energy data flows only under a consent 
 PASSPHRASE: Final = "File whose first line is the passphrase of the keys."
 TO: Final = "The file to write. Default: standard output, if that is no terminal."
 _COMMON: Final = "every command"
+_ELSEWHERE: Final = frozenset(
+    {"proof verify", "proof inspect", "proof explain", "join", "explain", "man", "demo", "completion"}
+)
+_NAMES: Final = "|".join(sorted((row.name for row in OPERATIONS if row.name not in _ELSEWHERE), key=len, reverse=True))
+_COMMANDS: Final = re.compile(rf"\bmaille (?:{_NAMES})(?![\w-])(?![^`;\n]* --data-dir )")
+"""Commands as hints name them."""
 _CANCELLED: Final = 130  # as the shell reports a command ended by Ctrl-C
 
 
@@ -71,6 +77,7 @@ def build(operations: Iterable[Operation] = OPERATIONS, version: str | None = No
 
 def run(argv: list[str], operations: Iterable[Operation] = OPERATIONS) -> int:
     """Run one command and return its exit code. Nothing but the result goes to standard output."""
+    there = _given(argv)
     try:
         found = build(operations)(argv, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
@@ -79,7 +86,7 @@ def run(argv: list[str], operations: Iterable[Operation] = OPERATIONS) -> int:
         return _complain(_one_line(error), "USAGE", USAGE)
     except MailleError as error:
         where = f"{error.field}: " if error.field else ""
-        return _complain(where + error.message, error.code, exit_of(error.code))
+        return _complain(at(there, where + error.message), error.code, exit_of(error.code))
     except msgspec.ValidationError as error:
         return _complain(f"{_named(error)}.", "USAGE", USAGE)
     except BrokenPipeError:  # whoever read our output has seen enough
@@ -92,6 +99,27 @@ def run(argv: list[str], operations: Iterable[Operation] = OPERATIONS) -> int:
 def _complain(sentence: str, code: str, exit_code: int) -> int:
     print(f"maille: {sentence} [{code}]", file=sys.stderr)
     return exit_code
+
+
+def _given(argv: list[str]) -> str:
+    """Return the data directory that a command names by its option, or nothing."""
+    for place, word in enumerate(argv):
+        if word == "--data-dir" and place + 1 < len(argv):
+            return argv[place + 1]
+        if word.startswith("--data-dir="):
+            return word.partition("=")[2]
+    return ""
+
+
+def at(data_dir: str, text: str) -> str:
+    """Return a text in which each command that it tells to run works with this data directory; "" changes nothing.
+
+    Commands of an auditor stay as they are: they are run elsewhere. So does a command that has one already.
+    """
+    if not data_dir:
+        return text
+    option = f" --data-dir {shlex.quote(data_dir)}"
+    return _COMMANDS.sub(lambda found: found[0] + option, text)
 
 
 def _one_line(error: CycloptsError) -> str:
@@ -202,7 +230,8 @@ def perform(operation: Operation, values: dict[str, Any], common: Common) -> int
 
         with terminal.waiting(_task(operation, args)):
             result = Client(socket_path(data_dir)).call(operation, args)
-    _show(operation, result, common.as_json, to)
+    named = "" if operation.name in _ELSEWHERE or "MAILLE_DATA_DIR" in os.environ else str(common.data_dir or "")
+    _show(operation, result, common.as_json, to, named)
     return operation.exit_of(result)
 
 
@@ -262,7 +291,7 @@ def _destination(operation: Operation, common: Common) -> Path | None:
     return None
 
 
-def _show(operation: Operation, result: Any, as_json: bool, to: Path | None) -> None:
+def _show(operation: Operation, result: Any, as_json: bool, to: Path | None, data_dir: str) -> None:
     row = content_field(operation.result)
     if row is not None:
         content = getattr(result, row.name)
@@ -278,19 +307,19 @@ def _show(operation: Operation, result: Any, as_json: bool, to: Path | None) -> 
                 result = msgspec.structs.replace(result, verify=told)
         elif not as_json:
             sys.stdout.buffer.write(data)
-            _hint(result)
+            _hint(result, data_dir)
             return
     if as_json:
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
         return
-    from node.cli.render import show
+    from node.cli.render import drawn, show
 
-    show(operation.render(result) if operation.render else result)
+    show(at(data_dir, operation.render(result) if operation.render else drawn(result)))
     if operation.render:
-        _hint(result)
+        _hint(result, data_dir)
 
 
-def _hint(result: Any) -> None:
+def _hint(result: Any, data_dir: str) -> None:
     """Tell on standard error what a person should know besides a result that goes to standard output alone."""
     if told := getattr(result, "hint", ""):
-        print(f"maille: {told}", file=sys.stderr)
+        print(f"maille: {at(data_dir, told)}", file=sys.stderr)

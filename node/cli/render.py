@@ -15,14 +15,17 @@ import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final
 
 import msgspec
 
 from node.naming import SHORT_DIGITS
+from node.operation import fields
 
 WIDTH_PIPED: Final = 400  # columns where no terminal tells its own
 
+_MOMENT: Final = "%Y-%m-%dT%H:%M:%SZ"
 _STEPS: Final = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -32,7 +35,12 @@ def show(result: Any) -> None:
         if result:
             print(result)
         return
-    print("\n".join(lines(result)) or "Nothing.")
+    print(drawn(result))
+
+
+def drawn(result: msgspec.Struct) -> str:
+    """Return the text that shows a Struct."""
+    return "\n".join(lines(result)) or "Nothing."
 
 
 def lines(result: msgspec.Struct, indent: int = 0) -> list[str]:
@@ -45,7 +53,7 @@ def lines(result: msgspec.Struct, indent: int = 0) -> list[str]:
     for name, value in plain.items():
         if value not in ("", b"", ()):
             between = "\n" + " " * (indent + width + 2) if _is_prose(value) else ", "
-            found.append(f"{margin}{_title(name):<{width}}  {_text(value, between)}")
+            found.append(f"{margin}{_title(name):<{width}}  {_field(result, name, between)}")
     for name, value in values.items():
         if isinstance(value, msgspec.Struct):
             found += ["", f"{margin}{_title(name)}", *lines(value, indent + 2)]
@@ -64,9 +72,9 @@ def table(rows: Sequence[msgspec.Struct]) -> list[str]:
     from rich.table import Table
     from rich.text import Text
 
-    names = [n for n in rows[0].__struct_fields__ if any(_text(getattr(row, n)) for row in rows)]
+    names = [n for n in rows[0].__struct_fields__ if any(_field(row, n) for row in rows)]
     drawn = Table(*map(_title, names), box=SIMPLE_HEAD, pad_edge=False)
-    cells = [[_short(_text(getattr(row, name))) for name in names] for row in rows]
+    cells = [[_short(_field(row, name)) for name in names] for row in rows]
     for row in cells:
         drawn.add_row(*(Text(cell, overflow="fold") for cell in row))
     terminal = sys.stdout.isatty()
@@ -119,6 +127,19 @@ def _title(name: str) -> str:
     return name.replace("_", " ")
 
 
+def _field(row: msgspec.Struct, name: str, between: str = ", ") -> str:
+    value = getattr(row, name)
+    if isinstance(value, datetime) and name in _coarse(type(row)):
+        return f"{value.astimezone(UTC):{_MOMENT}}"
+    return _text(value, between)
+
+
+@cache
+def _coarse(kind: type[msgspec.Struct]) -> frozenset[str]:
+    """Return the fields of a Struct that hold times which are rounded on purpose."""
+    return frozenset(row.name for row in fields(kind) if "coarse" in row.marks)
+
+
 def _text(value: Any, between: str = ", ") -> str:
     match value:
         case None:
@@ -126,7 +147,7 @@ def _text(value: Any, between: str = ", ") -> str:
         case bool():
             return "yes" if value else "no"
         case datetime():
-            return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} ({ago(value)})"
+            return f"{value.astimezone(UTC):{_MOMENT}} ({ago(value)})"
         case bytes():
             return f"{len(value)} bytes"
         case list() | tuple():

@@ -47,6 +47,11 @@ class Terminal:
         if not self._quiet:
             print(sentence, file=sys.stderr, flush=True)
 
+    def tell(self, sentence: str) -> None:
+        """Print a sentence that is itself the result, on standard output."""
+        if not self._quiet:
+            print(sentence, flush=True)
+
     def emit(self, row: Result, drawn: str) -> None:
         """Print one part of a result that never ends, on standard output."""
         print(msgspec.json.encode(row).decode() if self._quiet else drawn, flush=True)

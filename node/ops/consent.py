@@ -142,7 +142,7 @@ class ConsentLine(Result, frozen=True):
     kind: Annotated[str, said("Which kind of data.")]
     granularity: Annotated[str, said("The finest step.")]
     points: Annotated[int, said("How many points of measurement.")]
-    granted: Annotated[datetime, said("When it was given, to the hour, or asked for.")]
+    granted: Annotated[datetime, said("When it was given, to the hour, or asked for.", coarse=True)]
     valid_until: Annotated[datetime, said("When it ends by itself.")]
     acknowledged_by: Annotated[tuple[str, ...], said("Who has acknowledged the newest decision on it.")]
     unacknowledged_by: Annotated[tuple[str, ...], said("Who has not.")]

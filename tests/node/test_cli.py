@@ -272,7 +272,7 @@ def test_version_and_help() -> None:
 def test_without_a_node_the_command_says_so(tmp_path: Path) -> None:
     found = maille("mesh", "list", "--data-dir", str(tmp_path))
     assert found.returncode == exits.UNREACHABLE
-    assert "maille node init" in found.stderr
+    assert f"maille node init --data-dir {tmp_path}" in found.stderr
     assert maille("node", "run", "--data-dir", str(tmp_path)).returncode == exits.NOT_FOUND
 
 

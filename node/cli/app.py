@@ -39,7 +39,8 @@ _COMMON: Final = "every command"
 _ELSEWHERE: Final = frozenset(
     {"proof verify", "proof inspect", "proof explain", "join", "explain", "man", "demo", "completion"}
 )
-_NAMES: Final = "|".join(sorted((row.name for row in OPERATIONS if row.name not in _ELSEWHERE), key=len, reverse=True))
+_HERE: Final = {*(row.name for row in OPERATIONS), *SHORT} - _ELSEWHERE
+_NAMES: Final = "|".join(sorted(_HERE, key=len, reverse=True))
 _COMMANDS: Final = re.compile(rf"\bmaille (?:{_NAMES})(?![\w-])(?![^`;\n]* --data-dir )")
 """Commands as hints name them."""
 _CANCELLED: Final = 130  # as the shell reports a command ended by Ctrl-C

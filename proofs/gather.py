@@ -39,7 +39,7 @@ from proofs.steps import Steps
 
 ADMISSIONS_MAX: Final = 64
 """Entries of the chain that let a witness in, at most."""
-TICK: Final = "run `maille tick`"
+TICK: Final = "run `maille tick run`"
 
 Cosignatures = Callable[[Head], Iterable[Cosigned]]
 """What others cosigned of a head: from the store of whoever gathers them."""

@@ -53,6 +53,7 @@ async def test_a_consent_with_its_transfers_is_proven_to_an_auditor(tmp_path: Pa
 
         proof = await do(ada, "proof make", consent=made.id, transfers=True, audience="cnil.example", nonce="0102")
         assert (proof.transfers, proof.consents, proof.hint) == (1, 1, "")
+        assert "--members" not in proof.verify
         bundle = reading.decode(proof.proof)
         (transfer,) = bundle.transfers
         assert transfer.ack is not None
@@ -91,7 +92,7 @@ async def test_a_consent_with_its_transfers_is_proven_to_an_auditor(tmp_path: Pa
 async def test_a_seal_by_a_replaced_device_is_proven_to_an_auditor(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "ada", "ada")) as ada, running(make_home(tmp_path / "bob", "bob")) as bob:
         founder = (await do(bob, "mesh prepare", name="coop")).founder
-        await do(ada, "mesh create", name="coop", founder=(founder,), seal_seconds=1)
+        await do(ada, "mesh create", name="coop", founder=(founder,), seal_seconds=1, attestation_quorum=2)
         ticket = await do(ada, "invite create", open=True)
         assert (await do(bob, "join", ticket=ticket.ticket)).answer == "FOUNDER"
         await until(lambda: all(len(each.mesh().core.replica.members.members) == 2 for each in (ada, bob)))
@@ -105,6 +106,7 @@ async def test_a_seal_by_a_replaced_device_is_proven_to_an_auditor(tmp_path: Pat
         made = await do(ada, "consent grant", wallet="anna", **args)
         await do(ada, "tick run")
         proof = await do(ada, "proof make", consent=made.id)
+        assert " --members 2" in proof.verify
         assert any(step.heirs for step in reading.decode(proof.proof).epochs)
         verdict = verified([written(tmp_path / "consent", proof.proof)], genesis=proof.genesis)
         rows = {row.name: row.outcome for row in verdict.checks}

@@ -35,7 +35,7 @@ def check_refused(mesh: Mesh, grant_id: bytes, code: str, hint: str) -> None:
 def test_what_is_missing_is_said() -> None:
     mesh = Mesh()
     grant = mesh.grant()
-    check_refused(mesh, grant.entry.id, "NO_TICK", "maille tick")
+    check_refused(mesh, grant.entry.id, "NO_TICK", "maille tick run")
     mesh.tick(mesh.a)
     check_refused(mesh, grant.entry.id, "NOT_ATTESTED", "1 of 2 members")
     check_refused(mesh, grant.entry.id, "NOT_ATTESTED", "maille tick")

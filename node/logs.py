@@ -40,10 +40,10 @@ def set_up(form: str, level: str, keep: Processor | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(level=logging.WARNING, handlers=[_Forward()], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[Forward()], force=True)
 
 
-class _Forward(logging.Handler):
+class Forward(logging.Handler):
     """Hands a library's warnings to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -7,13 +7,16 @@ also prints a `@reproduce_failure` line.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
+from node.logs import Forward
 from tests.covering import MARKER, Covering
 
 EXAMPLES = {"ci": 60, "nightly": 2_000}
@@ -50,6 +53,14 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     """Choose a seed, unless the command line gave one, before Hypothesis reads it."""
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(random.SystemRandom().getrandbits(32))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """Take back how a test set up the log: it writes where this test's output went, which is closed for the next."""
+    if structlog.is_configured():
+        structlog.reset_defaults()
+        logging.getLogger().handlers[:] = [one for one in logging.getLogger().handlers if not isinstance(one, Forward)]
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -47,4 +47,5 @@ class Forward(logging.Handler):
     """Hands a library's warnings to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Hand one on."""
         structlog.get_logger(record.name).warning(record.getMessage())

@@ -58,8 +58,6 @@ from node.workers import WorkerPool
 
 FAREWELL_SECONDS: Final = 0.5
 """How long channels are given to end politely when the node stops."""
-STALL_SECONDS: Final = 300.0
-"""How long a connection to the control socket may wait to be read: a disk may hold the node up for half a minute."""
 REQUEST_SECONDS: Final = 0.5
 """How long running requests are given when the node stops."""
 ANNOUNCE_SECONDS: Final = 30
@@ -350,7 +348,6 @@ class Node:
         settings.bind = [f"unix:{self.home.socket}"]
         settings.umask = 0o177  # the socket's mode: 0600
         settings.graceful_timeout = REQUEST_SECONDS
-        settings.keep_alive_timeout = STALL_SECONDS
         settings.accesslog = None
         settings.errorlog = None
         app = make_app(self, OPERATIONS, self.version)

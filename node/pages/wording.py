@@ -10,16 +10,16 @@ What it does not do
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from ledger.consent import words
 from ledger.consent.kinds import RIGHTS
-from ledger.consent.record import Actor, Rights, Terms
+from ledger.consent.record import Actor, Terms
 from ledger.schema import DAY
-from node.flows.offers import in_language
+from node.flows.offers import terms_in_language
 from node.pages.settings import Language
 
 POINTS_SHOWN: Final = 3
@@ -111,11 +111,7 @@ def facets(terms: Terms, parties: words.Parties, lang: Language) -> Facets:
 
 def own_words(terms: Terms, lang: Language) -> Terms:
     """Return terms with the words that maille put in by itself said in a language; words of parties stay theirs."""
-    if lang != "fr":
-        return terms
-    rights = Rights(**{name: in_language(getattr(terms.rights, name), lang) for name in RIGHTS})
-    storage, method = in_language(terms.storage, lang), in_language(terms.withdrawal_method, lang)
-    return replace(terms, rights=rights, storage=storage, withdrawal_method=method)
+    return terms_in_language(terms, lang) if lang == "fr" else terms
 
 
 def duration(text: str, lang: Language) -> str:

@@ -46,7 +46,11 @@ def enter(town: Town, context: BrowserContext, name: str) -> Page:
 
 
 def serious(page: Page) -> list[str]:
-    """Return what axe-core finds that is serious or critical."""
+    """Return what axe-core finds that is serious or critical, once the page is there.
+
+    A click waits until the next page's first bytes are there, when it may not have one element yet.
+    """
+    page.wait_for_load_state()
     page.evaluate(AXE.read_text("utf-8"))
     found = page.evaluate("async () => (await axe.run()).violations")
     return [f"{page.url} {one['id']}: {one['nodes'][0]['html'][:120]}" for one in found if one["impact"] in SERIOUS]
@@ -54,8 +58,9 @@ def serious(page: Page) -> list[str]:
 
 def look(page: Page) -> list[str]:
     """Return the serious faults of a page, and its width where that is too much."""
+    found = serious(page)
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    return [*serious(page), *([f"{page.url}: {wide} pixels too wide"] if wide > 0 else [])]
+    return [*found, *([f"{page.url}: {wide} pixels too wide"] if wide > 0 else [])]
 
 
 def press(page: Page, selector: str, text: str = "", key: str = "Enter") -> None:

@@ -69,6 +69,7 @@ def test_a_person_is_asked_allows_a_part_and_withdraws(town: Town, browser: Brow
     town.ask(f"Étude deux {scripts}", kind="load_curve", by=CITY)
     page.goto(town.url + "/")
     page.locator("li.ask", has_text="Ville de Brest").get_by_role("link").click()
+    expect(page.locator("input[type=checkbox]")).not_to_have_count(0)
     assert page.locator("input[type=checkbox]:checked").count() == 0  # nothing is ticked beforehand
     buttons = {
         value: page.locator(f"button[value={value}]").evaluate(
@@ -137,6 +138,7 @@ def test_a_slip_withdraws_without_an_account(town: Town, browser: Browser) -> No
     expect(stranger.get_by_role("alert")).to_contain_text("mistyped")
     stranger.goto(f"{town.url}/withdraw?code={code.lower()}")
     stranger.click("main form button")
+    expect(stranger.get_by_role("button", name="Yes, withdraw")).to_be_visible()
     assert "A secret purpose" not in stranger.content()
     stranger.click("main form button")
     expect(stranger.locator("h1")).to_have_text("It is withdrawn")

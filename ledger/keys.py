@@ -38,10 +38,10 @@ _MULTICODEC: Final = b"\xed\x01"  # ed25519-pub, as an unsigned varint
 _DID_CHARACTERS: Final = len(_DID_PREFIX) + 47  # 34 bytes that begin with 0xed01 are always 47 in base 58
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _BASE58_VALUES: Final = {character: value for value, character in enumerate(_BASE58)}
-_CACHED_KEYS: Final = 16_384  # subjects' keys are fresh for each consent: only devices and hosts repeat
+_CHECKED_MAX: Final = 16_384  # keys known to be sound; about 250 bytes each
+_WRITTEN_MAX: Final = 1_024  # did:keys known with their key; about 400 bytes each. Whose repeat are devices' and hosts'
 
 
-@lru_cache(maxsize=_CACHED_KEYS)
 def thumbprint(public: bytes) -> bytes:
     """Return the RFC 9679 SHA-256 thumbprint (32 bytes) of the COSE key of `public` (32 bytes): its `kid`.
 
@@ -52,7 +52,7 @@ def thumbprint(public: bytes) -> bytes:
     return hashlib.sha256(_COSE_KEY_HEAD + public).digest()
 
 
-@lru_cache(maxsize=_CACHED_KEYS)
+@lru_cache(maxsize=_WRITTEN_MAX)
 def did_key(public: bytes) -> str:
     """Return `public` (32 bytes) as a did:key, `did:key:z6Mk…`: base58btc of 0xed01 and the key.
 
@@ -67,7 +67,7 @@ def did_key(public: bytes) -> str:
     return _DID_PREFIX + "".join(reversed(characters))
 
 
-@lru_cache(maxsize=_CACHED_KEYS)
+@lru_cache(maxsize=_WRITTEN_MAX)
 def public_from_did_key(text: str) -> bytes:
     """Return the 32 bytes of the Ed25519 key that the did:key `text` names; only its own spelling is taken.
 
@@ -83,7 +83,7 @@ def public_from_did_key(text: str) -> bytes:
     return public
 
 
-@lru_cache(maxsize=_CACHED_KEYS)
+@lru_cache(maxsize=_CHECKED_MAX)
 def check_public_key(public: bytes) -> None:
     """Refuse a public key that is no canonical point of the main subgroup, or of small order.
 

@@ -13,6 +13,7 @@ What it does not do
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from ledger.errors import LocalError
 from ledger.index import facts_of
 from ledger.keys import SigningKey
 from node.flows.disclosing import parties_of
-from node.vaults.consents import ConsentRows
+from node.vaults.consents import ConsentRows, wallet_of
 from node.vaults.wallets import HostedWallet, WalletRows
 
 if TYPE_CHECKING:
@@ -93,20 +94,25 @@ def _idents(turn: Turn, grant: Entry) -> list[bytes]:
 
 
 def in_force(turn: Turn, wallets: WalletRows, grant: Entry) -> tuple[HostedWallet, SigningKey] | None:
-    """Return the wallet kept here that has the key in force of a consent, and the key; None where none has."""
+    """Return the wallet kept here that has the key in force of a consent, and the key; None where none has.
+
+    Only the wallet can tell that a key is its own, by deriving it: a node that keeps thousands tries them one by one,
+    once it has tried the one under whose name it keeps the content.
+    """
     status = turn.core.replica.consent(turn.rows, grant.id)
     kid = grant.kid if status is None or status.key is None else status.key
-    for hosted in wallets.listing(turn.vault):
+    for hosted in _likeliest_first(turn, wallets, grant):
         for key in (hosted.wallet.consent_key(grant.thing[1]), hosted.wallet.delegate_key()):
             if key.kid == kid:
                 return hosted, key
     return None
 
 
-def in_force_name(turn: Turn, wallets: WalletRows, grant: Entry) -> str:
-    """Return the name of the wallet kept here that has the key in force of a consent, or ""."""
-    found = in_force(turn, wallets, grant)
-    return found[0].name if found is not None else ""
+def _likeliest_first(turn: Turn, wallets: WalletRows, grant: Entry) -> Iterator[HostedWallet]:
+    listed = wallets.find(turn.vault, wallet_of(turn.vault, grant.id))
+    if listed is not None:
+        yield listed
+    yield from (hosted for hosted in wallets.listing(turn.vault) if listed is None or hosted.name != listed.name)
 
 
 def whose(turn: Turn, wallets: WalletRows, grant: Entry) -> HostedWallet:
@@ -125,10 +131,12 @@ def whose(turn: Turn, wallets: WalletRows, grant: Entry) -> HostedWallet:
 
 
 def entrust(turn: Turn, wallets: WalletRows, consents: ConsentRows, hosted: HostedWallet, grant: Entry) -> HostedWallet:
-    """List a consent in the wallet that it was handed to, and its content here as hers, if it is held."""
+    """List a consent in the wallet that it was handed to, and its content here as hers, now or when it comes."""
     hosted = replace(hosted, wallet=hosted.wallet.with_grant(grant, rekeys_of(turn, grant.id)))
     wallets.put(turn.vault, hosted)
     row = consents.get(turn.vault, grant.id)
-    if row is not None and row.wallet != hosted.name:
+    if row is None:
+        wallets.expect(turn.vault, grant.id, hosted.name)
+    elif row.wallet != hosted.name:
         consents.put(turn.vault, replace(row, wallet=hosted.name), *parties_of(grant))
     return hosted

@@ -33,6 +33,7 @@ from node.tenants import Tenants, Voice, state
 from node.vaults.consents import GRANT, REQUEST, ConsentRow, ConsentRows
 from node.vaults.deliveries import DeliveryRows
 from node.vaults.points import PointRows
+from node.vaults.wallets import WalletRows
 
 if TYPE_CHECKING:
     from node.core import Turn
@@ -72,17 +73,22 @@ class Disclosing:
     """See the module. One for each mesh."""
 
     def __init__(
-        self, door: Door, rows: ConsentRows, deliveries: DeliveryRows, tenants: Tenants, points: PointRows
+        self,
+        door: Door,
+        rows: ConsentRows,
+        deliveries: DeliveryRows,
+        tenants: Tenants,
+        points: PointRows,
+        wallets: WalletRows,
     ) -> None:
         self._door, self._rows, self._deliveries, self._tenants, self._points = door, rows, deliveries, tenants, points
+        self._wallets = wallets
         self._early: dict[bytes, tuple[bytes, bytes]] = {}  # entry id -> (peer, blob)
         self._hosts: dict[bytes, Party] = {}  # tenant -> the host that was last sent its consents
         self.takers: dict[str, Taker] = {}
         """Who takes in what is sealed for entries of other kinds than grants and requests."""
         self.concerns: Callable[[Turn, Entry], bool] = lambda _turn, _grant: False
         """Says whether this node is a party of a consent that rests on a grant."""
-        self.wallet_for: Callable[[Turn, Entry], str] = lambda _turn, _grant: ""
-        """Names the wallet kept here that has the key in force of a grant, if one has."""
 
     # Sending
 
@@ -197,9 +203,8 @@ class Disclosing:
                     told = "this node is no party of the grant, nor of one that rests on it"
                     raise RemoteError(NOT_FOR_YOU, told, field="readers")
                 kind = RESTED_ON
-            row = ConsentRow(
-                entry.id, kind, self.wallet_for(turn, entry) if kind == GRANT else "", turn.now, disclosures
-            )
+            wallet = self._wallets.came(turn.vault, entry.id)  # of what a wallet here gave itself it was written then
+            row = ConsentRow(entry.id, kind, wallet, turn.now, disclosures)
             self._rows.put(turn.vault, row, holder, recipient)
             self._door.forget(entry.id)
             turn.note("DISCLOSURES_KEPT", entry=entry.id.hex())

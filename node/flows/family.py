@@ -27,7 +27,6 @@ from node.flows.changing import Changing
 from node.flows.compiling import TAKEN
 from node.flows.computing import Computing
 from node.flows.consenting import Consenting
-from node.flows.custody import in_force_name
 from node.flows.disclosing import Disclosing, ended_grant
 from node.flows.door import Door, parties_at
 from node.flows.erasing import Erasing
@@ -130,9 +129,8 @@ class Flows:
         self.receiving = Receiving(self.door, self.incoming, self.accounts)
         self.probing = Probing(self.door, self.consents, self.receiving, chooser, probes_a_day)
         self.points = Points(PointRows(blind), self.wallets)
-        self.disclosing = Disclosing(self.door, self.consents, deliveries, self.tenants, self.points.rows)
+        self.disclosing = Disclosing(self.door, self.consents, deliveries, self.tenants, self.points.rows, self.wallets)
         self.disclosing.takers |= dict.fromkeys(TAKEN, self._take)
-        self.disclosing.wallet_for = lambda turn, grant: in_force_name(turn, self.wallets, grant)
         self.door.compiling.call_stands = Calling().stands
         self.sending.content_for = self.disclosing.content_for
         self.registering = Registering(deliveries, chooser)

@@ -58,6 +58,12 @@ class ConsentRow:
     disclosures: Disclosures
 
 
+def wallet_of(vault: Reader, entry_id: bytes) -> str:
+    """Return the name of the wallet under which the content of a grant is kept here, or ""."""
+    memo: Any = vault.get(TABLE, _MEMO + entry_id)
+    return "" if memo is None else codec.decode(memo)[2]
+
+
 class ConsentRows:
     """The rows of this module. `blind`: names in row keys."""
 

@@ -4,6 +4,7 @@
 |---|---|
 | "w", blind(name) | [1, name, created (unix seconds), seed, list of consents (Wallet.encode)] |
 | "x", blind(name) | [1, name, created, public delegate key, list of consents]: the person alone has the seed |
+| "g", grant id | name of the wallet that lists a consent whose content has not come yet |
 
 How it works
     Custody: whoever runs the node could use the seed. Every listing says so (`CUSTODY`), and the withdrawal slip
@@ -17,7 +18,7 @@ What it does not do
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from ledger import codec
@@ -35,6 +36,7 @@ CUSTODY_AWAY: Final = "kept by the person alone; this node has the list of conse
 """The same, of a wallet that was taken away."""
 _WALLET: Final = b"w"
 _AWAY: Final = b"x"
+_EXPECTING: Final = b"g"
 _NO_SEED: Final = bytes(32)
 """Stands for the seed while a list of consents without one is read; it leaves this module nowhere."""
 
@@ -82,24 +84,31 @@ class WalletRows:
 
     def get(self, vault: Reader, name: str) -> HostedWallet:
         """Return a wallet. Raises LocalError NOT_FOUND."""
-        found = vault.get(TABLE, self._key(name))
+        found = self.find(vault, name)
         if found is None:
             raise LocalError("NOT_FOUND", "no wallet of this name is kept here; `wallet list` shows them", field="name")
-        return _read(found)
+        return found
+
+    def find(self, vault: Reader, name: str) -> HostedWallet | None:
+        """Return a wallet, or None where none of this name is kept here."""
+        found = vault.get(TABLE, self._key(name))
+        return _read(found) if found is not None else None
 
     def listing(self, vault: Reader) -> list[HostedWallet]:
         """Return every wallet kept here, by name."""
         found = [_read(value) for _, value in vault.scan(TABLE, _WALLET, prefix_stop(_WALLET))]
         return sorted(found, key=lambda hosted: hosted.name)
 
-    def rename(self, vault: Writer, name: str, new: str) -> HostedWallet:
-        """Call a wallet by another name. Raises LocalError NOT_FOUND, WALLET_EXISTS, BAD_NAME."""
-        hosted = self.get(vault, name)
-        vault.delete(TABLE, self._key(name))
-        self.create(vault, new, hosted.wallet.seed, hosted.created)
-        renamed = replace(hosted, name=new)
-        self.put(vault, renamed)
-        return renamed
+    def expect(self, vault: Writer, grant: bytes, name: str) -> None:
+        """Remember which wallet the content of a grant belongs to, until it comes."""
+        vault.put(TABLE, _EXPECTING + grant, name.encode())
+
+    def came(self, vault: Writer, grant: bytes) -> str:
+        """Return the wallet for which the content of a grant was expected, or ""; it is expected no more."""
+        found = vault.get(TABLE, _EXPECTING + grant)
+        if found is not None:
+            vault.delete(TABLE, _EXPECTING + grant)
+        return found.decode() if found is not None else ""
 
     # Wallets whose seed the person alone has
 

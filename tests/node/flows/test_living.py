@@ -20,6 +20,7 @@ from node.core import Turn
 from node.flows.consenting import Offer
 from node.flows.custody import rekeys_of, shown
 from node.flows.wire import Register
+from node.vaults.wallets import HostedWallet, WalletRows
 from tests.ledger.consent.cases import NOTICE
 from tests.node.flows.world import NOW, SHORT, Side, World, terms
 
@@ -147,6 +148,43 @@ def test_a_wallet_is_carried_to_another_node_by_its_seed() -> None:
     assert [own.grant_id for own in taken.wallet.consents] == [grant.id]
     bob.act(lambda turn: bob.flows.acts.withdraw(turn, grant, "hers"))
     scene.world.pump()
+    assert scene.flows(grant.id) == "WITHDRAWN"
+
+
+def test_content_that_comes_after_its_wallet_was_brought_here_is_listed_as_hers() -> None:
+    scene = Scene("anna")
+    bob = scene.world.recipient
+    grant = scene.ada.act(lambda turn: scene.ada.flows.acts.grant(turn, "anna", scene.offer(), NOTICE))[0]
+    while lost := scene.world.data_messages():
+        scene.world.lose(*lost[0])
+    scene.world.pump()
+    seed = scene.ada.look(lambda turn: scene.ada.flows.life.wallet(turn, "anna").seed)
+    bob.act(lambda turn: bob.flows.life.import_wallet(turn, "hers", seed))
+    assert bob.look(lambda turn: bob.flows.consents.get(turn.vault, grant.id)) is None
+    scene.world.disconnect(bob)  # what was not taken is sent again when he is back
+    scene.world.connect(bob)
+    scene.world.pump()
+    row = bob.look(lambda turn: bob.flows.consents.get(turn.vault, grant.id))
+    assert row is not None
+    assert row.wallet == "hers"
+    assert bob.act(lambda turn: bob.flows.wallets.came(turn.vault, grant.id)) == ""  # it is expected no more
+
+
+def test_a_node_that_keeps_many_wallets_does_not_try_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene("anna", "ben", "zoe")
+    bob = scene.world.recipient
+    bob.act(lambda turn: bob.flows.acts.create_wallet(turn, "cleo"))
+
+    def listing(_rows: object, _vault: object) -> list[HostedWallet]:
+        raise AssertionError("every wallet was read")
+
+    monkeypatch.setattr(WalletRows, "listing", listing)
+    grant = scene.act(lambda turn: scene.ada.flows.acts.grant(turn, "zoe", scene.offer(), NOTICE))[0]
+    row = bob.look(lambda turn: bob.flows.consents.get(turn.vault, grant.id))
+    assert row is not None
+    assert row.wallet == ""
+    name = scene.ada.look(lambda turn: scene.ada.flows.acts.wallet_of(turn, grant))
+    scene.act(lambda turn: scene.ada.flows.acts.withdraw(turn, grant, name))
     assert scene.flows(grant.id) == "WITHDRAWN"
 
 

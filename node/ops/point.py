@@ -118,9 +118,8 @@ async def point_add(node: Node, args: AddTenureArgs) -> PointRow:
         held = points.rows.get(turn.vault, args.point)
         tenures = (*(held.tenures if held is not None else ()), tenure)
         register = Register(args.rule or (held.rule if held is not None else "holder"), tenures)
-        kept = {hosted.name for hosted in wallets.listing(turn.vault)}
         for person in (args.person, *args.represented_by):
-            if person in kept:
+            if wallets.find(turn.vault, person) is not None:
                 points.know(turn, person)
         points.rows.put(turn.vault, args.point, register)
         return _row(args.point, register)

@@ -132,7 +132,7 @@ async def open_account(visit: Visit, code: bytes, hashed: str, identity: tuple[s
             raise LocalError("INVITATION_OVER", "this invitation was used meanwhile")
         person = people.get(turn.vault, found.name)
         if person is None:
-            if all(hosted.name != found.wallet for hosted in flows.wallets.listing(turn.vault)):
+            if flows.wallets.find(turn.vault, found.wallet) is None:
                 flows.wallets.create(turn.vault, found.wallet, random_bytes(SEED_BYTES), turn.now)
             person = Person(found.name, found.wallet, "", turn.now, found.points)
         points = tuple(dict.fromkeys((*person.points, *found.points)))

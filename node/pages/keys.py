@@ -16,7 +16,7 @@ What it does not do
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.responses import Response
 
@@ -189,6 +189,5 @@ async def bring(visit: Visit) -> Response:
 
 def _free_name(turn: Turn, flows: Flows, name: str) -> str:
     """Return a name for a wallet that is not used any more."""
-    taken: set[Any] = {one.name for one in flows.wallets.listing(turn.vault)}
     names = (f"{name[:80]} (before {number})" for number in range(1, _NAMES_MAX))
-    return next(one for one in names if one not in taken)
+    return next(one for one in names if flows.wallets.find(turn.vault, one) is None)

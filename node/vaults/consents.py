@@ -60,8 +60,10 @@ class ConsentRow:
 
 def wallet_of(vault: Reader, entry_id: bytes) -> str:
     """Return the name of the wallet under which the content of a grant is kept here, or ""."""
-    memo: Any = vault.get(TABLE, _MEMO + entry_id)
-    return "" if memo is None else codec.decode(memo)[2]
+    memo = vault.get(TABLE, _MEMO + entry_id)
+    fields: Any = codec.decode(memo) if memo is not None else ("", "", "")
+    name: str = fields[2]
+    return name
 
 
 class ConsentRows:

@@ -18,7 +18,7 @@ What it does not do
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ledger import codec
@@ -98,6 +98,15 @@ class WalletRows:
         """Return every wallet kept here, by name."""
         found = [_read(value) for _, value in vault.scan(TABLE, _WALLET, prefix_stop(_WALLET))]
         return sorted(found, key=lambda hosted: hosted.name)
+
+    def rename(self, vault: Writer, name: str, new: str) -> HostedWallet:
+        """Call a wallet by another name. Raises LocalError NOT_FOUND, WALLET_EXISTS, BAD_NAME."""
+        hosted = self.get(vault, name)
+        vault.delete(TABLE, self._key(name))
+        self.create(vault, new, hosted.wallet.seed, hosted.created)
+        renamed = replace(hosted, name=new)
+        self.put(vault, renamed)
+        return renamed
 
     def expect(self, vault: Writer, grant: bytes, name: str) -> None:
         """Remember which wallet the content of a grant belongs to, until it comes."""

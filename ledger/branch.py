@@ -81,6 +81,8 @@ def _unregister(rows: Writer, entry_id: bytes, place: bytes) -> bytes:
     places = [listed[at : at + POSITION_BYTES] for at in range(0, len(listed), POSITION_BYTES)]
     row = rows.get("entries", places[0]) if places else None
     raw = read_leaf(row).raw if row is not None else b""
+    if place not in places:  # a further leaf of its feed
+        return raw
     rest = [each for each in places if each != place]
     if not rest:
         rows.delete("ids", entry_id)

@@ -256,7 +256,7 @@ class Held:
         return Run(feed, start, raws, head, tuple(path))
 
     def places(self, rows: Reader, entry_id: bytes) -> list[tuple[int, int]]:
-        """Return the (feed number, index) pairs where an entry is registered; [] when it is not held."""
+        """Return the (feed number, index) pairs of an entry's first leaf in each feed; [] when it is not held."""
         row = rows.get("ids", entry_id)
         return read_positions(row) if row is not None else []
 

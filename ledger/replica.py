@@ -44,6 +44,7 @@ from ledger.tables import (
     FeedRow,
     head_key,
     leaf_row,
+    lists_feed,
     position,
     read_head,
     read_leaf,
@@ -284,7 +285,8 @@ class Replica(Held):
                 rows.put("ids", entry_id, place)
                 rows.put("entries", place, leaf_row(flags, iat_max, entry_id, raw))
             else:
-                rows.put("ids", entry_id, older + place)
+                if not lists_feed(older, place):
+                    rows.put("ids", entry_id, older + place)
                 rows.put("entries", place, leaf_row(flags | LEAF_ELSEWHERE, iat_max, entry_id, b""))
         stop = start + len(leaves)
         signed = row.signed

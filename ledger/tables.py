@@ -14,7 +14,7 @@ How it works
     | meta    | b"vouched ", entry id (32)                | empty: a certificate verified here (`vouched`)     |
     | feeds   | feed (32)                                 | FeedRow: number, peaks, newest checkpoint          |
     | entries | number (4), index (8)                     | LeafRow: verdict, largest iat so far, id, body     |
-    | ids     | entry id (32)                             | one (number, index) after another, 12 bytes each   |
+    | ids     | entry id (32)                             | (number, index) of its first leaf in each feed     |
     | heads   | feed (32), time (8), size (8)             | root (32), signature (64): checkpoints kept        |
     | things  | b"g", number, index                       | empty: a governance entry stands there             |
     | things  | b"c", consent (32), number, index         | FactRow: an entry that names this grant or request |
@@ -93,6 +93,14 @@ def read_position(data: bytes) -> tuple[int, int]:
 def read_positions(data: bytes) -> list[tuple[int, int]]:
     """Return every place an `ids` row lists, the first one first."""
     return [(number, index) for number, index in _POSITION.iter_unpack(data)]
+
+
+def lists_feed(row: bytes, place: bytes) -> bool:
+    """Say whether an `ids` row lists a leaf of the feed that a place is in.
+
+    Further leaves of that feed are not listed: whoever repeats one entry would have this row written as many times.
+    """
+    return any(row.startswith(place[:4], at) for at in range(0, len(row), POSITION_BYTES))
 
 
 @dataclass(frozen=True, slots=True)

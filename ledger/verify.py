@@ -50,6 +50,7 @@ from ledger.tables import (
     TICK_KEY,
     FeedRow,
     LeafRow,
+    leaf_id,
     position,
     read_head,
     read_leaf,
@@ -221,7 +222,7 @@ class _Work:
             return b"", None
         raw, ids = leaf.raw, self.rows.get("ids", leaf.entry_id) or b""
         places = read_positions(ids) if len(ids) % POSITION_BYTES == 0 else []
-        if places.count(read_position(key)) != 1:
+        if not self._leads_here(places, *read_position(key), leaf.entry_id):
             self.fault("ID_ROW", "the entry's id does not lead to this leaf", feed, index)
             return b"", leaf
         first = places[0] == read_position(key)
@@ -235,6 +236,14 @@ class _Work:
         if hashlib.sha256(raw).digest() != leaf.entry_id:
             self.fault("ENTRY_ID", "the body's hash is not the id of the leaf", feed, index)
         return raw, leaf
+
+    def _leads_here(self, places: list[tuple[int, int]], number: int, index: int, entry_id: bytes) -> bool:
+        """Say whether places name the first leaf of this feed that is the entry. Older stores name them all."""
+        ours = [at for feed, at in places if feed == number]
+        if not ours or ours[0] > index or ours != sorted(set(ours)):
+            return False
+        first = self.rows.get("entries", position(number, ours[0])) if index not in ours else None
+        return index in ours or (first is not None and leaf_id(first) == entry_id)
 
     def _leaf(
         self,

@@ -26,11 +26,15 @@ def busy(seed: int) -> tuple[World, Scribe, Scribe, int]:
     bob.add(*(b"junk %d" % number for number in range(size - len(bob.raws))))
     alice_member, bob_member = world.members[0], world.members[1]
     for number in range(rng.randrange(1, 12)):
-        match rng.choice(("junk", "grant", "both", "withdraw", "governance", "many")):
+        match rng.choice(("junk", "grant", "both", "withdraw", "governance", "many", "repeated")):
             case "junk":
                 bob.add(b"more junk %d" % number)
             case "many":
                 bob.add(*(b"%d of many %d" % (one, number) for one in range(rng.randrange(2 * BLOCK))))
+            case "repeated":
+                raw = consent(world, alice).grant.raw
+                for scribe in rng.choices((alice, bob), k=5):
+                    scribe.add(raw, b"again", rng.choice(scribe.raws))
             case "grant":
                 bob.add(consent(world, alice).grant.raw)
             case "both":

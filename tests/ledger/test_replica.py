@@ -18,6 +18,7 @@ from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
 from ledger.replica import RUN_LEAVES_MAX, Replica, decode
 from ledger.tables import position
+from ledger.verify import verify_ledger
 from tests.ledger.replica_cases import dump, grown, held, memory, state_root, statuses
 from tests.strategies import Act, acts, build, deliver, deliveries
 from tests.worlds import LATER, NOW, Node, Scribe, World, key, octets
@@ -297,6 +298,25 @@ def test_an_entry_in_two_feeds_has_one_body_and_two_places() -> None:
         assert len(stored[1]) < 100 < len(stored[0])
         for scribe in (alice, bob):
             assert node.replica.leaf(rows, scribe.feed, len(scribe.raws) - 1).raw == consent.grant.raw
+
+
+def test_what_a_feed_repeats_is_listed_once_a_feed() -> None:
+    """Else a run of tiny leaves, all the same, would be written again with each of them."""
+    world, alice, bob = grown()
+    grant = world.grant(world.members[0].party, world.members[1].party, [alice.head()]).grant
+    for scribe in (alice, bob):
+        scribe.add(*[b"j"] * 300, *[grant.raw] * 3, b"j")
+    node = held(world)
+    with node.store.read() as rows:
+        for raw in (b"j", grant.raw):
+            places = node.replica.places(rows, hashlib.sha256(raw).digest())
+            first = {(node.replica.number(scribe.feed), scribe.raws.index(raw)) for scribe in (alice, bob)}
+            assert len(places) == 2
+            assert set(places) == first
+        for scribe in (alice, bob):
+            bodies = node.replica.leaves(rows, scribe.feed, 0, 1 << 20)
+            assert list(bodies) == scribe.raws
+        assert verify_ledger(rows, lambda *_: None).faults == ()
 
 
 def test_what_is_not_there_is_said_with_a_code() -> None:

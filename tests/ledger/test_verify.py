@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.maps import CONSENTS
-from ledger.tables import LEAF_ELSEWHERE
+from ledger.tables import LEAF_ELSEWHERE, position
 from ledger.ticks import Ticker
 from ledger.verify import FAULTS_MAX, Report, verify_ledger
 from tests.strategies import Act, acts, build, deliver, deliveries
@@ -120,6 +121,26 @@ def test_a_body_beside_its_entry_s_first_place_is_a_fault() -> None:
     for key, value in elsewhere:
         assert {fault.code for fault in changed("entries", key, value + b"\x00").faults} >= {"LEAF_ROW"}
     assert elsewhere
+
+
+def test_a_store_that_lists_every_leaf_of_an_entry_is_sound_and_a_false_place_is_a_fault() -> None:
+    """Older stores list what a feed repeats as often as it is there."""
+    world, node = sample()
+    scribe = world.members[0].scribe
+    scribe.add(b"filler 7", b"filler 7")
+    assert node.ingest(scribe.run(len(scribe.raws) - 2, len(scribe.raws), scribe.sign(LATER))) == ""
+    ident, number = hashlib.sha256(b"filler 7").digest(), node.replica.number(scribe.feed)
+    every = b"".join(position(number, at) for at, raw in enumerate(scribe.raws) if raw == b"filler 7")
+    assert verify(node).faults == ()
+    for row, sound in (
+        (every, True),
+        (every[:12] + every[24:], True),
+        (every[12:], False),
+        (every + every[24:], False),
+    ):
+        with node.store.write() as rows:
+            rows.put("ids", ident, row)
+        assert verify(node).sound is sound
 
 
 def test_progress_counts_leaves_to_the_total() -> None:

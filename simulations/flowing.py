@@ -15,14 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Final, Literal
 
 from gossip.messages import DATA, Envelope
-from ledger.consent.record import Actor, DataKind, Rights, Stages, Terms
+from ledger.consent.record import DataKind, Terms
 from ledger.entry import Entry
 from ledger.errors import MailleError
-from ledger.governance.members import link_id
 from ledger.schema import DAY
 from node.adapters import household
 from node.core import Core, Turn
@@ -32,6 +32,7 @@ from node.flows.family import Flows
 from node.readings import Series
 from node.vaults.receipts import HOLDER, RECIPIENT
 from node.vaults.transfers import Wanted
+from simulations.agreements import give_consent, offer_link, terms
 from simulations.nodes import Node
 from simulations.randomness import Seed
 from simulations.world import SECOND, START_US, World
@@ -41,7 +42,6 @@ from storage.vault import VAULT_TABLES, Vault
 HOLDER_NODE: Final = 0
 RECIPIENT_NODE: Final = 1
 _START: Final = START_US // SECOND
-_CONTACT: Final = "dpo@example.org"
 
 
 class ObservedFlows(Flows):
@@ -94,18 +94,19 @@ class Trade:
         world.connect(HOLDER_NODE, RECIPIENT_NODE)
         world.act(HOLDER_NODE, lambda turn: self._at(HOLDER_NODE).series.add(turn.vault, self.series))
         for one, other in ((holder, recipient), (recipient, holder)):
-            parties = [one.who.party, other.who.party]
-            body = {"from": list(parties[0]), "to": list(parties[1])}
-            world.act(
-                one.number,
-                lambda turn, body=body, parties=parties: turn.state("link.offer", ("link", link_id(*parties)), body),  # type: ignore[misc]
-            )
+            world.act(one.number, partial(offer_link, one.who.party, other.who.party))
 
     def _at(self, number: int) -> Flows:
         found = self.world.nodes[number].running.data
         if not isinstance(found, Flows):
             raise TypeError("the node was not equipped for data")
         return found
+
+    def _terms(self, home: tuple[bytes, ...]) -> Terms:
+        key, period = self.series.key, (self.series.starts[0], self.series.stop + 1)
+        kind = DataKind(key.energy, "consumption", key.kind)
+        about = {"who": "Adviser", "purpose": "Advice on insulation", "contact": "dpo@example.org"}
+        return terms(key.point, kind, key.granularity, period, _START, home, **about)
 
     def grant(self, number: int, who: int) -> Entry:
         """Have a person whose wallet is kept at a node consent."""
@@ -115,10 +116,8 @@ class Trade:
         wallet = f"person {who}"
 
         def act(turn: Turn) -> Entry:
-            acts = self._at(number).acts
-            acts.create_wallet(turn, wallet)
-            offer = Offer(holder, recipient, _terms(self.series, home), turn.now + 300 * DAY)
-            return acts.grant(turn, wallet, offer, acts.notice(turn, offer, ("holder", "recipient")))[0]
+            offer = Offer(holder, recipient, self._terms(home), turn.now + 300 * DAY)
+            return give_consent(turn, self._at(number).acts, wallet, offer)
 
         entry = world.act(number, act)
         self.flows[entry.id] = Flow(entry, wallet, number)
@@ -188,29 +187,3 @@ def _registered(node: Node, entry_id: bytes) -> bool:
     row = replica.feeds.get(node.kid)
     with node.store.read() as rows:
         return row is not None and any(number == row.number for number, _ in replica.places(rows, entry_id))
-
-
-def _terms(series: Series, home: tuple[bytes, ...]) -> Terms:
-    key = series.key
-    return Terms(
-        purpose="Advice on insulation",
-        purpose_category="dpv:ServiceProvision",
-        legal_basis="consent",
-        points=(key.point,),
-        pii_type=DataKind(key.energy, "consumption", key.kind),
-        granularity=key.granularity,
-        data_period=((series.starts[0], series.stop + 1),),
-        access_period=(_START - DAY, None),
-        controllers=(Actor("Adviser", "controller", _CONTACT),),
-        recipients=(Actor("Adviser", "recipient", _CONTACT),),
-        retention="P1Y",
-        storage="in Lyon",
-        jurisdiction="FR",
-        withdrawal_method="press Withdraw",
-        rights=Rights(_CONTACT, _CONTACT, _CONTACT),
-        authority="CNIL",
-        dpo_contact=_CONTACT,
-        stages=Stages(local=True, upload=True, transmit=True),
-        principal_role="contract_holder",
-        freshness=home,
-    )

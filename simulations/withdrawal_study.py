@@ -17,23 +17,23 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import Final, NamedTuple
 
 from ledger.consent.reasons import Reason
-from ledger.consent.record import Actor, DataKind, Rights, Stages, Terms
+from ledger.consent.record import DataKind
 from ledger.entry import Entry
 from ledger.errors import LocalError
 from ledger.governance.epoch import Policy
-from ledger.governance.members import Party, link_id
+from ledger.governance.members import Party
 from ledger.schema import DAY
-from node.core import Core, Turn
+from node.core import Core
 from node.flows.consenting import Offer
 from node.flows.family import Flows
 from node.vaults.transfers import Wanted
+from simulations.agreements import give_consent, offer_link, terms
 from simulations.engine import MS, SECOND
 from simulations.links import Link, uniform
 from simulations.nodes import Node
@@ -52,7 +52,6 @@ FINE_SECONDS: Final = 10
 FINE_MS: Final = 20
 COARSE_MS: Final = 1_000
 READY_SECONDS_MAX: Final = 900
-CONTACT: Final = "dpo@city.example"
 
 
 class Case(NamedTuple):
@@ -119,7 +118,7 @@ class Study:
         self.world.run_for(5 * SECOND)
         for _, holder, recipient in trios:
             for one, other in ((holder, recipient), (recipient, holder)):
-                self.world.act(one, partial(_link, self._party(one), self._party(other)))
+                self.world.act(one, partial(offer_link, self._party(one), self._party(other)))
         self.world.run_for(5 * SECOND)
         for trio in trios:
             for mode in MODES:
@@ -144,19 +143,12 @@ class Study:
 
     def _granted(self, home: int, holder: int, recipient: int, mode: str) -> _Consent:
         flows, kid = self._flows[home], self.world.nodes[home].kid
-        point = f"prm:{holder:014d}"
-        offer = Offer(
-            self._party(holder),
-            self._party(recipient),
-            terms(point, self.world.now_us // SECOND, (kid,) if mode == "home" else ()),
-            self.world.now_us // SECOND + 300 * DAY,
-        )
-
-        def act(turn: Turn) -> Entry:
-            flows.acts.create_wallet(turn, mode)
-            return flows.acts.grant(turn, mode, offer, flows.acts.notice(turn, offer, ("holder", "recipient")))[0]
-
-        return _Consent(home, holder, recipient, mode, self.world.act(home, act))
+        now, kind = self.world.now_us // SECOND, DataKind("electricity", "consumption", "load_curve")
+        period, until = (now - 300 * DAY, now + 300 * DAY), now + 300 * DAY
+        given = terms(f"prm:{holder:014d}", kind, "PT30M", period, now, (kid,) if mode == "home" else ())
+        offer = Offer(self._party(holder), self._party(recipient), given, until)
+        grant = self.world.act(home, lambda turn: give_consent(turn, flows.acts, mode, offer))
+        return _Consent(home, holder, recipient, mode, grant)
 
     # Asking
 
@@ -216,39 +208,9 @@ class Study:
         ]
 
 
-def terms(point: str, now: int, home: Sequence[bytes]) -> Terms:
-    """Return terms under which everything of a point may go. `home`: the feeds that must be fresh; none: the quorum."""
-    return Terms(
-        purpose="advice on saving energy",
-        purpose_category="dpv:ServiceProvision",
-        legal_basis="consent",
-        points=(point,),
-        pii_type=DataKind("electricity", "consumption", "load_curve"),
-        granularity="PT30M",
-        data_period=((now - 300 * DAY, now + 300 * DAY),),
-        access_period=(now - DAY, None),
-        controllers=(Actor("City", "controller", CONTACT),),
-        recipients=(Actor("City", "recipient", CONTACT),),
-        retention="P1Y",
-        storage="in Lyon",
-        jurisdiction="FR",
-        withdrawal_method="press Withdraw",
-        rights=Rights(CONTACT, CONTACT, CONTACT),
-        authority="CNIL",
-        dpo_contact=CONTACT,
-        stages=Stages(local=True, upload=True, transmit=True),
-        principal_role="contract_holder",
-        freshness=tuple(home),
-    )
-
-
 def study(case: Case) -> list[Row]:
     """Run one cell from its beginning. Signatures are checked once each (simulations.signatures)."""
     with remembered():
         made = Study(case)
         made.prepare()
         return made.run()
-
-
-def _link(own: Party, other: Party, turn: Turn) -> None:
-    turn.state("link.offer", ("link", link_id(own, other)), {"from": list(own), "to": list(other)})

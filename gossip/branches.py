@@ -4,7 +4,9 @@ How it works
     A root that differs from ours (at the same size, or under leaves that do not fit ours) is a suspicion. The peer
     is asked for leaf hashes, at first the last ones both branches have, then further back in growing pages, until
     the oldest page begins like ours. Our own leaves below plus its hashes must then give the root it showed: this
-    both ends the search and proves that the hashes are what the root stands for. Then `ForkCandidate` carries the
+    both ends the search and proves that the hashes are what the root stands for. It hashes the whole branch, so it is
+    tried once before all of the branch is there, and a peer whose branch is none is left alone for a while. Then
+    `ForkCandidate` carries the
     whole branch, from which ledger.fork makes the proof. A smaller size signed later needs no leaves: the engine,
     which noticed it, proves it.
 
@@ -30,7 +32,7 @@ FIRST_LEAVES: Final = 256
 INQUIRY_MS: Final = 30_000
 """How long an inquiry may take before another may replace it."""
 INQUIRED_MS: Final = 60_000
-"""A feed is inquired into with one peer no more often than this."""
+"""A feed is inquired into with one peer no more often than this; any feed, where the last inquiry showed no fork."""
 FORKS_MAX: Final = 1_024
 """Heads of other branches that are remembered as told."""
 
@@ -56,7 +58,7 @@ class Branches:
         if peer.inquiry is not None and now_ms - peer.inquiry.started_ms < INQUIRY_MS:
             return []
         last = peer.inquired.get(feed)
-        if last is not None and now_ms - last < INQUIRED_MS:
+        if (last is not None and now_ms - last < INQUIRED_MS) or now_ms - peer.fruitless_ms < INQUIRED_MS:
             return []
         if theirs.size > BRANCH_MAX:
             self._peers.counters["branch_too_long"] += 1
@@ -85,9 +87,8 @@ class Branches:
             inquiry.hashes[:0] = page
             inquiry.low = told.start
         else:
-            peer.inquiry = None
             self._peers.counters["leaves_unfit"] += 1
-            return []
+            return self._fruitless(peer, inquiry)
         high = inquiry.low + len(inquiry.hashes)
         if high < inquiry.theirs.size:
             return [_ask(peer, inquiry.feed, high, inquiry.theirs.size)]
@@ -102,13 +103,14 @@ class Branches:
         feed, theirs, low = inquiry.feed, inquiry.theirs, inquiry.low
         common = min(self._view.size(feed), theirs.size)
         ours = self._ours(feed, low, common)
-        if low == 0 or (ours and ours[0] == inquiry.hashes[0]):
+        if low == 0 or (not inquiry.tried and ours and ours[0] == inquiry.hashes[0]):
+            inquiry.tried = True
             branch = (*self._ours(feed, 0, low), *inquiry.hashes)
             if root_of(branch) == theirs.root:
-                peer.inquiry = None
                 if ours == inquiry.hashes[: len(ours)]:
                     self._peers.counters["branch_agrees"] += 1
-                    return []
+                    return self._fruitless(peer, inquiry)
+                peer.inquiry = None
                 if self.is_told(feed, theirs.size, theirs.root):
                     return []  # another peer showed the same branch in the meantime
                 self._told.set((feed, theirs.size, theirs.root), None)
@@ -119,6 +121,12 @@ class Branches:
                 return [Disconnect(peer.kid, "BAD_BRANCH", told)]
         further = max(0, low - min(BRANCH_LEAVES_MAX, 2 * (theirs.size - low)))
         return [_ask(peer, feed, further, low)]
+
+    @staticmethod
+    def _fruitless(peer: Peer, inquiry: Inquiry) -> list[Effect]:
+        """End an inquiry that showed no fork: the peer had us read and hash for nothing."""
+        peer.inquiry, peer.fruitless_ms = None, inquiry.started_ms
+        return []
 
 
 def _ask(peer: Peer, feed: bytes, start: int, stop: int) -> Send:

@@ -150,6 +150,7 @@ class Inquiry:
     started_ms: int
     low: int
     hashes: list[bytes] = field(default_factory=list)
+    tried: bool = False  # whether the hashes were held against the root before all of them were there
 
 
 @dataclass(slots=True)
@@ -197,6 +198,7 @@ class Peer:
         self.exchanged_ms = -1
         self.inquiry: Inquiry | None = None
         self.inquired: Recent[bytes, int] = Recent(64)  # feed -> when, ms
+        self.fruitless_ms = -(1 << 62)  # when an inquiry began that showed no fork
 
     def knows(self, feed: bytes, size: int, time: int) -> None:
         """Note that the peer has a feed up to `size`, with a checkpoint of `time` (0: nothing is known of it)."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from random import Random
+
 import pytest
 
 from gossip import swarm as gossip
 from gossip import vocabulary
-from gossip.branches import BRANCH_MAX
+from gossip.branches import BRANCH_MAX, INQUIRED_MS, Branches
+from gossip.messages import Envelope
+from gossip.peers import Limits, Peer, Peers
 from gossip.vocabulary import Heads, Leaves
 from ledger.feed import SignedHead
 from ledger.merkle import inclusion_path, root_from_inclusion, root_of
-from tests.gossip.ledgers import bodies, feed_id, signature
+from tests.gossip.ledgers import MemoryLedger, bodies, feed_id, signature
 from tests.gossip.worlds import World
 
 FEED = feed_id("forked")
@@ -116,6 +121,59 @@ def test_one_feed_is_not_inquired_into_again_and_again() -> None:
     for _ in range(9):
         world.nodes[0].tell(gossip.Message(peer, vocabulary.encode(Heads(((FEED, head),)))))
     assert world.messages[(1, 10)] == asked == 1
+
+
+class Counting(MemoryLedger):
+    """A ledger that counts how often a feed is read from its beginning."""
+
+    whole = 0
+
+    def leaf_hashes(self, feed: bytes, start: int, stop: int) -> Sequence[bytes]:
+        self.whole += start == 0
+        return super().leaf_hashes(feed, start, stop)
+
+
+def inquirer(*feeds: bytes, size: int = 9_000) -> tuple[Branches, Counting, Peer]:
+    """Return a node's branches with feeds of so many leaves, and a peer."""
+    ledger, peers = Counting(), Peers(feed_id("own"), Limits(), Random(1), Random(2).randbytes)
+    for feed in feeds:
+        ledger.publish(feed, bodies("f", 0, size), 100)
+    return Branches(ledger, peers), ledger, peers.up(feed_id("liar"), member=True, now_ms=0)
+
+
+def asked(effects: Sequence[gossip.Effect]) -> vocabulary.Branch | None:
+    """Return the question among effects."""
+    told = [vocabulary.decode(Envelope.open(effect.data)) for effect in effects if isinstance(effect, gossip.Send)]
+    return next((each for each in told if isinstance(each, vocabulary.Branch)), None)
+
+
+def test_a_liar_has_us_hash_a_long_feed_once_and_not_with_every_page() -> None:
+    """It shows a root of nothing, and pages that begin as ours do, so that each may be where the branches part."""
+    branches, ledger, peer = inquirer(FEED)
+    ours = MemoryLedger.leaf_hashes(ledger, FEED, 0, 9_000)
+    effects = branches.suspect(peer, FEED, SignedHead(9_000, bytes(32), 200, bytes(64)), 0)
+    pages = 0
+    while (page := asked(effects)) is not None:
+        hashes = ours[page.start] + bytes(32 * (page.stop - page.start - 1))
+        effects = branches.on_leaves(peer, Leaves(FEED, page.start, hashes))
+        pages += 1
+    assert pages > 3
+    assert [effect.code for effect in effects if isinstance(effect, gossip.Disconnect)] == ["BAD_BRANCH"]
+    assert ledger.whole == 2  # the first page that fits, and all of it
+
+
+@pytest.mark.parametrize("answer", ["unfit", "agrees"])
+def test_a_peer_whose_branch_is_none_is_left_alone_for_a_while(answer: str) -> None:
+    other = feed_id("other")
+    branches, ledger, peer = inquirer(FEED, other, size=5)
+    ours = ledger.leaf_hashes(FEED, 0, 5)
+    head = SignedHead(5, root_of(list(ours)), 200, bytes(64))
+    assert asked(branches.suspect(peer, FEED, head, 1_000))
+    told = ours if answer == "agrees" else ours[:4]
+    assert branches.on_leaves(peer, Leaves(FEED, 0 if answer == "agrees" else 1, b"".join(told))) == []
+    lie = SignedHead(5, bytes(32), 200, bytes(64))
+    assert branches.suspect(peer, other, lie, 1_000 + INQUIRED_MS - 1) == []
+    assert asked(branches.suspect(peer, other, lie, 1_000 + INQUIRED_MS))
 
 
 def test_branches_too_long_are_counted() -> None:

@@ -139,6 +139,8 @@ class Evidence:
             entries.append(entry)
         self.entries = tuple(entries)
         self.grants = tuple(entry for entry in entries if entry.kind == GRANT)
+        if any(entry.kind != GRANT for entry in entries[: len(self.grants)]):  # from here on they go by number
+            raise Refused(Reason.MALFORMED, "grants come before all other entries")
         self.rests = follow_rests(self)
         self._check_order()
         for at, entry in enumerate(entries):
@@ -149,8 +151,6 @@ class Evidence:
 
     def _check_order(self) -> None:
         count, selection = len(self.grants), self.bundle.selection
-        if any(entry.kind != GRANT for entry in self.entries[:count]):
-            raise Refused(Reason.MALFORMED, "grants come before all other entries")
         for listed in (self.entries[:count], self.entries[count:]):
             if any(one.id >= other.id for one, other in pairwise(listed)):
                 raise Refused(Reason.MALFORMED, "grants, then the other entries, stand in the order of their ids")

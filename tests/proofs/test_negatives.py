@@ -25,6 +25,7 @@ from tests.proofs import negatives_flows as f
 from tests.proofs import negatives_members as members
 from tests.proofs import negatives_parents as parents
 from tests.proofs import negatives_rests as rests
+from tests.proofs import negatives_told as told
 from tests.proofs.both import verify
 from tests.proofs.mesh import START
 from tests.proofs.negatives import FORGED, Negative
@@ -293,8 +294,16 @@ CATALOGUE: Final = [
     *rests.DELEGATIONS,
     *parents.PARENTS,
     *calls.CALLS,
+    *told.TOLD,
 ]
-HONEST: Final[tuple[Callable[[], n.Made], ...]] = (*a.HONEST, *c.HONEST, *rests.HONEST, *parents.HONEST, *calls.HONEST)
+HONEST: Final[tuple[Callable[[], n.Made], ...]] = (
+    *a.HONEST,
+    *c.HONEST,
+    *rests.HONEST,
+    *parents.HONEST,
+    *calls.HONEST,
+    *told.HONEST,
+)
 """What nobody bent, made as the negatives are."""
 
 

@@ -220,14 +220,26 @@ class ConsentAudit:
             who = "a tenant" if len(named) == 2 else "a class of recipients"
             note.skipped(name, what, f"it is {who}", Reason.MEMBERSHIP_NOT_SHOWN)
             return
+        doubt = self.outsider(name, tick)
+        if doubt is None:
+            note.passed(name, what, f"{named[0].hex()}, incarnation {named[1]}", tick.boundary)
+        else:
+            note.failed(name, what, *doubt)
+
+    def outsider(self, name: str, tick: TickEvidence) -> tuple[Reason, str, int | None] | None:
+        """Return why the holder or the recipient was no member by a tick, or is not shown to be one, or None.
+
+        Of a tenant or a class nothing is said: their own row tells that.
+        """
+        named, when = self.grant.payload[name], utc(tick.boundary)
+        if len(named) != 2 or named[1] == 0:
+            return None
         member = tick.members.get(named[0])
         if member is None:
-            words = f"tick {utc(tick.boundary)} carries no proof for {named[0].hex()}"
-            note.failed(name, what, Reason.MEMBERSHIP_NOT_SHOWN, words)
-        elif not member.is_member or member.incarnation != named[1]:
-            note.failed(name, what, Reason.NOT_MEMBER, f"{named[0].hex()} as of {utc(tick.boundary)}", tick.boundary)
-        else:
-            note.passed(name, what, f"{named[0].hex()}, incarnation {named[1]}", tick.boundary)
+            return Reason.MEMBERSHIP_NOT_SHOWN, f"tick {when} carries no proof for {named[0].hex()}", None
+        if not member.is_member or member.incarnation != named[1]:
+            return Reason.NOT_MEMBER, f"{named[0].hex()} as of {when}", tick.boundary
+        return None
 
     def active(self, tick: TickEvidence, shown: dict[str, Any], asked: int) -> None:
         """Ask whether the consent was active at the time asked for."""

@@ -5,7 +5,7 @@ How it works
     bundle does not carry that one, the newest tick not after T. An end of the consent is provably after the transfer
     only if its lower bound lies above the *upper* bound of the receipt: by when the auditor's witnesses had it. It is
     provably before if its upper bound lies more than Δ before T. Everything between is concurrent. The same holds for
-    the end of anything that the consent rests on (chains).
+    the end of anything that the consent rests on (chains). Holder and recipient were members by the tick that speaks.
 
 What it does not do
     It does not show that the data were read, or that no others were sent.
@@ -89,6 +89,10 @@ def _covered(
     if at - boundary > max_age:
         words = f"the tick is of {utc(boundary)}, {said}, {at - boundary} s later; allowed are {max_age} s"
         return Reason.OUT_OF_BOUNDS, words, boundary
+    for name in ("holder", "recipient"):
+        outsider = audit.outsider(name, tick)
+        if outsider is not None:
+            return outsider[0], f"{said}; the {name}: {outsider[1]}", boundary
     why = doubt(audit, tick, sent.began, at)
     if why is not None:
         return why

@@ -156,7 +156,15 @@ def category_hidden() -> Made:
 TOLD: Final = [
     Negative("grants behind other entries", OURS, R.MALFORMED, grants_last),
     Negative("grants behind other entries, turned", OURS, R.MALFORMED, partial(grants_last, turned=True)),
+    Negative("sent by one who had left", OURS, R.NOT_MEMBER, partial(sent_by_leaver, "holder")),
+    Negative("sent to one who had left", OURS, R.NOT_MEMBER, partial(sent_by_leaver, "recipient")),
+    Negative(
+        "sent to one who is not shown then",
+        OURS,
+        R.MEMBERSHIP_NOT_SHOWN,
+        partial(sent_by_leaver, "recipient", without_party),
+    ),
 ]
 """The part of the catalogue that is made here."""
-HONEST: Final[tuple[Callable[[], Made], ...]] = ()
+HONEST: Final[tuple[Callable[[], Made], ...]] = (partial(sent_by_leaver, "recipient", left=False),)
 """The same, with nothing wrong: each passes."""

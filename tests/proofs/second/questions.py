@@ -219,6 +219,17 @@ class Auditor:
             else:
                 self.row(name, None if person[:2] == (party[1], True) else "NOT_MEMBER")
 
+    def _outsider(self, at: int, tick: Tick) -> str | None:
+        for name in ("holder", "recipient"):
+            party = self.evidence.entries[at].payload[name]
+            if len(party) == 2 and party[1]:
+                person = tick.people.get(party[0])
+                if person is None:
+                    return "MEMBERSHIP_NOT_SHOWN"
+                if person[:2] != (party[1], True):
+                    return "NOT_MEMBER"
+        return None
+
     def why_not(self, at: int, shown: dict[str, Any], tick: Tick, asked: int, began: int) -> str | None:
         """Say why the consent by itself does not cover a time by what a tick knew; None where it does."""
         if at not in tick.grants:
@@ -322,7 +333,7 @@ class Auditor:
         why = self.why_not(at, shown, tick, ended, began)
         if why is None and ended - tick.boundary > self.trust.age:
             why = "OUT_OF_BOUNDS"
-        why = why or standing.doubt(self, at, tick, began, ended)
+        why = why or self._outsider(at, tick) or standing.doubt(self, at, tick, began, ended)
         if why is not None:
             return why
         upper = self._upper(transfer.receipt)

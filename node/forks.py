@@ -19,15 +19,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gossip.events import ForkCandidate
 from ledger import branch, fork, tree, witnessing
+from ledger.consent.kinds import CONSENT_KINDS
 from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
+from ledger.kinds import KINDS
 from ledger.replica import ForkSeen, regression_payload
+from ledger.schema import Signer
 
 if TYPE_CHECKING:
     from node.core import Turn
 
-RESTRICTING: Final = frozenset({"consent.refuse", "consent.revoke", "consent.withdraw"})
-"""Kinds that count wherever they are found, and must be found everywhere."""
+RESTRICTING: Final = frozenset(
+    kind for kind, row in KINDS.items() if row.restrictive and row.signer is not Signer.DEVICE
+)
+"""Kinds that count wherever they are found, must be found everywhere, and may stand in any feed."""
+PERSONAL: Final = frozenset(kind for kind, row in CONSENT_KINDS.items() if row.signer in (Signer.SUBJECT, Signer.NAMED))
+"""Kinds that a person signs, or a group of persons."""
 TIMER_RESCUE: Final = "rescue"
 RESCUE_MS: Final = 2_000
 """How long each further node waits before it looks for them beyond a fork."""
@@ -64,7 +71,8 @@ def candidate(turn: Turn, found: ForkCandidate) -> None:
 def settle(turn: Turn) -> None:
     """Give up branches that a seal has overruled; gossip brings the sealed ones (ledger.branch).
 
-    What is said of consents in them is registered in our feed, or it might be nowhere any more.
+    What persons say in them, what is said of consents and what restricts is registered in our feed, or it might be
+    nowhere any more.
     """
     core = turn.core
     _plan_rescue(turn)
@@ -81,7 +89,7 @@ def settle(turn: Turn) -> None:
         witnessing.forget(turn.rows, feed, size)
         turn.note("BRANCH_DROPPED", feed=feed.hex(), size=size, sealed=head.size, leaves=len(entries))
         for entry in entries:
-            if entry.kind.startswith("consent."):
+            if entry.kind.startswith("consent.") or entry.kind in PERSONAL | RESTRICTING:
                 _save(turn, entry)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Any
 
 import pytest
 
+from ledger.consent.acts import Shown
+from ledger.consent.kinds import BOUND_COUNT, DELEGATE_ROLES, SLOT_COUNT
 from ledger.consent.status import State
 from ledger.entry import Entry, sign_entry
 from ledger.keys import SigningKey
@@ -16,7 +19,7 @@ from node.core import Turn
 from node.events import Verified
 from node.mesh import certify
 from simulations.founding import copy_store
-from simulations.people import person
+from simulations.people import Person, person
 from simulations.world import SECOND, World
 from tests.simulations.governing import cast_vote
 from tests.simulations.sealed import expel, mesh, reach, standings, stir
@@ -125,8 +128,9 @@ def test_whoever_holds_the_other_branch_of_a_sealed_feed_gets_the_sealed_one(lea
     world.partition([[3, forker]])
     world.restart(forker, store=old[forker])
     withdrawal = world.act(forker, lambda turn: person(world.seed, 5).withdraw(turn, earlier))
-    for who in range(leaves - 1):
+    for who in range(leaves - 2):
         grant_at(world, forker, 10 + who)
+    given = [register(world, forker, partial(give, person(world.seed, 5), earlier))] if leaves > 1 else []
     world.run_for(5 * SECOND)
     assert states_at(world, [3], earlier) == {State.WITHDRAWN}
     world.crash(forker)
@@ -137,6 +141,7 @@ def test_whoever_holds_the_other_branch_of_a_sealed_feed_gets_the_sealed_one(lea
         assert states_at(world, rest, grant) == {State.GRANTED}
     assert states_at(world, rest, earlier) == {State.WITHDRAWN}
     assert withdrawal in world.nodes[rest[0]].entries("consent.withdraw")
+    assert given == world.nodes[rest[0]].entries("delegation.give")
     n = standings(world)[0].n
     stir(world, 3)
     reach(world, n + 1, numbers=rest)
@@ -146,6 +151,11 @@ def test_whoever_holds_the_other_branch_of_a_sealed_feed_gets_the_sealed_one(lea
     world.crash(3)
     world.restart(3)  # what it dropped is gone from its store too
     reach(world, n + 1, numbers=rest)
+
+
+def register(world: World, number: int, make: Callable[[Turn], Entry]) -> Entry:
+    """Make an entry at a node and register it there."""
+    return world.act(number, lambda turn: turn.register(make(turn)))
 
 
 def published(world: World, number: int, n: int) -> bool:
@@ -201,6 +211,7 @@ def test_a_withdrawal_hidden_beyond_a_fork_that_nothing_sealed_is_told_to_all() 
     world.partition([[3, 4]])
     world.restart(4, store=old)
     withdrawal = world.act(4, lambda turn: person(world.seed, 5).withdraw(turn, grant))
+    others = world.act(4, partial(restrict, person(world.seed, 5), grant))
     world.run_for(2 * SECOND)
     world.crash(4)
     world.heal()
@@ -208,9 +219,53 @@ def test_a_withdrawal_hidden_beyond_a_fork_that_nothing_sealed_is_told_to_all() 
     assert all(forked in node.running.replica.members.forks for node in world.alive())
     reach(world, standings(world)[0].n)
     world.run_for(60 * SECOND)
-    places = sum(held_in(world, 0, withdrawal, node.number) for node in world.nodes[:4])
-    assert places == 1  # one node registered it, and the others saw that
+    for entry in (withdrawal, *others):
+        places = sum(held_in(world, 0, entry, node.number) for node in world.nodes[:4])
+        assert places == 1, entry.kind  # one node registered it, and the others saw that
     assert len(set(world.ticks())) == 1
+
+
+def restrict(who: Person, grant: Entry, turn: Turn) -> list[Entry]:
+    """Let a person and a tenant say all else that takes something away."""
+    shown = Shown(turn.shown_head(), turn.now, turn.now, turn.core.replica.mesh_id, who.random_bytes)
+    key, party = who.wallet.consent_key(grant.thing[1]), turn.core.party
+    given = give(who, grant, turn)
+    said: dict[str, tuple[tuple[str, bytes], dict[str, Any]]] = {
+        "consent.amend": (grant.thing, {"grant": grant.id, "slots": bytes(32 * SLOT_COUNT)}),
+        "delegation.revoke": (given.thing, {"links": [given.raw]}),
+        "group.refuse": (("group", key.kid), {"call": grant.id}),
+    }
+    made = [turn.register(shown.sign(key, kind, *each, exact=True)) for kind, each in said.items()]
+    fact = ("fact", bytes(16)), {"fact": grant.id}
+    tenant = ("tenant", key.kid), {"host": list(party), "serial": 1}
+    made.append(turn.register(shown.sign(key, "fact.revoke", *fact, exact=True)))
+    unhost = sign_entry(
+        key,
+        "tenant.unhost",
+        *tenant,
+        iat=turn.now,
+        cti=bytes(16),
+        seen=[shown.head],
+        mesh_id=shown.mesh_id,
+        epoch=turn.core.replica.members.epoch,
+    )
+    made.append(turn.register(unhost))
+    return made
+
+
+def give(who: Person, grant: Entry, turn: Turn) -> Entry:
+    """Let a person delegate by the key of a grant; return what she signed, which is registered nowhere."""
+    shown = Shown(turn.shown_head(), turn.now, turn.now, turn.core.replica.mesh_id, who.random_bytes)
+    key = who.wallet.consent_key(grant.thing[1])
+    payload = {
+        "delegate": SigningKey.from_seed(bytes(32)).public,
+        "withdraw_key": key.public,
+        "role": DELEGATE_ROLES[0],
+        "valid_until": grant.payload["valid_until"],
+        "depth": 0,
+        "slots": bytes(32 * BOUND_COUNT),
+    }
+    return shown.sign(key, "delegation.give", ("delegation", bytes(16)), payload, exact=True)
 
 
 def held_in(world: World, number: int, entry: Entry, other: int) -> bool:

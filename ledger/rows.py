@@ -91,6 +91,17 @@ class Writer(Reader, Protocol):
         ...
 
 
+def portion(
+    rows: Reader, table: str, prefix: bytes, start: bytes, limit: int
+) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Return at most `limit` rows whose keys begin with `prefix`, and the key from which the next portion begins.
+
+    `start`: where to go on, b"" for the beginning. The next key is b"" when there are no more.
+    """
+    found = list(rows.scan(table, start or prefix, prefix_stop(prefix), limit=limit))
+    return found, found[-1][0] + b"\x00" if len(found) == limit else b""
+
+
 def prefix_stop(prefix: bytes) -> bytes | None:
     """Return the smallest key after all that begin with `prefix`, or None if nothing sorts after them.
 

@@ -23,6 +23,7 @@ from ledger.held import HeldView
 from ledger.rows import prefix_stop
 from ledger.tables import RECEIPT, read_position
 from ledger.witnessing import cosignatures
+from node.flows.disclosing import parties_of
 from node.vaults.receipts import HOLDER, RECIPIENT, Receipt
 from proofs.bundle import Account, Cosigned
 from proofs.make import Moved, find_ack
@@ -40,9 +41,21 @@ VIEWS_MAX: Final = 8
 _TRIES: Final = 16  # remembered ticks looked at to find the one a receipt names
 
 
-def accounts(turn: Turn, flows: Flows) -> list[Receipt]:
-    """Return the accounts of this node whose digest stands on the ledger, oldest first."""
-    found = [one for role in (HOLDER, RECIPIENT) for one in flows.receipts.listing(turn.vault, role)]
+def accounts(turn: Turn, flows: Flows, grants: Iterable[bytes]) -> list[Receipt]:
+    """Return the accounts of this node of what its holder has stated of these consents, oldest first.
+
+    Only those whose digest this node has stated, too.
+    """
+    found = []
+    for ident in grants:
+        grant = turn.core.replica.grant(turn.rows, ident)
+        uses = flows.stated.uses_of(turn, ident, parties_of(grant)[0]) if grant is not None else []
+        found += [flows.receipts.get(turn.vault, role, use.transfer) for use in uses for role in (HOLDER, RECIPIENT)]
+    return in_order(one for one in found if one is not None)
+
+
+def in_order(found: Iterable[Receipt]) -> list[Receipt]:
+    """Return those of these accounts whose digest stands on the ledger, oldest first."""
     return sorted((one for one in found if one.stated is not None), key=lambda one: (one.ended, one.transfer))
 
 

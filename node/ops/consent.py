@@ -292,14 +292,14 @@ async def consent_list(node: Node, args: ListArgs) -> ConsentLines:
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
 
-    def look(turn: Turn) -> ConsentLines:
-        rows = flows.consents.listing(turn.vault, REQUEST if args.requests else GRANT)
+    def look(turn: Turn, start: bytes) -> tuple[list[ConsentLine], bytes]:
+        rows, following = flows.consents.portion(turn.vault, REQUEST if args.requests else GRANT, start)
         own = flows.tenants.voice(turn, args.as_tenant).party if args.as_tenant else None
         lines = [_line(turn, row, own) for row in rows if not args.wallet or row.wallet == args.wallet]
-        found = sorted((line for line in lines if line is not None), key=lambda line: (line.granted, line.id))
-        return ConsentLines(tuple(found))
+        return [line for line in lines if line is not None], following
 
-    return await mesh.engine.read(look)
+    found = await mesh.engine.read_portions(look)
+    return ConsentLines(tuple(sorted(found, key=lambda line: (line.granted, line.id))))
 
 
 @operation("consent", "show", permission="read")

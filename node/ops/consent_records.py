@@ -242,6 +242,7 @@ def _ours(turn: Turn, flows: Flows, grant: Entry, details: tuple[tuple[str, str]
     from ledger.keys import did_key
     from node.adapters.consents.record import Ours, Standing
     from node.flows.disclosing import parties_of
+    from node.flows.trail import trail
     from node.vaults.receipts import HOLDER
 
     replica = turn.core.replica
@@ -263,7 +264,9 @@ def _ours(turn: Turn, flows: Flows, grant: Entry, details: tuple[tuple[str, str]
     holder, recipient = parties_of(grant)
     terms = row.disclosures.terms()
     series = "/".join(terms.pii_type) if terms.pii_type is not None else ""
-    calls = [one for one in flows.receipts.listing(turn.vault, HOLDER) if one.grant == grant.id]
+    passed = trail(turn, flows.stated, flows.receipts, flows.incoming, [grant])
+    accounts = [one.account for one in passed if one.account is not None]
+    calls = [one for one in accounts if one.role == HOLDER and one.grant == grant.id]
     return Ours(
         grant=grant.id.hex(),
         record=str(UUID(bytes=status.record_id)),

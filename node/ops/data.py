@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import trio
@@ -341,14 +342,15 @@ async def data_receipts(node: Node, args: ReceiptsArgs) -> ReceiptRows:
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
 
-    def look(turn: Turn) -> ReceiptRows:
+    def look(turn: Turn, start: bytes, role: bytes) -> tuple[list[ReceiptRow], bytes]:
         grant = find_entry(turn.rows, args.consent, "consent") if args.consent else None
-        found = [one for role in (HOLDER, RECIPIENT) for one in flows.receipts.listing(turn.vault, role)]
         own = flows.tenants.voice(turn, args.as_tenant).party if args.as_tenant else None
+        found, following = flows.receipts.portion(turn.vault, role, start)
         chosen = [one for one in found if grant in (None, one.grant) and own in (None, one.holder, one.recipient)]
-        return ReceiptRows(tuple(_receipt(turn, one) for one in sorted(chosen, key=lambda one: one.began)))
+        return [_receipt(turn, one) for one in chosen], following
 
-    return await mesh.engine.read(look)
+    rows = [row for role in (HOLDER, RECIPIENT) for row in await mesh.engine.read_portions(partial(look, role=role))]
+    return ReceiptRows(tuple(sorted(rows, key=lambda row: row.began)))
 
 
 def _receipt(turn: Turn, one: Receipt) -> ReceiptRow:

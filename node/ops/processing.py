@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -112,10 +113,11 @@ def _chain(turn: Turn, flows: Flows, text: str) -> bytes:
     """Return the chain of hashes over the packs of a transfer that is known here."""
     from node.vaults.receipts import HOLDER, RECIPIENT
 
-    for role in (RECIPIENT, HOLDER):
-        for receipt in flows.receipts.listing(turn.vault, role):
-            if len(text) >= 8 and receipt.transfer.hex().startswith(text.lower()):
-                return receipt.tally.chain
+    even = text.lower()[: len(text) // 2 * 2]
+    for role in (RECIPIENT, HOLDER) if re.fullmatch("[0-9a-f]{8,32}", text.lower()) else ():
+        receipt = flows.receipts.find(turn.vault, role, bytes.fromhex(even))
+        if receipt is not None and receipt.transfer.hex().startswith(text.lower()):
+            return receipt.tally.chain
     told = f"no transfer {text!r} is known here; `maille data receipts` shows them"
     raise LocalError("NOT_FOUND", told, field="transfer")
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from node.core import Turn
     from node.daemon import Node
     from node.mesh import Mesh
+    from node.vaults.receipts import Receipt
     from proofs.make import Chosen, Extras
 
 __all__ = (
@@ -190,7 +191,7 @@ async def proof_make(node: Node, args: MakeArgs) -> ProofMade:
             if first is None:
                 told = "no tick before that moment is remembered here; ask a member that has run for longer"
                 raise LocalError("NOT_FOUND", told, field="at")
-        stated = [one for one in proving.accounts(turn, mesh.flows) if one.grant == grant_id] if args.transfers else []
+        stated = proving.accounts(turn, mesh.flows, [grant_id]) if args.transfers else []
         ticks = proving.views(turn, newest, stated, first)
         extras = _extras(turn, mesh, stated, args.epoch, args.notice)
         head, *between = ticks
@@ -223,7 +224,7 @@ async def proof_conduct(node: Node, args: ConductArgs) -> ProofMade:
     def look(turn: Turn) -> ProofMade:
         member = find_member(mesh.core.replica.members, args.member).party
         grants = [find_entry(turn.rows, consent, "consent") for consent in args.consent]
-        stated = [one for one in proving.accounts(turn, mesh.flows) if one.grant in grants]
+        stated = proving.accounts(turn, mesh.flows, dict.fromkeys(grants))
         found = proving.findings(turn, member)
         if not found and not grants:
             raise not_found("Nothing that the ledger holds shows a fault of this member; name a --consent.", "member")
@@ -244,16 +245,26 @@ async def proof_period(node: Node, args: PeriodArgs) -> ProofMade:
     It shows what this node sent or received and has stated on the ledger; the others' accounts stay closed.
     """
     from node import proving
+    from node.vaults.receipts import HOLDER, RECIPIENT
     from proofs.make import make_period
     from proofs.past import View
 
     mesh = node.mesh(args.mesh)
 
+    since = _seconds(args.since) or 0
+
+    def among(turn: Turn, start: bytes, role: bytes) -> tuple[list[Receipt], bytes]:
+        until = _seconds(args.until) or turn.now
+        found, following = mesh.flows.receipts.portion(turn.vault, role, start)
+        return [one for one in found if since <= one.ended <= until], following
+
+    found = [one for role in (HOLDER, RECIPIENT) for one in await mesh.engine.read_portions(partial(among, role=role))]
+    stated = proving.in_order(found)
+    if not stated:
+        raise not_found("No transfer of that time has been stated on the ledger by this node.", "since")
+
     def look(turn: Turn) -> ProofMade:
-        since, until = _seconds(args.since) or 0, _seconds(args.until) if args.until else turn.now
-        stated = [one for one in proving.accounts(turn, mesh.flows) if since <= one.ended <= (until or turn.now)]
-        if not stated:
-            raise not_found("No transfer of that time has been stated on the ledger by this node.", "since")
+        until = _seconds(args.until) if args.until else turn.now
         grants = sorted({one.grant for one in stated})
         chosen = [_chosen(turn, mesh, grant, args.field, none=False) for grant in grants]
         ticks = proving.views(turn, View(turn.rows, mesh.core.ticker), stated)

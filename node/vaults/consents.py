@@ -20,7 +20,7 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,11 +29,12 @@ from ledger.consent.disclosure import Disclosures
 from ledger.consent.record import DataKind
 from ledger.errors import RemoteError
 from ledger.governance.members import Party
-from ledger.rows import Reader, Writer, prefix_stop
+from ledger.rows import Reader, Writer, portion, prefix_stop
 from node.vaults import Blind
 
 TABLE: Final = "disclosures"
 INDEX_MAX: Final = 256  # grants under one key of the index
+PORTION: Final = 256  # rows read before others have their turn
 PAIR_MAX: Final = 64  # grants between one holder and one recipient that explain refusals
 GRANT: Final = "grant"
 REQUEST: Final = "request"
@@ -95,7 +96,15 @@ class ConsentRows:
 
     def listing(self, vault: Reader, kind: str | None = None) -> Iterator[ConsentRow]:
         """Yield everything held, or the grants or the requests alone, by entry id."""
-        for key, memo in vault.scan(TABLE, _MEMO, prefix_stop(_MEMO)):
+        return self._read(vault, vault.scan(TABLE, _MEMO, prefix_stop(_MEMO)), kind)
+
+    def portion(self, vault: Reader, kind: str, start: bytes) -> tuple[list[ConsentRow], bytes]:
+        """Return what `listing` would, PORTION rows of it, and where the next portion begins (b"": the end)."""
+        found, following = portion(vault, TABLE, _MEMO, start, PORTION)
+        return list(self._read(vault, found, kind)), following
+
+    def _read(self, vault: Reader, memos: Iterable[tuple[bytes, bytes]], kind: str | None) -> Iterator[ConsentRow]:
+        for key, memo in memos:
             if len(key) == 1 + _ID:  # an entry id may begin with the same letter
                 row = self._row(vault, key[1:], memo)
                 if row is not None and kind in (None, row.kind):

@@ -26,12 +26,14 @@ from typing import Any, Final
 from ledger import codec
 from ledger.consent.disclosure import slot_digest
 from ledger.governance.members import Party
-from ledger.rows import Reader, Writer, prefix_stop
+from ledger.rows import Reader, Writer, portion, prefix_stop
 from node.vaults.transfers import TRANSFER_BYTES, Tally
 
 TABLE: Final = "receipts"
 REFUSALS_MAX: Final = 1_000
 """Refusals kept; older ones are only counted."""
+PORTION: Final = 512
+"""Accounts read before others have their turn."""
 HOLDER: Final = b"r"
 RECIPIENT: Final = b"a"
 _UNSTATED: Final = b"l"
@@ -135,6 +137,16 @@ class ReceiptRows:
     def listing(self, vault: Reader, role: bytes) -> Iterator[Receipt]:
         """Yield the accounts of one role, by transfer id."""
         return (Receipt.decode(value) for _, value in vault.scan(TABLE, role, prefix_stop(role)))
+
+    def portion(self, vault: Reader, role: bytes, start: bytes) -> tuple[list[Receipt], bytes]:
+        """Return what `listing` would, PORTION accounts of it, and where the next portion begins (b"": the end)."""
+        found, following = portion(vault, TABLE, role, start, PORTION)
+        return [Receipt.decode(value) for _, value in found], following
+
+    def find(self, vault: Reader, role: bytes, prefix: bytes) -> Receipt | None:
+        """Return the first account of a transfer whose id begins so, or None."""
+        found = next(vault.scan(TABLE, role + prefix, prefix_stop(role + prefix), limit=1), None)
+        return Receipt.decode(found[1]) if found is not None else None
 
     def unstated(self, vault: Reader, role: bytes, limit: int) -> list[Receipt]:
         """Return closed accounts of one role whose digest is not on the ledger."""

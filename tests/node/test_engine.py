@@ -143,6 +143,31 @@ async def test_nothing_leaves_when_the_disk_is_full_and_all_goes_on_afterwards(a
         assert two.core.replica.signed_head(two.kid) != beats  # the heartbeat's timer lives
 
 
+async def test_what_is_read_in_portions_lets_others_act_between(autojump_clock: MockClock) -> None:
+    (one,) = sites(1)
+    async with running(one) as node:
+        told: list[str] = []
+        begun = trio.Event()
+
+        def read(turn: Turn, start: bytes) -> tuple[list[int], bytes]:
+            begun.set()
+            told.append("read")
+            size = turn.core.replica.position(one.kid).size
+            return [size], b"" if len(start) == 20 else start + b"x"
+
+        async def state() -> None:
+            await begun.wait()
+            await node.engine.act(grant)
+            told.append("stated")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(state)
+            sizes = await node.engine.read_portions(read)
+        assert told[0] == told[-1] == "read"
+        assert told.count("stated") == 1
+        assert sizes[-1] == sizes[0] + 1  # each portion sees what stands by then
+
+
 async def test_a_refused_act_changes_nothing_and_says_why(autojump_clock: MockClock) -> None:
     (one,) = sites(1)
     async with running(one) as node:

@@ -30,7 +30,7 @@ from proofs.brackets import Stamped, not_after, not_before
 from proofs.evidence import Evidence
 from proofs.reasons import Reason
 from proofs.report import Level, Recorder, utc
-from proofs.resting import Rests, check_slots, shown_values
+from proofs.resting import Rests, check_slots, is_by_another, shown_values
 from proofs.state import ConsentValue, TickEvidence
 from proofs.trust import Trust
 from proofs.values import in_a_line, party, plain_value
@@ -124,16 +124,9 @@ class ConsentAudit:
         if "transcribed" in grant.payload:
             self._transcribed()
             return
-        level, what = (Level.DELEGATED, DELEGATED) if self._by_another() else (Level.SELF, GRANT)
+        level, what = (Level.DELEGATED, DELEGATED) if is_by_another(self.evidence, self.at) else (Level.SELF, GRANT)
         self.claims["level"] = level.value
         self.note.passed("grant", what, f"level {level.value}, entry {grant.id.hex()}", grant.iat)
-
-    def _by_another(self) -> bool:
-        """Say whether another key than the person's own signed: a delegate's, a group's, the holder's who passes on."""
-        parent, grant = self.rests.parent, self.grant
-        if "parent" not in grant.payload:
-            return "delegation" in grant.payload or "call" in grant.payload
-        return parent is None or grant.kid != self.evidence.grants[parent].kid or "delegation" in grant.payload
 
     def _transcribed(self) -> None:
         """Say that somebody wrote down what a paper says, and which paper: the paper alone shows a person's will."""

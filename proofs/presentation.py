@@ -3,7 +3,7 @@
 How it works
     The signature is over a domain of its own and CBOR [digest, audience, nonce, time, key], where the digest is SHA-256
     of the file without the presentation. Who presents is told as far as the bundle proves the key: a device of a
-    member, or the person's own key of the consent.
+    member, the person's own key of the consent, or the key of whoever signed it in her place.
 
 What it does not do
     It does not say that the presenter may present: whoever holds a file can sign it with some key, and is then named.
@@ -22,6 +22,7 @@ from proofs.bundle import NONCE_BYTES_MAX, TEXT_MAX, Presentation
 from proofs.evidence import Evidence
 from proofs.reasons import Reason
 from proofs.report import Recorder, utc
+from proofs.resting import is_by_another
 from proofs.state import Refused
 from proofs.trust import Trust
 
@@ -56,8 +57,10 @@ def check_presentation(evidence: Evidence) -> str:
     signed = message(evidence.bundle.digest(), shown.audience, shown.nonce, shown.time, shown.public)
     if not keys.verify(shown.public, signed, shown.signature):
         raise Refused(Reason.BAD_SIGNATURE, "presentation: its signature is not over this bundle")
-    if any(grant.signer == shown.public for grant in evidence.grants):
-        return "the person, with the key of her consent"
+    signed = [at for at, grant in enumerate(evidence.grants) if grant.signer == shown.public]
+    if signed:
+        own = any(not is_by_another(evidence, at) for at in signed)
+        return "the person, with the key of her consent" if own else "who signed the consent in the person's place"
     keyed = evidence.find_key(keys.thumbprint(shown.public))
     return f"member {keyed.party[0].hex()}" if keyed is not None else f"an unknown key, {keys.did_key(shown.public)}"
 

@@ -102,6 +102,20 @@ def signers(evidence: Evidence, at: int) -> bytes:
     return speaker(evidence, at) if parent is None else signers(evidence, parent)
 
 
+def is_by_another(evidence: Evidence, at: int) -> bool:
+    """Say whether another key than the person's own signed grant `at`.
+
+    A delegate's, a group's, the holder's who passes on, or whose who transcribed her paper; what passes on with the
+    key of such a one is by another too.
+    """
+    payload, parent = evidence.grants[at].payload, evidence.rests[at].parent
+    if "parent" not in payload or any(name in payload for name in ("transcribed", "delegation", "call")):
+        return any(name in payload for name in ("transcribed", "delegation", "call"))
+    if parent is None or evidence.grants[parent].kid != evidence.grants[at].kid:
+        return True
+    return is_by_another(evidence, parent)
+
+
 def keys_of(delegation: Entry) -> frozenset[bytes]:
     """Return the ids of the two keys by which who gave a delegation refuses a call for herself."""
     return frozenset((delegation.kid, thumbprint(delegation.payload["withdraw_key"])))

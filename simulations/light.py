@@ -66,7 +66,8 @@ class LightWorld:
         self.down: set[int] = set()
         self._cut: frozenset[tuple[int, int]] = frozenset()
         self._kind, self._options = protocol, dict(options or {})
-        self._lives = [0] * len(self.overlay)
+        self._timers: list[dict[str, int]] = [{} for _ in self.overlay]  # name -> which of its plans counts
+        self._planned = 0
         self._rngs = [self.seed.stream(number, "protocol") for number in range(len(self.overlay))]
         self._handles: list[Callable[[Event, int, Random], Iterable[object]]] = []
         self._handlers: list[Handler] = [self._handler(number) for number in range(len(self.overlay))]
@@ -89,7 +90,7 @@ class LightWorld:
         return self._kind(number, self.overlay[number], self._options).handle
 
     def _handler(self, number: int) -> Handler:
-        """Return what takes an event to a node. What is for an earlier life of it, or from beyond a cut, is lost.
+        """Return what takes an event to a node. What comes while it is down, or from beyond a cut, is lost.
 
         This runs for every message, most of which are repetitions that a protocol answers with nothing.
         """
@@ -105,8 +106,9 @@ class LightWorld:
                 if effects:
                     carry_out(number, effects, value[2])
                 return
-            life, name = value
-            if life == self._lives[number] and number not in down:
+            name, plan = value
+            if self._timers[number].get(name) == plan:  # else it was replaced, or set by an earlier life
+                del self._timers[number][name]
                 self._give(number, TimerFired(name))
 
         return take
@@ -128,7 +130,9 @@ class LightWorld:
             elif isinstance(effect, Deliver):
                 self.arrivals.append(Arrival(engine.now_us, number, effect.payload, hops))
             elif isinstance(effect, SetTimer):
-                value = (self._lives[number], effect.name)
+                self._planned += 1
+                self._timers[number][effect.name] = self._planned
+                value = (effect.name, self._planned)
                 at = engine.now_us + effect.after_us
                 engine.push(at, self._handlers[number], number, -1, value, mark_of(effect.name.encode()))
             else:
@@ -156,7 +160,7 @@ class LightWorld:
     def crash(self, number: int) -> None:
         """End a node: what it knew is lost, and its neighbours notice at once."""
         self.down.add(number)
-        self._lives[number] += 1
+        self._timers[number].clear()
         for peer in self.overlay[number]:
             if peer not in self.down:
                 self._give(peer, PeerDown(number))
@@ -173,6 +177,10 @@ class LightWorld:
     def is_up(self, number: int) -> bool:
         """Say whether a node is running."""
         return number not in self.down
+
+    def hears(self, number: int, source: int) -> bool:
+        """Say whether a node would take what comes from another one now: it runs, and nothing lies between."""
+        return number not in self.down and (source, number) not in self._cut
 
     def partition(self, groups: Iterable[Iterable[int]], *, one_way: bool = False) -> None:
         """Let nothing pass between groups (nodes in no group form one more). `one_way`: from the first group only."""

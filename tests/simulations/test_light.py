@@ -13,7 +13,19 @@ from ledger.errors import LocalError
 from simulations.engine import SECOND
 from simulations.light import LightWorld
 from simulations.links import WAN, Link, constant
-from simulations.protocol import Deliver, Effect, Event, PeerDown, PeerUp, Publish, Received, Send, load
+from simulations.protocol import (
+    Deliver,
+    Effect,
+    Event,
+    PeerDown,
+    PeerUp,
+    Publish,
+    Received,
+    Send,
+    SetTimer,
+    TimerFired,
+    load,
+)
 from tests.simulations.test_engine import Everywhere
 
 RING = [[(i - 1) % 12, (i + 1) % 12] for i in range(12)]
@@ -35,6 +47,19 @@ class Telephone:
             case PeerDown() | PeerUp():
                 self.told.append(event)
         return ()
+
+
+class Alarm:
+    """A plugin that puts its alarm off each time it hears something, and notes when it rings."""
+
+    def __init__(self, node: int, peers: Sequence[int], options: Mapping[str, Any]) -> None:  # noqa: ARG002 (the interface has it)
+        self.rang: list[int] = []
+
+    def handle(self, event: Event, now: int, rng: Random) -> Iterable[Effect]:  # noqa: ARG002 (the interface has it)
+        if isinstance(event, TimerFired):
+            self.rang.append(now)
+            return ()
+        return (SetTimer("alarm", 3 * SECOND),)
 
 
 class Shouting(Telephone):
@@ -113,6 +138,19 @@ def test_a_name_that_names_no_protocol_is_a_plain_error(name: str) -> None:
     with pytest.raises(LocalError) as caught:
         load(name)
     assert caught.value.code == "NO_PROTOCOL"
+
+
+def test_a_timer_of_the_same_name_is_replaced_and_does_not_outlive_its_node() -> None:
+    world = LightWorld(1, Alarm, [[], []], Everywhere(WAN))
+    world.run_for(SECOND)
+    world.publish(0, b"snooze")  # one second in: it rings at four, not at three
+    world.run_for(10 * SECOND)
+    assert [ring.__self__.rang for ring in world._handles] == [[4 * SECOND], [3 * SECOND]]  # type: ignore[attr-defined]
+    world.publish(0, b"once more")
+    world.crash(0)
+    world.restart(0)
+    world.run_for(10 * SECOND)
+    assert world._handles[0].__self__.rang == [14 * SECOND]  # type: ignore[attr-defined]
 
 
 def test_an_unknown_effect_is_refused() -> None:

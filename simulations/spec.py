@@ -1,10 +1,11 @@
 """What a scenario is: a TOML file with defaults for everything, and how it is read, changed, named and written.
 
 How it works
-    A `Scenario` and its tables are msgspec Structs: an unknown name or a wrong type is refused with its place. A
-    scenario without a seed is a question; with one, a run. `changed` sets single fields by dotted names, as
-    `--set network.loss=0.1` does. `params_hash` names what matters: two scenarios with equal fields have equal
-    hashes, whatever they are called. `to_toml` writes what was resolved, so that a run's spec.toml runs again.
+    A `Scenario` and its tables are msgspec Structs: an unknown name, a wrong type or a number that makes no sense is
+    refused with its place. A scenario without a seed is a question; with one, a run. `changed` sets single fields by
+    dotted names, as `--set network.loss=0.1` does. `params_hash` names what matters: two scenarios with equal fields,
+    and equal files where they name some, have equal hashes, whatever they are called. `to_toml` writes what was
+    resolved, so that a run's spec.toml runs again.
 
 What it does not do
     It builds nothing: simulations.setting does. It knows no seeds: runs do.
@@ -14,18 +15,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from ledger.errors import LocalError
+from ledger.governance.epoch import FOUNDERS_MAX
+from ledger.schema import DAY
 
 STUDIES: Final = Path(__file__).resolve().parent / "studies"
 """Where the named scenarios are."""
 HASH_DIGITS: Final = 12
+_PLACE: Final = re.compile(r"(?s)(.*) - at `\$\.?(.*)`")
+
+Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
+"""A part of all, or a probability."""
+Span: TypeAlias = Annotated[float, Meta(ge=0, le=10**7)]
+"""Seconds or milliseconds, as the field's name or table says."""
+Number: TypeAlias = Annotated[int, Meta(ge=0, le=10**6)]
+Node: TypeAlias = Annotated[int, Meta(ge=0)]
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,30 +54,30 @@ class NetworkSpec(_Table, frozen=True):
     topohub (`graph`, by kilometres), regions (`regions`: libp2p or simblock). `jitter`: sigma of a lognormal factor.
     `capacity`: messages that may be on their way between two nodes, 0: any number; beyond it the next are lost.
     `uplink_mbit` 0: no limit. `behind_nat`: part of the nodes that nobody can dial. `skew_ms`: clocks are wrong by up
-    to so much. Probabilities are of each message.
+    to so much. Probabilities are of each message. `file`: its path from the current directory.
     """
 
     latency: Literal["constant", "uniform", "exponential", "matrix", "gml", "topohub", "regions"] = "uniform"
-    low_ms: float = 10.0
-    high_ms: float = 50.0
+    low_ms: Span = 10.0
+    high_ms: Span = 50.0
     file: str = ""
     rtt: bool = False
     graph: str = ""
     regions: str = ""
-    ms_per_km: float = 0.0075
-    access_ms: float = 5.0
-    jitter: float = 0.0
-    loss: float = 0.0
-    replay: float = 0.0
-    replay_ms: float = 0.0
+    ms_per_km: Annotated[float, Meta(ge=0, le=1_000)] = 0.0075
+    access_ms: Span = 5.0
+    jitter: Annotated[float, Meta(ge=0, le=5)] = 0.0
+    loss: Share = 0.0
+    replay: Share = 0.0
+    replay_ms: Span = 0.0
     reorder: bool = False
-    clog: float = 0.0
-    clog_ms: float = 0.0
-    capacity: int = 0
-    uplink_mbit: float = 0.0
-    burst_kib: float = 64.0
-    behind_nat: float = 0.0
-    skew_ms: int = 0
+    clog: Share = 0.0
+    clog_ms: Span = 0.0
+    capacity: Number = 0
+    uplink_mbit: Annotated[float, Meta(ge=0, le=10**6)] = 0.0
+    burst_kib: Annotated[float, Meta(ge=0, le=10**6)] = 64.0
+    behind_nat: Share = 0.0
+    skew_ms: Annotated[int, Meta(ge=0, le=1_000 * DAY)] = 0
 
 
 class OverlaySpec(_Table, frozen=True):
@@ -73,7 +87,7 @@ class OverlaySpec(_Table, frozen=True):
     """
 
     kind: Literal["dials", "regular", "complete", "ring", "random", "small-world", "scale-free"] = "dials"
-    degree: int = 8
+    degree: Annotated[int, Meta(ge=1, le=10**6)] = 8
 
 
 class FaultSpec(_Table, frozen=True):
@@ -87,16 +101,16 @@ class FaultSpec(_Table, frozen=True):
     """
 
     kind: Literal["partition", "crash", "churn", "trace", "chaos"]
-    at: float = 0.0
-    until: float = 0.0
-    share: float = 0.5
-    nodes: tuple[int, ...] = ()
+    at: Span = 0.0
+    until: Span = 0.0
+    share: Share = 0.5
+    nodes: tuple[Node, ...] = ()
     mode: Literal["uniform_size", "uniform_partition", "isolate_single", "named"] = "uniform_size"
     one_way: bool = False
     storage: Literal["kept", "torn", "lost"] = "kept"
-    lost: int = 0
-    rate: float = 0.0
-    down: float = 30.0
+    lost: Number = 0
+    rate: Annotated[float, Meta(ge=0, le=10**5)] = 0.0
+    down: Span = 30.0
     file: str = ""
 
 
@@ -106,19 +120,20 @@ class LoadSpec(_Table, frozen=True):
     In the world of real nodes each is a person's consent; a share of `withdraw` of them is withdrawn `withdraw_after`
     seconds later, at `withdraw_at` (where it was granted, or anywhere). With `data` set, node 1 asks node 0 for data
     under each consent `every_ask` seconds, through the real gate: `home` and `quorum` are the measures of freshness.
-    In the light world each is a payload of `payload_bytes`.
+    In the light world each is a payload of `payload_bytes`. What would come after the scenario's end does not happen,
+    and a publication finds a node that is up or does not happen either: `not_published` in the summary's counts.
     """
 
-    start: float = 5.0
-    count: int = 20
-    every: float = 1.0
-    payload_bytes: int = 256
-    publishers: tuple[int, ...] = ()
-    withdraw: float = 0.0
-    withdraw_after: float = 10.0
+    start: Span = 5.0
+    count: Number = 20
+    every: Span = 1.0
+    payload_bytes: Annotated[int, Meta(ge=1, le=2**24)] = 256
+    publishers: tuple[Node, ...] = ()
+    withdraw: Share = 0.0
+    withdraw_after: Span = 10.0
     withdraw_at: Literal["home", "anywhere"] = "home"
     data: Literal["", "home", "quorum"] = ""
-    every_ask: float = 20.0
+    every_ask: Annotated[float, Meta(ge=0.001, le=10**7)] = 20.0
 
 
 class AdversarySpec(_Table, frozen=True):
@@ -128,21 +143,21 @@ class AdversarySpec(_Table, frozen=True):
     """
 
     kind: str
-    at: float = 0.0
-    until: float = 0.0
-    share: float = 0.2
-    nodes: tuple[int, ...] = ()
-    target: int = 0
+    at: Span = 0.0
+    until: Span = 0.0
+    share: Share = 0.2
+    nodes: tuple[Node, ...] = ()
+    target: Node = 0
 
 
 class PolicySpec(_Table, frozen=True):
     """The mesh's rules (ledger.governance.epoch.Policy), in seconds."""
 
-    tick_seconds: int = 60
-    heartbeat_seconds: int = 20
-    max_staleness_seconds: int = 600
-    seal_seconds: int = 600
-    invitations_a_day: int = 1_000
+    tick_seconds: Annotated[int, Meta(ge=1, le=DAY)] = 60
+    heartbeat_seconds: Annotated[int, Meta(ge=1, le=3_600)] = 20
+    max_staleness_seconds: Annotated[int, Meta(ge=1, le=DAY)] = 600
+    seal_seconds: Annotated[int, Meta(ge=1, le=DAY)] = 600
+    invitations_a_day: Annotated[int, Meta(ge=1, le=1_000)] = 1_000
 
 
 class ChecksSpec(_Table, frozen=True):
@@ -152,18 +167,18 @@ class ChecksSpec(_Table, frozen=True):
     the run fails when they hold.
     """
 
-    settle: float = 120.0
+    settle: Span = 120.0
     expect: tuple[str, ...] = ()
 
 
 class Scenario(_Table, frozen=True):
     """A named question. `world`: real nodes of maille, or `protocol` at light nodes. `signatures`: how verified."""
 
-    name: str
+    name: Annotated[str, Meta(pattern=r"\A\w[\w .-]*\Z", max_length=100)]
     about: str = ""
     world: Literal["maille", "light"] = "maille"
-    nodes: int = 20
-    seconds: float = 120.0
+    nodes: Annotated[int, Meta(ge=2, le=10**6)] = 20
+    seconds: Annotated[float, Meta(gt=0, le=10**7)] = 120.0
     signatures: Literal["memoised", "real"] = "memoised"
     protocol: str = "flood"
     protocol_options: dict[str, Any] = {}
@@ -174,6 +189,18 @@ class Scenario(_Table, frozen=True):
     faults: tuple[FaultSpec, ...] = ()
     adversaries: tuple[AdversarySpec, ...] = ()
     checks: ChecksSpec = ChecksSpec()
+
+
+TABLES: Final[dict[str, type[_Table]]] = {
+    "network": NetworkSpec,
+    "overlay": OverlaySpec,
+    "policy": PolicySpec,
+    "load": LoadSpec,
+    "faults": FaultSpec,
+    "adversaries": AdversarySpec,
+    "checks": ChecksSpec,
+}
+"""The tables of a scenario; of faults and adversaries there may be several."""
 
 
 def names() -> list[str]:
@@ -196,8 +223,20 @@ def parse(raw: bytes) -> Scenario:
     """Read a scenario from TOML. Raises LocalError BAD_SCENARIO with the place."""
     try:
         return _checked(msgspec.toml.decode(raw, type=Scenario))
+    except msgspec.ValidationError as error:
+        raise _refused(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise LocalError("BAD_SCENARIO", f"the scenario does not read: {error}", field="scenario") from None
+
+
+def _refused(error: msgspec.ValidationError) -> LocalError:
+    """Return the refusal that names the field, as `--set` would, and what its table has where the name is unknown."""
+    found = _PLACE.fullmatch(str(error))
+    told, place = (found[1], re.sub(r"\[(\d+)\]", r".\1", found[2])) if found else (str(error), "")
+    if "unknown field" in told:
+        table = TABLES.get(place.split(".")[0], Scenario)
+        told += f"; it has {', '.join(table.__struct_fields__)}"
+    return LocalError("BAD_SCENARIO", f"{place or 'the scenario'}: {told}", field=place or "scenario")
 
 
 def changed(scenario: Scenario, settings: Mapping[str, Any]) -> Scenario:
@@ -221,7 +260,7 @@ def changed(scenario: Scenario, settings: Mapping[str, Any]) -> Scenario:
     try:
         return _checked(msgspec.convert(built, Scenario))
     except msgspec.ValidationError as error:
-        raise LocalError("BAD_SCENARIO", f"the scenario does not hold together: {error}", field="set") from None
+        raise _refused(error) from None
 
 
 def _read(text: str) -> Any:
@@ -232,30 +271,75 @@ def _read(text: str) -> Any:
 
 
 def _checked(scenario: Scenario) -> Scenario:
-    """Return the scenario if its numbers make sense together."""
-    network = scenario.network
-    shares = [network.loss, network.replay, network.clog, network.behind_nat, scenario.load.withdraw]
-    shares += [fault.share for fault in scenario.faults] + [one.share for one in scenario.adversaries]
-    numbers = [n for fault in scenario.faults for n in fault.nodes] + [
-        n for one in scenario.adversaries for n in one.nodes
-    ]
-    if scenario.nodes < 2 or not 0 < scenario.seconds <= 10**7:
-        raise LocalError("BAD_SCENARIO", "a scenario has at least 2 nodes and up to 10^7 seconds", field="nodes")
-    if not all(0.0 <= share <= 1.0 for share in shares):
-        raise LocalError("BAD_SCENARIO", "a share or probability lies between 0 and 1", field="network")
-    if not all(0 <= number < scenario.nodes for number in (*numbers, *scenario.load.publishers)):
-        raise LocalError("BAD_SCENARIO", f"nodes are numbered from 0 to {scenario.nodes - 1}", field="nodes")
-    if scenario.world == "light" and (scenario.adversaries or scenario.load.data):
-        told = "adversaries and data are for the world of real nodes (world = 'maille'); write a protocol that lies"
-        raise LocalError("BAD_SCENARIO", told, field="world")
+    """Return the scenario if its fields make sense together; each alone is of its type."""
+    for field, told in _faults(scenario):
+        raise LocalError("BAD_SCENARIO", f"{field}: {told}", field=field)
     return scenario
 
 
+def _faults(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """Yield each field that makes no sense beside the others, and why."""
+    network, load, light = scenario.network, scenario.load, scenario.world == "light"
+    named = [("load.publishers", load.publishers)]
+    named += [(f"faults.{place}.nodes", one.nodes) for place, one in enumerate(scenario.faults)]
+    for place, plot in enumerate(scenario.adversaries):
+        named += [(f"adversaries.{place}.nodes", plot.nodes), (f"adversaries.{place}.target", (plot.target,))]
+    for field, numbers in named:
+        if any(number >= scenario.nodes for number in numbers):
+            yield field, f"nodes are numbered from 0 to {scenario.nodes - 1}"
+    for table in ("faults", "adversaries"):
+        for place, each in enumerate(getattr(scenario, table)):
+            if 0 < each.until <= each.at:
+                yield f"{table}.{place}.until", f"it ends at {each.until:g} s, before it begins ({each.at:g} s)"
+    if network.latency == "uniform" and network.high_ms < network.low_ms:
+        yield "network.high_ms", f"it is below low_ms ({network.low_ms:g})"
+    cuts = [(place, one) for place, one in enumerate(scenario.faults) if one.kind in {"partition", "chaos"}]
+    for (_, first), (place, one) in pairwise(sorted(cuts, key=lambda each: each[1].at)):
+        if not first.until or one.at < first.until:
+            yield f"faults.{place}.at", "another partition lasts then, and a world has one at a time"
+    if light:
+        yield from _only_of_real_nodes(scenario)
+        return
+    if scenario.nodes > FOUNDERS_MAX:
+        yield "nodes", f"a mesh of real nodes is founded by {FOUNDERS_MAX} at most; light nodes may be more"
+    if scenario.protocol != Scenario(name="").protocol or scenario.protocol_options:
+        yield "protocol", "real nodes speak maille's own; a protocol is for world = 'light'"
+    if load.data and load.withdraw_at != "home":
+        yield "load.withdraw_at", "where data flow, persons withdraw at home: their wallets are there"
+
+
+def _only_of_real_nodes(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    told = "it is for the world of real nodes (world = 'maille')"
+    if scenario.adversaries:
+        yield "adversaries", f"{told}; write a protocol that lies"
+    for field in ("data", "withdraw"):
+        if getattr(scenario.load, field):
+            yield f"load.{field}", told
+    if scenario.network.skew_ms:
+        yield "network.skew_ms", told
+    for place, fault in enumerate(scenario.faults):
+        if fault.storage != "kept":
+            yield f"faults.{place}.storage", told
+
+
 def params_hash(scenario: Scenario) -> str:
-    """Return what names the parameters: digits of SHA-256 over every field but name and about, in order of name."""
+    """Return what names the parameters: digits of SHA-256 over every field but name and about, in order of name.
+
+    A file that a field names counts by its path and its bytes.
+    """
     built = msgspec.to_builtins(msgspec.convert(msgspec.to_builtins(scenario), Scenario))  # 40 seconds are 40.0 seconds
     del built["name"], built["about"]
+    files = {path: _digest(path) for path in (scenario.network.file, *(one.file for one in scenario.faults)) if path}
+    if files:
+        built["files"] = files
     return hashlib.sha256(json.dumps(built, sort_keys=True).encode()).hexdigest()[:HASH_DIGITS]
+
+
+def _digest(path: str) -> str:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return ""  # whoever reads it says so
 
 
 # Writing

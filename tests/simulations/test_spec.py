@@ -8,7 +8,7 @@ import pytest
 
 from ledger.errors import LocalError
 from simulations.adversaries import KNOWN
-from simulations.spec import Scenario, changed, load, names, params_hash, parse, to_toml
+from simulations.spec import NetworkSpec, Scenario, changed, load, names, params_hash, parse, to_toml
 
 
 def test_there_are_about_two_dozen_named_scenarios_and_each_says_what_it_asks() -> None:
@@ -76,6 +76,66 @@ def test_what_makes_no_sense_is_refused(name: str, value: str) -> None:
     with pytest.raises(LocalError) as caught:
         changed(load("baseline"), {name: value})
     assert caught.value.code == "BAD_SCENARIO"
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "word"),
+    [
+        ("nodes = 1", "nodes", ">= 2"),
+        ("nodes = 513", "nodes", "512 at most"),
+        ("none = 1", "scenario", "it has name, about"),
+        ("[network]\nlos = 0.1", "network", "loss, replay"),
+        ("[network]\nlow_ms = -1", "network.low_ms", ">= 0"),
+        ("[network]\nlow_ms = 60", "network.high_ms", "below low_ms"),
+        ("[network]\njitter = inf", "network.jitter", "<= 5"),
+        ("[load]\nevery_ask = 0", "load.every_ask", ">= 0.001"),
+        ("[load]\ndata = 'home'\nwithdraw_at = 'anywhere'", "load.withdraw_at", "at home"),
+        ("[policy]\ntick_seconds = 0", "policy.tick_seconds", ">= 1"),
+        ("[[faults]]\nkind = 'churn'\nrate = -1", "faults.0.rate", ">= 0"),
+        ("[[faults]]\nkind = 'crash'\n[[faults]]\nkind = 'crash'\nshare = 2", "faults.1.share", "<= 1"),
+        ("[[faults]]\nkind = 'crash'\nat = 9\nuntil = 5", "faults.0.until", "before it begins"),
+        ("[[faults]]\nkind = 'crash'\nnodes = [20]", "faults.0.nodes", "0 to 19"),
+        ("[[adversaries]]\nkind = 'collude'\ntarget = 20", "adversaries.0.target", "0 to 19"),
+        ("protocol = 'mine:Own'", "protocol", "world = 'light'"),
+        ("world = 'light'\n[load]\nwithdraw = 1.0", "load.withdraw", "real nodes"),
+        ("world = 'light'\n[network]\nskew_ms = 1", "network.skew_ms", "real nodes"),
+        ("world = 'light'\n[[faults]]\nkind = 'crash'\nstorage = 'torn'", "faults.0.storage", "real nodes"),
+    ],
+)
+def test_a_refusal_names_the_field_as_set_would(text: str, field: str, word: str) -> None:
+    with pytest.raises(LocalError, match=word) as caught:
+        parse(f'name = "a"\n{text}'.encode())
+    assert (caught.value.code, caught.value.field) == ("BAD_SCENARIO", field)
+    assert field in str(caught.value)
+
+
+def test_a_name_is_fit_for_a_folder() -> None:
+    for name in ("", "..", "a/b", "/tmp", "a\n", ".hidden"):
+        with pytest.raises(LocalError) as caught:
+            changed(Scenario(name="a"), {"name": name})
+        assert caught.value.field == "name"
+    assert changed(Scenario(name="a"), {"name": "my mesh-2.1"}).name == "my mesh-2.1"
+
+
+def test_a_world_has_one_partition_at_a_time() -> None:
+    cut = "[[faults]]\nkind = 'partition'\nat = {}\nuntil = {}\n"
+    for second in (cut.format(15, 40), "[[faults]]\nkind = 'chaos'\nat = 19\n"):
+        with pytest.raises(LocalError, match="one at a time") as caught:
+            parse(('name = "a"\n' + second + cut.format(10, 20)).encode())
+        assert caught.value.field == "faults.0.at"
+    assert len(parse(('name = "a"\n' + cut.format(20, 40) + cut.format(10, 20)).encode()).faults) == 2
+
+
+def test_a_file_counts_by_what_is_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    one = Scenario(name="a", network=NetworkSpec(latency="matrix", file=str(path)))
+    seen = {params_hash(one)}
+    for text in ("0,1\n1,0\n", "0,2\n2,0\n"):
+        path.write_text(text)
+        seen.add(params_hash(one))
+    assert len(seen) == 3
+    path.write_text("0,1\n1,0\n")
+    assert params_hash(one) in seen
 
 
 @pytest.mark.parametrize(

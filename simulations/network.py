@@ -12,6 +12,7 @@ What it does not do
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from pathlib import Path as FilePath
 from typing import Final
@@ -96,9 +97,16 @@ class Modelled:
         return [order[number % count] for number in range(nodes)]
 
     def latency_ms(self, source: int, target: int) -> float:
-        """Return how far two nodes are apart, one way, before any jitter. Where distance does not matter: low_ms."""
+        """Return how far two nodes are apart, one way, before jitter; where it does not matter, the median drawn."""
         if self.terrain is None:
-            return self._spec.low_ms
+            spec = self._spec
+            match spec.latency:
+                case "uniform":
+                    return (spec.low_ms + spec.high_ms) / 2
+                case "exponential":
+                    return spec.low_ms + spec.high_ms * math.log(2)
+                case _:
+                    return spec.low_ms
         return self.terrain.ms[self._place(source)][self._place(target)]
 
     def _place(self, number: int) -> int:

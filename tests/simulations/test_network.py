@@ -136,3 +136,11 @@ def test_a_topology_is_summed_up() -> None:
     assert shown.nodes == 37
     assert 10 < shown.p50_ms < shown.p95_ms <= shown.max_ms < 40
     assert api.topology(api.changed(load("behind-nat"), {"nodes": "10"})).behind_nat == 6
+
+
+@pytest.mark.parametrize("latency", ["constant", "uniform", "exponential"])
+def test_without_distance_a_topology_shows_the_median_that_messages_draw(latency: str) -> None:
+    scenario = api.changed(load("baseline"), {"network.latency": latency})
+    way = Modelled(Seed(1), scenario.network, 2).path(0, 1)
+    drawn = sorted(way.draw() for _ in range(4_001))[2_000] / 1_000
+    assert api.topology(scenario).p50_ms == pytest.approx(drawn, rel=0.05)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,39 +14,26 @@ from node.vaults.transfers import Wanted
 from tests.node.flows.test_passing import OTHER, POINT, Scene
 
 
-def test_a_parent_that_is_narrowed_narrows_the_child_at_both_ends() -> None:
-    scene = Scene(points=(POINT, OTHER))
+def narrowed(narrow: Callable[[Terms], Terms], reason: str, **above: Any) -> Scene:
+    """Pass on, narrow the parent, and see that both ends of the child refuse for `reason`."""
+    scene = Scene(**above)
     scene.receive()
     child = scene.pass_on()
     assert scene.flows(child)[1] == ""
-    scene.ada.act(lambda turn: scene.ada.flows.life.amend(turn, scene.parent, _only_other, None))
+    scene.ada.act(lambda turn: scene.ada.flows.life.amend(turn, scene.parent, narrow, None))
     scene.world.pump()
-    assert scene.flows(child) == (0, "OTHER_POINT")
-    narrowed = scene.cyd.look(
-        lambda turn: scene.cyd.flows.door.judge(turn, Wanted(scene.bob.party, scene.cyd.party, child.id)).decision
-    )
-    assert narrowed.reason.value == "OTHER_POINT"  # cyd knows what the amendment says
+    assert scene.flows(child) == (0, reason)
+    wanted = Wanted(scene.bob.party, scene.cyd.party, child.id)
+    entering = scene.cyd.look(lambda turn: scene.cyd.flows.door.judge(turn, wanted).decision)
+    assert entering.reason.value == reason  # cyd knows what the amendment says
+    return scene
 
 
-def _only_other(held: Terms) -> Terms:
-    return replace(held, points=(OTHER,))
+def test_a_parent_that_is_narrowed_narrows_the_child_at_both_ends() -> None:
+    narrowed(lambda held: replace(held, points=(OTHER,)), "OTHER_POINT", points=(POINT, OTHER))
 
 
 def test_a_parent_that_may_be_passed_on_no_more_stops_its_child_at_both_ends_and_has_no_other() -> None:
-    scene = Scene()
-    scene.receive()
-    child = scene.pass_on()
-    assert scene.flows(child)[1] == ""
-    scene.ada.act(lambda turn: scene.ada.flows.life.amend(turn, scene.parent, _nobody_else, None))
-    scene.world.pump()
-    assert scene.flows(child) == (0, "SHARING_FORBIDDEN")
-    entered = scene.cyd.look(
-        lambda turn: scene.cyd.flows.door.judge(turn, Wanted(scene.bob.party, scene.cyd.party, child.id)).decision
-    )
-    assert entered.reason.value == "SHARING_FORBIDDEN"
+    scene = narrowed(lambda held: replace(held, onward_sharing=OnwardSharing()), "SHARING_FORBIDDEN")
     with pytest.raises(LocalError, match="SHARING_FORBIDDEN"):
         scene.pass_on()
-
-
-def _nobody_else(held: Terms) -> Terms:
-    return replace(held, onward_sharing=OnwardSharing())

@@ -3,7 +3,8 @@
 How it works
     `note` keeps the account of one end of a transfer up to date with each pack; `close` ends it. Closed accounts
     wait for the day's batch: a moment of each UTC day that this vault's secret picks, so that nobody outside can
-    tell transfers from their time, and a restart does not change it. `state` states them now (a demo, an audit).
+    tell transfers from their time, and a restart does not change it. `state` states them now (a demo, an audit), and
+    with them what an earlier batch stated and the ledger lost.
     What passed from or to a tenant whose key is here is stated with that key.
 
 What it does not do
@@ -74,13 +75,19 @@ class Accounts:
         held = self._rows.get(turn.vault, role, transfer)
         return held if held is not None and held.state in (DONE, STOPPED) else None
 
-    def close(self, turn: Turn, role: bytes, transfer: bytes, tally: Tally, reason: str) -> None:
-        """End an account; without a record there is nothing to account for. `reason`: "" when all passed."""
+    def close(
+        self, turn: Turn, role: bytes, transfer: bytes, tally: Tally, reason: str, *, handed: bool = False
+    ) -> None:
+        """End an account; without a record there is nothing to account for. `reason`: "" when all passed.
+
+        `handed`: packs left, whatever the other end says of them. Then it is stated on the ledger also where nothing
+        was acknowledged: who takes data and denies it does not thereby take them unseen.
+        """
         held = self._rows.get(turn.vault, role, transfer)
         if held is None or held.state in (DONE, STOPPED):
             return
         closed = replace(held, tally=tally, state=STOPPED if reason else DONE, reason=reason)
-        if tally.count:
+        if tally.count or handed:
             self._rows.close(turn.vault, closed)
         else:
             self._rows.put(turn.vault, closed)
@@ -104,7 +111,8 @@ class Accounts:
 
     def state(self, turn: Turn) -> int:
         """State every closed account's digest on the ledger now; return how many."""
-        total = 0
+        total, replica = 0, turn.core.replica
+        self._rows.confirm(turn.vault, lambda entry: bool(replica.places(turn.rows, entry)))
         voices = {voice.party: voice for voice in self._tenants.voices(turn)}
         own = voices[turn.core.party]
         while found := self._rows.unstated(turn.vault, HOLDER, RECEIPTS_MAX):

@@ -335,7 +335,7 @@ class Sending:
         return row
 
     def _finish(self, turn: Turn, row: Outgoing, tally: Tally, reason: str) -> None:
-        self._accounts.close(turn, HOLDER, row.transfer, tally, reason)
+        self._accounts.close(turn, HOLDER, row.transfer, tally, reason, handed=row.next_number > 0)
         self._rows.end(turn.vault, row)
         self._moved.pop(row.transfer, None)
         for sent in self._flight.values():

@@ -4,7 +4,8 @@ How it works
     `Stated.uses_of` reads what a holder has stated on the ledger of transfers under one consent, by the index's rows
     `RECEIPT`; leaves read lately are remembered, since one leaf states a day's transfers under many grants. `trail`
     goes through consents and all that were passed on from them, and puts beside each transfer what this node's own
-    accounts tell of it; what has passed and is not stated yet is told from the accounts alone. It reads what lies under
+    accounts tell of it; what has passed and is not stated yet is told from the accounts alone. What was handed over and
+    never acknowledged is told as well: how much of it arrived, nobody here knows. It reads what lies under
     these consents, and nobody else's but what waits for the day's batch.
 
 What it does not do
@@ -128,17 +129,18 @@ def trail(
     turn: Turn, stated: Stated, receipts: ReceiptRows, incoming: IncomingRows, grants: Iterable[Entry]
 ) -> list[Passed]:
     """Return what passed under these consents, and under all that pass on from them, the oldest first."""
-    sent: dict[bytes, list[bytes]] = defaultdict(list)
+    sent: dict[bytes, dict[bytes, int]] = defaultdict(dict)
     for account in receipts.unstated(turn.vault, HOLDER, WAITING_MAX):
-        sent[account.grant].append(account.transfer)
+        sent[account.grant][account.transfer] = account.ended
     found: dict[bytes, Passed] = {}
     for own in grants:
         for grant in (own, *descendants(turn, own.id)):
             told = {use.transfer: use.at for use in stated.uses_of(turn, grant.id, parties_of(grant)[0])}
             for transfer in dict.fromkeys([*told, *sent[grant.id], *incoming.under(turn.vault, grant.id)]):
                 held = _account(turn, receipts, transfer)
-                if held is not None or transfer in told:
-                    at = held.ended if held is not None else told[transfer]
+                known = sent[grant.id] | told  # what was handed over and not acknowledged is told, too
+                if held is not None or transfer in known:
+                    at = held.ended if held is not None else known[transfer]
                     found.setdefault(transfer, Passed(at, own, grant, transfer, held, transfer in told))
     return sorted(found.values(), key=lambda one: (one.at, one.transfer))
 

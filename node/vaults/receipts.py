@@ -5,13 +5,16 @@
 | "r", transfer (16) | the holder's receipt (`Receipt`) |
 | "a", transfer | the recipient's acknowledgement (`Receipt`) |
 | "l", role (1), transfer | empty: closed, and not stated on the ledger yet |
+| "L", role, transfer | empty: stated, and not found on the ledger since |
 | "x", number (8) | a refusal (`Refusal`), the newest REFUSALS_MAX |
 | "X" | how many refusals there ever were |
 
 How it works
     The row is written with the first pack and again with each one, so that it is whole after a crash at any moment.
     When the transfer ends it is closed, and waits for the day's batch: the ledger gets a salted digest alone
-    (`digest`), made as a slot's digest is, since counts and windows in clear would tell the granularity.
+    (`digest`), made as a slot's digest is, since counts and windows in clear would tell the granularity. The vault is
+    durable before the ledger is: after a crash or on a full disk it may say "stated" of what no ledger holds. So what
+    was stated is looked for once more before the next batch, and what is not there goes into that one (`confirm`).
 
 What it does not do
     It signs nothing, and shows nothing to peers. Refusals name no point and no person.
@@ -19,8 +22,8 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ledger import codec
@@ -37,6 +40,7 @@ PORTION: Final = 512
 HOLDER: Final = b"r"
 RECIPIENT: Final = b"a"
 _UNSTATED: Final = b"l"
+_UNCONFIRMED: Final = b"L"
 _REFUSAL: Final = b"x"
 _COUNT: Final = b"X"
 _DIGEST_NAME: Final = {HOLDER: "transfer.receipt", RECIPIENT: "transfer.ack"}
@@ -159,6 +163,15 @@ class ReceiptRows:
         """Keep an account whose digest has been stated."""
         self.put(vault, receipt)
         vault.delete(TABLE, _UNSTATED + receipt.role + receipt.transfer)
+        vault.put(TABLE, _UNCONFIRMED + receipt.role + receipt.transfer, b"\x00")
+
+    def confirm(self, vault: Writer, is_held: Callable[[bytes], bool]) -> None:
+        """Queue again what was stated in an entry that the ledger does not hold. `is_held`: by the entry's id."""
+        for key in [key for key, _ in vault.scan(TABLE, _UNCONFIRMED, prefix_stop(_UNCONFIRMED))]:
+            vault.delete(TABLE, key)
+            receipt = self.get(vault, key[1:2], key[2:])
+            if receipt is not None and receipt.stated is not None and not is_held(receipt.stated):
+                self.close(vault, replace(receipt, stated=None))
 
     def refuse(self, vault: Writer, refusal: Refusal) -> None:
         """Count a refusal and keep it; the oldest is forgotten."""

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
+from gossip.messages import DATA, Envelope
+from ledger.entry import Entry
 from ledger.schema import DAY
+from node.core import Turn
+from node.flows import wire
+from node.flows.trail import Passed, Stated, trail
 from node.vaults.receipts import HOLDER, RECIPIENT, Receipt
-from node.vaults.transfers import Tally, chained
-from tests.node.flows.world import LONG, SHORT, World, terms
+from node.vaults.transfers import STOPPED, Tally, chained
+from tests.node.flows.losing import half_written
+from tests.node.flows.world import LONG, SHORT, Side, World, terms
 
 
 def accounts(world: World, transfer: bytes) -> tuple[Receipt, Receipt]:
@@ -80,3 +88,69 @@ def test_a_receipt_rests_on_the_newest_attested_tick() -> None:
     world.pump()
     receipt, _ = accounts(world, transfer)
     assert receipt.frontier == tick.frontier
+
+
+@pytest.mark.parametrize("role", [HOLDER, RECIPIENT])
+def test_what_the_vault_alone_calls_stated_is_stated_again(role: bytes) -> None:
+    world = World()
+    world.import_series(SHORT)
+    grant, _ = world.grant(terms(SHORT))
+    transfer, _ = world.send(grant=grant.id)
+    world.pump()
+    side = world.holder if role == HOLDER else world.recipient
+    assert half_written(world, side, side.flows.accounts.state) == 1
+    lost = side.account(role, transfer)
+    assert lost is not None
+    assert lost.stated is not None
+    assert side.entry(lost.stated) is None
+    assert [side.act(side.flows.accounts.state) for _ in range(3)] == [1, 0, 0]
+    held = side.account(role, transfer)
+    assert held is not None
+    assert held.digest() == lost.digest()
+    assert held.stated is not None
+    entry = side.entry(held.stated)
+    assert entry is not None
+    assert entry.payload["receipts" if role == HOLDER else "acks"][0][0] == transfer
+
+
+@pytest.mark.parametrize("denial", [wire.Refuse, wire.Got])
+def test_data_that_a_recipient_takes_and_denies_are_on_the_ledger_all_the_same(denial: type) -> None:
+    world = World(3)
+    world.import_series(LONG)
+    grant, _ = world.grant(terms(LONG))
+    transfer, _ = world.send(grant=grant.id)
+    queue = world.queues[world.holder.device.kid, world.recipient.device.kid]
+    taken = [data for data in queue if data[1] == DATA and isinstance(wire.decode(Envelope.open(data)), wire.Chunk)]
+    assert len(taken) == 8  # read, and kept from its own node
+    for data in taken:
+        queue.remove(data)
+    chain = Tally.begin(transfer).chain
+    no: wire.Message = wire.Got(transfer, 0, chain, final=True)
+    if denial is wire.Refuse:
+        no = wire.Refuse(transfer, "NO_CONSENT", True, 0, chain)
+    world.recipient.say(world.holder, no)
+    world.pump()
+    receipt = world.holder.account(HOLDER, transfer)
+    assert receipt is not None
+    assert (receipt.state, receipt.tally.count) == (STOPPED, 0)
+    for stated, side in ((False, world.holder), (True, world.sides[2])):
+        if stated:
+            assert world.holder.act(world.holder.flows.accounts.state) == 1
+            world.pump()
+        (told,) = side.look(partial(_trail, side, grant))
+        assert (told.transfer, told.stated, told.account) == (transfer, stated, None)
+
+
+def _trail(side: Side, grant: Entry, turn: Turn) -> list[Passed]:
+    return trail(turn, Stated(), side.flows.receipts, side.flows.incoming, [grant])
+
+
+def test_a_transfer_of_which_no_pack_left_is_not_on_the_ledger() -> None:
+    world = World()
+    world.import_series(LONG)
+    grant, _ = world.grant(terms(LONG))
+    world.leave(world.recipient)
+    transfer, _ = world.send(grant=grant.id)
+    world.withdraw(grant)
+    assert world.holder.sent(transfer) is None
+    assert world.holder.act(world.holder.flows.accounts.state) == 0

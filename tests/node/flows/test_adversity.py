@@ -168,5 +168,6 @@ def test_a_crash_at_any_write_loses_and_repeats_nothing(which: int, store: str) 
             assert account is not None
             assert (account.state, account.tally.count) == (DONE, len(expected))
             assert account.stated is not None
+            assert side.entry(account.stated) is not None
         points += crashed
     assert points > 5

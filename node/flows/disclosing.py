@@ -89,6 +89,8 @@ class Disclosing:
         """Who takes in what is sealed for entries of other kinds than grants and requests."""
         self.concerns: Callable[[Turn, Entry], bool] = lambda _turn, _grant: False
         """Says whether this node is a party of a consent that rests on a grant."""
+        self.is_erased: Callable[[Turn, Entry], bool] = lambda _turn, _entry: False
+        """Says whether what a grant or an amendment says was destroyed here for good (node.flows.erasing)."""
 
     # Sending
 
@@ -149,13 +151,15 @@ class Disclosing:
     def erase(self, turn: Turn, entry: Entry) -> bool:
         """Destroy the content of a grant or request here, and of the grant's amendments; False when there was none.
 
-        The gate is closed from then.
+        The gate is closed from then. What is sealed and waits for other readers goes too.
         """
         erased = self._rows.erase(turn.vault, entry.id, *parties_of(entry))
         status = turn.core.replica.consent(turn.rows, entry.id)
-        for ident in status.amended if status is not None else ():
+        amended = status.amended if status is not None else ()
+        for ident in amended:
             self._rows.erase(turn.vault, ident, turn.core.party, None)
             self._door.forget(ident)
+        self._deliveries.drop_of(turn.vault, {entry.id, *amended})
         self._rows.forget_notice(turn.vault, entry.payload["notice"]["sha256"])  # it says the same in words
         self._door.forget(entry.id)
         return erased
@@ -186,6 +190,9 @@ class Disclosing:
 
     def _take(self, turn: Turn, peer: bytes, entry: Entry, blob: bytes) -> None:
         kind = _KIND.get(entry.kind)
+        if self.is_erased(turn, entry):
+            turn.send(peer, encode(Taken(entry.id)))
+            return
         if (taker := self.takers.get(entry.kind)) is not None:
             taker(turn, entry, blob)
             turn.send(peer, encode(Taken(entry.id)))

@@ -3,9 +3,12 @@
 How it works
     `erase` destroys every pack that a party received under a grant, and which points they were of; with `content`,
     what the consent itself says as well, and with the last consent that rests on them here what its parents say. It
-    does so in portions, each in a turn of its own, and is begun again where a
-    crash cut it off. With the last portion the party states `erasure.state`: a salted digest, so that nobody learns how
-    much there was. The holder, and the host of a party, answer with `erasure.ack` when they see it.
+    does so in portions, each in a turn of its own, and is begun again where a crash cut it off. What is still being
+    received is ended first; content that is sent once more later is not taken in. With the last portion the party
+    states `erasure.state`: a salted digest, so that nobody learns how much there was. The holder, and the host of a
+    party, answer with `erasure.ack` when they see it. The vault is durable before the ledger is: a statement that a
+    crash or a full disk kept from the ledger is made again (`state_again`), since nothing is left by which it would be
+    missed.
 
 What it does not do
     The receipts stay: they say that data passed, not what the data were, and proofs rest on them. Rows are gone from
@@ -15,7 +18,7 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +30,7 @@ from ledger.index import facts_of
 from node.flows.compiling import RESTED_ON
 from node.flows.disclosing import Disclosing, parties_of
 from node.flows.passing import descendants
-from node.flows.standing import ACTIVE, above, standing_of
+from node.flows.standing import ACTIVE, ENDS, above, standing_of
 from node.tenants import Tenants, Voice, state
 from node.vaults.consents import GRANT, ConsentRows
 from node.vaults.erasures import Erasure, ErasureRows
@@ -53,6 +56,8 @@ class Erasing:
     ) -> None:
         self._rows, self._incoming, self._consents = rows, incoming, consents
         self._disclosing, self._tenants = disclosing, tenants
+        self.stop: Callable[[Turn, bytes, Party], None] = lambda _turn, _grant, _party: None
+        """Ends what a party is still receiving under a grant (node.flows.receiving)."""
 
     def erase(self, turn: Turn, grant: Entry, voice: Voice, *, content: bool = False) -> Erasure:
         """Destroy one portion of what `voice` received under `grant`; call again until the row's `entry` is set.
@@ -68,8 +73,10 @@ class Erasing:
             raise LocalError("IN_FORCE", told, field="content")
         held = self._rows.get(turn.vault, grant.id, voice.party)
         fresh = Erasure(grant.id, voice.party, turn.now, 0, 0, 0, content, turn.core.random_bytes(SALT_BYTES))
-        row = fresh if held is None or held.entry else held
+        lost = held is not None and self._is_lost(turn, held)
+        row = replace(held, entry=b"") if held is not None and (lost or not held.entry) else fresh
         row = replace(row, content=content or row.content)
+        self.stop(turn, grant.id, voice.party)
         packs, transfers, records = self._destroy(turn, grant.id, voice)
         row = replace(
             row,
@@ -82,14 +89,37 @@ class Erasing:
             gone = row.content and self._disclosing.erase(turn, grant)
             if gone:
                 self._forget_above(turn, grant)
-            if not (row.packs or gone):
+            if not (row.packs or gone or lost):
                 raise LocalError("NOTHING_TO_ERASE", "nothing received under this consent is held here", field="id")
-            said = {"grant": grant.id, "digest": row.digest()}
-            entry = state(turn, voice, "erasure.state", grant.thing, said)
-            row = replace(row, entry=entry.id)
-            turn.note("ERASED", grant=grant.id.hex())
+            row = self._stated(turn, grant, voice, row)
         self._rows.put(turn.vault, row)
         return row
+
+    def _stated(self, turn: Turn, grant: Entry, voice: Voice, row: Erasure) -> Erasure:
+        said = {"grant": grant.id, "digest": row.digest()}
+        entry = state(turn, voice, "erasure.state", grant.thing, said)
+        turn.note("ERASED", grant=grant.id.hex())
+        return replace(row, entry=entry.id)
+
+    def _is_lost(self, turn: Turn, row: Erasure) -> bool:
+        """Say whether the ledger does not hold the statement that the vault knows of."""
+        return bool(row.entry) and not turn.core.replica.places(turn.rows, row.entry)
+
+    def state_again(self, turn: Turn) -> None:
+        """State once more what was destroyed here, where the ledger has lost the statement."""
+        voices = {voice.party: voice for voice in self._tenants.voices(turn)}
+        for row in [row for row in self._rows.listing(turn.vault) if self._is_lost(turn, row)]:
+            grant, voice = turn.core.replica.grant(turn.rows, row.grant), voices.get(row.party)
+            if grant is not None and voice is not None:
+                self._rows.put(turn.vault, self._stated(turn, grant, voice, row))
+
+    def is_erased(self, turn: Turn, entry: Entry) -> bool:
+        """Say whether what an ended consent, or an amendment of it, says was destroyed here: it does not come back."""
+        grant = entry.payload["grant"] if entry.kind == "consent.amend" else entry.id
+        if entry.kind not in ("consent.grant", "consent.amend") or not self._rows.content_gone(turn.vault, grant):
+            return False
+        status = turn.core.replica.consent(turn.rows, grant)
+        return status is not None and standing_of(turn, status)[0] in ENDS
 
     def _permits(self, turn: Turn, grant: bytes) -> bool:
         status = turn.core.replica.consent(turn.rows, grant)

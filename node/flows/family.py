@@ -137,6 +137,8 @@ class Flows:
         self.changing = Changing(ChangeRows(), self.consents, self.incoming)
         self.erasures = ErasureRows()
         self.erasing = Erasing(self.erasures, self.incoming, self.consents, self.disclosing, self.tenants)
+        self.erasing.stop = self.receiving.give_up
+        self.disclosing.is_erased = self.erasing.is_erased
         out.entitled = self.door.entitled = self.points.entitled
         self.letters = Letters(LetterRows(blind), self.disclosing)
         self.rights = Rights(self.letters, self.wallets, self.consents, self.incoming)
@@ -257,6 +259,7 @@ class Flows:
     def timer(self, turn: Turn, name: str) -> None:
         """Do what was put off."""
         if name == TIMER:
+            self.erasing.state_again(turn)
             self.accounts.state(turn)
             self.accounts.plan(turn)
         elif name == LINKS:

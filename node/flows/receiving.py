@@ -22,12 +22,14 @@ from ledger.consent.gate import Decision
 from ledger.consent.grant import RecipientClass, read_party, read_recipient
 from ledger.consent.reasons import Reason
 from ledger.errors import LocalError, RemoteError
+from ledger.governance.members import Party
 from ledger.schema import DAY
 from node.flows.accounts import Accounts
 from node.flows.answers import served
 from node.flows.contents import Content, kinds_in, read_pack
 from node.flows.door import LATER, Door, device_at, node_of
 from node.flows.hosting import TENANT_FULL, Stored
+from node.flows.sending import ENDED_EARLY
 from node.flows.wire import Ask, Chunk, Done, Got, Refuse, encode
 from node.room import QUOTA_FULL
 from node.vaults.receipts import RECIPIENT
@@ -225,6 +227,13 @@ class Receiving:
                 continue
             peer = device_at(row.wanted.holder, turn)
             self._stop(turn, peer, row, decision.reason.value, here=True)
+
+    def give_up(self, turn: Turn, grant: bytes, party: Party) -> None:
+        """End what a party is still receiving under a consent: what came of it is about to be destroyed."""
+        for transfer in self._rows.under(turn.vault, grant):
+            row = self._rows.get(turn.vault, transfer)
+            if row is not None and row.state == RECEIVING and row.wanted.recipient == party:
+                self._stop(turn, device_at(row.wanted.holder, turn), row, ENDED_EARLY, here=True)
 
     def _own(self, turn: Turn, peer: bytes, transfer: bytes) -> Incoming | None:
         row = self._rows.get(turn.vault, transfer)

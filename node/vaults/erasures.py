@@ -75,6 +75,12 @@ class ErasureRows:
         found = vault.get(TABLE, _key(grant, party))
         return Erasure.decode(found) if found is not None else None
 
+    def content_gone(self, vault: Reader, grant: bytes) -> bool:
+        """Say whether a party here destroyed what a consent itself says."""
+        prefix = _ERASURE + grant
+        found = (Erasure.decode(value) for _, value in vault.scan(TABLE, prefix, prefix_stop(prefix)))
+        return any(row.content and row.entry for row in found)
+
     def put(self, vault: Writer, row: Erasure) -> None:
         """Keep a row."""
         vault.put(TABLE, _key(row.grant, row.party), row.encode())

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from ledger.entry import Entry
 from ledger.errors import LocalError
 from ledger.index import facts_of
+from ledger.schema import DAY
 from node.core import Turn
 from node.flows import erasing
 from node.tenants import Voice
 from node.vaults.erasures import Erasure
 from node.vaults.receipts import HOLDER, RECIPIENT
-from tests.node.flows.world import LONG, Side, World, terms
+from node.vaults.transfers import STOPPED
+from tests.node.flows.losing import half_written
+from tests.node.flows.test_disclosing import holds
+from tests.node.flows.test_transfers import step_until
+from tests.node.flows.world import LONG, SHORT, Side, World, terms
 
 
 def sent(world: World) -> tuple[Entry, bytes]:
@@ -134,3 +140,100 @@ def test_data_that_come_after_an_erasure_are_another_one() -> None:
     second = erase(world.recipient, grant)
     assert second.entry != first.entry
     assert (second.transfers, second.records) == (1, len(LONG))
+
+
+def test_what_is_still_being_received_is_ended_and_goes_too() -> None:
+    world = World()
+    world.import_series(LONG)
+    grant, _ = world.grant(terms(LONG))
+    transfer, _ = world.send(grant=grant.id)
+    step_until(world, transfer, 2)
+    side = world.recipient
+    row = erase(side, grant)
+    assert row.packs == 2
+    world.pump()
+    assert side.packs(transfer) == []
+    kept, receipt = side.received(transfer), world.holder.account(HOLDER, transfer)
+    assert kept is not None
+    assert receipt is not None
+    assert (kept.state, kept.reason, kept.tally) == (STOPPED, "ENDED_EARLY", receipt.tally)
+    assert receipt.tally.packs == 2
+
+
+def test_what_a_holder_that_is_gone_never_finished_goes_with_the_consent() -> None:
+    world = World()
+    world.import_series(LONG)
+    grant, _ = world.grant(terms(LONG))
+    transfer, _ = world.send(grant=grant.id)
+    step_until(world, transfer, 2)
+    world.leave(world.holder)
+    world.pass_time(301 * DAY)  # nobody withdraws: it expires
+    side = world.recipient
+    assert erase(side, grant, content=True).packs == 2
+    assert side.packs(transfer) == []
+    assert not holds(side, grant)
+    assert side.act(side.flows.accounts.state) == 1  # what had come is accounted for
+
+
+@pytest.mark.parametrize("by_itself", [True, False])
+def test_an_erasure_that_the_vault_alone_knows_of_is_stated_again(by_itself: bool) -> None:
+    world = World()
+    grant, transfer = sent(world)
+    side = world.recipient
+    lost = half_written(world, side, lambda turn: side.flows.erasing.erase(turn, grant, Voice(side.party)))
+    assert lost.entry
+    assert side.packs(transfer) == []
+    assert side.entry(lost.entry) is None
+    if by_itself:
+        world.pass_time(2 * DAY)
+    else:
+        erase(side, grant)
+        world.pump()
+    (kept,) = side.look(lambda turn: list(side.flows.erasures.listing(turn.vault)))
+    assert side.entry(kept.entry) is not None
+    assert (kept.packs, kept.transfers, kept.records) == (lost.packs, lost.transfers, lost.records)
+    assert told(world, kept) == [world.holder.party]
+    with pytest.raises(LocalError) as refused:
+        erase(side, grant)
+    assert refused.value.code == "NOTHING_TO_ERASE"
+
+
+def test_with_the_content_goes_what_is_sealed_for_others() -> None:
+    world = World()
+    world.leave(world.recipient)
+    grant, _ = world.grant(terms(SHORT))
+    side = world.holder
+    until = world.now + 30 * DAY
+    side.act(lambda turn: side.flows.life.amend(turn, grant, lambda held: held, until))
+    world.withdraw(grant)
+    assert len(side.look(lambda turn: list(turn.vault.scan("outgoing", b"d", b"e")))) == 2
+    erase(side, grant, content=True)
+    assert side.look(lambda turn: list(turn.vault.scan("outgoing", b"d", b"e"))) == []
+    world.come_back(world.recipient)
+    for _ in range(3):
+        world.pass_time(15)
+    assert not holds(world.recipient, grant)
+
+
+def test_destroyed_content_that_is_sent_again_is_not_kept() -> None:
+    world = World()
+    grant, _ = world.grant(terms(SHORT))
+    narrowed = world.holder.act(lambda turn: world.holder.flows.life.amend(turn, grant, lambda held: held, None))
+    world.pump()
+    side, flows = world.recipient, world.holder.flows
+    assert holds(side, grant)
+    assert holds(side, narrowed)
+    world.withdraw(grant)
+    world.pump()
+    erase(side, grant, content=True)
+
+    def tell(entry: Entry, turn: Turn) -> None:
+        row = flows.consents.get(turn.vault, entry.id)
+        assert row is not None
+        flows.disclosing.tell(turn, entry, row.disclosures, [side.party])
+
+    for entry in (grant, narrowed):
+        world.holder.act(partial(tell, entry))
+        world.pump()
+        assert not holds(side, entry)
+    assert world.holder.look(lambda turn: list(turn.vault.scan("outgoing", b"d", b"e"))) == []  # and it is told so

@@ -46,8 +46,10 @@ REQUEST_DAYS: Final = 30
 """How long a request is open unless it says otherwise."""
 SEED_BYTES: Final = 32
 REFERENCE_BYTES: Final = 16
-SLIP_SCAN_MAX: Final = 256
-"""Entries looked at to find the grant that a slip names."""
+SLIP_GRANTS_MAX: Final = 256
+"""Grants looked at to find the one that a slip names."""
+_GRANTED: Final = frozenset({"consent.grant", "consent.withdraw"})
+"""What tells of a grant that there is: other kinds name whatever id their signer likes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,24 +246,34 @@ class Consenting:
         return whose(turn, self._wallets, grant).name
 
     def revoke(self, turn: Turn, grant: Entry, voice: Voice, reason_code: str, reason: str = "") -> Entry:
-        """Revoke a consent as its holder or recipient (`voice`). Raises LocalError NOT_A_PARTY, PAYLOAD_SHAPE."""
-        if voice.party not in parties_of(grant):
-            raise LocalError("NOT_A_PARTY", "only the holder or the recipient revokes; the person withdraws")
+        """Revoke a consent as its holder or recipient (`voice`), or leave it as one whose signature it needs.
+
+        Raises LocalError NOT_A_PARTY, PAYLOAD_SHAPE.
+        """
+        key = voice.key or turn.core.device
+        if voice.party not in parties_of(grant) and key.public not in grant.payload.get("required_parties", ()):
+            told = "only its holder, its recipient, and who had to sign it revoke a consent; the person withdraws"
+            raise LocalError("NOT_A_PARTY", told)
         payload: dict[str, Any] = {"grant": grant.id, "reason_code": reason_code}
         if reason:
             payload["reason"] = reason
         return state(turn, voice, "consent.revoke", grant.thing, payload)
 
     def find_by_slip(self, turn: Turn, slip: Slip) -> Entry:
-        """Return the grant that a slip withdraws. Raises LocalError NOT_FOUND."""
+        """Return the grant that a slip withdraws. Raises LocalError NOT_FOUND.
+
+        Whoever names grants that do not exist, with ids that begin like hers, hides none: those are passed over.
+        """
         public = SigningKey.from_seed(slip.withdraw_seed).public
         prefix = CONSENT + slip.grant_prefix
         seen: set[bytes] = set()
-        for key, value in turn.rows.scan("things", prefix, prefix_stop(prefix), limit=SLIP_SCAN_MAX):
+        for key, value in turn.rows.scan("things", prefix, prefix_stop(prefix)):
             grant_id = key[len(CONSENT) : len(CONSENT) + 32]
-            if grant_id in seen or FactRow.decode(value).kind == "consent.request":
+            if grant_id in seen or FactRow.decode(value).kind not in _GRANTED:
                 continue
             seen.add(grant_id)
+            if len(seen) > SLIP_GRANTS_MAX:
+                break
             grant = turn.core.replica.grant(turn.rows, grant_id)
             if grant is not None and handed(grant, rekeys_of(turn, grant_id), public) is not None:
                 return grant

@@ -2,7 +2,8 @@
 
 How it works
     After a local one, up to SPREAD_TO other members are asked to register it in their feeds, so that no single host
-    can hide it; who is away is asked when it comes. A member that is asked checks the entry by its own bytes (a
+    can hide it; who is away is asked when it comes, and what a crash kept from our own ledger is registered here again
+    before. A member that is asked checks the entry by its own bytes (a
     withdrawal carries its grant) and registers it in its own feed, once for each grant, and passes nothing on. A
     refusal to go along with a group's call is registered once for each person who joined the group.
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -63,6 +65,9 @@ class Registering:
     def send(self, turn: Turn, peer: bytes) -> None:
         """Ask a member that came up for what still needs members; one that was asked is asked again."""
         for row in self._deliveries.spreading(turn.vault, SPREADING_MAX):
+            if not turn.core.replica.places(turn.rows, row.entry_id):  # the vault was durable, and the ledger not yet
+                with suppress(RemoteError):  # dated ahead of our clock: later, then
+                    turn.register(Entry.decode(row.raw))
             if peer in row.asked:
                 turn.send(peer, encode(Register(row.raw)))
             elif len([kid for kid in row.asked if kid in turn.core.member_peers]) < row.missing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gossip.messages import DATA, Envelope
 from ledger.consent.disclosure import seal
 from ledger.consent.grant import Notice
 from ledger.consent.reasons import Reason
@@ -14,10 +15,11 @@ from ledger.errors import LocalError
 from ledger.schema import DAY
 from node.core import Turn
 from node.flows import wire
-from node.flows.consenting import Offer
+from node.flows.consenting import Formalities, Offer
 from node.flows.registering import SPREAD_TO
 from node.tenants import Voice
 from node.vaults.consents import REQUEST
+from tests.node.flows.losing import half_written
 from tests.node.flows.world import LONG, NOW, SHORT, Side, World, terms
 
 
@@ -281,3 +283,76 @@ def test_erased_content_closes_the_gate() -> None:
     _, decision = world.send(grant=grant.id)
     assert decision.reason is Reason.DISCLOSURE_MISSING
     assert side.look(lambda turn: list(turn.vault.scan("disclosures", b""))) == []
+
+
+def test_names_of_consents_that_do_not_exist_hide_none_from_its_slip() -> None:
+    world = World(3)
+    grant, slip = world.grant(terms(SHORT))
+    hostile = world.sides[2]
+
+    def flood(turn: Turn) -> None:
+        for number in range(300):
+            fake = grant.id[:5] + number.to_bytes(27, "big")
+            turn.state("consent.acknowledge", grant.thing, {"grant": fake, "entry": fake})
+
+    hostile.act(flood)
+    world.pump()
+    side = world.recipient
+    assert side.look(lambda turn: side.flows.acts.find_by_slip(turn, slip)).id == grant.id
+
+
+def test_a_withdrawal_that_the_vault_alone_knows_of_counts_before_any_data_go() -> None:
+    world = World()
+    world.import_series(SHORT)
+    grant, _ = world.grant(terms(SHORT))
+    world.leave(world.recipient)
+    side = world.holder
+    withdrawal = half_written(world, side, lambda turn: side.flows.acts.withdraw(turn, grant, "anna"))
+    assert side.entry(withdrawal.id) is None
+    transfer, _ = world.send(grant=grant.id)
+    packs: list[bytes] = []
+    post = world.post
+
+    def watched(source: Side, peer: bytes, data: bytes) -> None:
+        if data[1] == DATA and isinstance(wire.decode(Envelope.open(data)), wire.Chunk):
+            packs.append(data)
+        post(source, peer, data)
+
+    world.post = watched  # type: ignore[method-assign]
+    world.come_back(world.recipient)
+    world.pump()
+    assert packs == []
+    for one in world.sides:
+        status = one.status(grant.id)
+        assert status is not None
+        assert status.state is State.WITHDRAWN
+    assert side.sent(transfer) is None
+
+
+def test_who_had_to_sign_leaves_alone() -> None:
+    world = World(4)
+    world.import_series(SHORT)
+    side, third, stranger = world.holder, world.sides[2], world.sides[3]
+    offer = Offer(side.party, world.recipient.party, terms(SHORT), NOW + 90 * DAY)
+
+    def give(turn: Turn) -> Entry:
+        acts = side.flows.acts
+        acts.create_wallet(turn, "anna")
+        formal = Formalities(required=(third.device.public,))
+        return acts.grant(turn, "anna", offer, acts.notice(turn, offer, ("a", "b")), formal=formal)[0]
+
+    grant = side.act(give)
+    world.pump()
+    assert world.send(grant=grant.id)[1].reason is Reason.INCOMPLETE
+    third.act(lambda turn: third.flows.life.sign(turn, grant, ""))
+    world.pump()
+    assert world.send(grant=grant.id)[1].reason is Reason.ALLOWED
+
+    def leave(one: Side) -> Entry:
+        return one.act(lambda turn: one.flows.acts.revoke(turn, grant, Voice(one.party), "contract_ended"))
+
+    with pytest.raises(LocalError, match="NOT_A_PARTY"):
+        leave(stranger)
+    leave(third)
+    world.pump()
+    assert world.send(grant=grant.id)[1].reason is Reason.REVOKED

@@ -30,7 +30,7 @@ from ledger.consent.rights import (
     standing,
 )
 from ledger.consent.standing import handed
-from ledger.consent.status import State
+from ledger.consent.status import Fact, State
 from ledger.consent.wallet import CTI_BYTES, subject_iat
 from ledger.entry import Entry, sign_entry
 from ledger.errors import LocalError, RemoteError
@@ -70,6 +70,15 @@ class Asked:
     asked: int
     standing: Standing
     answer: RightsRow | None
+
+
+def _since(turn: Turn, fact: Fact) -> int:
+    """Return when an entry can have been registered at the earliest, unix seconds: the largest date below it.
+
+    So no backdated request makes anyone late, and no backdated answer its signer punctual, unless a feed is held back.
+    """
+    replica = turn.core.replica
+    return min(replica.leaf(turn.rows, feed, index).iat_max for feed, index in fact.places)
 
 
 class Rights:
@@ -206,18 +215,19 @@ class Rights:
         if entry is None:
             return None
         to = (entry.payload["to"][0], entry.payload["to"][1])
-        answers = list(self._answers(turn, row.entry))
-        stands = standing(to, entry.iat, answers, turn.now)
+        facts = facts_of(turn.rows, row.entry, replica.by_number, replica.size)
+        asked = next((_since(turn, fact) for fact in facts if fact.row.kind == REQUEST), entry.iat)
+        stands = standing(to, asked, list(self._answers(turn, facts)), turn.now)
         said = self._row(turn, stands.answer) if stands.answer is not None else None
-        return Asked(entry, row, to, entry.iat, stands, said)
+        return Asked(entry, row, to, asked, stands, said)
 
-    def _answers(self, turn: Turn, request: bytes) -> Iterable[Answer]:
+    def _answers(self, turn: Turn, facts: Iterable[Fact]) -> Iterable[Answer]:
         replica = turn.core.replica
-        for fact in facts_of(turn.rows, request, replica.by_number, replica.size):
+        for fact in facts:
             if fact.row.kind == "rights.answer":
-                entry = replica.entry(turn.rows, fact.row.entry_id)
+                entry, at = replica.entry(turn.rows, fact.row.entry_id), _since(turn, fact)
                 if entry is not None:
-                    yield Answer(entry.id, replica.members.party_of(entry.kid), entry.iat, entry.payload["outcome"])
+                    yield Answer(entry.id, replica.members.party_of(entry.kid), at, entry.payload["outcome"])
 
     def _places(self, turn: Turn, request: bytes) -> list[tuple[bytes, int]]:
         replica = turn.core.replica

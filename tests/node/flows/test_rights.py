@@ -8,18 +8,20 @@ import pytest
 
 from ledger import codec
 from ledger.consent.disclosure import seal_bytes
-from ledger.consent.rights import Correction, Details, request_payload
+from ledger.consent.rights import Correction, Details, answer_payload, request_payload
 from ledger.consent.status import State
-from ledger.entry import Entry
+from ledger.entry import Entry, sign_entry
 from ledger.errors import LocalError, RemoteError
 from ledger.governance.members import Party
 from ledger.schema import DAY
 from node.core import Turn
 from node.flows.consenting import Offer
-from node.flows.rights import Asked
+from node.flows.rights import REQUEST, Asked
 from node.flows.wire import Disclose, encode
 from node.tenants import Voice
 from tests.node.flows.test_erasing import erase
+from tests.node.flows.test_tenants import PARTY, TENANT, host
+from tests.node.flows.test_tenants import grant as grant_to_tenant
 from tests.node.flows.world import LONG, SHORT, Side, World, terms
 
 WRONG = (Correction(SHORT.key.point, SHORT.starts[0], "1.5"),)
@@ -218,3 +220,52 @@ def test_one_persons_requests_are_found_without_reading_anybody_elses() -> None:
     assert side.look(lambda turn: side.flows.rights.listing(turn, "anna")) == []
     with pytest.raises(RemoteError):
         side.look(side.flows.rights.listing)
+
+
+def test_a_backdated_request_makes_nobody_late() -> None:
+    world = World()
+    grant, _ = world.grant(terms(SHORT))
+    side, to, began = world.holder, world.recipient.party, world.now
+    head = side.look(lambda turn: turn.shown_head())
+    world.pass_time(60 * DAY)
+
+    def forge(turn: Turn) -> Entry:
+        key = side.flows.wallets.get(turn.vault, "anna").wallet.consent_key(grant.thing[1])
+        details = Details.make("I ask.", (), turn.core.random_bytes)
+        said, cti, mesh_id = request_payload(grant.id, "access", to, details), bytes(16), turn.core.replica.mesh_id
+        turn.state("consent.acknowledge", grant.thing, {"grant": grant.id, "entry": grant.id})  # the feed is of today
+        thing = ("rights", bytes(16))
+        entry = sign_entry(key, REQUEST, thing, said, iat=began, cti=cti, seen=[head], mesh_id=mesh_id)
+        turn.register(entry)
+        side.flows.letters.keep(turn, entry, [details.salt, details.value()], [to], wallet="anna")
+        return entry
+
+    request = side.act(forge)
+    world.pump()
+    for one in world.sides:
+        known = seen(one, request)
+        assert (known.asked, known.standing.late) == (world.now, False)
+
+
+def test_a_backdated_answer_of_a_service_is_late() -> None:
+    world = World(3)
+    host(world, world.recipient, 1)
+    grant, _ = grant_to_tenant(world, world.holder)
+    request = ask(world, grant, to=PARTY)
+    dated, head = world.now, world.recipient.look(lambda turn: turn.shown_head())
+    world.pass_time(60 * DAY)
+
+    def forge(turn: Turn) -> None:
+        details = Details.make("Done long ago.", (), turn.core.random_bytes)
+        said, mesh_id = answer_payload(request.id, "done", details), turn.core.replica.mesh_id
+        turn.state("consent.acknowledge", grant.thing, {"grant": grant.id, "entry": grant.id})
+        turn.register(
+            sign_entry(
+                TENANT, "rights.answer", request.thing, said, iat=dated, cti=bytes(16), seen=[head], mesh_id=mesh_id
+            )
+        )
+
+    world.recipient.act(forge)
+    world.pump()
+    standing = seen(world.holder, request).standing
+    assert (standing.state, standing.late) == ("done", True)

@@ -156,6 +156,8 @@ class Core:
         self.verifying: Counter[bytes] = Counter()  # feed -> runs that worker processes have
         self.rescued: dict[bytes, int] = {}  # forked feed -> up to where what restricts consents was registered again
         self.rescuing = False  # a look at what lies beyond forks is planned
+        self.lower: dict[bytes, dict[str, Any]] = {}  # forked feed -> a proof that holds it lower, to be stated
+        self.proven: dict[bytes, int] = {}  # forked feed -> when we last stated such a proof, unix seconds
         self.dropped: dict[bytes, tuple[Head, int]] = {}  # feed -> the sealed head that it was given up for, and when
         self.workers = workers
         self.rng = random_source

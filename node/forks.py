@@ -3,7 +3,8 @@
 How it works
     The replica notices a contradiction (`ForkSeen`), or gossip has fetched the leaf hashes of another branch
     (`ForkCandidate`). Either way a payload is built and checked as everybody else will check it, and stated as a
-    `fork.proof` in our own feed, unless a proof that holds the feed as low is known already. Where a contradiction
+    `fork.proof` in our own feed, unless a proof that holds the feed as low is known already. A device that is held can
+    sign ever smaller sizes, each a proof of its own: of these the lowest is stated, now and then. Where a contradiction
     needs the other branch's leaves, gossip is told of the refusal and asks for them. A branch that a seal overrules is
     given up, and what restricts consents beyond a fork is told again, for no fork may hide it.
 
@@ -22,6 +23,7 @@ from ledger import branch, fork, tree, witnessing
 from ledger.consent.kinds import CONSENT_KINDS
 from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
+from ledger.governance.roster import UNBOUNDED
 from ledger.kinds import KINDS
 from ledger.replica import ForkSeen, regression_payload
 from ledger.schema import Signer
@@ -40,16 +42,41 @@ RESCUE_MS: Final = 2_000
 """How long each further node waits before it looks for them beyond a fork."""
 RESCUE_LEAVES: Final = 1_024
 """Leaves beyond forks that one turn looks at."""
+PROOF_SECONDS: Final = 60
+"""A smaller size of a feed that is held already is stated no more often than this."""
 AGAIN_SECONDS: Final = 60
 """A branch is given up no more often than this while the sealed one is not there."""
 
 
 def seen(turn: Turn, found: ForkSeen) -> None:
-    """Prove a contradiction that needs no leaves (a smaller size signed later); note it in any case."""
-    turn.note("FEED_FORKED", feed=found.feed.hex())
-    payload = regression_payload(turn.core.replica, found)
-    if payload is not None:
-        _register(turn, fork.check(payload, turn.core.replica.mesh_id), payload)
+    """Prove a contradiction that needs no leaves (a smaller size signed later); note it where no fork is proven yet."""
+    core, replica, feed = turn.core, turn.core.replica, found.feed
+    if feed not in replica.members.forks:
+        turn.note("FEED_FORKED", feed=feed.hex())
+    payload = regression_payload(replica, found)
+    if payload is not None and fork.hold_of(payload) < _held(turn, feed):
+        core.lower[feed] = payload
+        _state_lower(turn)
+
+
+def _held(turn: Turn, feed: bytes) -> int:
+    """Return where proofs hold a feed, those that wait included; 0 where all that is left is sealed."""
+    core, replica = turn.core, turn.core.replica
+    hold = min(
+        replica.members.forks.get(feed, UNBOUNDED),
+        fork.hold_of(core.lower[feed]) if feed in core.lower else UNBOUNDED,
+    )
+    return hold if hold > replica.chain.newest.floor(feed) else 0
+
+
+def _state_lower(turn: Turn) -> None:
+    """State the proofs that wait: of a feed that none is known of at once, else one in a while."""
+    core, replica = turn.core, turn.core.replica
+    for feed, payload in list(core.lower.items()):
+        if feed not in replica.members.forks or turn.now >= core.proven.get(feed, 0) + PROOF_SECONDS:
+            del core.lower[feed]
+            core.proven[feed] = turn.now
+            _register(turn, fork.check(payload, replica.mesh_id), payload)
 
 
 def candidate(turn: Turn, found: ForkCandidate) -> None:
@@ -75,6 +102,7 @@ def settle(turn: Turn) -> None:
     nowhere any more.
     """
     core = turn.core
+    _state_lower(turn)
     _plan_rescue(turn)
     sealed = core.replica.announced(turn.rows)
     core.dropped = {feed: done for feed, done in core.dropped.items() if sealed.get(feed) == done[0]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,12 +10,14 @@ import pytest
 from gossip import events as gossip
 from gossip.messages import Envelope
 from gossip.vocabulary import Heads, Runs, Tick, decode, encode
+from ledger.checkpoint import sign_head
 from ledger.entry import Entry, sign_entry
 from ledger.errors import LocalError, RemoteError
-from ledger.feed import AHEAD_SECONDS_MAX
+from ledger.feed import AHEAD_SECONDS_MAX, SignedHead
 from ledger.governance.epoch import Policy
 from ledger.replica import RUN_LEAVES_MAX, Run
 from node.core import MembershipMoved, Noted, Turn, Verified, Verify
+from node.forks import PROOF_SECONDS
 from node.turn import BULK_LEAVES_MIN, MARK_AHEAD_SECONDS, TIMER_HEARTBEAT, TIMER_TICK, TIMER_TICK_ASKED
 from simulations.people import Person, person
 from tests.node.sites import NOW, SEED, Site, newcomer, sites
@@ -364,3 +367,33 @@ def test_a_device_that_forked_does_not_accuse_itself() -> None:
         gossip.Message(one.kid, encode(Runs(0, (run,)))), gossip.Message(one.kid, encode(Heads(((one.kid, old),))))
     )
     assert two.core.replica.members.reach(one.kid) == old.size
+
+
+def test_ever_smaller_sizes_of_a_held_device_are_stated_now_and_then() -> None:
+    """Each is a proof of its own: a device could have every node fill its feed with them."""
+    one, two = sites(2)
+    up(one, two)
+    for number in range(12):
+        one.act(partial(grant, who=person(SEED, number)))
+    with one.store.read() as rows:
+        run = one.core.replica.run(rows, one.kid, two.core.replica.position(one.kid).size, 1 << 20)
+        heads = [one.core.replica.head_at(rows, one.kid, size) for size in range(11)]
+    assert run is not None
+    two.now_ms += 100_000
+    two.tell(gossip.PeerUp(one.kid, False), gossip.Message(one.kid, encode(Runs(0, (run,)))))
+    for late, head in enumerate(reversed(heads[3:]), 1):
+        assert head is not None
+        time = NOW + late
+        signed = sign_head(one.who.device, one.core.replica.mesh_id, head, time, one.kid)
+        two.tell(gossip.Message(one.kid, encode(Heads(((one.kid, SignedHead(head.size, head.root, time, signed)),)))))
+        assert two.core.replica.members.forks == {one.kid: 10}
+    proofs = [each for each in two.core.replica.registrations if each.entry.kind == "fork.proof"]
+    assert len(proofs) == 1
+    two.now_ms += PROOF_SECONDS * 1_000
+    two.act(lambda turn: turn.heartbeat())
+    proofs = [each for each in two.core.replica.registrations if each.entry.kind == "fork.proof"]
+    assert len(proofs) == 2
+    assert two.core.replica.members.forks == {one.kid: 3}
+    two.now_ms += PROOF_SECONDS * 1_000
+    two.act(lambda turn: turn.heartbeat())
+    assert len([each for each in two.core.replica.registrations if each.entry.kind == "fork.proof"]) == 2

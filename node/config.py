@@ -24,10 +24,10 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal, get_args, get_type_hints
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -35,7 +35,8 @@ from msgspec import Meta
 from ledger.errors import LocalError
 from node.console.settings import Console
 from node.exits import not_found
-from node.pages.settings import Pages, Served, plainly
+from node.pages.settings import Pages, Served
+from node.shapes import Address, Certificate, FilePath, PrivateKey, fault, line_of, toml_value
 from node.tables import Discovery, Links, Relay, Storage, as_tables
 
 LISTEN: Final = "127.0.0.1:8470"
@@ -50,8 +51,8 @@ TOKENS_FILE: Final = "tokens.json"
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
-Address = Annotated[str, Meta(pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$", max_length=128)]
-"""host:port, or [v6]:port."""
+_HostName = Annotated[str, Meta(description="a name of this node, without a port", examples=["node.example.org"])]
+_Origin = Annotated[str, Meta(description="the origin of a web page", examples=["https://app.example.org"])]
 
 
 class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,12 +61,12 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `hosts`: further names by which the node is asked. `origins`: of web pages that may ask.
     """
 
-    listen: Address
-    certificate: str = ""
-    key: str = ""
-    hosts: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
-    origins: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
-    tokens: str = TOKENS_FILE
+    listen: Annotated[Address, Meta(examples=["127.0.0.1:8480"])]
+    certificate: Certificate = ""
+    key: PrivateKey = ""
+    hosts: Annotated[tuple[_HostName, ...], Meta(max_length=16)] = ()
+    origins: Annotated[tuple[_Origin, ...], Meta(max_length=16)] = ()
+    tokens: FilePath = TOKENS_FILE
 
 
 class Webhooks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,7 +78,7 @@ class Webhooks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Metrics and probes over HTTP, on this machine alone (node/observing.py). `listen`: a loopback address."""
 
-    listen: Address = "127.0.0.1:9470"
+    listen: Annotated[Address, Meta(examples=["127.0.0.1:9470"])] = "127.0.0.1:9470"
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,13 +89,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     people whom the node hosts; `console`: for those who run it; None: it serves none.
     """
 
-    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    name: Annotated[str, Meta(min_length=1, max_length=100, examples=["cooperative"])]
     listen: Annotated[tuple[Address, ...], Meta(max_length=ADDRESSES_MAX)] = (LISTEN,)
     advertise: Annotated[tuple[Address, ...], Meta(max_length=ADDRESSES_MAX)] = ()
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     workers: Annotated[int, Meta(ge=0, le=64)] | None = None
-    probes_a_day: Annotated[int, Meta(ge=0, le=48)] = 0
+    probes_a_day: Annotated[int, Meta(ge=0, le=48, examples=[1])] = 0
     pending_evidence: bool = False
     pages: Pages | None = None
     console: Console | None = None
@@ -261,8 +262,9 @@ class Lock:
             os.close(self._descriptor)
             told = f"Process {holder or 'unknown'} runs on {data_dir}; stop it first, or choose another --data-dir."
             raise LocalError("NODE_RUNNING", told) from None
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # a full disk; the lock holds all the same, without telling who has it
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
         """Let go; a second call does nothing."""
@@ -296,29 +298,14 @@ def read_config(raw: bytes, name: str) -> Config:
         told = str(error).split(" (at ")[0]
         raise LocalError("CONFIG_INVALID", f"This is not TOML: {told}.", field=where) from None
     except msgspec.ValidationError as error:
-        where = f"{name}{_line_of(str(error), text)}"
-        raise LocalError("CONFIG_INVALID", f"{plainly(str(error))}{_choices(str(error))}.", field=where) from None
+        wrong = fault(error, Config)
+        number = line_of(wrong.path, text)
+        where = name if number is None else f"{name}, line {number}"
+        raise LocalError("CONFIG_INVALID", f"{wrong.told}.", field=where) from None
     for served in (config.pages, config.console):
         if served is not None:
             served.check()
     return config
-
-
-def _line_of(told: str, text: str) -> str:
-    """Return ", line N" of the field, or the table, that msgspec names, where it can be found."""
-    found = re.search(r"unknown field `(\w+)`|`\$\.(\w+)", told)
-    key = found and (found[1] or found[2])
-    for number, line in enumerate(text.splitlines(), start=1):
-        if key and re.match(rf"\s*(\[{re.escape(key)}[\].]|[\"']?{re.escape(key)}[\"']?\s*[=.])", line):
-            return f", line {number}"
-    return ""
-
-
-def _choices(told: str) -> str:
-    """Return the values that a setting may have, where it may have a few words alone."""
-    found = re.search(r"Invalid enum value .*`\$\.(\w+)`", told)
-    words = get_args(get_type_hints(Config).get(found[1])) if found else ()
-    return f"; it may be {', '.join(words)}" if words else ""
 
 
 def as_toml(config: Config) -> str:
@@ -328,17 +315,17 @@ def as_toml(config: Config) -> str:
 # Settings of a maille node. Read at start; `maille node run` refuses what it does not understand.
 
 # What other members see beside our key.
-name = {_string(config.name)}
+name = {toml_value(config.name)}
 
 # Where we accept peers, as host:port. Nothing here: we only dial, which is enough if others can be reached.
-listen = {_strings(config.listen)}
+listen = {toml_value(config.listen)}
 
 # Where others reach us, if that differs (behind a router, or when listening on 0.0.0.0).
-advertise = {_strings(config.advertise)}
+advertise = {toml_value(config.advertise)}
 
 # auto (json unless a terminal reads it), json or console; debug, info, warning or error.
-log_format = {_string(config.log_format)}
-log_level = {_string(config.log_level)}
+log_format = {toml_value(config.log_format)}
+log_level = {toml_value(config.log_level)}
 
 # Processes that verify signatures in bulk; by default one less than the processors, at least one.
 {workers}
@@ -355,11 +342,10 @@ def _api_toml(config: Config) -> str:
     found = API_SAMPLE
     if config.api is not None:
         api, lines = config.api, ["[api]"]
-        lines += [f"{name} = {_string(getattr(api, name))}" for name in ("listen", "certificate", "key", "tokens")]
-        lines += [f"{name} = {_strings(getattr(api, name))}" for name in ("hosts", "origins")]
+        lines += [f"{name} = {toml_value(value)}" for name, value in msgspec.structs.asdict(api).items()]
         found += "\n".join(["", *lines, ""])
     if config.metrics is not None:
-        found += f"\n[metrics]\nlisten = {_string(config.metrics.listen)}\n"
+        found += f"\n[metrics]\nlisten = {toml_value(config.metrics.listen)}\n"
     if config.console is not None:
         found += served_toml(config.console)
     found += as_tables(storage=config.storage, relay=config.relay, discovery=config.discovery, links=config.links)
@@ -375,20 +361,5 @@ def served_toml(served: Served) -> str:
     lines: list[str] = []
     for name, values in tables:
         lines += ["", f"[{name}]"]
-        for key, value in values.items():
-            if isinstance(value, bool):
-                lines.append(f"{key} = {str(value).lower()}")
-            elif isinstance(value, tuple):
-                lines.append(f"{key} = {_strings(value)}")
-            elif value is not None:
-                lines.append(f"{key} = {_string(value)}")
+        lines += [f"{key} = {toml_value(value)}" for key, value in values.items() if value is not None]
     return "\n".join(lines) + "\n"
-
-
-def _string(value: str) -> str:
-    # A JSON string is a basic string of TOML; DEL is the one character JSON leaves bare and TOML does not take.
-    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
-
-
-def _strings(values: Sequence[str]) -> str:
-    return f"[{', '.join(map(_string, values))}]"

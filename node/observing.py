@@ -58,6 +58,13 @@ def routes(node: Node) -> list[Route]:
     return [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
 
 
+def check(settings: Metrics) -> None:
+    """Refuse an address that others reach. Raises LocalError METRICS_OPEN."""
+    if not is_loopback(settings.listen.rpartition(":")[0]):
+        told = f"Metrics take no token: {settings.listen} would be open to others. Listen on 127.0.0.1, with an agent."
+        raise LocalError("METRICS_OPEN", told, field="[metrics] listen")
+
+
 async def serve(node: Node, settings: Metrics, *, task_status: trio.TaskStatus[str]) -> None:
     """Serve the three paths on TCP until the node stops; tell the address, which is of this machine alone.
 
@@ -65,10 +72,7 @@ async def serve(node: Node, settings: Metrics, *, task_status: trio.TaskStatus[s
     """
     from node.listening import listen, settings_of
 
-    host = settings.listen.rpartition(":")[0]
-    if not is_loopback(host):
-        told = f"Metrics take no token: {settings.listen} would be open to others. Listen on 127.0.0.1, with an agent."
-        raise LocalError("METRICS_OPEN", told, field="[metrics] listen")
+    check(settings)
     names = Middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]"])
     app = Starlette(routes=list(routes(node)), middleware=[names])
     await listen(node, app, settings_of(settings.listen), "metrics", "[metrics]", task_status=task_status)

@@ -10,23 +10,27 @@ What it does not do
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
+from node.shapes import toml_value
+
 RELAYS_MAX: Final = 3
 """Members that may pass on to us; each takes one place of an address card."""
 
-MemberName = Annotated[str, Meta(min_length=1, max_length=128)]
+MemberName = Annotated[
+    str,
+    Meta(min_length=1, max_length=128, description="a member, by its name or key", examples=["cooperative"]),
+]
 """A member as operators name it: its name, did:key, or the beginning of its id."""
 
 
 class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Room on the disk (node/room.py). `quota_bytes`: for ledgers and vaults of all meshes together; 0: no quota."""
 
-    quota_bytes: Annotated[int, Meta(ge=0)] = 0
+    quota_bytes: Annotated[int, Meta(ge=0, examples=[10_000_000_000])] = 0
 
 
 class Relay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,16 +53,26 @@ class Discovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lan: bool = False
 
 
+_Did = Annotated[
+    str,
+    Meta(
+        pattern="^did:key:z[1-9A-HJ-NP-Za-km-z]{40,60}$",
+        description="a member's did:key",
+        examples=["did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK"],
+    ),
+]
+
+
 class Links(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Offers of links that are accepted without asking (node/linking.py); where both are given, both must hold.
 
     `charter`: the version that the other must have accepted, 64 hexadecimal digits. `members`: did:keys of those alone.
     """
 
-    charter: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
-    members: Annotated[
-        tuple[Annotated[str, Meta(pattern="^did:key:z[1-9A-HJ-NP-Za-km-z]{40,60}$")], ...], Meta(max_length=256)
-    ] = ()
+    charter: Annotated[
+        str, Meta(pattern="^([0-9a-f]{64})?$", description="64 hexadecimal digits", examples=["ab" * 32])
+    ] = ""
+    members: Annotated[tuple[_Did, ...], Meta(max_length=256)] = ()
 
 
 SAMPLE: Final = """
@@ -88,10 +102,6 @@ def as_tables(**tables: msgspec.Struct) -> str:
     found = []
     for name, table in tables.items():
         fields = msgspec.structs.fields(table)
-        lines = [f"{f.name} = {_toml(v)}" for f in fields if (v := getattr(table, f.name)) != f.default]
+        lines = [f"{f.name} = {toml_value(v)}" for f in fields if (v := getattr(table, f.name)) != f.default]
         found += [f"\n[{name}]\n" + "\n".join(lines) + "\n"] if lines else []
     return "".join(found) or SAMPLE
-
-
-def _toml(value: Any) -> str:
-    return json.dumps(value if not isinstance(value, tuple) else list(value), ensure_ascii=False)

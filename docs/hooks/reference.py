@@ -2,7 +2,8 @@
 
 How it works
     A hook of mkdocs. `PAGES` names each page and the function that writes it: from the table of operations, the
-    settings, the metrics, the codes, the kinds of entries, and the README files that stand beside the code.
+    settings, the metrics, the codes, the kinds of entries, the tables of a scenario, and the README files that stand
+    beside the code.
 
 What it does not do
     It writes nothing to the disk, and explains nothing that the code does not say.
@@ -19,6 +20,7 @@ from typing import Any, Final, get_args
 import msgspec
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from msgspec.inspect import StructType, type_info
 
 from ledger import kinds
 from ledger.consent import reasons as gate_reasons
@@ -29,6 +31,7 @@ from node.metrics import NAMES
 from node.openapi import API_VERSION
 from node.operation import Operation, fields
 from node.operations import ALONE, NOUNS, OPERATIONS
+from node.shapes import shape, table_of
 from proofs.reasons import Reason as ProofReason
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -122,19 +125,20 @@ def settings() -> str:
     def part(title: str, struct: type[msgspec.Struct]) -> None:
         rows: list[tuple[object, ...]] = []
         inner: list[tuple[str, type[msgspec.Struct]]] = []
-        for field in msgspec.structs.fields(struct):
-            kinds_of = [one for one in (field.type, *get_args(field.type)) if isinstance(one, type)]
-            found = next((one for one in kinds_of if issubclass(one, msgspec.Struct)), None)
-            if found is not None:
+        kind = type_info(struct)
+        for field in kind.fields if isinstance(kind, StructType) else ():
+            if (found := table_of(field)) is not None:
                 inner.append((f"{title.strip('[]')}.{field.name}".removeprefix("the top."), found))
                 continue
             default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
             shown = "needed" if default is msgspec.NODEFAULT else f"`{msgspec.json.encode(default).decode()}`"
-            rows.append((f"`{field.name}`", shown))
+            rows.append((f"`{field.name}`", shape(field.type), shown))
         heading = "## At the top" if title == "the top" else f"## `[{title}]`"
-        parts.extend([heading, (struct.__doc__ or "").replace("\n", " "), _table(("setting", "default"), rows)])
-        for name, kind in inner:
-            part(name, kind)
+        parts.extend(
+            [heading, (struct.__doc__ or "").replace("\n", " "), _table(("setting", "what it is", "default"), rows)]
+        )
+        for name, table in inner:
+            part(name, table)
 
     part("the top", Config)
     return "\n\n".join(parts)
@@ -197,19 +201,20 @@ def beside(path: str, title: str) -> Callable[[], str]:
     return page
 
 
-def _states() -> str:
-    """Return the page of state diagrams, from the module beside this one (mkdocs loads a hook by its path)."""
-    return str(runpy.run_path(str(Path(__file__).with_name("states.py")))["page"]())
+def module(name: str) -> Callable[[], str]:
+    """Return what makes the page of a module beside this one (mkdocs loads a hook by its path)."""
+    return lambda: str(runpy.run_path(str(Path(__file__).with_name(name)))["page"]())
 
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/commands.md": commands,
     "reference/api.md": api,
     "reference/settings.md": settings,
+    "reference/scenarios.md": module("scenarios.py"),
     "reference/metrics.md": metrics,
     "reference/codes.md": codes,
     "reference/kinds.md": entry_kinds,
-    "reference/states.md": _states,
+    "reference/states.md": module("states.py"),
     "reference/ledger.md": beside("ledger/README.md", "The ledger: modules, rules, envelope"),
     "reference/gossip.md": beside("gossip/README.md", "Gossip on the wire"),
     "reference/bundle.md": beside("proofs/README.md", "The proof bundle, byte by byte"),

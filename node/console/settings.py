@@ -14,7 +14,8 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from node.pages.settings import Listen, Served
+from node.pages.settings import Served
+from node.shapes import Address
 
 
 class Console(Served, frozen=True, forbid_unknown_fields=True):
@@ -22,8 +23,16 @@ class Console(Served, frozen=True, forbid_unknown_fields=True):
 
     TABLE: ClassVar[str] = "console"
 
-    listen: Listen = "127.0.0.1:9480"
-    url: Annotated[str, Meta(pattern=r"^(https?://[^\s/?#@]+)?$", max_length=300)] = ""
+    listen: Address = "127.0.0.1:9480"
+    url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://[^\s/?#@]+)?$",
+            max_length=300,
+            description="https://host, without a path",
+            examples=["http://localhost:9480"],
+        ),
+    ] = ""
 
     @property
     def origin(self) -> str:

@@ -122,12 +122,14 @@ def _default() -> dict[str, Any]:
 @local_operation("config", "check", permission="read")
 def config_check(local: Local, args: CheckArgs) -> ConfigChecked:
     """Check settings before a node goes by them: a fault is named with its line, and ends in exit code 1."""
-    from node.listening import check
+    from node import listening, observing
     from node.settings import flat
 
     config, path = _read(local, args.file)
     if config.api is not None:
-        check(config.api, path.parent)
+        listening.check(config.api, path.parent)
+    if config.metrics is not None:
+        observing.check(config.metrics)
     known = _default()
     return ConfigChecked(str(path), sum(value != known.get(name) for name, value in flat(config).items()))
 

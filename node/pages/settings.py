@@ -11,7 +11,6 @@ What it does not do
 
 from __future__ import annotations
 
-import re
 from ipaddress import ip_address, ip_network
 from typing import Annotated, ClassVar, Final, Literal
 from urllib.parse import urlsplit
@@ -21,39 +20,23 @@ import msgspec
 from msgspec import Meta
 
 from ledger.errors import LocalError
+from node.shapes import Address, Certificate, FilePath, PrivateKey
 
 Language = Literal["fr", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = ("fr", "en")
 PROXIES_MAX: Final = 16
 
 _Text = Annotated[str, Meta(min_length=1, max_length=300)]
-Url = Annotated[str, Meta(pattern=r"^https?://[^\s/?#@]+$", max_length=300)]
-Listen = Annotated[str, Meta(pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$", max_length=128)]
-
-
-_EXAMPLES: Final = {
-    "pages.listen": "127.0.0.1:8443",
-    "pages.url": "http://localhost:8443",
-    "console.listen": "127.0.0.1:9480",
-    "console.url": "http://localhost:9480",
-    "pages.oidc.issuer": "https://idp.example.org",
-    "pages.oidc.client_id": "maille",
-    "pages.oidc.secret_file": "oidc-secret",
-}
-"""Field of a table -> a value that may stand there, for a trial on one machine."""
-
-
-def plainly(told: str) -> str:
-    """Return what msgspec says of a field of our tables in our words; what it says of others as it is."""
-    found = re.fullmatch(r"Object missing required field `(?P<field>\w+)` - at `\$\.(?P<table>[\w.]+)`", told)
-    what = "is missing"
-    if found is None:
-        found = re.fullmatch(r"Expected `str` matching regex .* - at `\$\.(?P<table>[\w.]+)\.(?P<field>\w+)`", told)
-        what = "is not of the form that it must have"
-    example = _EXAMPLES.get(f"{found['table']}.{found['field']}") if found is not None else None
-    if found is None or example is None:
-        return told
-    return f'The field {found["field"]} of the table [{found["table"]}] {what}: write {found["field"]} = "{example}"'
+_Url = Annotated[
+    str,
+    Meta(
+        pattern=r"^https?://[^\s/?#@]+$",
+        max_length=300,
+        description="https://host, without a path; http:// for a trial on this machine alone",
+        examples=["http://localhost:8443"],
+    ),
+]
+_ProxyAddress = Annotated[str, Meta(description="an address or a network", examples=["10.0.0.0/8"])]
 
 
 class Oidc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,12 +46,20 @@ class Oidc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     is asked for, and must be answered.
     """
 
-    issuer: Annotated[str, Meta(pattern=r"^https?://[^\s?#@]+$", max_length=300)]
-    client_id: _Text
-    secret_file: _Text
+    issuer: Annotated[
+        str,
+        Meta(
+            pattern=r"^https?://[^\s?#@]+$",
+            max_length=300,
+            description="the provider's address",
+            examples=["https://idp.example.org"],
+        ),
+    ]
+    client_id: Annotated[_Text, Meta(examples=["maille"])]
+    secret_file: Annotated[FilePath, Meta(min_length=1, max_length=300, examples=["oidc-secret"])]
     name: _Text = "FranceConnect"
     scope: _Text = "openid"
-    acr: Annotated[str, Meta(max_length=100)] = ""
+    acr: Annotated[str, Meta(max_length=100, examples=["eidas1"])] = ""
 
 
 class Served(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,12 +70,12 @@ class Served(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     TABLE: ClassVar[str] = ""
 
-    listen: Listen
-    url: Url
-    certificate: str = ""
-    key: str = ""
+    listen: Annotated[Address, Meta(examples=["127.0.0.1:8443"])]
+    url: _Url
+    certificate: Certificate = ""
+    key: PrivateKey = ""
     behind_proxy: bool = False
-    trusted_proxies: Annotated[tuple[str, ...], Meta(max_length=PROXIES_MAX)] = ()
+    trusted_proxies: Annotated[tuple[_ProxyAddress, ...], Meta(max_length=PROXIES_MAX)] = ()
     languages: Annotated[tuple[Language, ...], Meta(min_length=1, max_length=2)] = LANGUAGES
 
     @property
@@ -146,10 +137,12 @@ class Pages(Served, frozen=True, forbid_unknown_fields=True):
 
     TABLE: ClassVar[str] = "pages"
 
-    mesh: str = ""
-    contact: Annotated[str, Meta(max_length=300)] = ""
+    mesh: Annotated[str, Meta(description="a mesh of this node, by name", examples=["rue"])] = ""
+    contact: Annotated[str, Meta(max_length=300, examples=["contact@example.org"])] = ""
     oidc: Oidc | None = None
-    time_zone: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_+/-]+$", max_length=60)] = "Europe/Paris"
+    time_zone: Annotated[
+        str, Meta(pattern=r"^[A-Za-z0-9_+/-]+$", max_length=60, description="a time zone, by its IANA name")
+    ] = "Europe/Paris"
 
     @property
     def zone(self) -> ZoneInfo:

@@ -48,7 +48,9 @@ def test_a_wrong_setting_is_refused_with_its_line(text: str, where: str) -> None
 
 
 def test_a_wrong_word_is_refused_with_those_that_may_stand_there() -> None:
-    with pytest.raises(LocalError, match="it may be debug, info, warning, error"):
+    with pytest.raises(
+        LocalError, match=r'must be one of "debug", "error", "info", "warning": write, for example: log_level = "info"'
+    ):
         read_config(b'name = "a"\nlog_level = "loud"\n', "config.toml")
 
 
@@ -66,7 +68,7 @@ def test_a_field_that_is_missing_or_wrong_is_told_in_our_words_with_an_example_t
     with pytest.raises(LocalError) as caught:
         read_config(f'name = "a"\n{text}'.encode(), "config.toml")
     assert caught.value.message.startswith(f"The field {field} of the table [pages] ")
-    assert caught.value.message.endswith(f"write {mended}.")
+    assert caught.value.message.endswith(f"write, for example: {mended}.")
     assert "`" not in caught.value.message
     whole = "".join(line for line in text.splitlines(keepends=True) if not line.startswith(f"{field} ")) + mended
     assert read_config(f'name = "a"\n{whole}'.encode(), "config.toml").pages is not None

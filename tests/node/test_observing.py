@@ -167,6 +167,9 @@ def test_settings_are_checked_and_shown(home: Home, tmp_path: Path, capsys: pyte
     bad.write_text('name = "a"\nlitsen = []\n')
     code, told = command(home, "config", "check", str(bad), capsys=capsys)
     assert (code, "line 2" in told) == (1, True)
+    bad.write_text('name = "a"\n[metrics]\nlisten = "0.0.0.0:9470"\n')  # as the start refuses it
+    code, told = command(home, "config", "check", str(bad), capsys=capsys)
+    assert (code, "METRICS_OPEN" in told) == (1, True)
     assert command(home, "config", "check", str(tmp_path / "none.toml"), capsys=capsys)[0] == 5
 
 

@@ -27,6 +27,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from ledger.errors import MailleError
 from node.cli.terminal import Terminal, ask_secret, read_content, read_secret, write_new
+from node.cli.there import ELSEWHERE, at
 from node.config import data_directory, socket_path
 from node.exits import OK, USAGE, exit_of, usage
 from node.operation import Args, FieldRow, Operation, Result, fields
@@ -36,13 +37,6 @@ ABOUT: Final = "A mesh of peers in which energy data flows only under a consent 
 PASSPHRASE: Final = "File whose first line is the passphrase of the keys."
 TO: Final = "The file to write. Default: standard output, if that is no terminal."
 _COMMON: Final = "every command"
-_ELSEWHERE: Final = frozenset(
-    {"proof verify", "proof inspect", "proof explain", "join", "explain", "man", "demo", "completion"}
-)
-_HERE: Final = {*(row.name for row in OPERATIONS), *SHORT} - _ELSEWHERE
-_NAMES: Final = "|".join(sorted(_HERE, key=len, reverse=True))
-_COMMANDS: Final = re.compile(rf"\bmaille (?:{_NAMES})(?![\w-])(?![^`;\n]* --data-dir )")
-"""Commands as hints name them."""
 _CANCELLED: Final = 130  # as the shell reports a command ended by Ctrl-C
 
 
@@ -110,17 +104,6 @@ def _given(argv: list[str]) -> str:
         if word.startswith("--data-dir="):
             return word.partition("=")[2]
     return ""
-
-
-def at(data_dir: str, text: str) -> str:
-    """Return a text in which each command that it tells to run works with this data directory; "" changes nothing.
-
-    Commands of an auditor stay as they are: they are run elsewhere. So does a command that has one already.
-    """
-    if not data_dir:
-        return text
-    option = f" --data-dir {shlex.quote(data_dir)}"
-    return _COMMANDS.sub(lambda found: found[0] + option, text)
 
 
 def _one_line(error: CycloptsError) -> str:
@@ -219,7 +202,10 @@ def _parameter(row: FieldRow) -> inspect.Parameter:
 def perform(operation: Operation, values: dict[str, Any], common: Common) -> int:
     """Run one operation with what the command line gave, show its result, and return the exit code."""
     data_dir = data_directory(common.data_dir)
-    terminal = Terminal(data_dir, quiet=common.as_json, passphrase_file=common.passphrase_file, yes=common.yes)
+    named = str(common.data_dir or "")
+    if operation.name in ELSEWHERE or named == os.environ.get("MAILLE_DATA_DIR"):
+        named = ""  # the next command finds it too
+    terminal = Terminal(data_dir, named, quiet=common.as_json, passphrase_file=common.passphrase_file, yes=common.yes)
     args = collect(operation, values)
     to = _destination(operation, common)
     if operation.confirm:
@@ -231,7 +217,6 @@ def perform(operation: Operation, values: dict[str, Any], common: Common) -> int
 
         with terminal.waiting(_task(operation, args)):
             result = Client(socket_path(data_dir)).call(operation, args)
-    named = "" if operation.name in _ELSEWHERE or "MAILLE_DATA_DIR" in os.environ else str(common.data_dir or "")
     _show(operation, result, common.as_json, to, named)
     return operation.exit_of(result)
 

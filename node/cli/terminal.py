@@ -24,6 +24,7 @@ from pathlib import Path
 import msgspec
 
 from ledger.errors import LocalError, MailleError
+from node.cli.there import at
 from node.exits import not_found, usage
 from node.operation import Result
 
@@ -37,24 +38,29 @@ CONTENT_BYTES_MAX = 48 * 2**20
 class Terminal:
     """The surroundings of one command (node.operation.Local)."""
 
-    def __init__(self, data_dir: Path, *, quiet: bool, passphrase_file: Path | None, yes: bool) -> None:
-        """`quiet`: a machine reads the result. `yes`: every question is answered with yes."""
-        self.data_dir = data_dir
+    def __init__(
+        self, data_dir: Path, named: str = "", *, quiet: bool, passphrase_file: Path | None, yes: bool
+    ) -> None:
+        """`named`: the directory as an option gave it, which commands in sentences repeat; "" where none did.
+
+        `quiet`: a machine reads the result. `yes`: every question is answered with yes.
+        """
+        self.data_dir, self._named = data_dir, named
         self._quiet, self._passphrase_file, self._yes = quiet, passphrase_file, yes
 
     def say(self, sentence: str) -> None:
         """Tell a person what goes on, on standard error."""
         if not self._quiet:
-            print(sentence, file=sys.stderr, flush=True)
+            print(at(self._named, sentence), file=sys.stderr, flush=True)
 
     def tell(self, sentence: str) -> None:
         """Print a sentence that is itself the result, on standard output."""
         if not self._quiet:
-            print(sentence, flush=True)
+            print(at(self._named, sentence), flush=True)
 
     def emit(self, row: Result, drawn: str) -> None:
         """Print one part of a result that never ends, on standard output."""
-        print(msgspec.json.encode(row).decode() if self._quiet else drawn, flush=True)
+        print(msgspec.json.encode(row).decode() if self._quiet else at(self._named, drawn), flush=True)
 
     @contextmanager
     def waiting(self, what: str, every_s: float = 1) -> Iterator[None]:
@@ -89,7 +95,7 @@ class Terminal:
             return
         if not sys.stdin.isatty():
             raise LocalError("NEEDS_YES", f"{question} Give --yes to do it without being asked.")
-        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        print(f"{at(self._named, question)} [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             raise LocalError("NEEDS_YES", "Nothing was done.")
 

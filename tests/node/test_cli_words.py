@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import pytest
 
-from node.cli.app import at, run
+from node.cli.app import run
 from node.cli.render import lines
 from node.cli.terminal import Terminal
+from node.cli.there import at
 from node.operation import Local, Nothing, Result, local_operation, said
 
 
@@ -50,6 +53,36 @@ def test_a_story_is_a_result(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     Terminal(tmp_path, quiet=False, passphrase_file=None, yes=False).tell("1. Once.")
     Terminal(tmp_path, quiet=True, passphrase_file=None, yes=False).tell("2. Never.")
     assert capsys.readouterr() == ("1. Once.\n", "")
+
+
+@local_operation("try", "talk", permission="read", confirm="Sure? See `maille status`.")
+def talk(local: Local, args: Nothing) -> RoundedRows:
+    """Say something in every way there is."""
+    local.say("Now run `maille key rotate-passphrase`.")
+    local.tell("maille ledger stats")
+    local.emit(Rounded(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)), "see `maille mesh list`")
+    return RoundedRows(())
+
+
+def test_whatever_is_said_names_commands_with_the_directory_that_was_given(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 2))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setenv("MAILLE_DATA_DIR", "/elsewhere")
+    for given, shown in ((["--data-dir", "/a b"], " --data-dir '/a b'"), ([], "")):
+        assert run(["try", "talk", *given], [talk]) == 0
+        out, told = capsys.readouterr()
+        assert out.startswith(f"maille ledger stats{shown}\nsee `maille mesh list{shown}`\n")
+        assert told == f"Sure? See `maille status{shown}`. [y/N] Now run `maille key rotate-passphrase{shown}`.\n"
+
+
+def test_a_new_node_without_a_passphrase_is_told_the_command_that_works(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = str(tmp_path / "node")
+    assert run(["node", "init", "--name", "x", "--unsealed", "--data-dir", place]) == 0
+    assert f"`maille key rotate-passphrase --data-dir {place}`" in capsys.readouterr().err
 
 
 class Proven(Result, frozen=True):

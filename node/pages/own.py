@@ -4,7 +4,7 @@ How it works
     `look` reads it in one snapshot. Her consents come from her wallet here, or from the list that is left of one that
     she took away. A point that the register knows is hers while she lives there, by the register alone; of others,
     those that the operator checked. A refusal is known by its key, which her seed tells, or a note where it is away.
-    What she handed on stays in her list, and is hers no more.
+    What she handed on stays in her list, and is hers no more; so does what she handed back to whoever gave it.
 
 What it does not do
     It signs nothing.
@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Literal
 
 from ledger.consent.status import Status
 from ledger.consent.wallet import OwnConsent, Wallet
+from ledger.keys import thumbprint
+from node.flows.custody import rekeys_of
 from node.vaults.people import PeopleRows, Person
 
 if TYPE_CHECKING:
@@ -55,18 +57,23 @@ def look(turn: Turn, flows: Flows, people: PeopleRows, person: Person) -> Own:
         refused = partial(people.refusal_kid, turn.vault, person)
         return Own(gone.consents, points, refused, partial(_left, turn, flows, person.wallet))
     wallet = flows.wallets.get(turn.vault, person.wallet).wallet
-    return Own(wallet.consents, points, lambda request: wallet.refusal_key(request).kid, partial(_others, wallet))
+    return Own(wallet.consents, points, lambda request: wallet.refusal_key(request).kid, partial(_others, turn, wallet))
 
 
-def _others(wallet: Wallet, status: Status) -> bool:
-    """Say whether another key than this wallet's is in force."""
-    keys = (wallet.consent_key(status.record_id).kid, wallet.delegate_key().kid) if status.key is not None else ()
-    return status.key is not None and status.key not in keys
+def _others(turn: Turn, wallet: Wallet, status: Status) -> bool:
+    """Say whether a consent was handed on from this wallet: other keys are in force, or again those that gave it."""
+    rekeys = rekeys_of(turn, status.grant)
+    if not rekeys:
+        return False
+    keys = (wallet.consent_key(status.record_id).kid, wallet.delegate_key().kid)
+    if status.key is not None:
+        return status.key not in keys
+    return status.principal not in keys and any(thumbprint(one.payload["key"]) in keys for one in rekeys)
 
 
 def _left(turn: Turn, flows: Flows, wallet: str, status: Status) -> bool:
     """Say the same of a wallet whose keys are not here: by what was noted when the consent was handed on here."""
-    row = flows.consents.get(turn.vault, status.grant) if status.key is not None else None
+    row = flows.consents.get(turn.vault, status.grant) if rekeys_of(turn, status.grant) else None
     return row is not None and row.wallet != wallet
 
 

@@ -19,7 +19,9 @@ from ledger.consent.grant import read_party
 from ledger.consent.status import Party, State, Status
 from ledger.entry import Entry
 from ledger.index import facts_of
+from ledger.keys import thumbprint
 from ledger.schema import DAY
+from node.flows.custody import rekeys_of
 from node.flows.disclosing import parties_of
 from node.pages.contents import said_of, terms_now, terms_of
 from node.pages.naming import Names, names
@@ -228,7 +230,7 @@ _BY_KEY: Final = ("consent.amend", "consent.rekey")
 def _ledger_steps(turn: Turn, flows: Flows, grant: Entry, called: Names) -> list[Step]:
     replica = turn.core.replica
     members = replica.members
-    keys = {grant.kid, *flows.door.compiling.source(turn, grant.id).keys(grant.id)}
+    keys = _keys_of(turn, flows, grant)
     steps = [Step(grant.iat, "given" if len(keys) == 1 else "allowed", entry=grant.id.hex())]
     request = replica.entry(turn.rows, grant.payload["request"]) if "request" in grant.payload else None
     if request is not None:
@@ -248,6 +250,11 @@ def _ledger_steps(turn: Turn, flows: Flows, grant: Entry, called: Names) -> list
         if own or what == "evidence" or _is_party(members.party_of(entry.kid), grant):
             steps.append(Step(entry.iat, what, who, entry=entry.id.hex()))
     return steps
+
+
+def _keys_of(turn: Turn, flows: Flows, grant: Entry) -> set[bytes]:
+    """Return the ids of the keys that a consent ever had."""
+    return {grant.kid, *flows.door.compiling.source(turn, grant.id).keys(grant.id)}
 
 
 def _is_party(party: Party, grant: Entry) -> bool:
@@ -274,17 +281,23 @@ def _uses(turn: Turn, flows: Flows, shown: Card) -> list[Step]:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something the person should know when she comes: a consent that ends soon, or that somebody else ended."""
+    """Something the person should know when she comes.
+
+    `kind`: handed_on (to other keys than hers), taken_over (other keys had it before), revoked (by a party), week or
+    month (it ends within that).
+    """
 
     kind: str
     card: Card
 
 
 def notices(turn: Turn, flows: Flows, lines: Sequence[Line], lang: Language, most: int = 8) -> list[Notice]:
-    """Return what is to be told: ends within 7 and 30 days, and consents that a party revoked lately."""
-    soon = sorted((one for one in lines if one.state == ACTIVE and one.days_left(turn.now) < SOON_DAYS), key=_until)
-    chosen = [("week" if one.days_left(turn.now) < VERY_SOON_DAYS else "month", one) for one in soon]
+    """Return what is to be told: what others did or may do by now first, then what ends within 7 and 30 days."""
+    chosen = [(HANDED_ON, one) for one in lines if one.state == HANDED_ON and _rekeyed_lately(turn, flows, one)]
     chosen += [("revoked", one) for one in lines if one.state == "revoked" and _lately(turn, one)]
+    chosen += [("taken_over", one) for one in lines if one.current and _rekeyed_lately(turn, flows, one)]
+    soon = sorted((one for one in lines if one.state == ACTIVE and one.days_left(turn.now) < SOON_DAYS), key=_until)
+    chosen += [("week" if one.days_left(turn.now) < VERY_SOON_DAYS else "month", one) for one in soon]
     waiting = Unstated(())
     return [Notice(kind, card(turn, flows, line, waiting, lang)) for kind, line in chosen[:most]]
 
@@ -297,3 +310,13 @@ def _lately(turn: Turn, line: Line) -> bool:
     status = turn.core.replica.consent(turn.rows, line.id)
     entry = turn.core.replica.entry(turn.rows, status.decided_by[0]) if status is not None else None
     return entry is not None and entry.iat > turn.now - SOON_DAYS * DAY
+
+
+def _rekeyed_lately(turn: Turn, flows: Flows, line: Line) -> bool:
+    """Say whether the key in force of a consent came lately: whoever had it before handed it on to that key."""
+    grant, status = turn.core.replica.grant(turn.rows, line.id), turn.core.replica.consent(turn.rows, line.id)
+    if grant is None or status is None:
+        return False
+    key, keys = status.key or grant.kid, _keys_of(turn, flows, grant)
+    came = (one.iat for one in rekeys_of(turn, line.id) if one.kid in keys and thumbprint(one.payload["key"]) == key)
+    return max(came, default=0) > turn.now - SOON_DAYS * DAY

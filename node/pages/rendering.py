@@ -119,5 +119,6 @@ class Renderer:
             moment=lambda time: wording.moment(time, lang, self._zone),
             zone=self._zone.key if self._zone is not None else "UTC",
             left=lambda time: wording.left(time, now, lang),
+            single=lambda count: count == 1 or (fr and count == 0),  # what a count is of stands in the singular
             **values,
         )

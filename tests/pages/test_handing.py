@@ -15,6 +15,8 @@ import trio
 
 from node.keyfile import Cost
 from node.pages.application import make_pages
+from node.pages.own import look
+from node.pages.reading import lines_of, notices
 from node.pages.visit import Site
 from tests.node.nodes import do, make_home, running, until
 from tests.pages.test_application import SETTINGS, URL, post, visiting
@@ -74,6 +76,43 @@ async def test_a_consent_goes_from_one_person_to_another_of_the_same_member(tmp_
         assert (await post(bea, f"{on}/confirm", {"heir": back}, seen=on)).status_code == 303
         assert "Withdraw this consent" in text_of(await client.get(f"/consents/{made}"))
         assert "Given by anna" in text_of(await client.get(f"/consents/{made}/receipt"))
+
+
+async def told_at_home(client: httpx.AsyncClient) -> str:
+    """Return what a person is told under "Good to know" when she comes, or nothing."""
+    home = text_of(await client.get("/"))
+    return home[home.index("Good to know") : home.index("Your consents today")] if "Good to know" in home else ""
+
+
+async def test_a_consent_that_changed_hands_lately_is_told_at_home(tmp_path: Path) -> None:
+    async with living(tmp_path) as (client, node, site):
+        bea = another(client)
+        await account(bea, node, "bea")
+        made = await grant(node)
+        for who in (client, bea):
+            assert await told_at_home(who) == ""
+        await do(node, "consent rekey", id=made, to="bea")
+        gone = "This consent was handed on. Other keys than yours decide on it now"
+        come = "This consent was handed on to you. You decide on it now: advice – Advice on heating"
+        assert gone in await told_at_home(client)
+        assert come in await told_at_home(bea)
+        assert f'href="/consents/{made}"' in (await client.get("/")).text
+        french = text_of(await client.get("/", headers={"accept-language": "fr"}))
+        assert "D’autres clés que les vôtres en décident à présent" in french
+        await do(node, "consent rekey", id=made, to="anna")
+        assert come in await told_at_home(client)
+        assert gone in await told_at_home(bea)
+
+        def later(turn: Any, flows: Any) -> list[list[str]]:
+            turn.now += 31 * 86_400
+            persons = filter(None, (site.people.get(turn.vault, name) for name in ("anna", "bea")))
+            owns = [look(turn, flows, site.people, person) for person in persons]
+            return [[one.kind for one in notices(turn, flows, lines_of(turn, each), "en")] for each in owns]
+
+        assert await site.read(later) == [[], []]
+        await do(node, "consent revoke", id=made, as_tenant="advice", why="purpose_ended")
+        assert "An organisation has ended this consent" in await told_at_home(client)
+        assert gone not in await told_at_home(bea)
 
 
 async def test_what_is_wrong_is_said_and_changes_nothing(tmp_path: Path) -> None:

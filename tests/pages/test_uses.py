@@ -226,7 +226,7 @@ async def test_an_access_without_consent_is_found_and_shown_to_whom_it_concerns_
         forget(node, made)  # now data of her meter are here, and no consent allows it
         await site.watch.look()
         home, page = text_of(await client.get("/")), text_of(await client.get("/alarms"))
-        assert "1 time(s), your data were accessed without a consent" in home
+        assert "1 time, your data were accessed without a consent" in home
         assert "You can complain to the organisation, or to the CNIL" in page
         assert "from bob" in page
         assert "None was found" in text_of(await other.get("/alarms"))

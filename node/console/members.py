@@ -21,7 +21,15 @@ from node.exits import not_found
 from node.ops.link import LinksArgs, link_list
 from node.ops.member import MemberArgs, MembersArgs, member_list, member_show
 from node.ops.peers import PeersArgs, WhyArgs, peers_list, peers_why
-from node.ops.requests import RequestArgs, RequestRow, RequestsArgs, requests_approve, requests_deny, requests_list
+from node.ops.requests import (
+    RequestArgs,
+    RequestRow,
+    RequestsArgs,
+    hinted,
+    requests_approve,
+    requests_deny,
+    requests_list,
+)
 
 ROWS: Final = 100
 """Members, peers or links on one page."""
@@ -82,8 +90,8 @@ async def _application(look: Look) -> RequestRow:
 
 
 async def application(look: Look) -> Response:
-    """Show an application with its fingerprint, to answer it."""
-    return look.page("application.html", row=await _application(look))
+    """Show an application with its fingerprint, and what letting it in changes for sealing, to answer it."""
+    return look.page("application.html", row=hinted(await _application(look), look.mesh.core))
 
 
 async def answer(look: Look) -> Response:

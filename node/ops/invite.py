@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from ledger.errors import LocalError
 from ledger.governance.certificate import quorum
@@ -22,6 +23,7 @@ from node.exits import not_found, usage
 from node.naming import moment, root_kid, seconds_of
 from node.operation import Args, Result, operation, said
 from node.ops.mesh import WHICH
+from node.saying import Pair, Value, english
 
 if TYPE_CHECKING:
     from node.admission import Admission
@@ -98,21 +100,27 @@ def admission(mesh: Mesh) -> Admission:
     return mesh.core.strangers
 
 
-def few_voters(core: Core) -> str:
-    """Say what one more voter asks of sealing, where our letting somebody in makes one of her alone; or nothing.
+ONE_MORE: Final[Pair] = (
+    "Whoever you let in gets a vote with one of the next seals. Of {voters} voters {quorum} must be there to seal: "
+    "with one away nothing is sealed, until you have {enough} voters.",
+    "Qui vous faites entrer reçoit un vote avec l’un des prochains sceaux. Sur {voters} votants, {quorum} doivent être "
+    "là pour sceller : si l’un manque, rien n’est scellé, jusqu’à ce que vous soyez {enough} votants.",
+)
+"""What one more voter asks of sealing, where the voters are few."""
+
+
+def one_more(core: Core) -> Mapping[str, Value] | None:
+    """Return the values of `ONE_MORE` where our letting somebody in makes a voter of her alone; else None.
 
     Letting in counts as endorsing, and among so few voters one endorsement is enough for a vote at the next seal
     (../shared/governance.md §1).
     """
     now = core.replica.chain.newest.voters
     if core.party not in now or endorsements_for_voter(len(now)) > 1:
-        return ""
+        return None
     voters = len(now) + 1
     enough = next(n for n in range(voters, voters + 4) if quorum(n) < n)
-    return (
-        f"Whoever you let in gets a vote with one of the next seals. Of {voters} voters {quorum(voters)} must be there "
-        f"to seal: with one away nothing is sealed, until you have {enough} voters."
-    )
+    return {"voters": voters, "quorum": quorum(voters), "enough": enough}
 
 
 def _drawn(text: str) -> str:
@@ -140,9 +148,9 @@ async def invite_create(node: Node, args: InviteArgs) -> TicketMade:
     digest = hashlib.sha256(ticket.secret).hexdigest()
     text = ticket.text()
     shown = _drawn(text) if args.qr else ""
-    return TicketMade(
-        digest[:16], text, moment(ticket.expires), args.to, ticket.addresses, shown, few_voters(mesh.core)
-    )
+    few = one_more(mesh.core)
+    hint = english(ONE_MORE, few) if few is not None else ""
+    return TicketMade(digest[:16], text, moment(ticket.expires), args.to, ticket.addresses, shown, hint)
 
 
 @operation("invite", "list", permission="read")

@@ -18,13 +18,14 @@ from ledger.keys import public_from_did_key
 from node.exits import not_found
 from node.naming import moment
 from node.operation import Args, Result, operation, said
-from node.ops.invite import admission, few_voters
+from node.ops.invite import ONE_MORE, admission, one_more
 from node.ops.key import fingerprint
 from node.ops.mesh import WHICH
+from node.saying import beside, english, french
 
 if TYPE_CHECKING:
     from node.admission import Admission, Request
-    from node.core import Turn
+    from node.core import Core, Turn
     from node.daemon import Node
 
 
@@ -41,8 +42,8 @@ class RequestArgs(Args, frozen=True):
     mesh: Annotated[str, said(WHICH)] = ""
 
 
-class RequestRow(Result, frozen=True):
-    """An application."""
+class RequestRow(Result, frozen=True, dict=True):
+    """An application. It keeps its hint in French too (node/saying.py)."""
 
     id: Annotated[str, said("Names it in `requests approve` and `requests deny`.")]
     name: Annotated[str, said("As the applicant calls itself.")]
@@ -61,6 +62,14 @@ class Requests(Result, frozen=True):
 def _row(request: Request) -> RequestRow:
     digits = fingerprint(public_from_did_key(request.did))
     return RequestRow(request.id.hex()[:16], request.name, request.did, digits, moment(request.received))
+
+
+def hinted(row: RequestRow, core: Core) -> RequestRow:
+    """Return an application with what letting it in changes for sealing, if it does."""
+    few = one_more(core)
+    if few is None:
+        return row
+    return beside(msgspec.structs.replace(row, hint=english(ONE_MORE, few)), hint=french(ONE_MORE, few))
 
 
 def _find(door: Admission, turn: Turn, text: str) -> bytes:
@@ -85,8 +94,7 @@ async def requests_approve(node: Node, args: RequestArgs) -> RequestRow:
     door = admission(mesh)
 
     def approve(turn: Turn) -> RequestRow:
-        row = _row(door.approve(turn, _find(door, turn, args.id)))
-        return msgspec.structs.replace(row, hint=few_voters(mesh.core))
+        return hinted(_row(door.approve(turn, _find(door, turn, args.id))), mesh.core)
 
     return await mesh.engine.act(approve)
 

@@ -14,8 +14,9 @@ from node.config import Config, as_toml, read_config
 from node.console.application import ROUTES
 from node.console.settings import Console
 from node.console.upload import UPLOAD_BYTES_MAX
+from tests.console.reading import english_in
 from tests.console.visiting import PATHS, URL, token_in, visiting
-from tests.node.nodes import do, until
+from tests.node.nodes import do, make_home, running, until
 
 ELSEWHERE = "https://evil.example"
 
@@ -158,6 +159,21 @@ async def test_a_vote_is_shown_once_more_and_then_cast_once(tmp_path: Path) -> N
         again = await visit.post(f"{path}/vote", {"choice": "yes"}, seen="/alerts")
         assert (again.status_code, "ALREADY_VOTED" in again.text) == (409, True)
         assert "A vote is never taken back" in (await visit.get(path)).text
+
+
+async def test_whoever_lets_somebody_in_is_told_first_what_sealing_will_ask(tmp_path: Path) -> None:
+    async with visiting(tmp_path) as visit, running(make_home(tmp_path / "bob", "Bob")) as bob:
+        ticket = await do(visit.node, "invite create", open=True)
+        await do(bob, "join", ticket=ticket.ticket)
+        (waiting,) = (await do(visit.node, "requests list")).requests
+        await visit.log_in()
+        path = f"/applications/{waiting.id}"
+        assert "Of 2 voters 2 must be there to seal" in ticket.hint
+        assert ticket.hint in (await visit.get(path)).text
+        french = (await visit.get(path, **{"accept-language": "fr"})).text
+        assert "Sur 2 votants, 2 doivent être là pour sceller" in french
+        assert english_in(french) == []
+        assert "pour sceller" not in (await visit.get("/members", **{"accept-language": "fr"})).text
 
 
 async def test_an_audit_is_started_and_shown(tmp_path: Path) -> None:

@@ -57,9 +57,9 @@ def check_presentation(evidence: Evidence) -> str:
     signed = message(evidence.bundle.digest(), shown.audience, shown.nonce, shown.time, shown.public)
     if not keys.verify(shown.public, signed, shown.signature):
         raise Refused(Reason.BAD_SIGNATURE, "presentation: its signature is not over this bundle")
-    signed = [at for at, grant in enumerate(evidence.grants) if grant.signer == shown.public]
-    if signed:
-        own = any(not is_by_another(evidence, at) for at in signed)
+    hers = [at for at, grant in enumerate(evidence.grants) if grant.signer == shown.public]
+    if hers:
+        own = any(not is_by_another(evidence, at) for at in hers)
         return "the person, with the key of her consent" if own else "who signed the consent in the person's place"
     keyed = evidence.find_key(keys.thumbprint(shown.public))
     return f"member {keyed.party[0].hex()}" if keyed is not None else f"an unknown key, {keys.did_key(shown.public)}"

@@ -2,8 +2,8 @@
 
 How it works
     * Overdue: a consent ended (withdrawn, revoked, expired, or one that it rests on did), the retention its terms allow
-      has passed since, and packs received under it are still here. Where no terms are known, no retention is: the day
-      of the end is the due day.
+      has passed since (the shortest that an amendment leaves), and packs received under it are still here. Where no
+      terms are known, no retention is: the day of the end is the due day.
     * Old notices: a consent is in force, and the notice it rests on is dated after it (NOTICE_AFTER_GRANT), has been
       followed by another adopted version of its document (NOTICE_SUPERSEDED), or is older than the longest time that
       the mesh lets a consent stand (NOTICE_TOO_OLD).
@@ -36,11 +36,13 @@ TOO_OLD: Final = "NOTICE_TOO_OLD"
 def end_of(consent: Consent) -> int:
     """Return when the right to access ended, or will: the earliest end that is sure, by the checkpoint over it.
 
-    What rests on another consent ends with it.
+    What rests on another consent ends with it; an amendment may have brought the end forward.
     """
-    until = consent.terms.access_period[1] if consent.terms is not None else None
+    content = [consent.terms, *(each.terms for each in consent.amendments)]
+    maybe = [terms.access_period[1] for terms in content if terms is not None]
+    maybe += [consent.above, *(each.valid_until for each in consent.amendments)]
     ends = [consent.valid_until, *(end.registered for end in consent.ends)]
-    return min([*ends, *(end for end in (until, consent.above) if end is not None)])
+    return min([*ends, *(end for end in maybe if end is not None)])
 
 
 def in_force(consent: Consent, at: int) -> bool:
@@ -62,7 +64,8 @@ def overdue(rows: Rows, consents: Sequence[Consent]) -> Iterator[Overdue]:
         if not accounts or ended > now:
             continue
         terms = consent.terms
-        due = later(ended, terms.retention) if terms is not None else None
+        told = [terms, *(each.terms for each in consent.amendments)]
+        due = min((later(ended, each.retention) for each in told if each is not None), default=None)
         if (ended if due is None else due) > now:
             continue
         finding = Overdue(

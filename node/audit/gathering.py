@@ -15,7 +15,7 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
@@ -44,7 +44,20 @@ from ledger.tables import (
     read_leaf,
     read_position,
 )
-from node.audit.rows import Account, Adoption, Consent, End, Ended, Frame, Proven, Role, Rows, Series, Statement
+from node.audit.rows import (
+    Account,
+    Adoption,
+    Amendment,
+    Consent,
+    End,
+    Ended,
+    Frame,
+    Proven,
+    Role,
+    Rows,
+    Series,
+    Statement,
+)
 from node.flows.disclosing import parties_of
 from node.flows.standing import above
 from node.naming import member_name
@@ -235,7 +248,19 @@ def _consent(turn: Turn, flows: Flows, ident: bytes) -> Consent | None:
         terms,
         wallet,
         _above(turn, ident),
+        tuple(_amendments(turn, flows, status.amended if status is not None else ())),
     )
+
+
+def _amendments(turn: Turn, flows: Flows, amended: Iterable[bytes]) -> Iterator[Amendment]:
+    replica = turn.core.replica
+    for ident in sorted(amended):
+        entry = replica.entry(turn.rows, ident)
+        if entry is not None:
+            places = ((replica.feed_of(number), index) for number, index in replica.places(turn.rows, ident))
+            registered = min(_covered(turn, feed, index, entry.iat) for feed, index in places)
+            until, (terms, _) = entry.payload.get("valid_until"), _terms(turn, flows, entry)
+            yield Amendment(ident, entry.iat, registered, until, terms)
 
 
 def _above(turn: Turn, ident: bytes) -> int | None:
@@ -249,7 +274,10 @@ def _above(turn: Turn, ident: bytes) -> int | None:
 
 
 def _terms(turn: Turn, flows: Flows, grant: Entry) -> tuple[Terms | None, str]:
-    """Return what this vault holds of a consent's terms, held to the slots anew: a vault may have been written to."""
+    """Return what this vault holds of the terms of a consent or an amendment, held to the slots anew.
+
+    A vault may have been written to.
+    """
     row = flows.consents.get(turn.vault, grant.id)
     if row is None:
         return None, ""

@@ -12,9 +12,11 @@ How it works
     | it passed after whoever took part had signed that it knew of the end, or after   |                          |
     | the end was registered and the mesh's bound of staleness had passed              | WITHDRAWN, REVOKED       |
     | the terms forbid it: point, kind, step, period, stage, result only, not informed | OTHER_…, as the gate's   |
+    | it passed after an amendment was registered and that bound, which forbids it     | the same                 |
 
     A transfer between the moment that a withdrawal claims and that bound is undecided (CONCURRENT_WITHDRAWAL), as it
-    is for the verifier of a proof. Others' transfers are salted digests: when
+    is for the verifier of a proof; one between the moment that an amendment claims and that bound is so too, where the
+    amendment forbids it (CONCURRENT_AMENDMENT). Others' transfers are salted digests: when
     they were is known between two bounds, what passed is not, so the best said of them is CLEAR.
 
 What it does not do
@@ -23,7 +25,7 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -34,14 +36,17 @@ from ledger.consent.record import Terms
 from ledger.feed import AHEAD_SECONDS_MAX
 from ledger.governance.members import Party
 from node.audit.findings import Verdict
-from node.audit.rows import Account, Consent, End, Frame, Proven, Statement
+from node.audit.rows import Account, Amendment, Consent, End, Frame, Proven, Statement
 
 CLEAR_FIELDS: Final = "CLEAR_FIELDS"
 CONCURRENT: Final = "CONCURRENT_WITHDRAWAL"
+AMENDED: Final = "CONCURRENT_AMENDMENT"
+MISSING: Final = "DISCLOSURE_MISSING"
 TIME_UNKNOWN: Final = "TIME_UNKNOWN"
 _ENDED: Final = {"withdrawn": "WITHDRAWN", "revoked": "REVOKED"}
 
 Judged = tuple[Verdict, str]
+_WORST: Final = (Verdict.WITHOUT, Verdict.UNDECIDED, Verdict.CLEAR, Verdict.CONSENTED)
 
 
 @dataclass(slots=True)
@@ -92,7 +97,43 @@ def judge(consent: Consent | None, one: Gathered, span: Span, frame: Frame) -> J
         return wrong
     if consent.state == "incomplete":
         return Verdict.WITHOUT, "INCOMPLETE"
-    return _timely(consent, one, span, frame) or _content(consent, one)
+    untimely = _timely(consent, one, span, frame)
+    if untimely is not None:
+        return untimely
+    said = [_content(consent, one), *_narrowed(consent, one, span, frame)]
+    return min(said, key=lambda each: _WORST.index(each[0]))
+
+
+def _narrowed(consent: Consent, one: Gathered, span: Span, frame: Frame) -> Iterator[Judged]:
+    """Yield what is to be said by each amendment that may have been known: nothing by one that allows the transfer."""
+    late = span.high if span.exact else span.low
+    for each in consent.amendments:
+        if span.high < each.claimed:
+            continue
+        wrong, is_sure = _against(consent, each, one, span)
+        if wrong == MISSING:
+            yield Verdict.CLEAR, wrong
+        elif wrong and is_sure and late is not None and late > each.registered + frame.staleness:
+            yield Verdict.WITHOUT, wrong
+        elif wrong:
+            yield Verdict.UNDECIDED, AMENDED
+
+
+def _against(consent: Consent, amendment: Amendment, one: Gathered, span: Span) -> tuple[str, bool]:
+    """Return what of a transfer an amendment does not cover, or "", and whether that is sure of its time."""
+    terms, late = amendment.terms, span.high if span.exact else span.low
+    begins, until = terms.access_period if terms is not None else (0, None)
+    end = min((each for each in (amendment.valid_until, until) if each is not None), default=None)
+    if end is not None and span.high >= end:
+        return "EXPIRED", late is not None and late >= end
+    if span.high < begins or (span.exact and span.low is not None and span.low < begins):
+        return "NOT_YET", True
+    if terms is None:
+        return MISSING, True
+    granted = consent.terms
+    if granted is not None and (granted.purpose, granted.pii_type) != (terms.purpose, terms.pii_type):
+        return "BAD_TERMS", True  # nothing is left
+    return _not_covered(terms, one), True
 
 
 def _other_party(consent: Consent, one: Gathered) -> Judged | None:
@@ -137,7 +178,7 @@ def _known(end: End, speakers: set[Party], staleness: int) -> int:
 def _content(consent: Consent, one: Gathered) -> Judged:
     terms = consent.terms
     if terms is None:
-        return Verdict.CLEAR, "DISCLOSURE_MISSING"
+        return Verdict.CLEAR, MISSING
     informed = missing_information(
         terms, valid_until=consent.valid_until, notice=consent.notice, granted_at=consent.granted
     )
@@ -145,17 +186,19 @@ def _content(consent: Consent, one: Gathered) -> Judged:
         return Verdict.WITHOUT, "NOT_INFORMED"
     if consent.chained:
         return Verdict.UNDECIDED, "CHAINED"
+    wrong = _not_covered(terms, one)
+    if wrong:
+        return Verdict.WITHOUT, wrong
+    return (Verdict.CONSENTED, "ALLOWED") if one.accounts else (Verdict.CLEAR, CLEAR_FIELDS)
+
+
+def _not_covered(terms: Terms, one: Gathered) -> str:
+    """Return what of a transfer terms do not cover, or ""."""
     if terms.computation is not None and any(account.series for account in one.accounts):  # readings, no result
-        return Verdict.WITHOUT, "COMPUTATION_ONLY"
+        return "COMPUTATION_ONLY"
     if not terms.stages.transmit:
-        return Verdict.WITHOUT, "STAGE_OFF"
-    if not one.accounts:
-        return Verdict.CLEAR, CLEAR_FIELDS
-    for account in one.accounts:
-        wrong = _beyond(terms, account)
-        if wrong:
-            return Verdict.WITHOUT, wrong
-    return Verdict.CONSENTED, "ALLOWED"
+        return "STAGE_OFF"
+    return next((wrong for account in one.accounts if (wrong := _beyond(terms, account))), "")
 
 
 def _beyond(terms: Terms, account: Account) -> str:

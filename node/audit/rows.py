@@ -93,13 +93,28 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
+class Amendment:
+    """An entry that narrows a consent: what is left is what both allow.
+
+    `claimed`, `registered`: as of an end. `valid_until`: an earlier end, None where it sets none. `terms`: None where
+    they are not known here, or erased.
+    """
+
+    entry: bytes
+    claimed: int
+    registered: int
+    valid_until: int | None = None
+    terms: Terms | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Consent:
     """A consent: clear fields from the ledger, and its terms where this node holds them.
 
     `recipient`: None for a class of recipients. `state`: of the ledger (status.State in small letters), "" where it
     says nothing yet. `ends`: earliest first. `acknowledged`: who acknowledged what decided. `terms`: None where they
     are not known here, or erased; `wallet`: name of the wallet here that gave it. `above`: when the first consent that
-    it rests on ends or has ended, unix seconds; None: none that is known here.
+    it rests on ends or has ended, unix seconds; None: none that is known here. `amendments`: what narrows it.
     """
 
     id: bytes
@@ -116,6 +131,7 @@ class Consent:
     terms: Terms | None = None
     wallet: str = ""
     above: int | None = None
+    amendments: tuple[Amendment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,10 @@ CODES: Final[dict[str, Pair]] = {
         "It happened around the withdrawal: which came first cannot be shown.",
         "La transmission est contemporaine du retrait : l'ordre des deux ne peut être établi.",
     ),
+    "CONCURRENT_AMENDMENT": (
+        "It happened around an amendment that does not allow it: which came first cannot be shown.",
+        "La transmission est contemporaine d'un avenant qui ne la permet pas : l'ordre des deux ne peut être établi.",
+    ),
     "TIME_UNKNOWN": (
         "The consent ended, and when this transfer was is not known closely enough.",
         "Le consentement a pris fin, et la date de cette transmission n'est pas connue assez précisément.",

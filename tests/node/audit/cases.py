@@ -10,7 +10,7 @@ from ledger.governance.members import Party
 from ledger.schema import DAY
 from node.audit.auditing import audit
 from node.audit.findings import Access, Report
-from node.audit.rows import Account, Adoption, Consent, End, Frame, Proven, Question, Rows, Series, Statement
+from node.audit.rows import Account, Adoption, Amendment, Consent, End, Frame, Proven, Question, Rows, Series, Statement
 from tests.ledger.consent.cases import HOLDER, MESH, NOTICE, NOW, OTHER, POINT, RECIPIENT, TERMS
 
 __all__ = ("DAY", "HOLDER", "NOTICE", "NOW", "OTHER", "POINT", "RECIPIENT", "TERMS")
@@ -80,6 +80,11 @@ def end(kind: Any = "withdrawn", at: int = NOW + DAY, **changes: Any) -> End:
         ((HOLDER, at + 5), (RECIPIENT, at + 7)),
     )
     return replace(made, **changes)
+
+
+def amendment(at: int = NOW + DAY, until: int | None = None, **terms: Any) -> Amendment:
+    """Return what narrows the consent to these terms from a minute after it is dated."""
+    return Amendment(ident(f"amendment {at}"), at, at + 60, until, replace(TERMS, **terms))
 
 
 def ended(*ends: End, **changes: Any) -> Consent:

@@ -39,6 +39,14 @@ def test_a_withdrawal_begins_the_retention() -> None:
     assert overdue(**gone | {"ends": (cases.end(at=LATER - 9 * DAY),)}) == []
 
 
+def test_an_amendment_brings_the_end_forward_and_shortens_the_retention() -> None:
+    stands: dict[str, Any] = {"valid_until": LATER + DAY}
+    assert overdue(**stands) == []
+    assert overdue(**stands, amendments=(cases.amendment(until=LATER - 15 * DAY),)) == [("RETENTION_PASSED", 5)]
+    over = cases.amendment(access_period=(0, LATER - 15 * DAY), retention="P3D")
+    assert overdue(**stands, amendments=(over,)) == [("RETENTION_PASSED", 12)]
+
+
 def test_without_terms_no_retention_is_known() -> None:
     assert overdue(terms=None) == [("RETENTION_UNKNOWN", 15)]
     assert overdue(terms=None, valid_until=LATER + DAY) == []

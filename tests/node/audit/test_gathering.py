@@ -15,6 +15,7 @@ from node.audit.auditing import audit
 from node.audit.findings import Report
 from node.audit.gathering import collect, page, read, write
 from node.audit.rows import Question, Rows
+from node.core import Turn
 from node.vaults.consents import ConsentRow
 from tests.node.audit import cases
 from tests.node.flows.probes import probe, prober, scene
@@ -99,6 +100,32 @@ def test_a_turned_holder_is_found_out_by_the_recipient(moved: tuple[World, Entry
     found = audit(replace(rows, accounts=(*rows.accounts, late)), Question(NOW - DAY, world.now + 1))
     assert [(one.code, one.transfer) for one in found.without_consent] == [("WITHDRAWN", (b"late" * 4).hex())]
     assert found.counts.transfers == 2
+
+
+def test_what_was_narrowed_is_read_with_its_time_and_held_against_what_came_later(
+    moved: tuple[World, Entry, bytes],
+) -> None:
+    world, grant, _ = moved
+    until = (world.now // DAY + 3) * DAY
+
+    def narrow(turn: Turn) -> Entry:
+        return world.holder.flows.life.amend(turn, grant, lambda held: held, until)
+
+    amendment = world.holder.act(narrow)
+    at = world.now
+    world.pump()
+    world.pass_time(5 * DAY)
+    for side in world.sides:
+        (consent,) = gathered(side).consents
+        (found,) = consent.amendments
+        assert (found.entry, found.claimed, found.valid_until) == (amendment.id, amendment.iat, until)
+        assert at <= found.registered <= world.now
+        assert (found.terms is None) == (side is world.sides[2])
+    rows = gathered(world.recipient)
+    late = replace(rows.accounts[0], transfer=b"late" * 4, began=until, ended=until)
+    found_late = audit(replace(rows, accounts=(*rows.accounts, late)), Question(NOW - DAY, world.now + 1))
+    assert [(one.code, one.transfer) for one in found_late.without_consent] == [("EXPIRED", (b"late" * 4).hex())]
+    assert found_late.counts.consented == 1, "what passed before stays so"
 
 
 def test_withdrawals_come_with_who_knows_of_them(moved: tuple[World, Entry, bytes]) -> None:

@@ -113,6 +113,56 @@ def test_an_earlier_revocation_counts_beside_a_later_withdrawal() -> None:
     assert said(consents=(both,), accounts=(cases.account(at=NOW + 3 * DAY),)) == (W, "REVOKED")
 
 
+# Amendments
+
+
+@pytest.mark.parametrize(
+    ("narrow", "code"),
+    [
+        ({"points": ("prm:99999999999999",)}, "OTHER_POINT"),
+        ({"granularity": "P1D"}, "OTHER_GRANULARITY"),
+        ({"data_period": ((TERMS.data_period[0][0], TERMS.data_period[0][1]),)}, "OTHER_PERIOD"),
+        ({"until": NOW}, "EXPIRED"),
+        ({"access_period": (0, NOW)}, "EXPIRED"),
+        ({"access_period": (NOW + 50 * DAY, None)}, "NOT_YET"),
+        ({"stages": Stages(True, True, False)}, "STAGE_OFF"),
+        ({"computation": b"c" * 32}, "COMPUTATION_ONLY"),
+        ({"purpose": "Another purpose"}, "BAD_TERMS"),
+    ],
+)
+def test_what_an_amendment_took_away_is_without_consent_once_it_had_to_be_known(
+    narrow: dict[str, Any], code: str
+) -> None:
+    consents = (cases.consent(amendments=(cases.amendment(), cases.amendment(NOW + DAY, **narrow))),)
+    bound = NOW + DAY + 60 + STALE
+    assert said(consents=consents, accounts=(cases.account(at=bound - 9),)) == (W, code)
+    assert said(consents=consents, accounts=(cases.account(at=bound - 10),)) == (U, "CONCURRENT_AMENDMENT")
+    assert said(consents=consents, accounts=(cases.account(at=NOW + DAY - 10),)) == (U, "CONCURRENT_AMENDMENT")
+    assert said(consents=consents, accounts=(cases.account(at=NOW + DAY - 11),)) == CONSENTED
+
+
+def test_an_amendment_that_allows_a_transfer_changes_nothing() -> None:
+    narrowed = cases.consent(amendments=(cases.amendment(NOW - DAY, NOW + 99 * DAY),))
+    assert said(consents=(narrowed,), accounts=(cases.account(),)) == CONSENTED
+
+
+def test_of_an_amendment_that_is_not_known_here_the_clear_fields_speak() -> None:
+    hidden = replace(cases.amendment(NOW - DAY), terms=None)
+    consents = (cases.consent(amendments=(hidden,)),)
+    assert said(consents=consents, accounts=(cases.account(),)) == ("consented-by-clear-fields", "DISCLOSURE_MISSING")
+    consents = (cases.consent(amendments=(replace(hidden, valid_until=NOW),)),)
+    assert said(consents=consents, accounts=(cases.account(),)) == (W, "EXPIRED")
+    assert said(consents=consents, statements=(cases.statement(since=NOW + 1),)) == (W, "EXPIRED")
+    assert said(consents=consents, statements=(cases.statement(since=None),)) == (U, "CONCURRENT_AMENDMENT")
+
+
+def test_an_end_says_more_than_an_amendment() -> None:
+    narrowed = cases.ended(cases.end(), amendments=(cases.amendment(points=("prm:99999999999999",)),))
+    assert said(consents=(narrowed,), accounts=(cases.account(at=NOW + 3 * DAY),)) == (W, "WITHDRAWN")
+    chained = cases.consent(chained=True, amendments=(cases.amendment(NOW - DAY, points=("prm:99999999999999",)),))
+    assert said(consents=(chained,), accounts=(cases.account(),)) == (W, "OTHER_POINT")
+
+
 # What others state
 
 

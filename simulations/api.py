@@ -1,11 +1,12 @@
-"""What `maille sim` does, for Python: run, sweep, resume, compare, replay, shrink, topology, scenarios.
+"""What `maille sim` does, for Python: run, sweep, resume, compare, replay, shrink, topology, report, validate.
 
     from pathlib import Path
     from simulations import api
 
-    scenario = api.load("revocation", {"network.loss": 0.1})
-    summary = api.run(scenario, seed=1, out=Path("runs"))
-    api.sweep(api.grid(scenario, {"nodes": [20, 50, 100]}, range(1, 6)), Path("runs"))
+    if __name__ == "__main__":  # a sweep starts processes, which import this file
+        scenario = api.load("revocation", {"network.loss": 0.1})
+        summary = api.run(scenario, seed=1, out=Path("runs"))
+        api.sweep(api.grid(scenario, {"nodes": [20, 50, 100]}, range(1, 6)), Path("runs"))
 
 How it works
     Scenarios are values (simulations.spec), runs are folders (simulations.runs). Everything here is also a command.
@@ -18,22 +19,26 @@ What it does not do
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ledger.errors import LocalError
 from simulations import drawing, spec
 from simulations.comparing import Compared, compare
+from simulations.extra import needs
 from simulations.network import Modelled
 from simulations.randomness import Seed
-from simulations.runs import read_summary, simulate
+from simulations.runs import kept, read_summary, simulate
 from simulations.runs import run_one as run
 from simulations.shrinking import Shrunk, shrink
 from simulations.spec import RunName, Scenario, changed, names, to_toml
 from simulations.sweeps import grid, resume, sweep
 from simulations.topologies import overlay
+
+if TYPE_CHECKING:
+    from simulations.figures.report import Made
 
 __all__ = (
     "Compared",
@@ -45,21 +50,47 @@ __all__ = (
     "changed",
     "compare",
     "grid",
+    "kept",
     "load",
     "names",
     "replay",
+    "report",
     "resume",
     "run",
     "shrink",
     "sweep",
     "to_toml",
     "topology",
+    "validate",
 )
 
 
 def load(name: str, settings: Mapping[str, Any] | None = None) -> Scenario:
     """Return a named scenario, or that of a file, with fields set by dotted names. Raises NO_SCENARIO, BAD_SCENARIO."""
     return changed(spec.load(name), settings or {})
+
+
+def report(runs: Path, out: Path) -> Made:
+    """Draw the runs below a folder into another, with an HTML page. Raises EXTRA_MISSING, NO_RUNS, BAD_RUN."""
+    needs("matplotlib")
+    needs("polars")
+    from simulations.figures import report as figures
+
+    return figures.report(runs, out)
+
+
+def validate(
+    names: Sequence[str] = (), *, quick: bool = False, seed: int = 1, workers: int = 1
+) -> list[dict[str, Any]]:
+    """Hold the simulator against theory; return a row for each experiment. Raises EXTRA_MISSING, UNKNOWN_EXPERIMENT.
+
+    `names`: those that are run, as V1; none: all. More than one worker starts processes that import the caller's file.
+    """
+    needs("numba")
+    needs("rustworkx")
+    from simulations.validation import table
+
+    return table.validate(names, quick=quick, seed=seed, workers=workers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +122,10 @@ def replay(folder: Path, *, start_s: float | None = None, seconds: float = 1.0) 
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """What a scenario's network is, before any message. Latencies are one-way between neighbours, milliseconds."""
+    """What a scenario's network is, before any message. Latencies are one-way between neighbours, milliseconds.
+
+    Each is the way's own, before jitter; where distance does not matter, the median of what messages will draw.
+    """
 
     name: str
     places: int

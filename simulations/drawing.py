@@ -3,7 +3,8 @@
 How it works
     Time runs downwards, each node is a vertical line, each message a slanted one from where and when it left to where
     and when it came; its colour is its family's, its title says the rest. Publications, crashes and what else happened
-    are dots. A window of time is shown, and at most `MESSAGES_MAX` messages of it.
+    are dots; what happens to all, as a partition, is a line across. A window of time is shown, and at most
+    `MESSAGES_MAX` messages of it.
 
 What it does not do
     It runs nothing: `simulations.api.replay` does. The page loads nothing from elsewhere and holds no script.
@@ -37,7 +38,7 @@ def window_of(records: Records, start_s: float | None, seconds: float) -> tuple[
     if start_s is not None:
         start = records.start_us + round(start_s * 1_000_000)
     else:
-        first = next((at for at, _, _ in records.happenings), records.start_us)
+        first = min((one.at_us for one in records.publications.values()), default=records.start_us)
         start = first - round(seconds * 50_000)
     return start, start + round(seconds * 1_000_000)
 
@@ -87,6 +88,9 @@ def _svg(
             f'stroke-opacity="0.6"><title>{told}</title></line>'
         )
     for at, node, what in records.happenings:
-        if start_us <= at <= end_us:
+        if start_us <= at <= end_us and node < 0:
+            ends = f'x1="{MARGIN}" x2="{WIDTH - MARGIN}" y1="{y(at)}" y2="{y(at)}"'
+            yield f'<line {ends} stroke="#000" stroke-dasharray="4"><title>{html.escape(what)}</title></line>'
+        elif start_us <= at <= end_us:
             yield f'<circle cx="{x(node)}" cy="{y(at)}" r="5" fill="#000"><title>{html.escape(what)}</title></circle>'
     yield "</svg>"

@@ -58,6 +58,8 @@ class Engine:
         self.now_us = start_us
         self.counts: Counter[str] = Counter() if counts is None else counts
         self.watch: Callable[[int, int, int, Any], object] | None = None  # (time, target, source, value), before it is
+        # told of each message that is not lost: when it leaves, its source, target and mark, and when it comes
+        self.laid: Callable[[int, int, int, int, int], object] | None = None
         self.survived: tuple[
             type[BaseException], ...
         ] = ()  # what ends an event and not the run: a node that dies in it
@@ -87,7 +89,7 @@ class Engine:
     ) -> None:
         """Send one value to some nodes. `handlers`: what takes it, by the number of the target. `size` in bytes."""
         paths, now, made = self._paths[source], self.now_us, self._made
-        sent, bins, opened, lay = 0, self._bins, self._open, self._lay
+        sent, bins, opened, lay, laid = 0, self._bins, self._open, self._lay, self.laid
         for target in targets:
             sent += 1
             path = paths.get(target)
@@ -97,6 +99,8 @@ class Engine:
             if not path.plain:
                 for at in path.arrivals(now, size):
                     made += 1
+                    if laid is not None:
+                        laid(now, source, target, mark, at)
                     lay((at, made, handlers[target], path.way, source, mark, value))
                 continue
             at = now + path.draw()
@@ -105,6 +109,8 @@ class Engine:
             else:
                 path.last = at
             made += 1
+            if laid is not None:
+                laid(now, source, target, mark, at)
             event = (at, made, handlers[target], path.way, source, mark, value)
             found = bins.get(at >> _BIN_BITS)  # `_lay`, without the call: this line runs for every message
             if found is not None and at >> _BIN_BITS != opened:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -59,6 +60,49 @@ class Mesh(Protocol):
 
     def restart(self, number: int) -> None:
         """Start a crashed node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A mesh whose faults are told of as they happen: (time, node or -1 for all, what)."""
+
+    mesh: Mesh
+    told: Callable[[int, int, str], object]
+
+    @property
+    def now_us(self) -> int:
+        """The time."""
+        return self.mesh.now_us
+
+    def at(self, at_us: int, call: Callable[[], object]) -> None:
+        """Call something at a time to come."""
+        self.mesh.at(at_us, call)
+
+    def partition(self, groups: Iterable[Iterable[int]], *, one_way: bool = False) -> None:
+        """Cut groups off from each other and from the rest."""
+        parts = [sorted(group) for group in groups]
+        count = sum(map(len, parts))
+        self.told(self.now_us, -1, f"partition: {count} nodes cut off" + (", one way" if one_way else ""))
+        self.mesh.partition(parts, one_way=one_way)
+
+    def heal(self) -> None:
+        """Let everything pass."""
+        self.told(self.now_us, -1, "heal")
+        self.mesh.heal()
+
+    def is_up(self, number: int) -> bool:
+        """Say whether a node runs."""
+        return self.mesh.is_up(number)
+
+    def crash(self, number: int) -> None:
+        """End a node."""
+        self.told(self.now_us, number, "crash")
+        self.mesh.crash(number)
+
+    def restart(self, number: int) -> None:
+        """Start a crashed node."""
+        self.told(self.now_us, number, "restart")
+        self.mesh.restart(number)
 
 
 def resolved(scenario: Scenario, seed: int) -> Scenario:

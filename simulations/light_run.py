@@ -39,17 +39,21 @@ class LightRun:
         kind = load(scenario.protocol)
         self.world = LightWorld(self.seed, kind, neighbours, self.network, scenario.protocol_options)
         self.network.counts = self.world.counts
+        self._over_us = 0  # when the load ends; what is planned for later does not happen
         self._choice = self.seed.stream(-1, "load")
 
     def run(self, progress: Callable[[float], object] = lambda _: None) -> None:
         """Run it all."""
         world, scenario = self.world, self.scenario
         if self.records.traced:
-            world.engine.watch = self._saw
+            world.engine.watch, world.engine.laid = self._saw, self.records.left
         for number in range(scenario.load.count):
             at = round((scenario.load.start + number * scenario.load.every) * SECOND)
             world.at(at, partial(self.publish, number))
-        over = max(faults.plan(world, scenario, self.seed, self._spoil), round(scenario.seconds * SECOND))
+        seen = faults.Observed(world, self.records.happened)
+        over = self._over_us = max(
+            faults.plan(seen, scenario, self.seed, self._spoil), round(scenario.seconds * SECOND)
+        )
         end = over + round(scenario.checks.settle * SECOND)
         every = max(SECOND, over // SAMPLES_MAX)
         while world.now_us < end and (world.now_us < over or world.engine.waiting):
@@ -62,7 +66,7 @@ class LightRun:
         self.world.crash(number)
 
     def _saw(self, at_us: int, target: int, source: int, value: Any) -> None:
-        if isinstance(value, Received):
+        if isinstance(value, Received) and self.world.hears(target, source):
             self.records.came(at_us, source, target, mark_of(value.payload), len(value.payload), 0)
 
     def publish(self, number: int) -> None:
@@ -71,8 +75,7 @@ class LightRun:
         wanted = load.publishers or range(self.scenario.nodes)
         running = [each for each in wanted if self.world.is_up(each)]
         chosen = self._choice.random()
-        if not running:
-            self.world.counts["not_published"] += 1
+        if not running or self.world.now_us >= self._over_us:
             return
         node = running[int(chosen * len(running))]
         payload = self.seed.bytes(number, "payload") * (load.payload_bytes // 32 + 1)
@@ -88,6 +91,8 @@ class LightRun:
                 one.seen[arrival.node] = arrival.at_us
                 one.hops[arrival.node] = arrival.hops
         records.finish(range(self.scenario.nodes))
+        if missing := self.scenario.load.count - len(records.publications):
+            world.counts["not_published"] = missing
         for number, peers in enumerate(world.overlay):
             records.note(world.now_us, number, "degree", len(peers))
 

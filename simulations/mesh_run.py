@@ -93,6 +93,7 @@ class MeshRun:
         self.carried = self.fresh = 0
         self.grants: list[tuple[int, int, Entry]] = []  # (node, person, grant)
         self._source = -1
+        self._over_us = 0  # when the load ends; what is planned for later does not happen
         self._choice, self._disks = self.seed.stream(-1, "load"), self.seed.stream(-1, "disks")
 
     # Parts
@@ -126,8 +127,6 @@ class MeshRun:
         self.sent_bytes[source] += len(message)
         if self.trade is not None:
             self.trade.sent(source, target, message)
-        if self.records.traced:
-            self.records.left(self.world.now_us, source, target, mark_of(message))
 
     # The run
 
@@ -135,11 +134,12 @@ class MeshRun:
         """Run it all."""
         world, scenario = self.world, self.scenario
         world.on_send, world.on_deliver, world.engine.watch = self._left, self._heard, self._saw
+        world.engine.laid = self.records.left if self.records.traced else None
         self._found()
         begun = world.now_us
         self._plan_load(begun)
-        over = faults.plan(world, scenario, self.seed, self._spoil)
-        over = max(over, adversaries.plan(self), begun + round(scenario.seconds * SECOND))
+        over = faults.plan(faults.Observed(world, self.records.happened), scenario, self.seed, self._spoil)
+        over = self._over_us = max(over, adversaries.plan(self), begun + round(scenario.seconds * SECOND))
         every = max(SECOND, (over - begun) // SAMPLES_MAX)
         while world.now_us < over:
             world.run_for(min(every, over - world.now_us))
@@ -207,8 +207,7 @@ class MeshRun:
         wanted = load.publishers or tuple(sorted(self.honest))
         running = [number for number in wanted if self.world.is_up(number)]
         chosen, withdraws = self._choice.random(), self._choice.random() < load.withdraw
-        if not running:
-            self.world.counts["not_published"] += 1
+        if not running or self.world.now_us >= self._over_us:
             return
         number = running[int(chosen * len(running))]
         if self.trade is not None:
@@ -224,6 +223,8 @@ class MeshRun:
 
     def withdraw(self, number: int, who: int, grant: Entry) -> None:
         """Have a person withdraw: where she granted, or anywhere; again in a second while that node is down."""
+        if self.world.now_us >= self._over_us:
+            return
         anywhere = self.scenario.load.withdraw_at == "anywhere" and self.trade is None
         if anywhere:
             running = [each for each in sorted(self.honest) if self.world.is_up(each)]
@@ -264,6 +265,8 @@ class MeshRun:
         """Turn what was counted into rows."""
         world, records = self.world, self.records
         records.finish(self.honest)
+        if missing := self.scenario.load.count - len(self.grants):
+            world.counts["not_published"] = missing
         for node in world.nodes:
             records.note(world.now_us, node.number, "messages_sent", self.sent[node.number])
             records.note(world.now_us, node.number, "bytes_sent", self.sent_bytes[node.number])

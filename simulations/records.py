@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 METRICS: Final = {
-    "arrival_s": "from a publication until this node held it; t: when it was published",
-    "hops": "how many nodes had passed it on by then",
-    "revocation_s": "from a withdrawal until this node held it; t: when it was made",
+    "arrival_s": "from a publication until this node held it, but where it was published; t: when that was",
+    "hops": "how often it had been sent by then",
+    "missed": "honest nodes that never held it; node: where it was published, t: when",
+    "revocation_s": "from a withdrawal until this node held it, 0 where it was made; t: when that was",
     "refused_s": "from a withdrawal until the last pack that left under it; 0: none did",
     "leaked_packs": "packs that left after the withdrawal was made; t: when it was made",
     "frontiers": "different frontiers among honest nodes that are up",
@@ -63,7 +64,7 @@ class Records:
     happenings: list[tuple[int, int, str]] = field(default_factory=list)
     publications: dict[bytes, Publication] = field(default_factory=dict)
     doubtful: set[bytes] = field(default_factory=set)
-    _on_the_way: dict[tuple[int, int, int], deque[int]] = field(default_factory=dict)
+    _on_the_way: dict[tuple[int, int, int, int], deque[int]] = field(default_factory=dict)
 
     def note(self, at_us: int, node: int, metric: str, value: float) -> None:
         """Keep one row."""
@@ -73,14 +74,13 @@ class Records:
         """Keep what a person should see beside the messages: a publication, a crash."""
         self.happenings.append((at_us, node, what))
 
-    def left(self, at_us: int, source: int, target: int, mark: int) -> None:
-        """Note that a message left."""
-        self._on_the_way.setdefault((source, target, mark), deque(maxlen=64)).append(at_us)
+    def left(self, at_us: int, source: int, target: int, mark: int, comes_us: int) -> None:
+        """Note that a message left, and when it will come (simulations.engine.Engine.laid)."""
+        self._on_the_way.setdefault((source, target, mark, comes_us), deque()).append(at_us)
 
     def came(self, at_us: int, source: int, target: int, mark: int, size: int, kind: int) -> None:
         """Note that a message came. `kind`: family * 32 + kind, or 0 and 1 in the light world."""
-        waiting = self._on_the_way.get((source, target, mark))
-        left = waiting.popleft() if waiting else at_us
+        left = self._on_the_way[source, target, mark, at_us].popleft()
         self.messages.append((left, at_us, source, target, size, kind))
 
     def published(self, name: bytes, kind: str, node: int, at_us: int) -> Publication:
@@ -100,6 +100,7 @@ class Records:
                     self.note(one.at_us, node, "hops", one.hops[node])
                 if node in counted and one.kind == "withdrawal":
                     self.note(one.at_us, node, "revocation_s", (at - one.at_us) / 1_000_000)
+            self.note(one.at_us, one.node, "missed", len(counted.difference(one.seen)))
 
     def values(self, metric: str) -> list[float]:
         """Return all values of a metric, sorted."""
@@ -107,7 +108,11 @@ class Records:
 
 
 def quantiles(values: list[float]) -> dict[str, Any]:
-    """Return p50, p90, p99, the greatest and the count of sorted values; None where there are none."""
+    """Return p50, p90, p99, the greatest and the count of sorted values; None where there are none.
+
+    Each is a value that was measured: the smallest that more than 50, 90 or 99 in 100 do not exceed; of a hundred
+    values or fewer, p99 is the greatest.
+    """
     if not values:
         return {"p50": None, "p90": None, "p99": None, "max": None, "count": 0}
     pick = {f"p{percent}": values[min(len(values) - 1, len(values) * percent // 100)] for percent in (50, 90, 99)}

@@ -5,7 +5,7 @@ How it works
     leaves in `<scenario>/<params-hash>/<seed>/`
 
         spec.toml        the scenario as resolved; it runs again
-        env.json         commit, version, Python, platform, seed, seconds it took
+        env.json         commit, version, Python, platform, libraries, seed, seconds it took
         metrics.parquet  tidy rows: run, t, node, metric, value (simulations.records.METRICS)
         summary.json     what a person wants to know first, and the violations
         trace.sha256     SHA-256 over everything that happened
@@ -28,7 +28,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +44,8 @@ from simulations.spec import RunName, Scenario, params_hash, to_toml
 Progress = Callable[[float], object]
 ROOT: Final = Path(__file__).resolve().parents[1]
 SUMMARY: Final = "summary.json"
+LIBRARIES: Final = ("cbor2", "pynacl", "rustworkx", "topohub")
+"""What a trace hangs on besides maille and Python: codecs, keys, drawn graphs, backbones."""
 
 
 def run_one(
@@ -61,9 +63,9 @@ def run_one(
     """
     name = RunName(scenario, seed)
     folder = None if out is None else out / name.folder
-    if folder is not None:
+    if out is not None and folder is not None:
         needs("polars")
-        if not again and (folder / SUMMARY).is_file() and (not events or (folder / "events.parquet").is_file()):
+        if not again and kept(name, out, events=events):
             return read_summary(folder)
     begun = time.perf_counter()
     records, summary = simulate(scenario, seed, traced=events, progress=progress)
@@ -71,6 +73,12 @@ def run_one(
     if folder is not None:
         _write(folder, name, records, summary, took, events=events)
     return summary
+
+
+def kept(run: RunName, out: Path, *, events: bool = False) -> bool:
+    """Say whether a folder of runs holds this run, complete (`events`: with its messages)."""
+    folder = out / run.folder
+    return (folder / SUMMARY).is_file() and (not events or (folder / "events.parquet").is_file())
 
 
 def simulate(
@@ -161,6 +169,13 @@ def commit() -> str:
     return found.stdout.strip()
 
 
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
 def environment(seed: int, seconds: float) -> dict[str, Any]:
     """Return what a run was made with."""
     return {
@@ -168,6 +183,7 @@ def environment(seed: int, seconds: float) -> dict[str, Any]:
         "version": version("maille"),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
+        "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
         "seed": seed,
         "wall_seconds": round(seconds, 3),
     }

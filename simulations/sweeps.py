@@ -18,7 +18,7 @@ import multiprocessing
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +28,7 @@ import msgspec
 from ledger.errors import LocalError
 from simulations.extra import needs
 from simulations.files import write_whole
-from simulations.runs import SUMMARY, read_summary, run_one
+from simulations.runs import SUMMARY, kept, read_summary, run_one
 from simulations.spec import RunName, Scenario, changed
 
 SWEEP: Final = "sweep.json"
@@ -72,10 +72,22 @@ def sweep(
             }
             for future in as_completed(futures):
                 place = futures[future]
-                found[place] = _keep(out / runs[place].folder, future.result())
+                found[place] = _keep(out / runs[place].folder, _result(future, runs[place]))
                 count += 1
                 done(count, len(runs), found[place] or {})
     return [summary for summary in found if summary is not None]
+
+
+def _result(future: Future[dict[str, bytes]], run: RunName) -> dict[str, bytes]:
+    """Return the files of a run. Raises LocalError WORKER_ENDED where its process died, and what the run refuses."""
+    try:
+        return future.result()
+    except BrokenExecutor:
+        told = (
+            f"a process of the sweep ended before its run did ({run.scenario.name}, seed {run.seed} or another); "
+            "what is complete is kept: `maille sim resume` goes on, --workers 1 needs the least memory"
+        )
+        raise LocalError("WORKER_ENDED", told) from None
 
 
 def resume(out: Path, *, workers: int = 0, cluster: str = "", done: Done = lambda _, __, ___: None) -> list[Any]:
@@ -97,8 +109,7 @@ def task(scenario: Scenario, seed: int) -> dict[str, bytes]:
 
 
 def _held(run: RunName, out: Path) -> dict[str, Any] | None:
-    folder = out / run.folder
-    return read_summary(folder) if (folder / SUMMARY).is_file() else None
+    return read_summary(out / run.folder) if kept(run, out) else None
 
 
 def _keep(folder: Path, files: Mapping[str, bytes]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ What it does not do
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +37,9 @@ STYLE: Final[Any] = {
     "grid.alpha": 0.3,
     "legend.frameon": False,
 }
+
+
+_NUMBER: Final = re.compile(r"[\d.]+")
 
 
 def axes(title: str, x: str, y: str, *, width: float = 5.2, height: float = 3.4) -> tuple[Figure, Axes]:
@@ -75,7 +79,8 @@ def band(drawn: Axes, table: pl.DataFrame, x: str, y: str, *, by: str = "", step
         colour = COLOURS[number % len(COLOURS)]
         places = found[x].to_list()
         how: dict[str, Any] = {"drawstyle": "steps-post"} if step else {"marker": "o", "markersize": 3}
-        drawn.plot(places, found["p50"].to_list(), color=colour, label=f"{by} {label}".strip() or None, **how)
+        told = f"{by} {label}" if _NUMBER.fullmatch(label) else label
+        drawn.plot(places, found["p50"].to_list(), color=colour, label=told or None, **how)
         low, high = found["p5"].to_list(), found["p95"].to_list()
         drawn.fill_between(places, low, high, color=colour, alpha=0.2, linewidth=0, step="post" if step else None)
     if by:

@@ -142,6 +142,30 @@ def test_data_stop_within_the_bound_even_behind_a_partition(freshness: str) -> N
     assert (last <= 61) == (freshness == "home")  # cut off from those who know, the quorum bounds nothing yet
 
 
+def test_what_no_adversary_breaks_would_be_noticed() -> None:
+    """Each in turn, by hand, after a run in which all held: a late pack, another state, a lost withdrawal, a right."""
+    load = LoadSpec(start=2, count=2, every=1, withdraw=1.0, withdraw_after=10, data="home", every_ask=5)
+    run = run_of(load=load, nodes=6, seconds=130)
+    assert not run.watchman.violations
+    watchman, trade, one = run.watchman, run.trade, run.world.nodes[1].running
+    assert trade is not None
+    flow = next(iter(trade.flows.values()))
+    flow.packs.append((flow.withdrawn_us or 0) + 602 * SECOND)
+    watchman.judge(trade, 600)
+    assert told(run) == {"withdrawal-bound"}
+    tick = one.ticker.tick
+    assert tick is not None
+    watchman._roots[tick.boundary, tick.frontier] = bytes(32)
+    watchman.watch()
+    assert told(run) == {"withdrawal-bound", "one-state"}
+    next(each for each in run.records.publications.values() if each.kind == "withdrawal").about = b""
+    watchman.judge(None, 600)
+    assert told(run) == {"withdrawal-bound", "one-state", "status"}
+    one.replica.members.expelled[run.world.nodes[2].who.party] = None  # type: ignore[index]
+    watchman.watch()
+    assert told(run) == {*CHECKS} - {"convergence", "durability", "receipts"}
+
+
 def test_checks_can_fail() -> None:
     """Break each thing by hand, and see that its check says so."""
     run = run_of(seconds=30, load=LoadSpec(count=3, every=1, start=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,12 +12,14 @@ import polars as pl
 import pytest
 
 from ledger.errors import LocalError
-from simulations.figures import costs, dimensions, measured, modelled
+from simulations.figures import across, costs, dimensions, measured, modelled
 from simulations.figures.catalogue import FIGURES, Options, make
 from simulations.figures.drawing import axes, band, cumulative, write
 from simulations.figures.report import report
 from simulations.figures.summary import lines
 from simulations.figures.validation import draw
+from simulations.runs import run_one
+from simulations.spec import LoadSpec, OverlaySpec, Scenario
 from simulations.validation.checks import Experiment, at_least, near, row_of
 
 SMALL: dict[str, Callable[[], pl.DataFrame]] = {
@@ -134,6 +137,69 @@ def test_a_report_draws_what_the_metrics_allow(tmp_path: Path) -> None:
     for name in made.figures:
         assert f'src="{name}.svg"' in page
         assert all((made.page.parent / f"{name}.{ending}").is_file() for ending in ("svg", "pdf", "csv"))
+
+
+def test_a_report_tells_runs_apart_by_what_differs_and_counts_who_never_heard(tmp_path: Path) -> None:
+    for chance in (1, 4):
+        scenario = Scenario(
+            name="rumours",
+            world="light",
+            nodes=40,
+            seconds=4,
+            protocol="rumor",
+            protocol_options={"fanout": chance},
+            overlay=OverlaySpec(kind="complete"),
+            load=LoadSpec(start=1, count=3),
+        )
+        for seed in (1, 2, 3):
+            run_one(scenario, seed, tmp_path / "runs")
+    made = report(tmp_path / "runs", tmp_path / "out")
+    assert {"rumours-coverage", "rumours-by_reached", "rumours-by_arrival_p50_s"} <= set(made.figures)
+    coverage = pl.read_csv(tmp_path / "out" / "rumours-coverage.csv")
+    assert set(coverage["parameters"]) == {"fanout=1", "fanout=4"}
+    runs = pl.read_csv(tmp_path / "out" / "rumours-runs.csv")
+    assert runs.columns[:3] == ["parameters", "protocol_options.fanout", "seed"]
+    assert runs.height == 6
+    # who publishes has it; of the others the last row of each curve says which part came to have it
+    ends = coverage.filter(pl.col("t_s") == pl.col("t_s").max()).group_by("parameters").agg(pl.col("part").mean())
+    for fanout, part in ((1, 0.5), (4, 0.99)):
+        reached = statistics.fmean(runs.filter(pl.col("protocol_options.fanout") == fanout)["reached"].to_list())
+        end = ends.filter(pl.col("parameters") == f"fanout={fanout}")["part"][0]
+        assert end == pytest.approx((40 * reached - 1) / 39, abs=1e-5)
+        assert end < part if fanout == 1 else end > 0.9
+    means = pl.read_csv(tmp_path / "out" / "rumours-means.csv").filter(pl.col("measure") == "reached")
+    assert means["runs"].to_list() == [3, 3]
+    values = runs.filter(pl.col("protocol_options.fanout") == 1)["reached"].to_list()
+    row = means.filter(pl.col("protocol_options.fanout") == 1).row(0, named=True)
+    assert row["mean"] == pytest.approx(sum(values) / 3)
+    assert row["high"] - row["mean"] == pytest.approx(4.3027 * statistics.stdev(values) / 3**0.5)
+    page = made.page.read_text("utf-8")
+    assert "<td>fanout=4</td>" in page
+    assert 'href="rumours-means.csv"' in page
+
+
+@pytest.mark.parametrize(
+    ("freedom", "expected"), [(1, 12.7062), (2, 4.3027), (10, 2.2281), (11, 2.2010), (30, 2.0423), (1_000, 1.9623)]
+)
+def test_students_t_is_that_of_the_tables(freedom: int, expected: float) -> None:
+    assert across.student(freedom) == pytest.approx(expected, abs=2e-4)
+    assert across.half_width([1.0]) is None
+
+
+def test_labels_are_the_shortest_that_tell_apart() -> None:
+    specs = {
+        "a": {"network.loss": 0.1, "faults.0.at": 5.0, "load.at": 1},
+        "b": {"network.loss": 0.1, "faults.0.at": 6.0, "load.at": 2},
+    }
+    assert across.labels(specs) == {"a": "faults.0.at=5, load.at=1", "b": "faults.0.at=6, load.at=2"}
+    assert across.labels({"a": {"nodes": 1}, "b": {"nodes": 1}}) == {"a": "a", "b": "b"}
+    assert across.labels({"a": {}}) == {"a": "a"}
+    assert dict(across.flat({"name": "x", "n": 1, "t": {"name": 2}, "l": [{"at": 3}], "k": [4]})) == {
+        "n": 1,
+        "t.name": 2,
+        "l.0.at": 3,
+        "k": [4],
+    }
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ What it does not do
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,9 +77,9 @@ class ScenariosArgs(Args, frozen=True):
 class Spread(msgspec.Struct, frozen=True):
     """Quantiles of something measured; null where nothing was."""
 
-    p50: Annotated[float | None, said("Half are not above.")]
-    p90: Annotated[float | None, said("Nine in ten are not above.")]
-    p99: Annotated[float | None, said("99 in 100 are not above.")]
+    p50: Annotated[float | None, said("The smallest that more than half do not exceed.")]
+    p90: Annotated[float | None, said("The smallest that more than nine in ten do not exceed.")]
+    p99: Annotated[float | None, said("The smallest that more than 99 in 100 do not exceed; of 100 or fewer, the max.")]
     max: Annotated[float | None, said("The greatest.")]
     count: Annotated[int, said("How many there are.")]
 
@@ -119,6 +120,7 @@ class RunDone(Result, frozen=True):
     violations: Annotated[tuple[Broken, ...], said("Each check that was broken.")]
     expected_but_held: Annotated[tuple[str, ...], said("Checks that the scenario is meant to break, and did not.")]
     ok: Annotated[bool, said("Whether all that must hold did.")]
+    shrink: Annotated[str, said("The command that shrinks this run, where it broke a check.")] = ""
 
 
 class ReplayDone(Result, frozen=True):
@@ -140,7 +142,10 @@ class ShrinkDone(Result, frozen=True):
 
 
 class TopologyShown(Result, frozen=True):
-    """A network and its overlay. Latencies are one-way between neighbours."""
+    """A network and its overlay. Latencies are one-way between neighbours, before jitter.
+
+    Where distance does not matter, each is the median of what messages will draw.
+    """
 
     name: Annotated[str, said("The model, matrix or graph.")]
     places: Annotated[int, said("Places where nodes may be; 0: distance does not matter.")]
@@ -200,11 +205,13 @@ def _render_run(done: RunDone) -> str:
         f"{'converged (s)':<14} {_converged(done)}",
         f"{'trace':<14} {done.trace}",
     ]
+    if unmade := done.counts.get("not_published"):
+        lines.insert(2, f"{'not published':<14} {unmade}: the scenario was over, or no node was up")
     lines += [f"BROKEN {one.check} at {one.at_s:g} s, node {one.node}: {one.told}" for one in done.violations]
     lines += [f"HELD {check}, which this scenario is meant to break" for check in done.expected_but_held]
     if not done.ok:
         lines.append(f"To repeat: seed {done.seed}, commit {done.commit or 'unknown'}, parameters {done.params}.")
-        lines.append(f"To shrink: maille sim shrink {done.scenario} --seed {done.seed}")
+        lines.append(f"To shrink: {done.shrink}")
     return "\n".join(lines)
 
 
@@ -223,16 +230,19 @@ def bar(what: str, part: float) -> None:
 
 
 @local_operation("sim", "run", permission="read", exit_of=_exit_of_run, render=_render_run)
-def sim_run(local: Local, args: SimRunArgs) -> RunDone:  # noqa: ARG001 (every operation has it)
+def sim_run(local: Local, args: SimRunArgs) -> RunDone:
     """Run a scenario once: figures, and whether everything held that must.
 
     Real nodes in one process and in virtual time, or light ones with a protocol; equal seeds give equal traces.
     """
     from simulations import api
+    from simulations.spec import RunName
 
     from_here()
     scenario = api.load(args.scenario, settings(args.set))
     out = None if args.out is None else Path(args.out)
+    if out is not None and not args.again and api.kept(RunName(scenario, args.seed), out, events=args.events):
+        local.say("This run is complete already and was read, not run; --again runs it anew.")
     summary = api.run(
         scenario,
         args.seed,
@@ -241,6 +251,9 @@ def sim_run(local: Local, args: SimRunArgs) -> RunDone:  # noqa: ARG001 (every o
         again=args.again,
         progress=lambda part: bar(scenario.name, part),
     )
+    if not summary["ok"]:
+        fields = [word for one in args.set for word in ("--set", one)]
+        summary["shrink"] = shlex.join(["maille", "sim", "shrink", args.scenario, "--seed", str(args.seed), *fields])
     return msgspec.convert(summary, RunDone)
 
 

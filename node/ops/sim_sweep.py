@@ -79,32 +79,36 @@ class SidesCompared(Result, frozen=True):
 
 
 @local_operation("sim", "sweep", permission="read", exit_of=lambda done: REFUSED if done.failed else OK)
-def sim_sweep(local: Local, args: SweepArgs) -> SweepDone:  # noqa: ARG001 (every operation has it)
+def sim_sweep(local: Local, args: SweepArgs) -> SweepDone:
     """Run a scenario with every combination of values and seeds, here or on a cluster. Complete runs are kept."""
     from simulations import api
 
     from_here()
     over = {name: _values(values) for name, values in pairs(args.over)}
     runs = api.grid(api.load(args.scenario, settings(args.set)), over, _seeds(args.seeds))
+    if held := sum(api.kept(run, Path(args.out)) for run in runs):
+        local.say(f"{held} of {len(runs)} runs are complete already: they are read, not run.")
     found = api.sweep(runs, Path(args.out), workers=args.workers, cluster=args.cluster, done=_told)
-    return _swept(found, args.out)
+    return _swept(local, found, args.out)
 
 
 @local_operation("sim", "resume", permission="read", exit_of=lambda done: REFUSED if done.failed else OK)
-def sim_resume(local: Local, args: ResumeArgs) -> SweepDone:  # noqa: ARG001 (every operation has it)
+def sim_resume(local: Local, args: ResumeArgs) -> SweepDone:
     """Go on with a sweep that was interrupted."""
     from simulations import api
 
     from_here()
     found = api.resume(Path(args.folder), workers=args.workers, cluster=args.cluster, done=_told)
-    return _swept(found, args.folder)
+    return _swept(local, found, args.folder)
 
 
 def _told(done: int, count: int, _: dict[str, Any]) -> None:
     bar("sweep", done / count)
 
 
-def _swept(found: Sequence[dict[str, Any]], out: str) -> SweepDone:
+def _swept(local: Local, found: Sequence[dict[str, Any]], out: str) -> SweepDone:
+    if len(commits := {str(one["commit"]) for one in found}) > 1:
+        local.say(f"These runs are of several commits: {', '.join(sorted(commits))}. To compare them, sweep anew.")
     failed = tuple(f"{one['scenario']} {one['params']} {one['seed']}" for one in found if not one["ok"])
     return SweepDone(len(found), failed, out)
 

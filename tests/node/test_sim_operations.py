@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,36 @@ def test_a_broken_check_is_an_exit_code_with_seed_and_commit(capsys: pytest.Capt
     assert code == OK
     assert "# breaks convergence" in out
     assert 'kind = "partition"' in out
+
+
+def test_the_command_that_shrinks_a_file_with_fields_set_is_the_one_that_runs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "my cut.toml"
+    path.write_text('name = "cut"\n[[faults]]\nkind = "partition"\nmode = "isolate_single"\nat = 1\n')
+    code, out, _ = maille(capsys, "run", str(path), *SMALL, "--set", "checks.settle=1")
+    assert code == REFUSED
+    command = next(line for line in out.splitlines() if line.startswith("To shrink: maille sim "))
+    code, out, _ = maille(capsys, *shlex.split(command)[4:], "--runs", "2")
+    assert code == OK
+    assert "# breaks convergence" in out
+    assert 'mode = "isolate_single"' in out
+
+
+def test_a_run_that_was_read_and_not_run_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    light = ("flood", "--set", "nodes=20", "--set", "seconds=2", "--set", "load.count=9", "--out", str(tmp_path))
+    assert "--again" not in maille(capsys, "run", *light)[2]
+    code, out, err = maille(capsys, "run", *light)
+    assert code == OK
+    assert "complete already" in err
+    assert "not published  " in out
+    assert "--again" not in maille(capsys, "run", *light, "--again")[2]
+    code, _, err = maille(capsys, "sweep", *light, "--seeds", "1..2", "--workers", "1")
+    assert code == OK
+    assert "1 of 2 runs are complete already" in err
+    (summary, _) = sorted(tmp_path.rglob("summary.json"))
+    summary.write_text(json.dumps({**json.loads(summary.read_bytes()), "commit": "another"}))
+    assert "several commits: " in maille(capsys, "resume", str(tmp_path))[2]
 
 
 def test_a_sweep_counts_its_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+from array import array
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ledger.schema import DAY
 from node.adapters import household
 from node.flows import wire
+from node.flows.contents import step_of
+from node.readings import Series
 from node.vaults.receipts import HOLDER, Refusal
 from tests.node.flows.probes import signed_pack
 from tests.node.flows.world import LONG, NOW, SHORT, World, terms
@@ -40,6 +44,42 @@ def test_what_a_holder_sends_without_consent_is_refused() -> None:
         refusals = world.recipient.refusals()
         assert (refusals[0].code, refusals[0].here, refusals[0].outgoing) == (reason, True, False)
     assert len(refusals) == 4
+
+
+@pytest.mark.parametrize("kind", ["load_curve", "daily", "max_power"])
+@pytest.mark.parametrize("pushed", [True, False])
+def test_half_hours_under_a_coarser_name_are_half_hours(kind: str, *, pushed: bool) -> None:
+    """The label of a pack lies, at the holder by a wrong import (not `pushed`), or past the holder's own gate."""
+    world = World()
+    key = replace(SHORT.key, kind=kind, granularity="P1D", unit={"daily": "Wh", "max_power": "VA"}.get(kind, "W"))
+    instants = array("i", [0]) * len(SHORT) if kind == "max_power" else SHORT.durations
+    named = replace(SHORT, key=key, durations=instants)
+    assert named.fault() is None
+    grant, _ = world.grant(terms(named))
+    if pushed:
+        transfer = bytes(16)
+        world.holder.say(world.recipient, signed_pack(world.holder, world.recipient, transfer, grant.id, named))
+    else:
+        world.import_series(named)
+        transfer, _ = world.send(grant=grant.id)
+    world.pump()
+    assert world.recipient.packs(transfer) == []
+    told = (world.recipient if pushed else world.holder).refusals()[0]
+    assert (told.code, told.here, told.outgoing) == ("OTHER_GRANULARITY", True, not pushed)
+
+
+@pytest.mark.parametrize(
+    ("durations", "granularity"),
+    [
+        ([86_400, 82_800, 90_000], "P1D"),  # days on which the clocks change
+        ([3_600, 1_800], "PT30M"),  # a step that changes: by its key as fine as the finest
+        ([5 * DAY, 31 * DAY], "P1M"),  # a contract began within the month
+    ],
+)
+def test_what_is_named_as_it_is_stays_so(durations: list[int], granularity: str) -> None:
+    starts = [SHORT.starts[0] + sum(durations[:number]) for number in range(len(durations))]
+    columns = array("q", starts), array("i", durations), array("q", [1] * len(starts)), bytes(len(starts))
+    assert step_of(Series(replace(SHORT.key, granularity=granularity), *columns)) == granularity
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final
@@ -31,6 +31,8 @@ from ledger.checkpoint import Head
 from ledger.errors import LocalError
 from ledger.feed import SignedHead
 from ledger.governance.members import Member, Members
+from ledger.governance.policy import voice
+from ledger.governance.rules import voices
 from ledger.held import HeldView
 from ledger.maps import CONSENTS, MEMBERS, CommittedMap, state_root
 from ledger.moves import MOVED, Frontier, Move, touched, values_of
@@ -253,6 +255,13 @@ class Ticker:
         found = next(rows.scan("meta", _remembered(0), _remembered(at + 1), limit=1, reverse=True), None)
         return Tick.decode(found[1]) if found is not None else None
 
+    def newest(self, rows: Reader, most: int) -> Iterator[Tick]:
+        """Yield the newest ticks computed here, at most so many, the newest first."""
+        if self.tick is not None:
+            yield self.tick
+            before = rows.scan("meta", _remembered(0), _remembered(self.tick.boundary), limit=most - 1, reverse=True)
+            yield from (Tick.decode(row) for _, row in before)
+
     def kept(self, rows: Reader, boundary: int) -> Tick | None:
         """Return the tick of a boundary that is remembered, or was kept because a receipt names it; else None."""
         row = rows.get("meta", _remembered(boundary)) or rows.get("meta", KEPT_KEY + boundary.to_bytes(8, "big"))
@@ -308,14 +317,31 @@ def changed_members(old: Members, new: Members) -> dict[bytes, bytes | None]:
 
 def attestations(rows: Reader, replica: Replica, tick: Tick) -> dict[bytes, tuple[bytes, int]]:
     """Return who attested exactly this tick: device feed -> (entry's feed, index), one a member's device."""
-    prefix = TICK_PREFIX + tick.boundary.to_bytes(8, "big")
     found: dict[bytes, tuple[bytes, int]] = {}
+    for feed, index in _attesting(rows, replica, tick):
+        found.setdefault(feed, (feed, index))
+    return found
+
+
+def _attesting(rows: Reader, replica: Replica, tick: Tick) -> Iterator[tuple[bytes, int]]:
+    prefix = TICK_PREFIX + tick.boundary.to_bytes(8, "big")
     for key, value in rows.scan("things", prefix, prefix_stop(prefix)):
         number, index = read_position(key)
         feed = replica.feed_of(number)
         if value == tick.frontier + tick.state_root and index < replica.members.reach(feed):
-            found.setdefault(feed, (feed, index))
-    return found
+            yield feed, index
+
+
+def attested(rows: Reader, replica: Replica, ticks: Iterable[Tick], need: int) -> Tick | None:
+    """Return the first of these ticks that so many members attest, affiliated ones counted once (governance.md §4)."""
+    members, groups = replica.members, voices(replica.chain.newest.rules.affiliations)
+    for tick in ticks:
+        heard = set[bytes]()
+        for device, _ in _attesting(rows, replica, tick):
+            heard.add(voice(members.party_of(device), groups))
+            if len(heard) >= need:
+                return tick
+    return None
 
 
 def prune_heads(replica: Replica, rows: Writer, boundary: int) -> None:

@@ -13,16 +13,14 @@ What it does not do
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ledger.consent.disclosure import SALT_BYTES
 from ledger.consent.gate import Decision
 from ledger.governance.members import Party
-from ledger.rows import prefix_stop
 from ledger.schema import DAY
-from ledger.tables import TICK, read_position
+from ledger.ticks import attested
 from node.tenants import Tenants, Voice, state
 from node.vaults import Blind
 from node.vaults.receipts import HOLDER, RECIPIENT, Receipt, ReceiptRows, Refusal
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
 TIMER: Final = "data:receipts"
 RECEIPTS_MAX: Final = 256  # in one transfer.receipt
 ACKS_MAX: Final = 512  # in one transfer.ack
-TICKS_SEEN_MAX: Final = 256  # newest attestations looked at to find a tick that enough members attest
+TICKS_LOOKED: Final = 16  # newest ticks looked at to find one that enough members attest
 
 
 class Accounts:
@@ -141,14 +139,11 @@ def _thing(turn: Turn, voice: Voice) -> tuple[str, bytes]:
 
 
 def attested_frontier(turn: Turn) -> bytes | None:
-    """Return the frontier digest of the newest tick that enough members attest (policy), or None."""
-    replica = turn.core.replica
-    need = turn.core.policy.attestation_quorum
-    said: dict[tuple[bytes, bytes], set[bytes]] = defaultdict(set)
-    rows = turn.rows.scan("things", TICK, prefix_stop(TICK), limit=TICKS_SEEN_MAX, reverse=True)
-    for key, value in rows:
-        voters = said[key[len(TICK) : len(TICK) + 8], value]
-        voters.add(replica.feed_of(read_position(key)[0]))
-        if len(voters) >= need:
-            return value[:32]
-    return None
+    """Return the frontier digest of the newest tick that enough members attest (policy), or None.
+
+    Of those computed here alone: anybody may attest a time to come, or a frontier that is none.
+    """
+    core = turn.core
+    ticks = core.ticker.newest(turn.rows, TICKS_LOOKED)
+    found = attested(turn.rows, core.replica, ticks, core.policy.attestation_quorum)
+    return found.frontier if found is not None else None

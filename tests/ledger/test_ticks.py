@@ -14,9 +14,9 @@ from ledger.consent.status import State
 from ledger.errors import RemoteError
 from ledger.merkle import EMPTY_ROOT
 from ledger.tables import MOVE_KEY
-from ledger.ticks import Tick, Ticker, attestations, cuts_below, heads_at, prune_heads
+from ledger.ticks import Tick, Ticker, attestations, attested, cuts_below, heads_at, prune_heads
 from tests.strategies import Act, acts, build, deliver
-from tests.worlds import LATER, NOW, Node, World, deliver_all, key, octets
+from tests.worlds import LATER, NOW, Member, Node, World, deliver_all, key, octets
 
 Step = tuple[list[int], int]
 steps: st.SearchStrategy[list[Step]] = st.lists(
@@ -223,6 +223,37 @@ def test_attestations_of_one_tick_are_found_by_device() -> None:
     with node.store.read() as rows:
         found = attestations(rows, node.replica, tick)
     assert found == {alice.scribe.feed: (alice.scribe.feed, len(alice.scribe.raws) - 2)}
+
+
+def test_a_tick_is_attested_by_members_who_computed_it_and_by_no_lie_about_another() -> None:
+    world = World("attested", founders=4)
+    alice, bob, carol, dave = world.members
+    node, ticker = node_of(world)
+    ticks = [move(node, ticker, LATER - 600), move(node, ticker, LATER)]
+
+    def attest(member: Member, boundary: int, tick: Tick, **lie: bytes) -> None:
+        payload = {"boundary": boundary, "frontier": tick.frontier, "state_root": tick.state_root, **lie}
+        world.write(member.scribe, "state.attestation", ("tick", boundary.to_bytes(8, "big")), payload)
+
+    def found(need: int) -> Tick | None:
+        deliver_all(node, world.scribes(), LATER + 60)
+        with node.store.read() as rows:
+            return attested(rows, node.replica, ticker.newest(rows, 16), need)
+
+    for member in (alice, bob):
+        attest(member, LATER - 600, ticks[0])
+    assert found(3) is None
+    assert found(2) == ticks[0]
+    attest(dave, LATER + 10**6, ticks[1], frontier=octets("a frontier of nothing"))  # a time to come
+    attest(dave, LATER, ticks[1], state_root=octets("another state"))
+    attest(dave, LATER, ticks[1], frontier=octets("another frontier"))
+    attest(carol, LATER, ticks[1])
+    world.succeed(carol, carol.scribe)
+    attest(carol, LATER, ticks[1])  # by its successor
+    assert found(2) == ticks[0]  # two devices of one member are one
+    assert found(1) == ticks[1]
+    attest(alice, LATER, ticks[1])
+    assert found(2) == ticks[1]
 
 
 def test_a_proven_fork_cuts_the_frontier_and_what_stood_beyond_it_is_gone() -> None:

@@ -74,7 +74,8 @@ def test_receipts_are_stated_once_a_day_at_a_moment_of_the_nodes_own() -> None:
     assert ack.stated is not None
 
 
-def test_a_receipt_rests_on_the_newest_attested_tick() -> None:
+@pytest.mark.parametrize("ahead", [None, 0, DAY])
+def test_a_receipt_rests_on_the_newest_attested_tick_whatever_others_attest(ahead: int | None) -> None:
     world = World()
     world.import_series(SHORT)
     grant, _ = world.grant(terms(SHORT))
@@ -84,6 +85,12 @@ def test_a_receipt_rests_on_the_newest_attested_tick() -> None:
     world.pump()
     tick = world.holder.act(lambda turn: turn.attest(world.now // 300 * 300))
     assert tick is not None
+    if ahead is not None:  # the recipient attests a frontier that is none, now or at a time to come
+        boundary = tick.boundary + ahead
+        lie = {"boundary": boundary, "frontier": bytes(32), "state_root": tick.state_root}
+        thing = ("tick", boundary.to_bytes(8, "big"))
+        world.recipient.act(lambda turn: turn.state("state.attestation", thing, lie))
+        world.pump()
     transfer, _ = world.send(grant=grant.id)
     world.pump()
     receipt, _ = accounts(world, transfer)

@@ -14,7 +14,7 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from ledger.checkpoint import Head
 from ledger.entry import Entry
@@ -37,9 +37,9 @@ def not_before(evidence: Evidence, entry: Entry) -> int:
 
 
 def _published(evidence: Evidence, head: Head) -> int:
-    for item in evidence.bundle.checkpoints:
-        if item.head == head:
-            return min(item.time, *(each.time for each in item.cosigned), item.time)
+    item = evidence.published.get(head)
+    if item is not None:
+        return min(item.time, *(each.time for each in item.cosigned), item.time)
     shorter = [tick.boundary for tick in evidence.ticks if _size(tick, head.feed) < head.size]
     return shorter[-1] + 1 if shorter else 0
 
@@ -54,14 +54,21 @@ def not_after(evidence: Evidence, at: int, policy: Policy, stamped: Stamped) -> 
     number = evidence.bundle.entries[at].checkpoint
     head = evidence.bundle.checkpoints[number].head
     times = [stamped.get((2, at)), stamped.get((1, number))]
-    times += [earliest(policy, each, evidence.genesis.mesh_id) for each in _covering(evidence, head, policy)]
+    if head not in evidence.reached:
+        evidence.reached[head] = _reached(evidence, head, policy)
+    times.append(evidence.reached[head])
     times += [stamped.get((0, nth)) for nth, tick in enumerate(evidence.ticks) if tick.holds(head)]
     return min((time for time in times if time is not None), default=None)
 
 
-def _covering(evidence: Evidence, head: Head, policy: Policy) -> Iterable[frozenset[Witness]]:
+def _reached(evidence: Evidence, head: Head, policy: Policy) -> int | None:
+    """Return by when the quorum attested a tick that holds a head, or cosigned it; None for never."""
+    listed, mesh_id = isinstance(policy, LogPolicy), evidence.genesis.mesh_id
+    cosigners = frozenset(witness for witness, rooted in evidence.cosigners(head) if rooted or listed)
+    times = [earliest(policy, cosigners, mesh_id)]
     for tick in evidence.ticks:
         if tick.holds(head):
-            yield counted(policy, tick)
-    listed = isinstance(policy, LogPolicy)
-    yield frozenset(witness for witness, rooted in evidence.cosigners(head) if rooted or listed)
+            if tick.boundary not in evidence.reached:
+                evidence.reached[tick.boundary] = earliest(policy, counted(policy, tick), mesh_id)
+            times.append(evidence.reached[tick.boundary])
+    return min((time for time in times if time is not None), default=None)

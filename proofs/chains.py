@@ -311,7 +311,7 @@ def _called(audit: ConsentAudit, tick: TickEvidence, asked: int) -> Doubt | None
         return Reason.CALL_OPEN, f"it closes {utc(closes)}, asked for {utc(asked)}", closes
     if when < closes:
         return Reason.CALL_NOT_SHOWN, f"it closes {utc(closes)}, the tick is of {utc(when)}", when
-    if all(entry.id != value.opened for entry in audit.evidence.entries):
+    if value.opened not in audit.evidence.numbers:
         return Reason.NOT_CARRIED, NOT_HERE.format("group's word on how it decides"), when
     if value.missing:
         return SHORT[value.missing[0]], _counts(audit, tick), when
@@ -341,5 +341,6 @@ def _refusals(audit: ConsentAudit, tick: TickEvidence) -> list[bytes]:
 
 def _refused(audit: ConsentAudit) -> Ended | None:
     named = _refusals(audit, audit.ticks[-1])
-    places = [at for at, entry in enumerate(audit.evidence.entries) if entry.id in named]
+    numbers = audit.evidence.numbers
+    places = sorted({numbers[ident] for ident in named if ident in numbers})
     return Ended("REFUSED", *bracket(audit, places, True), Reason.CALL_REFUSED) if places else None

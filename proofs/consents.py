@@ -283,8 +283,9 @@ class ConsentAudit:
     def amendments(self, tick: TickEvidence) -> list[dict[str, Any]]:
         """Return the opened content of its own amendments by a tick, as far as they are carried."""
         amended = tick.consents[self.at].amended if self.at in tick.consents else ()
-        places = (place for place, entry in enumerate(self.evidence.entries) if entry.id in amended)
-        return [self.evidence.contents.get(place, {}) for place in places] if amended else []
+        numbers = self.evidence.numbers
+        places = sorted({numbers[ident] for ident in amended if ident in numbers})
+        return [self.evidence.contents.get(place, {}) for place in places]
 
     def row(self, name: str, what: str, doubt: tuple[Reason, str] | None, words: str, time: int | None = None) -> None:
         """Note a check that passes in these words, unless there is a doubt."""

@@ -91,6 +91,12 @@ class Evidence:
         self._used: set[int] = set()
         self._seen_by_endings: set[Head] = set()
         self._cosigners: dict[Head, tuple[tuple[Witness, bool], ...]] = {}
+        self._roots: dict[Party, bool] = {}  # who was asked for, and whether it is rooted
+        self.numbers: dict[bytes, int] = {}  # of entries, by id
+        self.published = {item.head: item for item in bundle.checkpoints}
+        self.reached: dict[
+            Head | int, int | None
+        ] = {}  # by when the quorum covered a head, or attested a tick (brackets)
 
     def use(self, at: int) -> Entry:
         """Note that entry `at` serves a check, and return it."""
@@ -138,6 +144,7 @@ class Evidence:
                 raise Refused(Reason.WRONG_MESH, f"entry {at} was made for another mesh")
             entries.append(entry)
         self.entries = tuple(entries)
+        self.numbers = {entry.id: at for at, entry in enumerate(entries)}
         self.grants = tuple(entry for entry in entries if entry.kind == GRANT)
         if any(entry.kind != GRANT for entry in entries[: len(self.grants)]):  # from here on they go by number
             raise Refused(Reason.MALFORMED, "grants come before all other entries")
@@ -309,6 +316,11 @@ class Evidence:
 
     def is_rooted(self, party: Party) -> bool:
         """Say whether genesis, epochs, or a chain of admissions from them made the party a member; marks the chain."""
+        if party not in self._roots:  # thousands of cosigners may be let in one by the other
+            self._roots[party] = self._is_rooted(party)
+        return self._roots[party]
+
+    def _is_rooted(self, party: Party) -> bool:
         chain: set[int] = set()
         visited = {party}
         while not (party in self._voting or (party[1] == 1 and party[0] in self._founders)):

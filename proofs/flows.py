@@ -13,12 +13,13 @@ What it does not do
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from proofs.brackets import not_after
 from proofs.bundle import Account
 from proofs.chains import all_ends, doubt
-from proofs.consents import ConsentAudit
+from proofs.consents import ConsentAudit, Ended
 from proofs.reasons import Reason
 from proofs.report import utc
 from proofs.state import TickEvidence
@@ -33,15 +34,23 @@ ACKNOWLEDGED: Final = "the recipient acknowledged the same transfer"
 UNCOMPARED: Final = "whether holder and recipient give the same account of a transfer whose accounts are not both open"
 
 
-def audit_transfer(audit: ConsentAudit, transfer: Transfer, number: int, shown: dict[str, Any]) -> dict[str, Any]:
-    """Ask the questions about one transfer; return the claims. `number`: from 1; `shown`: disclosed values."""
+def audit_transfers(audit: ConsentAudit, transfers: Sequence[Transfer], shown: dict[str, Any]) -> list[dict[str, Any]]:
+    """Ask the questions about each transfer under a consent; return the claims. `shown`: disclosed values."""
+    ends = tuple(all_ends(audit))
+    return [_transfer(audit, each, number, shown, ends) for number, each in enumerate(transfers, 1)]
+
+
+def _transfer(
+    audit: ConsentAudit, transfer: Transfer, number: int, shown: dict[str, Any], ends: Sequence[Ended]
+) -> dict[str, Any]:
+    """Ask the questions about one transfer; return the claims. `ends`: of the consent, and of what it rests on."""
     note, name, sent = audit.note, f"transfer.{number}", transfer.sent
     claims: dict[str, Any] = {"id": transfer.ident.hex(), "acknowledged": transfer.ack is not None}
     if sent is None:
         note.skipped(name, COVERED, "the holder's account is withheld", Reason.CONTENT_WITHHELD)
     else:
         claims.update(_account(sent))
-        reason, words, time = _covered(audit, transfer, sent, shown)
+        reason, words, time = _covered(audit, transfer, sent, shown, ends)
         claims["covered"] = None if reason and reason.indication.exit_code == 3 else reason is None
         if reason is None:
             note.passed(name, COVERED, words, time)
@@ -73,7 +82,7 @@ def _speaking(audit: ConsentAudit, transfer: Transfer, at: int) -> TickEvidence 
 
 
 def _covered(
-    audit: ConsentAudit, transfer: Transfer, sent: Account, shown: dict[str, Any]
+    audit: ConsentAudit, transfer: Transfer, sent: Account, shown: dict[str, Any], ends: Sequence[Ended]
 ) -> tuple[Reason | None, str, int]:
     """Return (why the transfer is not covered, or None; the words; a time)."""
     at, max_age = sent.ended, audit.trust.max_age
@@ -96,7 +105,7 @@ def _covered(
     why = doubt(audit, tick, sent.began, at)
     if why is not None:
         return why
-    for ended in all_ends(audit):
+    for ended in ends:
         told = f"{ended.state} between {utc(ended.after)} and {utc(ended.by)}"
         if ended.by < at - max_age:
             return ended.reason, f"{told}, {said}", ended.by

@@ -16,6 +16,7 @@ What it does not do
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -121,10 +122,13 @@ Policy: TypeAlias = LogPolicy | MemberQuorum
 
 def earliest(policy: Policy, witnesses: AbstractSet[Witness], mesh_id: bytes) -> int | None:
     """Return the first time by which the witnesses met the quorum (unix seconds), or None."""
-    for time in sorted({witness.time for witness in witnesses}):
-        if policy.enough({witness for witness in witnesses if witness.time <= time}, mesh_id):
-            return time
-    return None
+    times = sorted({witness.time for witness in witnesses})
+
+    def met(time: int) -> bool:
+        return policy.enough({witness for witness in witnesses if witness.time <= time}, mesh_id)
+
+    first = bisect_left(times, True, key=met)  # more witnesses never meet it less
+    return times[first] if first < len(times) else None
 
 
 def parse_policy(text: str | bytes) -> LogPolicy:

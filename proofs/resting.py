@@ -51,8 +51,7 @@ class Rests:
 
 def follow_rests(evidence: Evidence) -> tuple[Rests, ...]:
     """Return what each grant rests on; every entry that is found serves by it. Raises Refused for a longer chain."""
-    by_id = {entry.id: at for at, entry in enumerate(evidence.entries)}
-    found = tuple(_follow(evidence, by_id, grant) for grant in evidence.grants)
+    found = tuple(_follow(evidence, evidence.numbers, grant) for grant in evidence.grants)
     heights: dict[int, int] = {}
     for at in range(len(found)):
         line, above = [at], found[at].parent

@@ -31,7 +31,7 @@ from proofs.chains import audit_standing, audit_structure, audit_told
 from proofs.conduct import audit_knowledge, check_findings
 from proofs.consents import ACTIVE, STATUS, ConsentAudit
 from proofs.evidence import Evidence
-from proofs.flows import audit_transfer
+from proofs.flows import audit_transfers
 from proofs.frontiers import check_state
 from proofs.policy import LogPolicy, MemberQuorum, Witness, earliest
 from proofs.presentation import audit_presentation, check_presentation
@@ -201,7 +201,7 @@ class _Audit:
             note.skipped("transfers", _TRANSFERS, "none is in this bundle")
             return
         before = len(note.rows)
-        audit.claims["transfers"] = [audit_transfer(audit, each, at, shown) for at, each in enumerate(mine, 1)]
+        audit.claims["transfers"] = audit_transfers(audit, mine, shown)
         if evidence.bundle.selection is Selection.CONDUCT:
             note.rows[before:] = [_as_finding(row) for row in note.rows[before:]]
 

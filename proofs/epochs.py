@@ -22,6 +22,7 @@ from hashlib import sha256
 from typing import Protocol
 
 from ledger import codec, keys
+from ledger.consent.status import Party
 from ledger.errors import LocalError, RemoteError
 from ledger.governance.certificate import Certificate, EpochContext, Seal, unsigned
 from ledger.governance.epoch import Epoch, Genesis
@@ -32,12 +33,16 @@ from proofs.state import Refused
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An epoch of the chain and the voters it leads to. `signers`: how many voters of the step before signed it."""
+    """An epoch of the chain and the voters it leads to. `signers`: how many voters of the step before signed it.
+
+    `gone`: voters of the step before, [root key id, incarnation], that its seal counts as left or expelled.
+    """
 
     epoch: Epoch
     reference: bytes
     voters: tuple[Voter, ...]
     signers: int
+    gone: tuple[Party, ...] = ()
 
 
 class Words(Protocol):
@@ -88,7 +93,9 @@ def _certified(proof: EpochProof, context: EpochContext, voters: tuple[Voter, ..
     for place in certificate.seal.left:
         if not words.has_left(voters[place]):
             raise RemoteError("CERTIFICATE_SEAL", "it counts a voter as gone whose own word is not carried")
-    return Step(epoch, epoch.reference(), proof.voters, len(certificate.commits))
+    seal = certificate.seal
+    gone = tuple((voters[place].kid, voters[place].incarnation) for place in (*seal.left, *seal.expelled))
+    return Step(epoch, epoch.reference(), proof.voters, len(certificate.commits), gone)
 
 
 def _check_heirs(

@@ -13,8 +13,9 @@ How it works
       transfers    receipts and acknowledgements fit the grants, and what is opened the digests (transfers, resting)
       references   each item was used by one of these steps
     Every look-up marks the item it used. What was never marked serves nothing, and refuses the bundle.
-    A member is *rooted* when the genesis lists its root key, it votes under an epoch of the chain, or a rooted member's
-    device admitted its signed application: nobody who was never let in can pose as a witness.
+    A member is *rooted* when the genesis lists its root key (unless the chain begins at an epoch that the auditor
+    pinned), it votes under an epoch of the chain, or a rooted member's device admitted its signed application; and not
+    from the epoch on that counts it as left or expelled. Nobody who was never let in, or is gone, poses as a witness.
 
 What it does not do
     It does not say how many witnesses are enough, what time it is, or what the person consented to (verify).
@@ -86,6 +87,7 @@ class Evidence:
         self.shown: set[tuple[int, bytes]] = set()  # (tick, member) proofs that served
         self._voters: dict[bytes, Voter] = {}  # by the id of the device's key
         self._voting: set[Party] = set()
+        self._gone: dict[Party, int] = {}  # voters that a step counts as left or expelled -> its time
         self._certificates: dict[bytes, int] = {}
         self._admissions: dict[Party, list[tuple[int, int]]] = {}
         self._used: set[int] = set()
@@ -190,7 +192,11 @@ class Evidence:
         """Follow the chain of epochs; its voters' devices are proven by it."""
         self.chain = follow(self.genesis, self.bundle.epochs, self)
         self.rules = known_rules(self.genesis, self.chain, self.bundle.attachments)
+        if self.bundle.epochs and self.bundle.epochs[0].epoch is not None:
+            self._founders = set()  # whoever pins an epoch believes those who vote under it, and nobody from before
         for step in self.chain:
+            for party in step.gone:
+                self._gone.setdefault(party, step.epoch.as_of)
             self._voting.update((voter.kid, voter.incarnation) for voter in step.voters)
             self._voters.update({keys.thumbprint(voter.public): voter for voter in step.voters})
 
@@ -293,7 +299,7 @@ class Evidence:
                 keyed = self.keyed(each.feed)
                 if each.feed == head.feed or not verify_head(keyed.public, *told, each.time, each.signature):
                     raise Refused(Reason.BAD_SIGNATURE, f"checkpoint {at} has a cosignature that is none")
-                witnesses.append((self.witness(keyed, each.time), self.is_rooted(keyed.party)))
+                witnesses.append((self.witness(keyed, each.time), self.is_rooted(keyed.party, each.time)))
             self._cosigners[head] = tuple(witnesses)
 
     def witness(self, keyed: Keyed, time: int) -> Witness:
@@ -314,11 +320,14 @@ class Evidence:
 
     # roots
 
-    def is_rooted(self, party: Party) -> bool:
-        """Say whether genesis, epochs, or a chain of admissions from them made the party a member; marks the chain."""
+    def is_rooted(self, party: Party, at: int) -> bool:
+        """Say whether genesis, epochs, or a chain of admissions from them made the party a member; marks the chain.
+
+        From a step of the chain on that counts it as left or expelled it is none. `at`: unix seconds.
+        """
         if party not in self._roots:  # thousands of cosigners may be let in one by the other
             self._roots[party] = self._is_rooted(party)
-        return self._roots[party]
+        return self._roots[party] and at < self._gone.get(party, at + 1)
 
     def _is_rooted(self, party: Party) -> bool:
         chain: set[int] = set()

@@ -108,7 +108,7 @@ def _tick(evidence: Evidence, number: int, proof: TickProof) -> TickEvidence:
     for attestation in proof.attestations:
         witness, party = _attested(evidence, number, attestation, tick)
         witnesses.add(witness)
-        if evidence.is_rooted(party):
+        if evidence.is_rooted(party, proof.boundary):
             rooted.add(witness)
     return replace(tick, witnesses=frozenset(witnesses), rooted=frozenset(rooted))
 

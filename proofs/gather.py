@@ -184,7 +184,10 @@ class Gathering:
 
     def _admission(self, members: Members, party: Party) -> list[Entry] | None:
         """Return the admissions and applications that let a party in; None when they cannot be shown."""
-        founders = {thumbprint(root) for root, _ in self.replica.genesis.founders}
+        is_bare = (
+            bool(self.steps.proofs) and self.steps.proofs[0].epoch is not None
+        )  # then founders are rooted as voters
+        founders = {thumbprint(root) for root, _ in self.replica.genesis.founders} if not is_bare else set()
         chain: list[Entry] = []
         while not (party in self.steps.parties or (party[1] == 1 and party[0] in founders)):
             member = members.members.get(party[0])

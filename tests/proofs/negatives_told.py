@@ -24,7 +24,7 @@ from proofs.policy import MemberQuorum
 from proofs.reasons import Reason as R
 from proofs.state import digest_of
 from tests.proofs.mesh import Grant, Mesh, Party
-from tests.proofs.negatives import Made, Negative
+from tests.proofs.negatives import Made, Negative, in_chain, resealed, sealed
 from tests.proofs.negatives_parents import shared
 from tests.proofs.test_flows import Case
 
@@ -124,6 +124,17 @@ def of_the_gone(*, bare: bool, early: bool = False) -> Made:
     return replace(made, ticks=(old,)).encode(), trust, mesh.now
 
 
+def of_the_expelled() -> Made:
+    """The last step of the chain expels Cime, whose word is the third of three that she asks for."""
+    mesh, _, _, made = sealed()
+    place = [voter.kid for voter in made.epochs[0].voters].index(mesh.c.root.kid)
+
+    def change(holder: list[Any]) -> None:
+        holder[2] = [place]
+
+    return in_chain(resealed("Aube", "Brume", change=change))
+
+
 # Accounts and rules
 
 
@@ -164,7 +175,25 @@ TOLD: Final = [
         R.MEMBERSHIP_NOT_SHOWN,
         partial(sent_by_leaver, "recipient", without_party),
     ),
+    Negative(
+        "a witness that left, by the chain",
+        TUF + ": freeze",
+        R.INSUFFICIENT_WITNESSES,
+        partial(of_the_gone, bare=False),
+    ),
+    Negative(
+        "a witness that was expelled, by the chain", TUF + ": root chain", R.INSUFFICIENT_WITNESSES, of_the_expelled
+    ),
+    Negative(
+        "a founder from before the pinned epoch",
+        TUF + ": root chain",
+        R.INSUFFICIENT_WITNESSES,
+        partial(of_the_gone, bare=True),
+    ),
 ]
 """The part of the catalogue that is made here."""
-HONEST: Final[tuple[Callable[[], Made], ...]] = (partial(sent_by_leaver, "recipient", left=False),)
+HONEST: Final[tuple[Callable[[], Made], ...]] = (
+    partial(of_the_gone, bare=False, early=True),
+    partial(sent_by_leaver, "recipient", left=False),
+)
 """The same, with nothing wrong: each passes."""

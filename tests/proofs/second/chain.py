@@ -40,6 +40,7 @@ class Epoch:
     as_of: int
     policy: bytes
     voters: list[Voter]
+    gone: tuple[tuple[bytes, int], ...] = ()
 
 
 class Words(Protocol):
@@ -58,13 +59,17 @@ def follow(mesh: bytes, iat: int, founders: list[Any], steps: list[Step], words:
     last = Epoch(0, mesh, iat, b"", sorted(first))
     found: list[Epoch] = []
     for step in steps:
-        fields, reference = _bare(step.epoch) if step.epoch is not None else _certified(mesh, step, last, words)
+        gone: tuple[tuple[bytes, int], ...] = ()
+        if step.epoch is not None:
+            fields, reference = _bare(step.epoch)
+        else:
+            fields, reference, gone = _certified(mesh, step, last, words)
         listed = [[each.kid, each.incarnation, curve.key_id(each.key), each.college] for each in step.voters]
         _ensure(sha256(cbor.write(listed)).digest() == fields["voters_digest"], "the voters' digest")
         _ensure(all(curve.is_sound_key(each.key) for each in step.voters), "a voter's key")
         _ensure(len({each.kid for each in step.voters}) == len(step.voters), "a member votes once")
         _ensure(len({each.key for each in step.voters}) == len(step.voters), "a key votes once")
-        last = Epoch(fields["n"], reference, fields["as_of"], fields["policy_digest"], step.voters)
+        last = Epoch(fields["n"], reference, fields["as_of"], fields["policy_digest"], step.voters, gone)
         found.append(last)
     return found
 
@@ -93,7 +98,9 @@ def _places(value: Any, voters: int) -> list[int]:
     return list(value)
 
 
-def _certified(mesh: bytes, step: Step, last: Epoch, words: Words) -> tuple[dict[str, Any], bytes]:
+def _certified(
+    mesh: bytes, step: Step, last: Epoch, words: Words
+) -> tuple[dict[str, Any], bytes, tuple[tuple[bytes, int], ...]]:
     value, count = _value(step.certificate or b"", 56_000), len(last.voters)
     kinds = [int, bytes, int, bytes, bytes]
     _ensure(type(value) is list and [type(each) for each in value] == kinds and value[0] == 1, "a certificate")
@@ -121,4 +128,5 @@ def _certified(mesh: bytes, step: Step, last: Epoch, words: Words) -> tuple[dict
         key = words.heir(last.voters[at], heirs[at]) if at in heirs else last.voters[at].key
         _ensure(curve.verify(key, said, signatures[64 * nth : 64 * nth + 64]), "a signature")
     _ensure(all(words.left(last.voters[at]) for at in gone), "a voter's own word that it left")
-    return fields, reference
+    removed = (last.voters[at] for at in (*gone, *expelled))
+    return fields, reference, tuple((each.kid, each.incarnation) for each in removed)

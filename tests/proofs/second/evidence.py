@@ -48,6 +48,8 @@ class Evidence:
         listed = self.genesis.payload["founders"]
         self.founders = {curve.key_id(root) for root, _ in listed}
         self.chain: list[Epoch] = follow(pinned, self.genesis.iat, listed, bundle.epochs, self)
+        if bundle.epochs and bundle.epochs[0].epoch is not None:
+            self.founders = set()
         self._rules()
         self._keys()
         self._checkpoints()
@@ -177,8 +179,9 @@ class Evidence:
             raise Refused("BAD_SIGNATURE", "nothing proves a device's key")
         return found
 
-    def is_rooted(self, party: Party) -> bool:
-        """Say whether a party descends from the genesis or the chain; what shows it has served."""
+    def is_rooted(self, party: Party, time: int) -> bool:
+        """Say whether a party descends from the genesis or the chain, and is not gone; what shows it has served."""
+        away = [step.as_of for step in self.chain if party in step.gone]
         voting = {(each.kid, each.incarnation) for step in self.chain for each in step.voters}
         met: set[Party] = {party}
         served: set[int] = set()
@@ -190,7 +193,7 @@ class Evidence:
             met.add(party)
             served.update(step[1:])
         self.used |= served
-        return True
+        return not away or time < away[0]
 
     def _inviter(self, party: Party) -> tuple[Party, int, int] | None:
         for admit, apply in self._admitted.get(party, ()):
@@ -209,7 +212,9 @@ class Evidence:
                 key, party = self.keyed(each.feed)
                 good = is_signed(key, self.mesh, item.head, each.time, each.signature)
                 need(good and each.feed != item.feed, "BAD_SIGNATURE", "a cosignature")
-                witnesses.add(Witness(key, self.voices.get(party[0], party[0]), each.time, self.is_rooted(party)))
+                witnesses.add(
+                    Witness(key, self.voices.get(party[0], party[0]), each.time, self.is_rooted(party, each.time))
+                )
             self.cosigners[item.head] = witnesses
 
     # Ticks
@@ -249,7 +254,7 @@ class Evidence:
         need(own and item.iat >= tick.boundary, "BAD_STATE_PROOF", "an attestation's time and place")
         self._owner(number, item.feed, tick)
         need(tick.people[party[0]][1], "BAD_STATE_PROOF", "a witness that was no member")
-        return Witness(key, self.voices.get(party[0], party[0]), item.iat, self.is_rooted(party))
+        return Witness(key, self.voices.get(party[0], party[0]), item.iat, self.is_rooted(party, tick.boundary))
 
     def _attestation(self, item: Attestation, key: bytes, tick: Tick) -> bytes:
         boundary = tick.boundary.to_bytes(8, "big").hex()

@@ -86,6 +86,11 @@ class Tick:
         cut = {feed: (size, cut_root) for feed, size, cut_root in cuts}
         return cls(boundary, listed, frontier, root, (members[0], members[1]), (consents[0], consents[1]), cut)
 
+    def is_contradicted(self, attestation: Mapping[str, Any]) -> bool:
+        """Say whether an attestation (its payload) gives this very frontier another state."""
+        said = (attestation["boundary"], attestation["frontier"])
+        return said == (self.boundary, self.frontier) and attestation["state_root"] != self.state_root
+
     @property
     def sizes(self) -> dict[bytes, int]:
         """The leaves of each feed below the frontier."""
@@ -342,6 +347,18 @@ def attested(rows: Reader, replica: Replica, ticks: Iterable[Tick], need: int) -
             if len(heard) >= need:
                 return tick
     return None
+
+
+def contradictions(rows: Reader, replica: Replica, tick: Tick) -> tuple[bytes, ...]:
+    """Return the devices that attest another state of this tick's very frontier: a bug or an attack, never silent."""
+    prefix = TICK_PREFIX + tick.boundary.to_bytes(8, "big")
+    found = set[bytes]()
+    for key, value in rows.scan("things", prefix, prefix_stop(prefix)):
+        number, index = read_position(key)
+        feed = replica.feed_of(number)
+        if value[:32] == tick.frontier and value[32:] != tick.state_root and index < replica.members.reach(feed):
+            found.add(feed)
+    return tuple(sorted(found))
 
 
 def prune_heads(replica: Replica, rows: Writer, boundary: int) -> None:

@@ -64,6 +64,22 @@ TROUBLES: Final[dict[str, Amiss]] = {
             "maille ledger verify ; s’il trouve des défauts, restaurez une sauvegarde, sinon mettez à jour.",
         ),
     ),
+    "STATE_DIFFERS": Amiss(
+        (
+            "{names} attested ANOTHER STATE of {mesh!r} than this node, of the same entries, at the tick of "
+            "{tick:%Y-%m-%dT%H:%M:%SZ}.",
+            "{names} : UN AUTRE ÉTAT de « {mesh} » attesté que celui de ce nœud, des mêmes inscriptions, au battement "
+            "du {tick:%Y-%m-%dT%H:%M:%SZ}.",
+        ),
+        (
+            "The same entries have one state: one of the nodes has a fault, or lies.",
+            "Les mêmes inscriptions n’ont qu’un état : l’un des nœuds a un défaut, ou ment.",
+        ),
+        (
+            "maille ledger verify; if it finds nothing, have the others run it.",
+            "maille ledger verify ; s’il ne trouve rien, faites-le lancer par les autres.",
+        ),
+    ),
     "SILENT_VOTERS": Amiss(
         (
             "No sign of life for long from {count} of {voters} voter(s): {names}.",

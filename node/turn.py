@@ -28,7 +28,7 @@ from ledger.held import PIN
 from ledger.kinds import KINDS
 from ledger.replica import Decoded, ForkSeen, Run
 from ledger.rows import Writer
-from ledger.ticks import TICK_WAIT_SECONDS, Tick, prune_heads
+from ledger.ticks import TICK_WAIT_SECONDS, Tick, contradictions, prune_heads
 from node import forks
 from node.directory import KIND_CARDS
 from node.events import Effect, Event, MembershipMoved, Noted, Verified, Verify
@@ -183,7 +183,12 @@ class Turn:
             payload = {"boundary": tick.boundary, "frontier": tick.frontier, "state_root": tick.state_root}
             self.state("state.attestation", ("tick", tick.boundary.to_bytes(8, "big")), payload)
         core.witness.arrived(self, tick)
+        for device in contradictions(self.rows, core.replica, tick):
+            self._differs(tick, device)
         return tick
+
+    def _differs(self, tick: Tick, device: bytes) -> None:
+        self.note("STATE_DIFFERS", boundary=tick.boundary, feed=device.hex())
 
     def send(self, peer: bytes, data: bytes) -> None:
         """Send one application message to a connected peer, or to ourselves, after the commit."""
@@ -354,6 +359,10 @@ class Turn:
             return
         self._fresh.extend(accepted.entries)
         self._moved |= accepted.governance
+        tick = self.core.ticker.tick
+        for entry in accepted.entries:
+            if tick is not None and entry.kind == "state.attestation" and tick.is_contradicted(entry.payload):
+                self._differs(tick, entry.kid)
         self._tell(gossip.Accepted(run, source))
         if accepted.fault is not None:
             forks.seen(self, accepted.fault)

@@ -201,6 +201,7 @@ EVENTS: Final[dict[str, str]] = {
     "SEAL_NOT_POSSIBLE": "un sceau n’était pas possible",
     "SEAL_RECORD": "le relevé de notre part au scellement est abîmé",
     "SEAL_RESTATED": "un sceau a été redit",
+    "STATE_DIFFERS": "un membre atteste un autre état des mêmes inscriptions",
     "TABLE_HANDED_OVER": "une table a été remise",
     "TICK_NOT_READY": "un battement n’a pas pu être attesté : des inscriptions manquent",
     "TRANSFER_ENDED": "un transfert a pris fin",

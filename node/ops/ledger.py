@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 from ledger.errors import LocalError
-from ledger.ticks import attestations
+from ledger.ticks import attestations, contradictions
 from node.config import Home
 from node.exits import OK, REFUSED, not_found
 from node.naming import device_owner, moment
@@ -52,6 +52,7 @@ class Roots(Result, frozen=True):
     tick: Annotated[datetime | None, said("The newest tick computed here.")] = None
     state_root: Annotated[str, said("Hash of the committed state at that tick.")] = ""
     attested_by: Annotated[tuple[str, ...], said("Who attested exactly this state.")] = ()
+    contradicted_by: Annotated[tuple[str, ...], said("Who attested another state of the same entries: a fault.")] = ()
 
 
 class Stats(Result, frozen=True):
@@ -99,8 +100,11 @@ def roots(turn: Turn, mesh: Mesh) -> Roots:
     digest = replica.frontier_digest().hex()
     if tick is None:
         return Roots(digest, tuple(rows))
-    names = sorted(device_owner(replica.members, feed) for feed in attestations(turn.rows, replica, tick))
-    return Roots(digest, tuple(rows), moment(tick.boundary), tick.state_root.hex(), tuple(names))
+    attested, others = (
+        tuple(sorted(device_owner(replica.members, feed) for feed in found(turn.rows, replica, tick)))
+        for found in (attestations, contradictions)
+    )
+    return Roots(digest, tuple(rows), moment(tick.boundary), tick.state_root.hex(), attested, others)
 
 
 @operation("ledger", "root", permission="read")

@@ -183,6 +183,9 @@ def _problems(node: Node, own: OwnState, meshes: tuple[MeshState, ...]) -> list[
         row = state.mesh
         if row.state in ("member", "suspended"):  # whoever is out, or not in yet, hears no seals
             found += governance_problems(row.name, state.governed)
+        if state.roots.contradicted_by:
+            names = ", ".join(state.roots.contradicted_by)
+            found.append(problem("STATE_DIFFERS", mesh=row.name, names=names, tick=state.roots.tick))
         if row.state == "joining":
             found.append(problem("NOT_A_MEMBER", mesh=row.name))
         elif row.state == "left":

@@ -14,7 +14,7 @@ from ledger.consent.status import State
 from ledger.errors import RemoteError
 from ledger.merkle import EMPTY_ROOT
 from ledger.tables import MOVE_KEY
-from ledger.ticks import Tick, Ticker, attestations, attested, cuts_below, heads_at, prune_heads
+from ledger.ticks import Tick, Ticker, attestations, attested, contradictions, cuts_below, heads_at, prune_heads
 from tests.strategies import Act, acts, build, deliver
 from tests.worlds import LATER, NOW, Member, Node, World, deliver_all, key, octets
 
@@ -221,8 +221,13 @@ def test_attestations_of_one_tick_are_found_by_device() -> None:
     world.write(bob.scribe, "state.attestation", thing, {**payload, "state_root": octets("another")})
     deliver_all(node, world.scribes(), LATER + 60)
     with node.store.read() as rows:
-        found = attestations(rows, node.replica, tick)
+        found, others = attestations(rows, node.replica, tick), contradictions(rows, node.replica, tick)
     assert found == {alice.scribe.feed: (alice.scribe.feed, len(alice.scribe.raws) - 2)}
+    assert others == (bob.scribe.feed,)
+    elsewhere = {**payload, "frontier": octets("another"), "state_root": octets("another")}
+    assert not tick.is_contradicted(payload)
+    assert not tick.is_contradicted(elsewhere)
+    assert tick.is_contradicted({**payload, "state_root": octets("another")})
 
 
 def test_a_tick_is_attested_by_members_who_computed_it_and_by_no_lie_about_another() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import pytest
@@ -10,14 +9,14 @@ import pytest
 from gossip import events as gossip
 from gossip.messages import Envelope
 from gossip.vocabulary import Heads, Runs, Tick, decode, encode
-from ledger.checkpoint import sign_head
+from ledger.checkpoint import Head
 from ledger.entry import Entry, sign_entry
 from ledger.errors import LocalError, RemoteError
-from ledger.feed import AHEAD_SECONDS_MAX, SignedHead
+from ledger.feed import AHEAD_SECONDS_MAX
 from ledger.governance.epoch import Policy
-from ledger.replica import RUN_LEAVES_MAX, Run
+from ledger.replica import RUN_LEAVES_MAX, Run, digest_of
+from ledger.ticks import heads_at
 from node.core import MembershipMoved, Noted, Turn, Verified, Verify
-from node.forks import PROOF_SECONDS
 from node.turn import BULK_LEAVES_MIN, MARK_AHEAD_SECONDS, TIMER_HEARTBEAT, TIMER_TICK, TIMER_TICK_ASKED
 from simulations.people import Person, person
 from tests.node.sites import NOW, SEED, Site, newcomer, sites
@@ -343,57 +342,26 @@ def test_gossip_reads_the_ledger_inside_a_turn_only() -> None:
         one.core.swarm.handle(gossip.PeerUp(two.kid, True), 0)
 
 
-def test_a_device_that_forked_does_not_accuse_itself() -> None:
-    one, two = sites(2)
+@pytest.mark.parametrize("late", [False, True])
+def test_whoever_attests_another_state_of_the_same_entries_is_told_of(late: bool) -> None:
+    one, two = sites(2, POLICY)
     up(one, two)
-    one.act(grant)
-    mine = one.core.replica.signed_head(one.kid)
-    one.now_ms += 5_000
-    twin = sites(2)[0]
-    twin.now_ms = one.now_ms
-    twin.act(lambda turn: turn.heartbeat())
-    old = twin.core.replica.signed_head(twin.kid)
-    assert mine is not None
-    assert old is not None
-    assert old.size < mine.size
-    effects = one.tell(gossip.Message(two.kid, encode(Heads(((one.kid, old),)))))
-    assert "OWN_FEED_FORKED" in {e.code for e in effects if isinstance(e, Noted)}
-    two.tell(gossip.PeerUp(one.kid, False))
+    boundary = NOW + 60
+    one.now_ms = two.now_ms = (boundary + 30) * 1_000
     with one.store.read() as rows:
-        run = one.core.replica.run(rows, one.kid, two.core.replica.position(one.kid).size, 1 << 20)
+        frontier = digest_of(
+            Head(feed, head.size, head.root) for feed, head in heads_at(one.core.replica, rows, boundary).items()
+        )
+    payload = {"boundary": boundary, "frontier": frontier, "state_root": bytes(32)}
+    two.act(lambda turn: turn.state("state.attestation", ("tick", boundary.to_bytes(8, "big")), payload))
+    with two.store.read() as rows:
+        run = two.core.replica.run(rows, two.kid, one.core.replica.size(two.kid), 1 << 20)
     assert run is not None
-    two.now_ms = one.now_ms
-    two.tell(
-        gossip.Message(one.kid, encode(Runs(0, (run,)))), gossip.Message(one.kid, encode(Heads(((one.kid, old),))))
-    )
-    assert two.core.replica.members.reach(one.kid) == old.size
-
-
-def test_ever_smaller_sizes_of_a_held_device_are_stated_now_and_then() -> None:
-    """Each is a proof of its own: a device could have every node fill its feed with them."""
-    one, two = sites(2)
-    up(one, two)
-    for number in range(12):
-        one.act(partial(grant, who=person(SEED, number)))
-    with one.store.read() as rows:
-        run = one.core.replica.run(rows, one.kid, two.core.replica.position(one.kid).size, 1 << 20)
-        heads = [one.core.replica.head_at(rows, one.kid, size) for size in range(11)]
-    assert run is not None
-    two.now_ms += 100_000
-    two.tell(gossip.PeerUp(one.kid, False), gossip.Message(one.kid, encode(Runs(0, (run,)))))
-    for late, head in enumerate(reversed(heads[3:]), 1):
-        assert head is not None
-        time = NOW + late
-        signed = sign_head(one.who.device, one.core.replica.mesh_id, head, time, one.kid)
-        two.tell(gossip.Message(one.kid, encode(Heads(((one.kid, SignedHead(head.size, head.root, time, signed)),)))))
-        assert two.core.replica.members.forks == {one.kid: 10}
-    proofs = [each for each in two.core.replica.registrations if each.entry.kind == "fork.proof"]
-    assert len(proofs) == 1
-    two.now_ms += PROOF_SECONDS * 1_000
-    two.act(lambda turn: turn.heartbeat())
-    proofs = [each for each in two.core.replica.registrations if each.entry.kind == "fork.proof"]
-    assert len(proofs) == 2
-    assert two.core.replica.members.forks == {one.kid: 3}
-    two.now_ms += PROOF_SECONDS * 1_000
-    two.act(lambda turn: turn.heartbeat())
-    assert len([each for each in two.core.replica.registrations if each.entry.kind == "fork.proof"]) == 2
+    codes = []
+    for lie in (False, True) if late else (True, False):
+        if lie:
+            one.tell(gossip.Message(two.kid, encode(Runs(0, (run,)))))
+        else:
+            one.act(lambda turn: turn.attest(boundary))
+        codes.append([e.fields["feed"] for e in one.effects if isinstance(e, Noted) and e.code == "STATE_DIFFERS"])
+    assert codes == [[], [two.kid.hex()]]

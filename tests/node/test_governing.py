@@ -347,6 +347,22 @@ async def test_a_node_that_was_set_back_repairs_its_fork(tmp_path: Path) -> None
             assert (await ask(bob, "member show", member="bob")).member.incarnation == 2
 
 
+async def test_another_state_of_the_same_entries_is_never_silent(tmp_path: Path) -> None:
+    async with founders(tmp_path, 2, seals=False) as (ada, bob):
+        await ask(ada, "tick run")
+        tick = ada.mesh().core.ticker.tick
+        assert "STATE_DIFFERS" not in {one.code for one in (await ask(ada, "node status")).problems}
+        payload = {"boundary": tick.boundary, "frontier": tick.frontier, "state_root": bytes(32)}
+        thing = ("tick", tick.boundary.to_bytes(8, "big"))
+        lie = await bob.mesh().engine.act(lambda turn: turn.state("state.attestation", thing, payload))
+        await until(
+            lambda: ada.mesh().core.replica.signed_head(lie.kid) == bob.mesh().core.replica.signed_head(lie.kid)
+        )
+        told = {one.code: one.message for one in (await ask(ada, "node status")).problems}
+        assert "bob" in told["STATE_DIFFERS"]
+        assert (await ask(ada, "ledger root")).contradicted_by == ("bob",)
+
+
 def test_status_says_loudly_what_is_wrong() -> None:
     sealing = SealingRow("NO_QUORUM", "2 of 4 voters were heard; 3 must agree.", 1, (), ("dan",), 3, NOW)
     calm = Governed(

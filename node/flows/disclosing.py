@@ -64,9 +64,7 @@ def devices_of(party: Party, members: Members) -> list[bytes]:
     node = node_of(party, members)
     if node is None or not members.is_member(node):
         return []
-    feeds = [kid for kid, device in members.devices.items() if device.party == node]
-    furthest = max((members.reach(kid) for kid in feeds), default=0)
-    return sorted(kid for kid in feeds if members.reach(kid) == furthest)
+    return sorted(kid for kid, device in members.devices.items() if device.party == node and members.speaks(kid))
 
 
 class Disclosing:

@@ -98,12 +98,16 @@ def node_of(party: Party, members: Members) -> Party | None:
 
 
 def device_at(party: Party, turn: Turn) -> bytes | None:
-    """Return a device of the node on which a party lives that can be told something now: connected, or our own."""
+    """Return a device of the node on which a party lives that can be told something now: connected, or our own.
+
+    One that showed two faces, or was retired, speaks for nobody, though its channel may be open.
+    """
     members = turn.core.replica.members
     node = node_of(party, members)
     if node == turn.core.party:
         return turn.core.device.kid
-    return next((kid for kid in turn.core.member_peers if members.party_of(kid) == node), None)
+    here = (kid for kid in turn.core.member_peers if members.speaks(kid))
+    return next((kid for kid in here if members.party_of(kid) == node), None)
 
 
 def parties_at(party: Party, members: Members) -> list[Party]:

@@ -134,6 +134,7 @@ class Flows:
         self.door.compiling.call_stands = Calling().stands
         self.sending.content_for = self.disclosing.content_for
         self.registering = Registering(deliveries, chooser)
+        self.registering.look_later = self.retry_later
         self.changing = Changing(ChangeRows(), self.consents, self.incoming)
         self.erasures = ErasureRows()
         self.erasing = Erasing(self.erasures, self.incoming, self.consents, self.disclosing, self.tenants)
@@ -286,7 +287,7 @@ class Flows:
         """Send a peer what waits for it; say whether anything does."""
         members = turn.core.replica.members
         waits = self.disclosing.send(turn, peer)
-        self.registering.send(turn, peer)
+        waits |= self.registering.send(turn, peer, again=again)
         waits |= self.releasing.go_on(turn, peer)
         waits |= self.sending.go_on_all(turn, parties_at(members.party_of(peer), members), again=again)
         if again:

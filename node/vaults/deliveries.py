@@ -3,7 +3,7 @@
 | table | key | value |
 |---|---|---|
 | outgoing | "d", reader's device (32), entry id (32) | the sealed blob |
-| outgoing | "g", entry id | [1, entry, members still to be found, devices asked] |
+| outgoing | "g", entry id | [1, entry, in how many feeds of others it shall stand, devices asked] |
 
 How it works
     A row stays until its reader has answered; then it is forgotten. Both keys hold ids that are on the ledger.
@@ -29,11 +29,11 @@ _ID: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """An entry that other members shall register. `missing`: how many have not; `asked`: devices that were asked."""
+    """An entry that other members shall register. `wanted`: how many shall; `asked`: devices that were asked."""
 
     entry_id: bytes
     raw: bytes
-    missing: int
+    wanted: int
     asked: tuple[bytes, ...]
 
 
@@ -68,10 +68,10 @@ class DeliveryRows:
 
     def spread(self, vault: Writer, row: Spread) -> None:
         """Keep an entry until enough members have registered it."""
-        if row.missing <= 0:
+        if row.wanted <= 0:
             vault.delete(TABLE, _SPREAD + row.entry_id)
         else:
-            value = [1, row.raw, row.missing, list(row.asked)]
+            value = [1, row.raw, row.wanted, list(row.asked)]
             vault.put(TABLE, _SPREAD + row.entry_id, codec.encode(value))
 
     def spreading(self, vault: Reader, limit: int) -> list[Spread]:
@@ -79,6 +79,6 @@ class DeliveryRows:
         found = []
         for key, value in vault.scan(TABLE, _SPREAD, prefix_stop(_SPREAD), limit=limit):
             fields: Any = codec.decode(value, max_bytes=_ROW_MAX)
-            _, raw, missing, asked = fields
-            found.append(Spread(key[-_ID:], raw, missing, tuple(asked)))
+            _, raw, wanted, asked = fields
+            found.append(Spread(key[-_ID:], raw, wanted, tuple(asked)))
         return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from gossip.messages import DATA, Envelope
 from ledger.consent.disclosure import seal
 from ledger.consent.grant import Notice
 from ledger.consent.reasons import Reason
@@ -19,7 +18,6 @@ from node.flows.consenting import Formalities, Offer
 from node.flows.registering import SPREAD_TO
 from node.tenants import Voice
 from node.vaults.consents import REQUEST
-from tests.node.flows.losing import half_written
 from tests.node.flows.world import LONG, NOW, SHORT, Side, World, terms
 
 
@@ -299,34 +297,6 @@ def test_names_of_consents_that_do_not_exist_hide_none_from_its_slip() -> None:
     world.pump()
     side = world.recipient
     assert side.look(lambda turn: side.flows.acts.find_by_slip(turn, slip)).id == grant.id
-
-
-def test_a_withdrawal_that_the_vault_alone_knows_of_counts_before_any_data_go() -> None:
-    world = World()
-    world.import_series(SHORT)
-    grant, _ = world.grant(terms(SHORT))
-    world.leave(world.recipient)
-    side = world.holder
-    withdrawal = half_written(world, side, lambda turn: side.flows.acts.withdraw(turn, grant, "anna"))
-    assert side.entry(withdrawal.id) is None
-    transfer, _ = world.send(grant=grant.id)
-    packs: list[bytes] = []
-    post = world.post
-
-    def watched(source: Side, peer: bytes, data: bytes) -> None:
-        if data[1] == DATA and isinstance(wire.decode(Envelope.open(data)), wire.Chunk):
-            packs.append(data)
-        post(source, peer, data)
-
-    world.post = watched  # type: ignore[method-assign]
-    world.come_back(world.recipient)
-    world.pump()
-    assert packs == []
-    for one in world.sides:
-        status = one.status(grant.id)
-        assert status is not None
-        assert status.state is State.WITHDRAWN
-    assert side.sent(transfer) is None
 
 
 def test_who_had_to_sign_leaves_alone() -> None:

@@ -18,21 +18,28 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
 from ledger.errors import LocalError
-from ledger.governance.epoch import FOUNDERS_MAX
 from ledger.schema import DAY
+from simulations.sense import faults
 
 STUDIES: Final = Path(__file__).resolve().parent / "studies"
 """Where the named scenarios are."""
 HASH_DIGITS: Final = 12
 _PLACE: Final = re.compile(r"(?s)(.*) - at `\$\.?(.*)`")
+
+_WORDS: Final = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+}
 
 Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 """A part of all, or a probability."""
@@ -230,13 +237,17 @@ def parse(raw: bytes) -> Scenario:
 
 
 def _refused(error: msgspec.ValidationError) -> LocalError:
-    """Return the refusal that names the field, as `--set` would, and what its table has where the name is unknown."""
+    """Return the refusal that names the field, as `--set` would, and what may stand there."""
     found = _PLACE.fullmatch(str(error))
     told, place = (found[1], re.sub(r"\[(\d+)\]", r".\1", found[2])) if found else (str(error), "")
+    for kind, words in _WORDS.items():
+        told = told.replace(f"`{kind}`", words)
+    table: type[msgspec.Struct] = TABLES.get(place.split(".")[0], Scenario)
     if "unknown field" in told:
-        table = TABLES.get(place.split(".")[0], Scenario)
-        told += f"; it has {', '.join(table.__struct_fields__)}"
-    return LocalError("BAD_SCENARIO", f"{place or 'the scenario'}: {told}", field=place or "scenario")
+        told += f"; there are {', '.join(table.__struct_fields__)}"
+    elif "enum value" in told:
+        told += f"; it may be {', '.join(get_args(get_type_hints(table)[place.rpartition('.')[2]]))}"
+    return LocalError("BAD_SCENARIO", told, field=place or "scenario")
 
 
 def changed(scenario: Scenario, settings: Mapping[str, Any]) -> Scenario:
@@ -254,8 +265,10 @@ def changed(scenario: Scenario, settings: Mapping[str, Any]) -> Scenario:
             if not isinstance(place, dict) or (last not in place and place is not built["protocol_options"]):
                 raise KeyError(last)
         except (KeyError, IndexError, ValueError):
-            told = f"a scenario has no field {name!r}; `maille sim scenarios NAME` shows all of one"
-            raise LocalError("BAD_SCENARIO", told, field=name) from None
+            known = ", ".join(place) if isinstance(place, dict) else "there is no such table"
+            raise LocalError(
+                "BAD_SCENARIO", f"a scenario has no field {name!r}; here are {known}", field=name
+            ) from None
         place[last] = _read(value) if isinstance(value, str) else value
     try:
         return _checked(msgspec.convert(built, Scenario))
@@ -272,54 +285,9 @@ def _read(text: str) -> Any:
 
 def _checked(scenario: Scenario) -> Scenario:
     """Return the scenario if its fields make sense together; each alone is of its type."""
-    for field, told in _faults(scenario):
-        raise LocalError("BAD_SCENARIO", f"{field}: {told}", field=field)
+    for field, told in faults(scenario):
+        raise LocalError("BAD_SCENARIO", told, field=field)
     return scenario
-
-
-def _faults(scenario: Scenario) -> Iterator[tuple[str, str]]:
-    """Yield each field that makes no sense beside the others, and why."""
-    network, load, light = scenario.network, scenario.load, scenario.world == "light"
-    named = [("load.publishers", load.publishers)]
-    named += [(f"faults.{place}.nodes", one.nodes) for place, one in enumerate(scenario.faults)]
-    for place, plot in enumerate(scenario.adversaries):
-        named += [(f"adversaries.{place}.nodes", plot.nodes), (f"adversaries.{place}.target", (plot.target,))]
-    for field, numbers in named:
-        if any(number >= scenario.nodes for number in numbers):
-            yield field, f"nodes are numbered from 0 to {scenario.nodes - 1}"
-    for table in ("faults", "adversaries"):
-        for place, each in enumerate(getattr(scenario, table)):
-            if 0 < each.until <= each.at:
-                yield f"{table}.{place}.until", f"it ends at {each.until:g} s, before it begins ({each.at:g} s)"
-    if network.latency == "uniform" and network.high_ms < network.low_ms:
-        yield "network.high_ms", f"it is below low_ms ({network.low_ms:g})"
-    cuts = [(place, one) for place, one in enumerate(scenario.faults) if one.kind in {"partition", "chaos"}]
-    for (_, first), (place, one) in pairwise(sorted(cuts, key=lambda each: each[1].at)):
-        if not first.until or one.at < first.until:
-            yield f"faults.{place}.at", "another partition lasts then, and a world has one at a time"
-    if light:
-        yield from _only_of_real_nodes(scenario)
-        return
-    if scenario.nodes > FOUNDERS_MAX:
-        yield "nodes", f"a mesh of real nodes is founded by {FOUNDERS_MAX} at most; light nodes may be more"
-    if scenario.protocol != Scenario(name="").protocol or scenario.protocol_options:
-        yield "protocol", "real nodes speak maille's own; a protocol is for world = 'light'"
-    if load.data and load.withdraw_at != "home":
-        yield "load.withdraw_at", "where data flow, persons withdraw at home: their wallets are there"
-
-
-def _only_of_real_nodes(scenario: Scenario) -> Iterator[tuple[str, str]]:
-    told = "it is for the world of real nodes (world = 'maille')"
-    if scenario.adversaries:
-        yield "adversaries", f"{told}; write a protocol that lies"
-    for field in ("data", "withdraw"):
-        if getattr(scenario.load, field):
-            yield f"load.{field}", told
-    if scenario.network.skew_ms:
-        yield "network.skew_ms", told
-    for place, fault in enumerate(scenario.faults):
-        if fault.storage != "kept":
-            yield f"faults.{place}.storage", told
 
 
 def params_hash(scenario: Scenario) -> str:

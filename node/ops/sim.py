@@ -310,11 +310,12 @@ def _render_list(found: StudyList) -> str:
     return "\n".join(f"{row.name:<{width}}  {row.nodes:>5} {row.world:<6}  {row.about}" for row in found.scenarios)
 
 
-def pairs(given: Sequence[str]) -> list[tuple[str, str]]:
+def pairs(given: Sequence[str], option: str = "set") -> list[tuple[str, str]]:
     """Return names and values of NAME=VALUE. Raises LocalError USAGE."""
     found = [tuple(one.split("=", 1)) for one in given]
     if any(len(pair) != 2 for pair in found):
-        raise usage("A field is set as network.loss=0.1.", "set")
+        shown = "A field is set as network.loss=0.1." if option == "set" else "Values are network.loss=0,0.1,0.2."
+        raise usage(shown, option)
     return [(pair[0], pair[1]) for pair in found]
 
 

@@ -84,7 +84,7 @@ def sim_sweep(local: Local, args: SweepArgs) -> SweepDone:
     from simulations import api
 
     from_here()
-    over = {name: _values(values) for name, values in pairs(args.over)}
+    over = {name: _values(values) for name, values in pairs(args.over, "over")}
     runs = api.grid(api.load(args.scenario, settings(args.set)), over, _seeds(args.seeds))
     if held := sum(api.kept(run, Path(args.out)) for run in runs):
         local.say(f"{held} of {len(runs)} runs are complete already: they are read, not run.")
@@ -145,7 +145,11 @@ def _seeds(text: str) -> list[int]:
     try:
         if ".." in text:
             first, last = (int(part) for part in text.split("..", 1))
-            return list(range(first, last + 1))
-        return [int(part) for part in text.split(",")]
+            found = list(range(first, last + 1))
+        else:
+            found = [int(part) for part in text.split(",")]
     except ValueError:
-        raise usage("Seeds are 1..10 or 1,5,9.", "seeds") from None
+        found = []
+    if not found:
+        raise usage("Seeds are 1..10 or 1,5,9.", "seeds")
+    return found

@@ -34,14 +34,14 @@ def plan(stage: Stage) -> int:
         count = min(len(others), max(1, round(spec.share * stage.scenario.nodes)))
         led = spec.nodes or tuple(sorted(source.sample(others, count)))
         stage.honest.difference_update(led)
-        plots.append((_find(spec.kind), Plot(stage, spec, led, source, begun)))
+        plots.append((_find(spec.kind, place), Plot(stage, spec, led, source, begun)))
     for attack, plot in plots:
         attack(plot)
         over = max(over, plot.until_us)
     return over
 
 
-def _find(name: str) -> Callable[[Plot], None]:
+def _find(name: str, place: int) -> Callable[[Plot], None]:
     if name in KNOWN:
         return KNOWN[name]
     module, _, attribute = name.partition(":")
@@ -49,5 +49,5 @@ def _find(name: str) -> Callable[[Plot], None]:
         found: Any = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError):
         told = f"no adversary {name!r}; known are {', '.join(sorted(KNOWN))}, or give module:function"
-        raise LocalError("NO_ADVERSARY", told, field="adversaries.kind") from None
+        raise LocalError("NO_ADVERSARY", told, field=f"adversaries.{place}.kind") from None
     return found  # type: ignore[no-any-return]

@@ -93,10 +93,10 @@ def runs_table(runs: Sequence[tuple[str, str, Flat, Mapping[str, Any]]]) -> pl.D
         row: dict[str, Any] = {
             "parameters": parameters,
             **{name: _cell(spec.get(name)) for name in fields},
-            "seed": seed,
+            "seed": int(seed) if seed.isdigit() else None,
         }
         rows.append({**row, **{measure: _measured(measure, summary) for measure in MEASURES}})
-    return pl.DataFrame(rows, infer_schema_length=None, strict=False)
+    return pl.DataFrame(rows, infer_schema_length=None, strict=False).sort(*fields, "parameters", "seed")
 
 
 def _cell(value: Any) -> Any:

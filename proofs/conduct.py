@@ -7,9 +7,10 @@ How it works
     | seal.evidence | as a voter of an epoch of the chain it signed two messages that contradict each other          |
     | probe.result  | it served data that it had no right to, by what its device signed (ledger/consent/fault.py)    |
     A finding is proven or the bundle is refused: nobody is accused by what shows nothing. A result of a probe without a
-    provable fault is told as such. Transfers under the grants that are carried are judged like anywhere (flows); what
-    refutes such a transfer is a finding too, and no fault of the bundle. Where a consent has ended, the member's own
-    acknowledgement says since when it knew: a row tells between which times it was made.
+    provable fault is told as such, and one without any signature of the member's as somebody's word. Transfers under
+    the grants that are carried are judged like anywhere (flows); what refutes such a transfer is a finding too, and no
+    fault of the bundle; of a transfer between others it is said that it tells nothing of the member. Where a consent
+    has ended, the member's own acknowledgement says since when it knew: a row tells between which times it was made.
 
 What it does not do
     It punishes nobody, and it does not say how grave a finding is.
@@ -30,7 +31,7 @@ from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.governance.certificate import EpochContext
 from ledger.governance.rounds import guilty
-from ledger.keys import thumbprint
+from ledger.keys import did_key, thumbprint
 from proofs.brackets import not_after, not_before
 from proofs.bundle import Voter
 from proofs.consents import ConsentAudit
@@ -58,7 +59,9 @@ def check_findings(evidence: Evidence) -> tuple[dict[str, Any], ...]:
         except RemoteError as error:
             raise Refused(Reason.BAD_STATE_PROOF, f"entry {at}, a {entry.kind}, shows nothing: {error}") from None
         evidence.use(at)
-        found.append({"kind": entry.kind, "entry": entry.id.hex(), "time": entry.iat, "words": words})
+        own = entry.kind != "probe.result" or "evidence" in entry.payload
+        told = {"kind": entry.kind, "entry": entry.id.hex(), "time": entry.iat, "words": words}
+        found.append({**told, "signed_by_member": own})
     for at, _ in acknowledgements(evidence, party):
         evidence.use(at)
     for number, tick in enumerate(evidence.ticks):
@@ -137,7 +140,7 @@ def _probe(evidence: Evidence, entry: Entry, party: tuple[bytes, int]) -> str:
     payload = entry.payload
     told = f"asked {payload['asked']}, it {payload['outcome']} {payload.get('code', '')}".rstrip()
     if "evidence" not in payload:
-        return f"{told}; the prober's word alone"
+        return f"{told}; the word of {did_key(entry.signer)} alone"
     signed = open_evidence(payload["evidence"], evidence.genesis.mesh_id)
     if evidence.keyed(signed.device).party != party:
         raise RemoteError("EVIDENCE_OTHER", "another member's device signed it")

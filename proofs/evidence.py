@@ -94,6 +94,7 @@ class Evidence:
         self._seen_by_endings: set[Head] = set()
         self._cosigners: dict[Head, tuple[tuple[Witness, bool], ...]] = {}
         self._roots: dict[Party, bool] = {}  # who was asked for, and whether it is rooted
+        self.invited: set[bytes] = set()  # root key ids of those who are rooted by admissions
         self.numbers: dict[bytes, int] = {}  # of entries, by id
         self.published = {item.head: item for item in bundle.checkpoints}
         self.reached: dict[
@@ -330,8 +331,7 @@ class Evidence:
         return self._roots[party] and at < self._gone.get(party, at + 1)
 
     def _is_rooted(self, party: Party) -> bool:
-        chain: set[int] = set()
-        visited = {party}
+        asked, chain, visited = party, set[int](), {party}
         while not (party in self._voting or (party[1] == 1 and party[0] in self._founders)):
             step = next(iter(self._inviters(party)), None)
             if step is None or step[0] in visited:
@@ -340,6 +340,7 @@ class Evidence:
             visited.add(party)
             chain.update(used)
         self._used |= chain
+        self.invited |= {asked[0]} if chain else set()
         return True
 
     def _inviters(self, party: Party) -> Iterator[tuple[Party, set[int]]]:

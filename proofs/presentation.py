@@ -27,7 +27,7 @@ from proofs.state import Refused
 from proofs.trust import Trust
 
 DOMAIN: Final = b"maille/presentation/v1\x00"
-PRESENTED: Final = "the bundle is signed for you, with your nonce"
+PRESENTED: Final = "the bundle is signed for you, with the nonce that you gave, if you gave one"
 
 
 def message(digest: bytes, audience: str, nonce: bytes, time: int, public: bytes) -> bytes:
@@ -79,4 +79,5 @@ def audit_presentation(note: Recorder, trust: Trust, evidence: Evidence, who: st
     elif trust.audience != shown.audience or (trust.nonce is not None and trust.nonce != shown.nonce):
         note.failed("presentation", PRESENTED, Reason.WRONG_AUDIENCE, words, shown.time)
     else:
+        words += "; you gave no nonce, so it may have been signed for another occasion" if trust.nonce is None else ""
         note.passed("presentation", PRESENTED, words, shown.time)

@@ -19,10 +19,12 @@ from hashlib import sha256
 from typing import Any, Final, NoReturn
 
 from ledger.errors import LocalError, RemoteError
+from ledger.shapes import text
 from proofs.policy import POLICY_BYTES_MAX, Policy, parse_policy
 
 CARD_FORMAT: Final = "maille-trust/1"
 CARD_BYTES_MAX: Final = POLICY_BYTES_MAX + 4_096
+_NAME: Final = text(200)  # as a genesis has it
 _FINGERPRINT_DOMAIN: Final = b"maille/trust-card/v1\x00"
 
 StampJudge = Callable[[bytes, bytes], int]
@@ -113,6 +115,8 @@ class Card:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             _bad("it is not the JSON of a card")
         kinds = [type(each) for each in (value["mesh"], value["policy"], epoch["number"], epoch["as_of"])]
+        if not _NAME.ok(value["mesh"]):
+            _bad("the mesh's name is no name")  # it is printed beside the fingerprint, which does not cover it
         if value.get("format") != CARD_FORMAT or kinds != [str, str, int, int] or {len(genesis), len(pinned)} != {32}:
             _bad("a field is missing or of another form")
         if told != own:

@@ -1,8 +1,9 @@
 """Values of a grant as reports show them: in JSON, and in a line for people.
 
 How it works
-    Bytes become hex; lists and maps are walked. Nothing is translated: `ledger.consent.words` speaks to the person,
-    this to an auditor who compares fields.
+    Bytes become hex; lists and maps are walked. In a line, what steers a terminal becomes an escape: whoever makes a
+    bundle may put any text where a shape lets unknown names pass, or is not met. Nothing is translated:
+    `ledger.consent.words` speaks to the person, this to an auditor who compares fields.
 
 What it does not do
     It checks nothing.
@@ -10,6 +11,7 @@ What it does not do
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,11 +40,21 @@ def in_a_line(value: Any) -> str:
         case list(items):
             return _joined(str(in_a_line(item)) for item in items)
         case dict(items):
-            return _joined(f"{name}: {in_a_line(item)}" for name, item in items.items())
+            return _joined(f"{_plain(name)}: {in_a_line(item)}" for name, item in items.items())
         case None | "":
             return "(nothing)"
         case other:
-            return str(other)
+            return _plain(str(other))
+
+
+def _plain(text: str) -> str:
+    """Return text of others with all that steers a terminal, breaks a line or turns the direction as escapes."""
+    return "".join(each if _is_plain(each) else each.encode("unicode_escape").decode() for each in text)
+
+
+def _is_plain(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category == "Zs" or category[0] not in "CZ"
 
 
 def _joined(parts: Iterable[str]) -> str:

@@ -32,7 +32,7 @@ from proofs.conduct import audit_knowledge, check_findings
 from proofs.consents import ACTIVE, STATUS, ConsentAudit
 from proofs.evidence import Evidence
 from proofs.flows import audit_transfers
-from proofs.frontiers import check_state
+from proofs.frontiers import check_state, parties_of
 from proofs.policy import LogPolicy, MemberQuorum, Witness, earliest
 from proofs.presentation import audit_presentation, check_presentation
 from proofs.reasons import Indication, Reason
@@ -62,6 +62,11 @@ _CLOCK: Final = "no time in the bundle lies ahead of the clock"
 _LOG: Final = "the feed that holds the grant is one you accept"
 _ROOT: Final = "the epoch chain begins at the pinned genesis, or passes through the epoch that you pinned"
 _TRANSFERS: Final = "transfers made under the consent"
+INVITED: Final = (
+    "that {} who attested as members by invitation, not as founders or voters, are not one with who invited"
+)
+OWN_WORD: Final = "what the member's own signatures show"
+OTHERS_WORD: Final = "what somebody else says of the member, and no signature of its own bears out"
 _UNATTESTED: Final = "the state is not attested well enough"
 
 
@@ -203,7 +208,8 @@ class _Audit:
         before = len(note.rows)
         audit.claims["transfers"] = audit_transfers(audit, mine, shown)
         if evidence.bundle.selection is Selection.CONDUCT:
-            note.rows[before:] = [_as_finding(row) for row in note.rows[before:]]
+            concerns = evidence.bundle.about in parties_of(audit.grant)
+            note.rows[before:] = [_as_finding(row, concerns=concerns) for row in note.rows[before:]]
 
     def _at_a_time(self, audit: ConsentAudit, shown: dict[str, Any]) -> None:
         """Ask what was so at the time asked for, and what has been since."""
@@ -331,6 +337,8 @@ class _Audit:
             note.failed("witnesses.1", what, Reason.NO_POE, "the policy asks for no witness, so nothing vouches for it")
             return False
         if isinstance(policy, MemberQuorum):
+            invited = evidence.invited & {each.member for tick in evidence.ticks for each in tick.rooted}
+            note.unshown += [INVITED.format(len(invited))] if invited else []
             note.unshown.append(evidence.rules.unshown())
         for number, tick in enumerate(evidence.ticks, 1):
             counting = counted(policy, tick)
@@ -348,7 +356,8 @@ class _Audit:
         if self.findings:
             self.note.claims["findings"] = list(self.findings)
         for number, finding in enumerate(self.findings, 1):
-            what = f"what the member's own signatures show ({finding['kind']})"
+            what = OWN_WORD if finding["signed_by_member"] else OTHERS_WORD
+            what = f"{what} ({finding['kind']})"
             self.note.passed(f"finding.{number}", what, finding["words"], finding["time"])
 
 
@@ -373,8 +382,12 @@ def _stamped_hash(evidence: Evidence, what: int, number: int) -> bytes:
             return evidence.entries[number].id
 
 
-def _as_finding(row: Check) -> Check:
-    """Turn a transfer that is refuted into a finding: in a bundle about a conduct that is what it shows."""
+def _as_finding(row: Check, *, concerns: bool) -> Check:
+    """Turn a transfer that is refuted into a finding: in a bundle about a conduct that is what it shows.
+
+    `concerns`: whether the member is holder or recipient; a transfer between others tells nothing of it.
+    """
     if row.reason is None or row.reason.indication is not Indication.FAILED:
         return row
-    return Check(row.id, Outcome.PASSED, f"finding: {row.reason.name}", row.evidence, row.time)
+    whose = "finding" if concerns else "finding about others, not about this member"
+    return Check(row.id, Outcome.PASSED, f"{whose}: {row.reason.name}", row.evidence, row.time)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from ledger.feed import AHEAD_SECONDS_MAX
 from proofs.brackets import not_after
 from proofs.bundle import Account
 from proofs.chains import all_ends, doubt
@@ -86,23 +87,26 @@ def _covered(
 ) -> tuple[Reason | None, str, int]:
     """Return (why the transfer is not covered, or None; the words; a time)."""
     at, max_age = sent.ended, audit.trust.max_age
+    began = min(sent.began, at)
     tick = _speaking(audit, transfer, at)
     said = f"the transfer is of {utc(at)}"
     if tick is None:
         first = audit.ticks[0].boundary
         return Reason.NO_POE, f"{said}, the first tick that shows the consent of {utc(first)}", first
     boundary = tick.boundary
-    why = audit.why_not(tick, shown, sent.began, at)
+    why = audit.why_not(tick, shown, began, at)
     if why is not None:
         return why
     if at - boundary > max_age:
         words = f"the tick is of {utc(boundary)}, {said}, {at - boundary} s later; allowed are {max_age} s"
         return Reason.OUT_OF_BOUNDS, words, boundary
+    if at > audit.now + AHEAD_SECONDS_MAX:
+        return Reason.TIME_IN_FUTURE, f"{said}, which is ahead of the clock, {utc(audit.now)}", at
     for name in ("holder", "recipient"):
         outsider = audit.outsider(name, tick)
         if outsider is not None:
             return outsider[0], f"{said}; the {name}: {outsider[1]}", boundary
-    why = doubt(audit, tick, sent.began, at)
+    why = doubt(audit, tick, began, at)
     if why is not None:
         return why
     for ended in ends:
@@ -129,7 +133,7 @@ def _within(audit: ConsentAudit, name: str, transfer: Transfer, sent: Account, s
     start, stop = sent.window
     told = f"data from {utc(start)} to {utc(stop)}"
     first, last = max(one for one, _ in hulls), min(one for _, one in hulls)
-    if not sent.count or (first <= start and stop <= last):
+    if not sent.count or first <= start <= stop <= last:
         audit.note.passed(name, WITHIN, told)
     else:
         words = f"{told}; the consent covers {utc(first)} to {utc(last)}"

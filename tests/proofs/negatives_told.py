@@ -23,7 +23,7 @@ from proofs.bundle import Attestation, Bundle, TickProof
 from proofs.policy import MemberQuorum
 from proofs.reasons import Reason as R
 from proofs.state import digest_of
-from tests.proofs.mesh import Grant, Mesh, Party
+from tests.proofs.mesh import START, Grant, Mesh, Party
 from tests.proofs.negatives import Made, Negative, in_chain, resealed, sealed
 from tests.proofs.negatives_parents import shared
 from tests.proofs.test_flows import Case
@@ -189,6 +189,16 @@ TOLD: Final = [
         TUF + ": root chain",
         R.INSUFFICIENT_WITNESSES,
         partial(of_the_gone, bare=True),
+    ),
+    Negative(
+        "a window turned round", OURS, R.BEYOND_CONSENT, partial(accounted, window=(START - 100, START - 80_000_000))
+    ),
+    Negative("a transfer ahead of the clock", OURS, R.TIME_IN_FUTURE, partial(accounted, ended=START + 500, gap=10)),
+    Negative(
+        "a beginning behind the end",
+        OURS,
+        R.NOT_ACTIVE,
+        partial(accounted, access=(START + 300, None), began=START + 400, ended=START + 70),
     ),
 ]
 """The part of the catalogue that is made here."""

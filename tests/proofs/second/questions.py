@@ -314,7 +314,7 @@ class Auditor:
             narrowing = standing.narrowing(self.evidence, at, (named or before)[-1]) if before else []
             hulls = [hull(each["data_period"]) for each in (shown, *narrowing) if "data_period" in each]
             if "data_period" in shown and sent[7]:
-                inside = max(one for one, _ in hulls) <= sent[9][0] and sent[9][1] <= min(one for _, one in hulls)
+                inside = max(one for one, _ in hulls) <= sent[9][0] <= sent[9][1] <= min(one for _, one in hulls)
                 self.row("transfer.window", None if inside else "BEYOND_CONSENT")
         if transfer.ack is None:
             self.row("transfer.ack", "NOT_ACKNOWLEDGED")
@@ -324,7 +324,7 @@ class Auditor:
     def _covered(
         self, at: int, shown: dict[str, Any], ticks: list[Tick], transfer: Transfer, sent: list[Any]
     ) -> str | None:
-        began, ended = sent[10], sent[11]
+        began, ended = min(sent[10:12]), sent[11]
         before = [tick for tick in ticks if tick.boundary <= ended]
         named = [tick for tick in before if tick.digest == transfer.frontier]
         if not before:
@@ -333,6 +333,8 @@ class Auditor:
         why = self.why_not(at, shown, tick, ended, began)
         if why is None and ended - tick.boundary > self.trust.age:
             why = "OUT_OF_BOUNDS"
+        if why is None and ended > self.trust.now + AHEAD:
+            why = "TIME_IN_FUTURE"
         why = why or self._outsider(at, tick) or standing.doubt(self, at, tick, began, ended)
         if why is not None:
             return why

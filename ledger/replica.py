@@ -166,6 +166,9 @@ class Replica(Held):
     def _check_head(self, feed: bytes, public: bytes, head: SignedHead, now: int) -> None:
         if head.time > now + AHEAD_SECONDS_MAX:
             raise RemoteError("DATED_AHEAD", "the checkpoint is dated ahead of our clock", field="time")
+        self._check_signed(feed, public, head)
+
+    def _check_signed(self, feed: bytes, public: bytes, head: SignedHead) -> None:
         if not checkpoint.verify_head(public, self.mesh_id, feed, head.size, head.root, head.time, head.signature):
             raise RemoteError("BAD_CHECKPOINT_SIGNATURE", "the feed's key did not sign this checkpoint")
 
@@ -177,9 +180,9 @@ class Replica(Held):
         raise RemoteError("BAD_ROOT", "leaves already held differ, and no checkpoint held signs them")
 
     def _forked(self, rows: Reader, feed: bytes, public: bytes, theirs: SignedHead) -> None:
-        """Raise ForkSeen when `theirs` is signed by the feed's key and contradicts the leaves held."""
-        if checkpoint.verify_head(public, self.mesh_id, feed, theirs.size, theirs.root, theirs.time, theirs.signature):
-            self._forked_below(rows, feed, theirs)
+        """Raise ForkSeen when `theirs` contradicts the leaves held, BAD_CHECKPOINT_SIGNATURE where it is nobody's."""
+        self._check_signed(feed, public, theirs)
+        self._forked_below(rows, feed, theirs)
 
     def _forked_below(self, rows: Reader, feed: bytes, theirs: SignedHead) -> None:
         known = self.head_at(rows, feed, theirs.size)

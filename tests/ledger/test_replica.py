@@ -156,6 +156,7 @@ def test_what_is_refused_changes_nothing() -> None:
         ("BAD_ROOT", replace(run, raws=(*run.raws[:-1], run.raws[-1] + b"\x00"))),
         ("BAD_ROOT", replace(run, raws=(*run.raws, b"more"))),
         ("BAD_ROOT", replace(run, raws=run.raws[::-1])),
+        ("BAD_CHECKPOINT_SIGNATURE", replace(run, raws=run.raws[::-1], head=replace(head, signature=other))),
         ("BAD_ROOT", replace(run, path=(octets("path"),))),
         ("BAD_ROOT", replace(alice.run(0, 2, head), path=())),
         ("BAD_ROOT", replace(run, raws=())),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from gossip import events as gossip
+from gossip.peers import Limits
 from gossip.vocabulary import Heads, Runs, encode
 from ledger.checkpoint import sign_head
-from ledger.feed import Registration, SignedHead
+from ledger.feed import Registration, Run, SignedHead
 from node.core import Noted
 from node.forks import PROOF_SECONDS
 from simulations.people import person
@@ -72,3 +73,15 @@ def test_ever_smaller_sizes_of_a_held_device_are_stated_now_and_then() -> None:
     two.now_ms += PROOF_SECONDS * 1_000
     two.act(lambda turn: turn.heartbeat())
     assert len([each for each in two.core.replica.registrations if each.entry.kind == "fork.proof"]) == 2
+
+
+def test_leaves_that_nobody_signed_end_the_channel() -> None:
+    """Each run would have us hash thousands of them; the other branch of a fork is signed."""
+    one, two = sites(2)
+    two.tell(gossip.PeerUp(one.kid, False))
+    size = two.core.replica.size(one.kid)
+    head = SignedHead(size + 1, bytes(32), NOW, bytes(64))
+    for number in range(Limits().faults_max):
+        junk = Run(one.kid, size, (b"%d" % number,), head)
+        two.tell(gossip.Message(one.kid, encode(Runs(0, (junk,)))))
+    assert [e.code for e in two.effects if isinstance(e, gossip.Disconnect)] == ["BAD_RUNS"]

@@ -129,6 +129,23 @@ AMISS: Final[dict[str, Amiss]] = {
         ),
         command("maille key detach-root DIRECTORY"),
     ),
+    "DISK_FULL": Amiss(
+        (
+            "{free} MiB are free on the disk of {path}; a start needs up to {need} MiB, to take in {journals}.",
+            "Il reste {free} Mio sur le disque de {path} ; un démarrage en demande jusqu’à {need}, pour reprendre "
+            "{journals}.",
+        ),
+        (
+            "What the node made durable last stands there, and a start takes it in first: without room it is refused "
+            "(exit code 75). Nothing is lost: it stays there until there is room.",
+            "Ce que le nœud a gardé en dernier s’y trouve, et un démarrage le reprend d’abord : faute de place, il est "
+            "refusé (code de sortie 75). Rien n’est perdu : cela y reste jusqu’à ce qu’il y ait de la place.",
+        ),
+        (
+            "Free {lack} MiB on that disk, then: maille node run",
+            "Libérez {lack} Mio sur ce disque, puis : maille node run",
+        ),
+    ),
     "DISK_LOW": Amiss(
         (
             "{free} MiB are free on the disk of {path}, of {total}.",

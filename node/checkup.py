@@ -25,7 +25,7 @@ from ledger.errors import MailleError
 from node.amiss import AMISS
 from node.config import Config, Home
 from node.operation import Result, said
-from node.room import QUOTA_FULL, Room
+from node.room import QUOTA_FULL, START_BYTES, Room, journals
 from node.saying import Pair, Value, beside, english, french
 from node.upkeep import Upkeep, read_upkeep
 
@@ -122,13 +122,26 @@ def _disk(home: Home) -> Iterator[Finding]:
     if not home.path.is_dir():
         return
     usage = shutil.disk_usage(home.path)
-    if usage.free < FREE_BYTES_MIN or usage.free < FREE_SHARE_MIN * usage.total:
+    if (full := too_full_to_start(home)) is not None:
+        yield full
+    elif usage.free < FREE_BYTES_MIN or usage.free < FREE_SHARE_MIN * usage.total:
         yield finding("warning", "DISK_LOW", free=usage.free >> 20, path=home.path, total=usage.total >> 20)
     seconds = sync_seconds(home.path)
     if seconds is None:
         yield finding("error", "DISK_REFUSES", path=home.path)
     elif seconds > SYNC_SECONDS_MAX:
         yield finding("warning", "DISK_SLOW", ms=seconds * 1_000)
+
+
+def too_full_to_start(home: Home) -> Finding | None:
+    """Return what a start may be refused for where the disk is full: how much room it needs, and what to do."""
+    found, free = journals(home), shutil.disk_usage(home.path).free
+    need = START_BYTES * len(found)
+    if free >= need:
+        return None
+    names = ", ".join(map(str, found))
+    lack = -((free - need) >> 20)  # whole MiB, rounded up
+    return finding("error", "DISK_FULL", free=free >> 20, path=home.path, need=need >> 20, journals=names, lack=lack)
 
 
 def sync_seconds(directory: Path) -> float | None:

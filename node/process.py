@@ -45,7 +45,7 @@ def run(home: Home, passphrase: Callable[[], str | None], kind: type[Node] = Nod
         try:
             return trio.run(_run_until_signal, node)
         except* LocalError as group:
-            raise _only(group) from None
+            raise _told(home, _only(group)) from None
         finally:
             home.socket.unlink(missing_ok=True)
 
@@ -55,6 +55,14 @@ def _only(group: BaseExceptionGroup[LocalError]) -> LocalError:
     if isinstance(found, LocalError):
         return found
     raise found
+
+
+def _told(home: Home, error: LocalError) -> LocalError:
+    """Return the error that ends a start: of a full disk, with the room that it needs; nothing ends a run so."""
+    from node.checkup import too_full_to_start
+
+    full = too_full_to_start(home) if error.code == "DISK_FULL" else None
+    return error if full is None else LocalError(full.code, f"{full.message} {full.why} {full.fix}")
 
 
 async def _run_until_signal(node: Node) -> str:

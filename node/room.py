@@ -20,12 +20,17 @@ from typing import TYPE_CHECKING, Final
 from ledger.errors import LocalError
 from node.amiss import ROOM
 from node.saying import Value, english
+from storage.journal import JOURNAL_FILE
 
 if TYPE_CHECKING:
     from node.config import Home
 
 WARN_SHARE: Final = 0.8
 """From this part of the quota on, operators are warned."""
+START_BYTES: Final = 32 << 20
+"""Free bytes that a start needs at most to take in one journal: its 256 KiB hold some 5 000 of the smallest rows, and
+each can lie on a page of 4 KiB of its own, with the pages above it."""
+_HEAD_BYTES: Final = 32
 QUOTA_FULL: Final = "QUOTA_FULL"
 QUOTA_NEAR: Final = "QUOTA_NEAR"
 
@@ -44,6 +49,18 @@ def directory_bytes(path: Path) -> int:
 def mesh_bytes(home: Home, mesh: str) -> tuple[int, int]:
     """Return how many bytes the ledger and the vault of a mesh take."""
     return directory_bytes(home.mesh(mesh) / "ledger"), directory_bytes(home.mesh(mesh) / "vault")
+
+
+def journals(home: Home) -> list[Path]:
+    """Return the journals in which something may stand that a start has to take in first (storage/journal.py)."""
+    found = (home.mesh(name) / "ledger" / JOURNAL_FILE for name in home.mesh_names())
+    return [file for file in found if file.is_file() and _begins(file)]
+
+
+def _begins(journal: Path) -> bool:
+    """Say whether a first record was ever written: an emptied journal begins with zeros."""
+    with journal.open("rb") as file:
+        return any(file.read(_HEAD_BYTES))
 
 
 class Room:

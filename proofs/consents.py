@@ -166,8 +166,8 @@ class ConsentAudit:
             return {}
         values = {name: shown for _, shown, name in disclosed}
         wrong = [name for name, value in values.items() if not FIELDS[name].shape.ok(value)]
-        forbidden = self.evidence.genesis.rules.forbidden_purposes
-        core = (*CORE_FIELDS, "purpose_category") if forbidden else CORE_FIELDS
+        in_force = (self.evidence.genesis.rules, self.evidence.rules.rules)
+        core = (*CORE_FIELDS, *(["purpose_category"] if any(each.forbidden_purposes for each in in_force) else []))
         missing = [name for name in core if name not in values]
         if wrong:
             note.failed("content", CONTENT, Reason.MALFORMED, f"out of shape: {', '.join(wrong)}")
@@ -192,7 +192,7 @@ class ConsentAudit:
         payload, policy = self.grant.payload, self.evidence.genesis.policy
         names = {plain(shown[name]) for name in ("purpose", "purpose_category") if name in shown}
         known = self.evidence.rules  # what the genesis forbade stays so where the newest epoch's rules are not known
-        words = ""
+        words, hidden = "", [name for name in ("purpose", "purpose_category") if name not in shown]
         if names & {plain(purpose) for purpose in known.rules.forbidden_purposes}:
             words = "its purpose is one the policy forbids"
         elif payload["notice"]["dated"] > self.grant.iat:
@@ -203,6 +203,8 @@ class ConsentAudit:
             words = f"it ends {until}, more than {days} days after {utc(asked)}"
         if words:
             self.note.failed("rules", RULES, Reason.AGAINST_POLICY, words)
+        elif hidden and known.rules.forbidden_purposes:
+            self.note.skipped("rules", RULES, f"{known.words()} forbid purposes; not disclosed: {', '.join(hidden)}")
         else:
             self.note.passed("rules", RULES, known.words())
 

@@ -200,6 +200,7 @@ TOLD: Final = [
         R.NOT_ACTIVE,
         partial(accounted, access=(START + 300, None), began=START + 400, ended=START + 70),
     ),
+    Negative("a category withheld that a ballot forbids", OURS, R.CONTENT_WITHHELD, category_hidden),
 ]
 """The part of the catalogue that is made here."""
 HONEST: Final[tuple[Callable[[], Made], ...]] = (

@@ -15,7 +15,7 @@ from proofs.make import Chosen, Extras, make_conduct
 from proofs.policy import MemberQuorum
 from proofs.presentation import present
 from proofs.reasons import Reason
-from proofs.report import Level
+from proofs.report import Level, Outcome
 from proofs.trust import Card
 from proofs.values import in_a_line
 from tests.proofs import findings as scenes
@@ -122,6 +122,20 @@ def test_invited_witnesses_are_told_to_be_perhaps_one_with_their_inviter(invited
     lines = [line_ for line_ in report.as_json()["not_shown"] if "by invitation" in line_]
     assert len(lines) == (invited and not sealed)
     assert all(line_ in report.as_text() and "that 1 who attested" in line_ for line_ in lines)
+
+
+@pytest.mark.parametrize("forbidden", [(), ("Marketing",)])
+def test_a_purpose_that_is_not_disclosed_is_not_held_against_those_that_are_forbidden(
+    forbidden: tuple[str, ...],
+) -> None:
+    mesh = Mesh(forbidden_purposes=forbidden)
+    grant = mesh.grant()
+    mesh.tick(mesh.a, mesh.b)
+    for how, is_open in (({"erased": True}, False), ({"fields": ["purpose", "pii_type"]}, False), ({}, True)):
+        report = verify(mesh.prove(grant, **how), mesh.trust(), mesh.now)
+        row = next(check for check in report.checks if check.id == "rules")
+        assert (row.status is Outcome.PASSED) is (is_open or not forbidden), report.as_text()
+        assert row.reason is None
 
 
 # In which letters

@@ -181,7 +181,7 @@ class Auditor:
         if not all(FIELDS[name](value) for name, value in shown.items()):
             self.row("content", "MALFORMED")
             return {}
-        core = {"purpose", "pii_type"} | ({"purpose_category"} if self.forbidden else set())
+        core = {"purpose", "pii_type"} | ({"purpose_category"} if self.forbidden or self.evidence.forbidden else set())
         self.row("content", None if core <= shown.keys() else "CONTENT_WITHHELD")
         return shown
 

@@ -1,9 +1,11 @@
 """The neighbours of a node: what is known of each, and how much each may cost.
 
 How it works
-    One `Peer` for each open channel, made by PeerUp and dropped by PeerDown. Three token buckets bound what it can
-    make us do: messages, bytes, and work (the messages whose answer costs reading or hashing). Whoever is over is
-    slowed: the message is dropped and counted; gossip repairs what is lost. Whoever keeps on is to be disconnected.
+    One `Peer` for each open channel, made by PeerUp and dropped by PeerDown. Four token buckets bound what it can
+    make us do: messages, bytes, work (the messages whose answer costs reading or hashing), and heads to be verified,
+    of which one message may hold hundreds, and whose owner can sign any number. Whoever is over is slowed: the message
+    or head is dropped and counted; gossip repairs what is lost. Whoever keeps on sending messages is to be
+    disconnected.
     Everything remembered of a peer is bounded, the oldest forgotten first: forgetting costs a repetition, no more.
 
 What it does not do
@@ -53,6 +55,8 @@ class Limits:
     bytes_burst: int = 128 << 20
     work_rate: int = 200
     work_burst: int = 400
+    heads_rate: int = 1_000  # heads without leaves whose signature must be verified
+    heads_burst: int = 20_000
     dropped_max: int = 10_000  # drops, without a pause, that end the channel
     stranger_messages_rate: int = 1
     stranger_messages_burst: int = 20
@@ -173,6 +177,7 @@ class Peer:
             self.messages = Bucket(limits.stranger_messages_rate, limits.stranger_messages_burst, now_ms)
             self.bytes = Bucket(limits.stranger_bytes_rate, limits.stranger_bytes_burst, now_ms)
         self.work = Bucket(limits.work_rate, limits.work_burst, now_ms)
+        self.heads = Bucket(limits.heads_rate, limits.heads_burst, now_ms)
         self.dropped = 0
         self.dropped_ms = 0
         self.faults = 0

@@ -149,6 +149,9 @@ class Transfer:
                 return []
         if (feed, head) in self._seen:
             return []
+        if not peer.heads.take(1, now_ms):
+            self._peers.counters["heads_over_rate"] += 1
+            return []
         self._seen.set((feed, head), None)
         return [Observe(peer.kid, feed, head)]
 

@@ -250,6 +250,21 @@ def test_work_is_bounded_apart_from_messages() -> None:
     assert len(effects) == 5
 
 
+def test_heads_to_be_verified_are_bounded_apart_from_the_messages_that_hold_them() -> None:
+    """The owner of a feed can sign any number, and one message holds hundreds."""
+    swarm, ledger = door(replace(SMALL, heads_rate=2, heads_burst=5))
+    heads = [signed(feed_id(0), ledger.leaf_hashes(feed_id(0), 0, 4), 1_000 + time) for time in range(9)]
+    every = vocabulary.encode(Heads(tuple((feed_id(0), head) for head in heads)))
+    asked = [gossip.Observe(MEMBER, feed_id(0), head) for head in heads]
+    assert say(swarm, every) == asked[:5]
+    assert swarm.counters == {"heads_over_rate": 4}
+    assert say(swarm, every, now_ms=NOW + 1_000) == asked[5:7]  # told again; what was verified is known
+    other = feed_id("another member")
+    swarm.handle(gossip.PeerUp(other, True), NOW + 1_000)
+    found = say(swarm, every, other, now_ms=NOW + 1_000)  # another peer has a measure of its own
+    assert found == [gossip.Observe(other, feed_id(0), head) for head in heads[7:]]
+
+
 def test_large_messages_use_up_the_bytes() -> None:
     swarm, _ = door(replace(SMALL, bytes_rate=1_000, bytes_burst=5_000))
     data = seal(3, 1, 1, [bytes(2_000)])

@@ -94,6 +94,10 @@ def _holds_none(party: Party) -> bool:  # noqa: ARG001 (a Context.holds)
     return False
 
 
+def _no_feeds(party: Party) -> tuple[bytes, ...]:  # noqa: ARG001 (a Context.feeds_of)
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What is known now: the fold's members, links and tenants; the policy; and how fresh it all is.
@@ -101,7 +105,7 @@ class Context:
     `fresh(home)`: whether `freshness` is met, by the quorum for (), else by the home feeds named. `entitled`: the
     register of points. `colleges`: of members; `holds(party)`: whether it holds data under a consent that is
     registered: both for classes of recipients. `pending_evidence`: this node's rule: evidence that nobody has checked
-    yet will do.
+    yet will do. `feeds_of(party)`: the feed that speaks for a member now; () for others.
     """
 
     members: Members
@@ -111,6 +115,7 @@ class Context:
     colleges: Mapping[Party, str] = field(default_factory=dict)
     holds: Callable[[Party], bool] = _holds_none
     pending_evidence: bool = False
+    feeds_of: Callable[[Party], tuple[bytes, ...]] = _no_feeds
 
 
 class Decision(NamedTuple):

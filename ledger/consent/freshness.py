@@ -5,7 +5,8 @@ How it works
       quorum: of more than half the voters' feeds, our own included. A withdrawal that is registered in at least half
         of them is known here, since two such sets share a feed; one that is registered in fewer may not be.
       home: of each of the one or two feeds that the grant names. A withdrawal made there is known here within the
-        bound under any partition, at the price of stopping while they are silent.
+        bound under any partition, at the price of stopping while they are silent, or until she names another host
+        for her keys (`consent.rekey`), whose feed it is from then on.
 
 What it does not do
     It reads no clock and no store. It bounds partitions, not a home that hides what it holds (ledger.md §4 does).

@@ -95,7 +95,7 @@ from ledger.consent.reasons import Reason
 from ledger.consent.record import POINT_SCHEMES
 from ledger.consent.resting import prepare
 from ledger.consent.scope import Candidate, Link, Proof, Rest, Scope
-from ledger.consent.status import Party, State
+from ledger.consent.status import Party, State, Status
 from ledger.consent.token import Limits
 from ledger.errors import RemoteError
 from ledger.governance.members import Members
@@ -267,8 +267,15 @@ def _judge(flow: Flow, asked: Duration | None, context: Context, candidate: Cand
         _judge_terms(flow, asked, context, candidate, scope)
         or _judge_state(candidate, scope.begins, scope.ends, context, now)
         or _judge_links(links, now)
-        or (_ALLOWED if context.fresh(scope.home) else Reason.STALE)
+        or (_ALLOWED if context.fresh(_home(scope, status, context)) else Reason.STALE)
     )
+
+
+def _home(scope: Scope, status: Status | None, context: Context) -> tuple[bytes, ...]:
+    """Return the feeds that must be fresh: where she asks for a home, that of the host that she named since."""
+    if not scope.home or status is None or status.host is None:
+        return scope.home
+    return context.feeds_of(status.host) or scope.home
 
 
 def in_class(name: str, party: Party, context: Context) -> bool | None:

@@ -237,7 +237,14 @@ class Door:
 
         colleges = replica.chain.newest.voters
         known = (self.entitled(turn), colleges, lambda party: self._holds(turn, party))
-        return Context(replica.members, policy, fresh, *known, self.pending_evidence)
+        return Context(
+            replica.members,
+            policy,
+            fresh,
+            *known,
+            self.pending_evidence,
+            lambda party: feeds_of(party, replica.members),
+        )
 
     def _holds(self, turn: Turn, party: Party) -> bool:
         """Say whether a party holds data under a consent in force: the class "holders". The first such one will do."""
@@ -262,9 +269,13 @@ class Door:
         return False
 
     def freshness(self, turn: Turn, home: tuple[bytes, ...] = ()) -> Freshness:
-        """Measure how fresh the frontier is: by the quorum of the voters' feeds, or by the `home` feeds."""
+        """Measure how fresh the frontier is: by the quorum of the voters' feeds, or by the `home` feeds.
+
+        A home feed that its member's root key has ended is held whole; then its successor's is measured.
+        """
         replica = turn.core.replica
         members = replica.members
+        home = tuple(_successor(feed, members, replica.size(feed)) for feed in home)
         voters = [members.members[party[0]].feeds or (party[0],) for party in members.voters]
         feeds = [_governing(own, members) for own in voters]
         newest: dict[bytes, int] = {}
@@ -307,6 +318,20 @@ class Door:
 def _governing(feeds: tuple[bytes, ...], members: Members) -> bytes:
     """Return the feed that speaks for a member now: the one that counts furthest."""
     return max(feeds, key=lambda feed: (members.reach(feed), feed))
+
+
+def feeds_of(party: Party, members: Members) -> tuple[bytes, ...]:
+    """Return the feed that speaks for a member now; () for a party that is none."""
+    member = members.members.get(party[0])
+    return (_governing(member.feeds, members),) if member is not None and member.party == party and member.feeds else ()
+
+
+def _successor(feed: bytes, members: Members, size: int) -> bytes:
+    """Return the feed in which the member goes on whose home feed this was, once `size` is all of it that counts."""
+    device = members.devices.get(feed)
+    if device is None or size < device.reach:
+        return feed
+    return next(iter(feeds_of(device.party, members)), feed)
 
 
 def _filled(wanted: Wanted, scope: Scope | Reason) -> Flow:

@@ -180,6 +180,18 @@ def test_a_consent_asks_for_its_own_freshness() -> None:
     assert _decide(context=only_quorum, candidate=at_home).reason is Reason.STALE
 
 
+def test_a_home_is_where_she_said_last_that_her_keys_are() -> None:
+    at_home, host, its = _candidate(but(freshness=(HOME,))), (b"h" * 32, 1), b"f" * 32
+    assert at_home.status is not None
+    moved = replace(at_home, status=replace(at_home.status, host=host))
+    there = replace(CONTEXT, fresh=lambda home: home == (its,), feeds_of=lambda party: (its,) if party == host else ())
+    assert _decide(context=there, candidate=moved).allowed
+    assert _decide(context=there, candidate=at_home).reason is Reason.STALE
+    assert _decide(context=there).reason is Reason.STALE  # who asks for no home is measured by the quorum
+    gone = replace(there, feeds_of=lambda _: ())
+    assert _decide(context=gone, candidate=moved).reason is Reason.STALE  # a host that is no member opens nothing
+
+
 def test_tenants_send_through_their_hosts() -> None:
     candidate = _candidate(holder=TENANT)
     flow = replace(FLOW, holder=TENANT)

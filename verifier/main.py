@@ -13,6 +13,7 @@ What it does not do
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 import time
@@ -89,7 +90,10 @@ def contents(named: Sequence[str]) -> list[tuple[str, bytes]]:
         if name == "-":
             found.append((name, sys.stdin.buffer.read(BUNDLE_BYTES_MAX + 1)))
             continue
-        for each in sorted(path.glob("*.mailleproof")) if path.is_dir() else [path]:
+        inside = sorted(path.glob("*.mailleproof")) if path.is_dir() else [path]
+        if not inside:
+            raise ValueError(f"no file in {name} ends in .mailleproof")
+        for each in inside:
             with each.open("rb") as file:
                 found.append((str(each), file.read(BUNDLE_BYTES_MAX + 1)))
     if not found:
@@ -98,9 +102,9 @@ def contents(named: Sequence[str]) -> list[tuple[str, bytes]]:
 
 
 def show(name: str, report: Report, options: argparse.Namespace, many: bool) -> None:
-    """Print one report: whole, as JSON, or in a line where there are several."""
+    """Print one report: whole, as JSON, or in a line where there are several, the worst of which follows whole."""
     if options.json:
-        print(json.dumps({"file": name, **report.as_json()}, ensure_ascii=False))
+        print(json.dumps({"file": name, **report.as_json()}))
     elif many:
         print(f"{report.indication.value:<14} {report.reason.name:<24} {name}: {report.message}")
     else:
@@ -118,6 +122,9 @@ def explain(code: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a purpose may hold letters that a terminal does not know
+            stream.reconfigure(errors="backslashreplace")
     if options.explain:
         return explain(options.explain)
     try:
@@ -126,10 +133,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"maille-verify: {error}", file=sys.stderr)
         return 2
     reports = [(name, verify(data, trust, int(time.time()))) for name, data in files]
+    worst = min((report for _, report in reports), key=lambda report: (1, 3, 0).index(report.exit_code))
     for name, report in reports:
         show(name, report, options, len(reports) > 1)
-    exits = {report.exit_code for _, report in reports}
-    return next(code for code in (1, 3, 0) if code in exits)
+    if len(reports) > 1 and not options.json:
+        print(f"\n{worst.as_text()}", end="")
+    return worst.exit_code
 
 
 if __name__ == "__main__":

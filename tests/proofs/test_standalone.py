@@ -6,14 +6,16 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ledger.consent.disclosure import hide
 from proofs.policy import MemberQuorum
 from proofs.trust import Card
 from proofs.verify import verify
-from tests.proofs.mesh import Mesh
+from tests.proofs.mesh import Mesh, terms
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -102,3 +104,47 @@ def test_wrong_usage_is_2(program: Path, tmp_path: Path) -> None:
         assert run(program, *arguments).returncode == 2, arguments
     assert run(program, str(program), "--genesis", "00" * 32).returncode == 1
     assert "TRY_LATER" in run(program, "--explain", "try_later").stdout
+
+
+def test_of_several_the_worst_is_told_whole(program: Path, tmp_path: Path) -> None:
+    mesh = Mesh()
+    grant = mesh.grant()
+    mesh.tick(mesh.a, mesh.b)
+    good, trusted = mesh.prove(grant), ["--genesis", mesh.genesis.mesh_id.hex(), "--members", "2"]
+    (tmp_path / "good.mailleproof").write_bytes(good)
+    (tmp_path / "more.mailleproof").write_bytes(good[:-1])
+    done = run(program, str(tmp_path), *trusted)
+    lines = done.stdout.splitlines()
+    assert ["MALFORMED" in line for line in lines[:2]] == [False, True]
+    assert done.returncode == 1
+    assert "Trusted, because you said so:" in lines
+    assert "TOTAL-FAILED MALFORMED" in lines
+    assert "  - that no copy of the data travelled outside the ledger" in lines, "it is printed with every verdict"
+
+
+def test_a_folder_without_proofs_is_wrong_usage(program: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "one.mailleproof").write_bytes(b"")
+    done = run(program, str(tmp_path / "one.mailleproof"), str(tmp_path / "empty"), "--genesis", "00" * 32)
+    assert done.returncode == 2
+    assert "no file in" in done.stderr
+
+
+def test_letters_that_a_terminal_does_not_know_change_no_verdict(program: Path, tmp_path: Path) -> None:
+    mesh = Mesh()
+    slots, opened = hide(replace(terms(mesh.now), purpose="Conseil d’été"), mesh.random.randbytes)
+    grant = mesh.grant(slots=slots)
+    grant.disclosures = opened
+    mesh.tick(mesh.a, mesh.b)
+    (tmp_path / "one.mailleproof").write_bytes(mesh.prove(grant))
+    command = [sys.executable, "-s", str(program), str(tmp_path / "one.mailleproof")]
+    done = subprocess.run(
+        [*command, "--genesis", mesh.genesis.mesh_id.hex(), "--members", "2"],
+        cwd=program.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONIOENCODING": "ascii"},
+    )
+    assert "Conseil d\\u2019\\xe9t\\xe9" in done.stdout
+    assert done.returncode == 3, "those are times ahead of the clock"

@@ -10,14 +10,16 @@ from itertools import permutations
 
 import pytest
 
+from ledger import fork, merkle
 from ledger.governance.chain import fold
 from ledger.governance.sealing import Terms
 from ledger.schema import DAY
 from tests.ledger.fold_cases import prove_fork
 from tests.ledger.governance.honest import Cached
+from tests.ledger.governance.polity import Polity
 from tests.ledger.governance.test_cases import ousted, out
 from tests.ledger.governance.test_voters import application, endorse
-from tests.worlds import Member, Node, Scribe, deliver_all, key, octets
+from tests.worlds import LATER, NOW, Member, Node, Scribe, deliver_all, key, octets
 
 # §7
 
@@ -186,6 +188,34 @@ def test_attack_an_access_list_is_not_read_as_of_now() -> None:
         members = fold(world.genesis, entries, world.view())
         assert members.is_member(before.party)
         assert not members.is_member(after.party)
+
+
+@pytest.mark.parametrize("first", ["leaves", "heartbeat"])
+def test_attack_a_heartbeat_that_keeps_showing_an_old_consistent_size(first: str) -> None:
+    """It looks alive while it withholds: a rule that compares sizes and roots alone finds nothing in its heads."""
+    world = Polity("old size", founders=2)
+    ann, tom = world.members
+    deliver_all(node := Node(world.genesis), [ann.scribe])
+    shown, told = len(tom.scribe.raws), tom.scribe.sign(NOW + 100)
+    world.link("link.offer", tom, ann)
+    newer = tom.scribe.sign(NOW + 200)
+    beats = [tom.scribe.sign(NOW + 260 + 60 * number, shown) for number in range(3)]
+    assert {(head.size, head.root) for head in beats} == {(told.size, told.root)}  # no two faces of one size
+    path = merkle.consistency_path(tom.scribe.leaves, shown, newer.size)
+    assert merkle.verify_consistency(shown, told.root, newer.size, newer.root, path)  # and each a prefix of the rest
+    assert node.ingest(tom.scribe.run(0, shown, told)) == ""
+    leaves = tom.scribe.run(shown, newer.size, newer)
+    if first == "leaves":
+        assert node.ingest(leaves) == ""
+        assert {node.observe(tom.scribe.feed, beat) for beat in beats} == {"FEED_FORKED"}
+    else:
+        assert [node.observe(tom.scribe.feed, beat) for beat in beats] == [""] * 3
+        with node.store.write() as rows:
+            fault = node.replica.ingest(rows, leaves, LATER).fault
+        assert fault is not None
+    payload = fork.prove_regression(tom.scribe.device.public, newer, beats[0])
+    world.write(ann.scribe, "fork.proof", ("feed", tom.scribe.feed), payload)
+    assert world.governed().reach(tom.scribe.feed) == shown
 
 
 def test_attack_another_members_device_named_in_an_application() -> None:

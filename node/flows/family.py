@@ -261,6 +261,7 @@ class Flows:
         """Do what was put off."""
         if name == TIMER:
             self.erasing.state_again(turn)
+            self.releasing.state_again(turn)
             self.accounts.state(turn)
             self.accounts.plan(turn)
         elif name == LINKS:

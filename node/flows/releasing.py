@@ -8,6 +8,8 @@ How it works
     receipt, the recipient's the acknowledgement; the ledger shows a salted digest of either.
 
     A table goes again whenever the peer comes up, until it is answered; a second one of a transfer is answered alike.
+    The vault is durable before the ledger is: a record that a crash or a full disk kept from the ledger is stated again
+    (`state_again`).
 
     What a member begins itself (a table sent unasked, a question for one) leaves a row here for good, and a record in
     our feed, which every member keeps. Each is charged to it, up to WISHES_BYTES_MAX; beyond, it is refused, with
@@ -229,6 +231,18 @@ class Releasing:
         if reason is not Reason.ALLOWED and reason not in LATER:
             self.rows.put(turn.vault, self._ended(turn, row, reason.value))
             turn.send(peer, encode(Refuse(row.transfer, reason.value, final=True)))
+
+    def state_again(self, turn: Turn) -> None:
+        """State once more the records that the ledger has lost."""
+        rows = [row for role in (OUT, IN) for row in self.rows.listing(turn.vault, role) if row.entry]
+        for row in rows:
+            if turn.core.replica.places(turn.rows, row.entry):
+                continue
+            release = self._find(turn, row.release) if row.role == OUT else None
+            data = row.data if release is None else Table.of(release).encode()
+            if data:
+                self._letters.rows.erase(turn.vault, row.entry)
+                self.rows.put(turn.vault, self._recorded(turn, row, data))
 
     def _recorded(self, turn: Turn, row: Handed, data: bytes) -> Handed:
         """State this end's record: of what went out, or of what came in."""

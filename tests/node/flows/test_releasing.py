@@ -105,6 +105,25 @@ def test_a_table_is_asked_for_by_name_and_comes(name: str, state: str, reason: s
     assert (row.state, row.reason) == (state, reason)
 
 
+@pytest.mark.parametrize("role", [OUT, IN])
+def test_a_record_that_the_ledger_lost_is_stated_again(role: bytes) -> None:
+    scene = Scene()
+    transfer = scene.offer().transfer
+    side = scene.ada if role == OUT else scene.bob
+    row = scene.row(side, role, transfer)
+    assert row is not None
+    lost = replace(row, entry=b"l" * 32)
+    side.act(lambda turn: side.flows.releasing.rows.put(turn.vault, lost))
+    scene.world.pass_time(2 * 86_400)
+    again = scene.row(side, role, transfer)
+    assert again is not None
+    entry, ((ident, *_),) = recorded(side, again)
+    assert entry.payload["records"][0][0] == ident == transfer
+    kept = side.core.replica.size(side.device.kid)
+    side.act(side.flows.releasing.state_again)
+    assert side.core.replica.size(side.device.kid) == kept, "once"
+
+
 def test_a_table_waits_for_a_peer_that_is_away() -> None:
     scene = Scene()
     scene.world.leave(scene.bob)

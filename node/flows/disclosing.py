@@ -7,7 +7,8 @@ How it works
     held to its slot before anything is kept. A node that is a party of a grant, and has its content, acknowledges
     the grant once, and each withdrawal or revocation of it once; so it does for the tenants whose keys it keeps.
     When a tenant has a new host, whoever has the content of its consents seals it for that host: nobody is asked again.
-    So it is when a person hands a consent on to keys at another host.
+    So it is when a person hands a consent on to keys at another host, and when a reader has another device by the time
+    it comes.
 
 What it does not do
     It does not judge the content: the gate does. It keeps nothing that the ledger does not know.
@@ -135,12 +136,27 @@ class Disclosing:
 
     def send(self, turn: Turn, peer: bytes) -> bool:
         """Send a reader what waits for it; say whether anything does."""
+        self._follow_device(turn, peer)
         waiting = self._deliveries.blobs(turn.vault, peer, BATCH)
         for entry_id, blob in waiting:
             entry = turn.core.replica.entry(turn.rows, entry_id)
             if entry is not None:
                 turn.send(peer, encode(Disclose(entry.raw, blob)))
         return bool(waiting)
+
+    def _follow_device(self, turn: Turn, peer: bytes) -> None:
+        """Seal for a reader what waits for a device of its member that it has taken the place of."""
+        members = turn.core.replica.members
+        party = members.party_of(peer)
+        if not members.speaks(peer):
+            return
+        ended = (kid for kid, device in members.devices.items() if device.party == party and not members.speaks(kid))
+        for former in sorted(ended):
+            for entry_id, _ in self._deliveries.blobs(turn.vault, former, BATCH):
+                entry, row = turn.core.replica.entry(turn.rows, entry_id), self._rows.get(turn.vault, entry_id)
+                if entry is not None and row is not None:
+                    self.tell(turn, entry, row.disclosures, [party])
+                    self._deliveries.disclosed(turn.vault, former, entry_id)
 
     def taken(self, turn: Turn, peer: bytes, entry_id: bytes) -> None:
         """A reader has it."""

@@ -96,7 +96,7 @@ class Registering:
         """Return the feeds of others in which an entry stands, as far as they are held here."""
         replica = turn.core.replica
         feeds = {replica.feed_of(number) for number, _ in replica.places(turn.rows, row.entry_id)}
-        return feeds - {turn.core.device.kid}
+        return {feed for feed in feeds if replica.members.party_of(feed) != turn.core.party}
 
     def _missing(self, turn: Turn, row: Spread, held: set[bytes]) -> int:
         """Return how many more must be asked: of those that were, who is here has ANSWER_MS to register it."""

@@ -11,14 +11,18 @@ from ledger.consent.slip import parse_slip
 from ledger.consent.status import State
 from ledger.entry import Entry
 from ledger.errors import LocalError
+from ledger.keys import SigningKey
 from ledger.schema import DAY
 from node.core import Turn
 from node.flows import wire
 from node.flows.consenting import Formalities, Offer
 from node.flows.registering import SPREAD_TO
+from node.mesh import certify
 from node.tenants import Voice
 from node.vaults.consents import REQUEST
 from tests.node.flows.world import LONG, NOW, SHORT, Side, World, terms
+
+NEXT = SigningKey.from_seed(b"n" * 32)
 
 
 def holds(side: Side, entry: Entry) -> bool:
@@ -54,6 +58,31 @@ def test_a_reader_that_is_away_gets_the_content_when_it_comes() -> None:
         world.pass_time(15)
     assert holds(world.recipient, grant)
     assert world.holder.look(lambda turn: list(turn.vault.scan("outgoing", b"d", b"e"))) == []
+
+
+def test_a_reader_that_comes_with_another_device_gets_the_content_too() -> None:
+    world = World()
+    world.import_series(SHORT)
+    side, old = world.recipient, world.recipient.device
+    world.leave(side)
+    grant, _ = world.grant(terms(SHORT))
+
+    def succeed(turn: Turn) -> None:
+        replica, draw = turn.core.replica, turn.core.random_bytes
+        turn.register(certify(side.root, NEXT, replica, turn.rows, 1, turn.now, draw, old.kid))
+
+    world.holder.act(succeed)  # its old device is lost: another member registers the new one
+    side.device = NEXT
+    side.load()
+    side.act(lambda turn: turn.start())
+    world.come_back(side)
+    for _ in range(4):
+        world.pass_time(15)
+    assert holds(side, grant)
+    assert world.holder.look(lambda turn: list(turn.vault.scan("outgoing", b"d", b"e"))) == []
+    transfer, _ = world.send(grant=grant.id)
+    world.pump()
+    assert side.packs(transfer)
 
 
 def test_content_that_comes_before_its_entry_waits_for_it() -> None:

@@ -41,7 +41,7 @@ from node.tickets import SECRET_BYTES, Ticket
 if TYPE_CHECKING:
     from node.core import Turn
 
-REQUESTS_MAX: Final = 64  # applications that wait; more are told to come back
+REQUESTS_MAX: Final = 64  # applications that wait; more are told to come back, but for those with a ticket
 TICKETS_MAX: Final = 1_000
 VOUCHED_MAX: Final = 64  # devices that may gossip before the ledger knows them
 _TICKET: Final = b"ticket"
@@ -173,12 +173,18 @@ class Admission:
         request = Request(
             application.id, did_key(application.signer), name, turn.now, tuple(knock.entries), knock.device
         )
-        if len(self.requests(turn.rows)) >= REQUESTS_MAX:
+        if ticket is None and self._is_crowded(turn.rows, application.kid):
             raise RemoteError("TOO_MANY_REQUESTS", "too many applications wait here; ask the operator, then try again")
         row = codec.encode([request.received, list(request.entries), request.device])
         turn.rows.put("outbox", _REQUEST + application.kid, row)
         turn.note("APPLICATION_WAITS", request=request.id.hex())
         return PENDING
+
+    @staticmethod
+    def _is_crowded(rows: Reader, kid: bytes) -> bool:
+        """Say whether too many wait for one more without a ticket; who waits already may apply again."""
+        waiting = [key for key, _ in rows.scan("outbox", _REQUEST, prefix_stop(_REQUEST))]
+        return len(waiting) >= REQUESTS_MAX and _REQUEST + kid not in waiting
 
     def _ticket(self, turn: Turn, secret: bytes, kid: bytes) -> TicketRow:
         ticket = _read_ticket(turn.rows, hashlib.sha256(secret).digest())

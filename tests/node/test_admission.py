@@ -241,6 +241,19 @@ def test_waiting_applications_are_bounded() -> None:
     assert codes == ["PENDING"] * REQUESTS_MAX + ["TOO_MANY_REQUESTS"]
 
 
+def test_a_crowd_of_strangers_keeps_nobody_out_who_was_invited_and_nobody_who_waits_from_applying_again() -> None:
+    (site,) = sites(1)
+    crowd = people(REQUESTS_MAX + 1, first=100)
+    for at, who in enumerate(crowd[:-1]):
+        assert knock(site, who, None, apply(site, who, random=bytes((at,)))) == "PENDING"
+    ticket = invite(site).secret
+    assert knock(site, crowd[-1], ticket, apply(site, crowd[-1], random=b"i")) == "PENDING"
+    assert knock(site, crowd[0], None, apply(site, crowd[0], random=b"a")) == "PENDING"
+    (more,) = people(1, first=300)
+    assert knock(site, more, None, apply(site, more, random=b"m")) == "TOO_MANY_REQUESTS"
+    assert knock(site, more, ticket, apply(site, more, random=b"m")) == "TICKET_USED"
+
+
 def test_a_stranger_can_say_nothing_but_knock() -> None:
     one, two = sites(2)
     (who,) = people(1, first=9)

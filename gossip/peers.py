@@ -270,6 +270,13 @@ class Peers:
         peer.dropped_ms = now_ms
         self.counters["over_rate"] += 1
 
+    def verifies(self, peer: Peer, now_ms: int) -> bool:
+        """Charge a head that has to be verified. False: leave it out."""
+        if peer.heads.take(1, now_ms):
+            return True
+        self.counters["heads_over_rate"] += 1
+        return False
+
     def persists(self, peer: Peer) -> bool:
         """Say whether the peer went on being dropped for so long that its channel is to end."""
         limits = self.limits

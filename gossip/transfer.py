@@ -147,10 +147,7 @@ class Transfer:
                 return self._branches.suspect(peer, feed, head, now_ms)
             if ours.root == head.root and (head.size, head.time) <= (ours.size, ours.time):
                 return []
-        if (feed, head) in self._seen:
-            return []
-        if not peer.heads.take(1, now_ms):
-            self._peers.counters["heads_over_rate"] += 1
+        if (feed, head) in self._seen or not self._peers.verifies(peer, now_ms):
             return []
         self._seen.set((feed, head), None)
         return [Observe(peer.kid, feed, head)]

@@ -132,7 +132,8 @@ class Replica(Held):
         tree_at_stop = PeaksBuilder(self._peaks(rows, feed, run.start))
         tree_at_stop.extend(leaves)
         if not _lies_under(run, tree_at_stop.root()):
-            self._forked(rows, feed, public, head)
+            self._check_signed(feed, public, head)
+            self._forked_below(rows, feed, head)
             raise RemoteError("BAD_ROOT", "the checkpoint's size or root is not that of these leaves")
         self._check_head(feed, public, head, now)
         skip = min(held - run.start, len(ids))
@@ -178,11 +179,6 @@ class Replica(Held):
         if ours is not None:
             raise ForkSeen(feed, ours, theirs)
         raise RemoteError("BAD_ROOT", "leaves already held differ, and no checkpoint held signs them")
-
-    def _forked(self, rows: Reader, feed: bytes, public: bytes, theirs: SignedHead) -> None:
-        """Raise ForkSeen when `theirs` contradicts the leaves held, BAD_CHECKPOINT_SIGNATURE where it is nobody's."""
-        self._check_signed(feed, public, theirs)
-        self._forked_below(rows, feed, theirs)
 
     def _forked_below(self, rows: Reader, feed: bytes, theirs: SignedHead) -> None:
         known = self.head_at(rows, feed, theirs.size)

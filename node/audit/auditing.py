@@ -21,7 +21,7 @@ from node.audit.matching import Names, Tell, match, only
 from node.audit.register import register
 from node.audit.rows import Question, Rows
 
-NOT_SHOWN: Final = ("OFF_LEDGER", "OTHERS_HIDDEN", "DELETION_ELSEWHERE", "FREELY_GIVEN", "OWN_WORD")
+NOT_SHOWN: Final = ("OFF_LEDGER", "OTHERS_HIDDEN", "DELETION_ELSEWHERE", "FREELY_GIVEN", "CONSENT_DATES", "OWN_WORD")
 """What is said at the end of each report; `words` has the sentences."""
 
 

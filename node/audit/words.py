@@ -97,6 +97,11 @@ CODES: Final[dict[str, Pair]] = {
         "That a consent was freely given, or who holds a key.",
         "Qu'un consentement a été donné librement, ni qui détient une clé.",
     ),
+    "CONSENT_DATES": (
+        "That a consent was given on its date, which is its signer's word: its proof shows by when the ledger held it.",
+        "Qu'un consentement a été donné à sa date, qui est la parole de qui l'a signé : sa preuve montre depuis quand "
+        "au plus tard le registre le tient.",
+    ),
     "OWN_WORD": (
         "That this node kept an account of everything: only a proof, verified elsewhere, stands against it.",
         "Que ce nœud a tout noté : seule une preuve, vérifiée ailleurs, lui est opposable.",

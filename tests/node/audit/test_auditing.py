@@ -221,6 +221,12 @@ def test_every_line_has_a_proof_that_the_command_line_knows() -> None:
         assert {option for option in options if option.startswith("--")} <= known
 
 
+def test_what_the_dates_of_consents_do_not_show_is_told() -> None:
+    backdated = cases.report(consents=(cases.consent(granted=cases.NOW - 40 * cases.DAY),), accounts=(cases.account(),))
+    assert backdated.counts.consented == 1, "who signs a consent dates it"
+    assert "CONSENT_DATES" in backdated.not_shown
+
+
 def test_every_code_has_words_in_both_languages() -> None:
     from pathlib import Path
 

@@ -6,7 +6,7 @@ How it works
         of them is known here, since two such sets share a feed; one that is registered in fewer may not be.
       home: of each of the one or two feeds that the grant names. A withdrawal made there is known here within the
         bound under any partition, at the price of stopping while they are silent, or until she names another host
-        for her keys (`consent.rekey`), whose feed it is from then on.
+        for her keys (`consent.rekey`): from then on it is that host's feed, and the quorum beside it.
 
 What it does not do
     It reads no clock and no store. It bounds partitions, not a home that hides what it holds (ledger.md §4 does).

@@ -267,15 +267,19 @@ def _judge(flow: Flow, asked: Duration | None, context: Context, candidate: Cand
         _judge_terms(flow, asked, context, candidate, scope)
         or _judge_state(candidate, scope.begins, scope.ends, context, now)
         or _judge_links(links, now)
-        or (_ALLOWED if context.fresh(_home(scope, status, context)) else Reason.STALE)
+        or (_ALLOWED if _is_fresh(scope, status, context) else Reason.STALE)
     )
 
 
-def _home(scope: Scope, status: Status | None, context: Context) -> tuple[bytes, ...]:
-    """Return the feeds that must be fresh: where she asks for a home, that of the host that she named since."""
+def _is_fresh(scope: Scope, status: Status | None, context: Context) -> bool:
+    """Say whether the measure is met that a consent asks for: where that is a home, of the host she named since.
+
+    Then the quorum must be met as well: who names another home never gets less than where none was asked for.
+    """
     if not scope.home or status is None or status.host is None:
-        return scope.home
-    return context.feeds_of(status.host) or scope.home
+        return context.fresh(scope.home)
+    named = context.feeds_of(status.host)
+    return context.fresh(named) and context.fresh(()) if named else context.fresh(scope.home)
 
 
 def in_class(name: str, party: Party, context: Context) -> bool | None:

@@ -184,10 +184,12 @@ def test_a_home_is_where_she_said_last_that_her_keys_are() -> None:
     at_home, host, its = _candidate(but(freshness=(HOME,))), (b"h" * 32, 1), b"f" * 32
     assert at_home.status is not None
     moved = replace(at_home, status=replace(at_home.status, host=host))
-    there = replace(CONTEXT, fresh=lambda home: home == (its,), feeds_of=lambda party: (its,) if party == host else ())
+    there = replace(CONTEXT, fresh=lambda home: home in ((its,), ()), feeds_of=lambda p: (its,) if p == host else ())
     assert _decide(context=there, candidate=moved).allowed
     assert _decide(context=there, candidate=at_home).reason is Reason.STALE
-    assert _decide(context=there).reason is Reason.STALE  # who asks for no home is measured by the quorum
+    for heard in ((its,), ()):  # the host alone, or the quorum alone, is not enough
+        partly = replace(there, fresh=lambda home, heard=heard: home == heard)
+        assert _decide(context=partly, candidate=moved).reason is Reason.STALE
     gone = replace(there, feeds_of=lambda _: ())
     assert _decide(context=gone, candidate=moved).reason is Reason.STALE  # a host that is no member opens nothing
 

@@ -118,7 +118,6 @@ class Sending:
         self._rows.begin(turn.vault, row)
         self._rows.put_results(turn.vault, chosen, results)
         self._accounts.begin(turn, HOLDER, chosen, wanted, row.acked, row.grant)
-        self.content_for(turn, row.grant, wanted.recipient)
         self.go_on(turn, chosen)
         return Started(chosen, decision)
 
@@ -207,6 +206,7 @@ class Sending:
         judged = self._door.judge(turn, replace(row.wanted, grant=row.grant))
         if judged.scope is None:
             return self._refused(row, judged.decision.reason)
+        self.content_for(turn, row.grant, row.wanted.recipient)
         if row.wanted.computation is not None:
             return replace(row, item=0, at=0, state=SENDING, reason="")
         grant = self._door.grant_entry(turn, row.grant)

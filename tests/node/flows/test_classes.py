@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from ledger.consent.grant import RecipientClass
+from ledger.consent.reasons import Reason
 from ledger.entry import Entry
+from ledger.governance.epoch import Policy
 from ledger.schema import DAY
 from node.core import Turn
 from node.flows.consenting import Offer
+from node.vaults.transfers import Wanted
 from tests.node.flows.world import SHORT, Side, World, terms
 
 
@@ -26,8 +29,6 @@ def _granted(world: World, name: str) -> Entry:
 
 
 def _asked(world: World, side: Side, grant: bytes | None) -> tuple[int, str]:
-    from node.vaults.transfers import Wanted
-
     wanted = Wanted(world.holder.party, side.party, grant, None if grant else SHORT.key.point)
     transfer = side.act(lambda turn: side.flows.receiving.ask(turn, wanted))
     world.pump()
@@ -85,3 +86,22 @@ def test_a_holder_of_data_under_another_consent_is_of_the_holders() -> None:
     third.act(lambda turn: third.flows.acts.withdraw(turn, witness, "bea"))
     world.pump()
     assert _asked(world, third, grant.id)[1] == "NOT_IN_CLASS"
+
+
+def test_what_a_consent_says_goes_to_one_of_its_class_only_once_data_may() -> None:
+    world = World(3, policy=Policy(max_staleness_seconds=60))
+    world.import_series(SHORT)
+    grant = _granted(world, "members")
+    holder, side = world.holder, world.recipient
+    wanted = Wanted(holder.party, side.party, grant.id)
+    for other in world.sides[1:]:
+        world.leave(other)
+    world.pass_time(61)
+    begun = holder.act(lambda turn: holder.flows.sending.begin(turn, wanted))
+    assert begun.decision.reason is Reason.STALE  # she may have withdrawn it: nobody is told yet what it says
+    assert holder.look(lambda turn: list(turn.vault.scan("outgoing", b"d", b"e"))) == []
+    for other in world.sides[1:]:
+        world.come_back(other)
+    for _ in range(3):
+        world.pass_time(20)
+    assert side.packs(begun.transfer)

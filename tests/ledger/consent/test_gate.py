@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from operator import eq
 from typing import Any
 
 import pytest
@@ -188,7 +190,7 @@ def test_a_home_is_where_she_said_last_that_her_keys_are() -> None:
     assert _decide(context=there, candidate=moved).allowed
     assert _decide(context=there, candidate=at_home).reason is Reason.STALE
     for heard in ((its,), ()):  # the host alone, or the quorum alone, is not enough
-        partly = replace(there, fresh=lambda home, heard=heard: home == heard)
+        partly = replace(there, fresh=partial(eq, heard))
         assert _decide(context=partly, candidate=moved).reason is Reason.STALE
     gone = replace(there, feeds_of=lambda _: ())
     assert _decide(context=gone, candidate=moved).reason is Reason.STALE  # a host that is no member opens nothing

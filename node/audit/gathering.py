@@ -72,7 +72,7 @@ What: TypeAlias = Literal["frame", "consents", "accounts", "statements", "proven
 """What a page holds. `frame` comes with the adopted versions of documents, whole."""
 
 ACCOUNTS_MAX: Final = 500
-CONSENTS_MAX: Final = 200
+CONSENTS_MAX: Final = 32
 LEAVES_MAX: Final = 2_000
 PROBES_MAX: Final = 50
 """Rows that one page looks at: some tens of milliseconds of the node's time."""

@@ -13,7 +13,8 @@ What it does not do
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Final
 
 from ledger.errors import LocalError
 from node.naming import find_grant, member_name, moment
@@ -21,7 +22,7 @@ from node.operation import Args, Result, operation, said
 from node.ops.mesh import WHICH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from ledger.entry import Entry
     from node.core import Turn
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from node.flows.trail import Passed
 
 
-URGENT = "vital_interests"
+PORTION: Final = 500
+"""Consents whose trail is read before others have their turn."""
+URGENT: Final = "vital_interests"
 """The legal basis of what may be looked at in an emergency; a consent names it with its purpose."""
 
 
@@ -75,26 +78,34 @@ async def consent_trail(node: Node, args: TrailArgs) -> Trail:
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
 
-    def look(turn: Turn) -> Trail:
-        grants = [find_grant(turn, args.id, "id")] if args.id else list(_grants(turn, flows, args.wallet))
+    def listed(turn: Turn, start: bytes) -> tuple[list[Entry], bytes]:
+        ids, following = _ids(turn, flows, args.wallet, start)
+        found = (turn.core.replica.grant(turn.rows, ident) for ident in ids)
+        return [grant for grant in found if grant is not None], following
+
+    def look(turn: Turn, grants: Sequence[Entry]) -> list[TrailStep]:
         steps = trail(turn, flows.stated, flows.receipts, flows.incoming, grants)
-        return Trail(len(grants), tuple(_step(turn, flows, one) for one in steps))
+        return [_step(turn, flows, one) for one in steps]
 
-    return await mesh.engine.read(look)
+    if args.id:
+        grants = [await mesh.engine.read(lambda turn: find_grant(turn, args.id, "id"))]
+    else:
+        every = await mesh.engine.read_portions(listed)
+        ids = {grant.id for grant in every}  # one that passes on is told under the one above it, if that is here too
+        grants = [grant for grant in every if grant.payload.get("parent") not in ids]
+    found: dict[str, TrailStep] = {}
+    for first in range(0, len(grants), PORTION):
+        steps = await mesh.engine.read(partial(look, grants=grants[first : first + PORTION]))
+        found = {step.transfer: step for step in steps} | found
+    return Trail(len(grants), tuple(sorted(found.values(), key=lambda step: (step.at, step.transfer))))
 
 
-def _grants(turn: Turn, flows: Flows, wallet: str) -> Iterable[Entry]:
+def _ids(turn: Turn, flows: Flows, wallet: str, start: bytes) -> tuple[list[bytes], bytes]:
     from node.vaults.consents import GRANT
 
-    if wallet:
-        ids = [own.grant_id for own in flows.wallets.get(turn.vault, wallet).wallet.consents]
-    else:
-        ids = [row.entry_id for row in flows.consents.listing(turn.vault, GRANT)]
-    found = (turn.core.replica.grant(turn.rows, ident) for ident in ids)
-    grants = [grant for grant in found if grant is not None]
-    below = {grant.payload.get("parent") for grant in grants} & {grant.id for grant in grants}
-    # A consent that passes on is told under the one above it, where that is looked at too.
-    return [grant for grant in grants if grant.payload.get("parent") not in below]
+    if not wallet:
+        return flows.consents.ids(turn.vault, GRANT, start)
+    return [own.grant_id for own in flows.wallets.get(turn.vault, wallet).wallet.consents], b""
 
 
 def _step(turn: Turn, flows: Flows, one: Passed) -> TrailStep:

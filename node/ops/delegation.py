@@ -230,14 +230,13 @@ async def delegation_list(node: Node, args: DelegationsArgs) -> DelegationRows:
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
 
-    def look(turn: Turn) -> DelegationRows:
-        held = [
-            turn.core.replica.entry(turn.rows, row.entry_id) for row in flows.consents.listing(turn.vault, RESTED_ON)
-        ]
+    def look(turn: Turn, start: bytes) -> tuple[list[DelegationRow], bytes]:
+        ids, following = flows.consents.ids(turn.vault, RESTED_ON, start)
+        held = [turn.core.replica.entry(turn.rows, ident) for ident in ids]
         given = [entry for entry in held if entry is not None and entry.kind == "delegation.give"]
-        return DelegationRows(tuple(row_of(turn, flows, entry) for entry in given))
+        return [row_of(turn, flows, entry) for entry in given], following
 
-    return await mesh.engine.read(look)
+    return DelegationRows(tuple(await mesh.engine.read_portions(look)))
 
 
 @operation("delegation", "show", permission="read")

@@ -12,6 +12,7 @@ What it does not do
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from node.naming import find_grant, moment
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from node.core import Turn
     from node.daemon import Node
     from node.flows.family import Flows
+    from node.vaults.receipts import Receipt
 
 
 class DescribeArgs(Args, frozen=True):
@@ -67,21 +69,29 @@ def _text(found: Described) -> str:
 @operation("mesh", "describe", permission="read", render=_text)
 async def mesh_describe(node: Node, args: DescribeArgs) -> Described:
     """Say what this node does for people and services, in the nine functions of a MyData operator."""
+    from node.vaults.consents import GRANT
+    from node.vaults.receipts import HOLDER, RECIPIENT
+
     mesh = node.mesh(args.mesh)
+    flows = mesh.flows
+
+    def closed(turn: Turn, start: bytes, role: bytes) -> tuple[list[Receipt], bytes]:
+        return flows.receipts.portion(turn.vault, role, start)
+
+    consents = len(await mesh.engine.read_portions(lambda turn, start: flows.consents.ids(turn.vault, GRANT, start)))
+    accounts = [len(await mesh.engine.read_portions(partial(closed, role=role))) for role in (HOLDER, RECIPIENT)]
 
     def look(turn: Turn) -> Described:
-        return Described(_functions(turn, mesh.flows), _chain(turn, args.consent) if args.consent else ())
+        functions = _functions(turn, flows, consents, sum(accounts))
+        return Described(functions, _chain(turn, args.consent) if args.consent else ())
 
     return await mesh.engine.read(look)
 
 
-def _functions(turn: Turn, flows: Flows) -> tuple[FunctionRow, ...]:
+def _functions(turn: Turn, flows: Flows, consents: int, accounts: int) -> tuple[FunctionRow, ...]:
     from node.adapters.registry import adapters
-    from node.vaults.consents import GRANT
-    from node.vaults.receipts import HOLDER, RECIPIENT
 
     members, own = turn.core.replica.members, turn.core.party
-    accounts = sum(len(list(flows.receipts.listing(turn.vault, role))) for role in (HOLDER, RECIPIENT))
     up = sum(own in ends and state == "up" for ends, state in members.links.items())
     hosted = [tenancy for tenancy in members.tenants.values() if tenancy.host == own]
     tariffs = sum("tariff" in tenancy.terms for tenancy in hosted)
@@ -95,7 +105,7 @@ def _functions(turn: Turn, flows: Flows) -> tuple[FunctionRow, ...]:
         (
             "permission management",
             "grant, narrow, withdraw, each signed",
-            len(list(flows.consents.listing(turn.vault, GRANT))),
+            consents,
             "consents",
         ),
         ("service management", "links by both ends, tenants by contract", up + len(hosted), "links and tenants"),

@@ -34,7 +34,8 @@ from node.vaults import Blind
 
 TABLE: Final = "disclosures"
 INDEX_MAX: Final = 256  # grants under one key of the index
-PORTION: Final = 256  # rows read before others have their turn
+PORTION: Final = 64  # rows read before others have their turn
+IDS_PORTION: Final = 1_024  # the same, where their content is not
 PAIR_MAX: Final = 64  # grants between one holder and one recipient that explain refusals
 GRANT: Final = "grant"
 REQUEST: Final = "request"
@@ -62,9 +63,7 @@ class ConsentRow:
 def wallet_of(vault: Reader, entry_id: bytes) -> str:
     """Return the name of the wallet under which the content of a grant is kept here, or ""."""
     memo = vault.get(TABLE, _MEMO + entry_id)
-    fields: Any = codec.decode(memo) if memo is not None else ("", "", "")
-    name: str = fields[2]
-    return name
+    return _fields(memo)[2] if memo is not None else ""
 
 
 class ConsentRows:
@@ -103,17 +102,21 @@ class ConsentRows:
         found, following = portion(vault, TABLE, _MEMO, start, PORTION)
         return list(self._read(vault, found, kind)), following
 
+    def ids(self, vault: Reader, kind: str, start: bytes) -> tuple[list[bytes], bytes]:
+        """Return the entry ids of what `listing` would yield, in portions of IDS_PORTION rows, as `portion` does."""
+        found, following = portion(vault, TABLE, _MEMO, start, IDS_PORTION)
+        return [key[1:] for key, memo in found if len(key) == 1 + _ID and _fields(memo)[1] == kind], following
+
     def _read(self, vault: Reader, memos: Iterable[tuple[bytes, bytes]], kind: str | None) -> Iterator[ConsentRow]:
         for key, memo in memos:
-            if len(key) == 1 + _ID:  # an entry id may begin with the same letter
+            if len(key) == 1 + _ID and kind in (None, _fields(memo)[1]):  # an entry id may begin with the same letter
                 row = self._row(vault, key[1:], memo)
-                if row is not None and kind in (None, row.kind):
+                if row is not None:
                     yield row
 
     def _row(self, vault: Reader, entry_id: bytes, memo: bytes) -> ConsentRow | None:
         held = vault.get(TABLE, entry_id)
-        fields: Any = codec.decode(memo)
-        _, kind, wallet, received = fields
+        _, kind, wallet, received = _fields(memo)
         return None if held is None else ConsentRow(entry_id, kind, wallet, received, Disclosures.decode(held))
 
     def put(self, vault: Writer, row: ConsentRow, holder: Party, recipient: Party | None) -> None:
@@ -187,3 +190,9 @@ class ConsentRows:
 
 def _ids(data: bytes | None) -> list[bytes]:
     return [data[at : at + _ID] for at in range(0, len(data), _ID)] if data else []
+
+
+def _fields(memo: bytes) -> tuple[int, str, str, int]:
+    fields: Any = codec.decode(memo)
+    version, kind, wallet, received = fields
+    return version, kind, wallet, received

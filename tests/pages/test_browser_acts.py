@@ -51,7 +51,13 @@ def test_a_right_is_asked_for_by_keyboard_alone_and_its_signed_answer_comes(town
     press(page, "main a", "Use a right")
     expect(page.locator("h1")).to_have_text("Use a right")
     assert page.locator("input:checked").count() == 0
+    expect(page.locator("#at")).to_be_hidden()  # what only a correction asks for
     press(page, "#right-access", key="Space")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#right-rectification")).to_be_checked()
+    expect(page.locator("#at")).to_be_visible()
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("#at")).to_be_hidden()
     press(page, "#to-recipient", key="Space")
     write(page, "#text", "All of it, please.")
     press(page, "main form button", "Send the request")

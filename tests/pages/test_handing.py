@@ -53,6 +53,7 @@ async def test_a_consent_goes_from_one_person_to_another_of_the_same_member(tmp_
         page = await client.get(f"/consents/{made}")
         assert f'href="{on}"' in page.text
         assert made in text_of(await client.get(on))
+        assert 'href="/consents" aria-current="page"' in (await bea.get(OVER)).text
         text, check = await taken(bea, f" {made[:30].upper()}\n{made[30:]} ")
         shown = await post(client, on, {"heir": f"{text[:40]}\n {text[40:]}"}, seen=on)
         told = text_of(shown)

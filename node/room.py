@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Final
 from ledger.errors import LocalError
 from node.amiss import ROOM
 from node.saying import Value, english
-from storage.journal import JOURNAL_FILE
 
 if TYPE_CHECKING:
     from node.config import Home
@@ -53,6 +52,8 @@ def mesh_bytes(home: Home, mesh: str) -> tuple[int, int]:
 
 def journals(home: Home) -> list[Path]:
     """Return the journals in which something may stand that a start has to take in first (storage/journal.py)."""
+    from storage.journal import JOURNAL_FILE
+
     found = (home.mesh(name) / "ledger" / JOURNAL_FILE for name in home.mesh_names())
     return [file for file in found if file.is_file() and _begins(file)]
 

@@ -3,9 +3,10 @@
 How it works
     `equip` gives a node a vault in memory and `node.flows.family.Flows`, as a real node has. Node 0 holds a fictitious
     household's readings, node 1 asks for them; their link is up. Each person's wallet is kept at the node where she
-    consents, and her consent asks for the measure of freshness that the scenario names: `home` (that node's feed) or
-    `quorum`. Packs are counted as they leave the holder: a pack that leaves after the withdrawal was made has leaked,
-    and one that leaves later than the bound of consent.md §3 breaks a promise.
+    consents, which keeps a channel to both from then on: over it they are told what she consents to. Her consent asks
+    for the measure of freshness that the scenario names: `home` (that node's feed) or `quorum`. Packs are counted as
+    they leave the holder: a pack that leaves after the withdrawal was made has leaked, and one that leaves later than
+    the bound of consent.md §3 breaks a promise.
 
 What it does not do
     It asks for no data by itself: the run does, at its intervals.
@@ -111,6 +112,9 @@ class Trade:
     def grant(self, number: int, who: int) -> Entry:
         """Have a person whose wallet is kept at a node consent."""
         world = self.world
+        for other in (HOLDER_NODE, RECIPIENT_NODE):
+            if other != number and (min(number, other), max(number, other)) not in world.edges:
+                world.connect(number, other)
         holder, recipient = (world.nodes[each].who.party for each in (HOLDER_NODE, RECIPIENT_NODE))
         home = (world.nodes[number].kid,) if self.freshness == "home" else ()
         wallet = f"person {who}"

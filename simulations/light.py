@@ -17,6 +17,7 @@ from random import Random
 from typing import Any, Final, NamedTuple
 
 from ledger.errors import LocalError
+from simulations.cuts import cut
 from simulations.engine import Engine, Handler, Network, mark_of
 from simulations.protocol import (
     Deliver,
@@ -184,10 +185,8 @@ class LightWorld:
 
     def partition(self, groups: Iterable[Iterable[int]], *, one_way: bool = False) -> None:
         """Let nothing pass between groups (nodes in no group form one more). `one_way`: from the first group only."""
-        place = {number: place for place, group in enumerate(groups) for number in group}
-        pairs = ((a, b) for a, peers in enumerate(self.overlay) for b in peers)
-        apart = ((a, b) for a, b in pairs if place.get(a, -1) != place.get(b, -1))
-        self._cut = frozenset(pair for pair in apart if not one_way or place.get(pair[0]) == 0)
+        ways = ((a, b) for a, peers in enumerate(self.overlay) for b in peers)
+        self._cut = frozenset(filter(cut(groups, one_way=one_way), ways))
 
     def heal(self) -> None:
         """Let everything pass again."""

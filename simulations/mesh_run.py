@@ -273,7 +273,9 @@ class MeshRun:
             if node.core is not None:
                 records.note(world.now_us, node.number, "degree", len(node.core.peers))
         for flow in self.trade.flows.values() if self.trade is not None else ():
-            if flow.withdrawn_us is not None:
+            if not flow.packs:
+                world.counts["never_flowed"] += 1
+            elif flow.withdrawn_us is not None:
                 late = [at for at in flow.packs if at > flow.withdrawn_us]
                 last = (late[-1] - flow.withdrawn_us) / SECOND if late else 0.0
                 records.note(flow.withdrawn_us, HOLDER_NODE, "leaked_packs", len(late))

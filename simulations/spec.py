@@ -126,7 +126,8 @@ class LoadSpec(_Table, frozen=True):
 
     In the world of real nodes each is a person's consent; a share of `withdraw` of them is withdrawn `withdraw_after`
     seconds later, at `withdraw_at` (where it was granted, or anywhere). With `data` set, node 1 asks node 0 for data
-    under each consent `every_ask` seconds, through the real gate: `home` and `quorum` are the measures of freshness.
+    under each consent every `every_ask` seconds, through the real gate: `home` and `quorum` are the measures of
+    freshness. What is measured of packs is no finer than that. `never_flowed` counts consents under which none left.
     In the light world each is a payload of `payload_bytes`. What would come after the scenario's end does not happen,
     and a publication finds a node that is up or does not happen either: `not_published` in the summary's counts.
     """

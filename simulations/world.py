@@ -34,6 +34,7 @@ from node.admission import Admission
 from node.core import Core, Effect, MembershipMoved, Noted, SealFamily, Turn
 from node.joining import application
 from simulations.crashing import Crash, CrashingStore
+from simulations.cuts import Cut, cut, nothing
 from simulations.engine import MS, SECOND, Engine, Handler, Network, mark_of
 from simulations.founding import POLICY, Persona, copy_store, core_of, found, persona
 from simulations.links import WAN, Link, Path
@@ -97,6 +98,7 @@ class World:
         self.edges: set[tuple[int, int]] = set()  # who keeps a channel to whom, the smaller number first
         self._up: set[tuple[int, int]] = set()  # (node, peer): node believes that the channel is there
         self._cut: frozenset[tuple[int, int]] = frozenset()  # directions that deliver nothing
+        self._severs: Cut = nothing  # which directions the partition that lasts cuts
         self._randoms: dict[tuple[int, int], Random] = {}
         self._genesis: Genesis
 
@@ -187,8 +189,9 @@ class World:
     # Channels
 
     def connect(self, one: int, other: int) -> None:
-        """Let two nodes keep a channel from now on."""
+        """Let two nodes keep a channel from now on; across a partition, from its end on."""
         self.edges.add((min(one, other), max(one, other)))
+        self._cut |= {way for way in ((one, other), (other, one)) if self._severs(way)}
         self._open(one, other, 0)
 
     def disconnect(self, one: int, other: int) -> None:
@@ -208,13 +211,10 @@ class World:
         return (one, other) not in self._cut and (other, one) not in self._cut
 
     def _came_up(self, node: Node, peer: int) -> None:
-        other = self.nodes[peer]
-        edge = (min(node.number, peer), max(node.number, peer))
-        if edge not in self.edges or other.core is None or not self._passes(node.number, peer):
+        other, way = self.nodes[peer], (node.number, peer)
+        if way in self._up or (min(way), max(way)) not in self.edges or other.core is None or not self._passes(*way):
             return
-        if (node.number, peer) in self._up:
-            return
-        self._up.add((node.number, peer))
+        self._up.add(way)
         self._turn(node, lambda turn: turn.handle(gossip.PeerUp(other.kid, False)))
 
     def _went_down(self, node: Node, peer: int, *, silent: bool) -> None:
@@ -227,16 +227,16 @@ class World:
 
     def partition(self, groups: Iterable[Iterable[int]], *, one_way: bool = False) -> None:
         """Let nothing pass between groups (nodes in no group form one more). `one_way`: from the first group only."""
-        place = {number: place for place, group in enumerate(groups) for number in group}
-        pairs = [(a, b) for edge in sorted(self.edges) for a, b in (edge, edge[::-1])]
-        apart = [(a, b) for a, b in pairs if place.get(a, -1) != place.get(b, -1)]
-        self._cut = frozenset(pair for pair in apart if not one_way or place.get(pair[0]) == 0)
-        for a, b in apart:
+        parts = [list(group) for group in groups]
+        ways = [way for edge in sorted(self.edges) for way in (edge, edge[::-1])]
+        self._severs = cut(parts, one_way=one_way)
+        self._cut = frozenset(filter(self._severs, ways))
+        for a, b in filter(cut(parts), ways):
             self._push(self.now_us + self.silence_us, _DOWN, a, b, "silent")
 
     def heal(self) -> None:
         """Let everything pass again; ends that had given up dial again."""
-        self._cut = frozenset()
+        self._cut, self._severs = frozenset(), nothing
         for one, other in sorted(self.edges):
             if (one, other) not in self._up or (other, one) not in self._up:
                 self._reopen(one, other)

@@ -22,9 +22,8 @@ SOON = ChecksSpec(settle=10)
 
 def run_of(*plots: AdversarySpec, nodes: int = 8, load: LoadSpec = QUIET, seconds: float = 35, **more: Any) -> MeshRun:
     """Run a small mesh with adversaries and return it."""
-    scenario = Scenario(
-        name="a", nodes=nodes, seconds=seconds, load=load, adversaries=plots, overlay=OverlaySpec(degree=3), **more
-    )
+    more.setdefault("overlay", OverlaySpec(degree=3))
+    scenario = Scenario(name="a", nodes=nodes, seconds=seconds, load=load, adversaries=plots, **more)
     with remembered():
         run = MeshRun(scenario, 1)
         run.run()
@@ -140,6 +139,22 @@ def test_data_stop_within_the_bound_even_behind_a_partition(freshness: str) -> N
     last = max(run.records.values("refused_s"))
     assert last > 0  # while nobody on the holder's side can know, data do flow
     assert (last <= 61) == (freshness == "home")  # cut off from those who know, the quorum bounds nothing yet
+
+
+def test_data_flow_under_each_consent_wherever_the_wallet_is_kept() -> None:
+    """A host without a channel to the holder once told it nothing: no data flowed, which counted as none leaked."""
+    load = LoadSpec(start=2, count=5, every=1, withdraw=1.0, withdraw_after=20, data="home", every_ask=5)
+    run = run_of(nodes=12, seconds=45, load=load, overlay=OverlaySpec(kind="ring"))
+    assert run.trade is not None
+    homes = {flow.home for flow in run.trade.flows.values()}
+    assert homes - {0, 1, 2, 11}  # some are no neighbours of the holder or the recipient on the ring
+    asked = 2 * run.world.counts["asks"] / len(run.trade.flows)
+    assert all(3 <= len(flow.packs) <= asked for flow in run.trade.flows.values())
+    assert len(run.records.values("refused_s")) == 5
+    assert "never_flowed" not in run.world.counts
+    silent = run_of(nodes=4, seconds=20, load=LoadSpec(count=1, start=2, data="home", every_ask=30))
+    assert silent.world.counts["never_flowed"] == 1
+    assert not silent.records.values("refused_s")
 
 
 def test_what_no_adversary_breaks_would_be_noticed() -> None:

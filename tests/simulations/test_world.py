@@ -155,6 +155,27 @@ def test_fifteen_nodes_come_together_after_a_partition() -> None:
     assert None not in roots(world)
 
 
+@pytest.mark.parametrize("one_way", [False, True])
+def test_a_channel_that_is_made_across_a_partition_is_there_when_it_ends(one_way: bool) -> None:
+    world = World(1, dials=0)
+    world.found(4, [[1], [], [3], []])
+    world.run_for(SECOND)
+    world.partition([[0, 1]], one_way=one_way)
+    world.connect(1, 2)
+    world.connect(0, 3)
+    heard = Counter[tuple[int, int]]()
+    world.on_deliver = lambda source, target, _: heard.update([(source, target)])
+    grant_at(world, 0)
+    grant_at(world, 2)
+    world.run_for(20 * SECOND)
+    across = {(1, 2), (2, 1), (0, 3), (3, 0)}
+    assert not heard.keys() & across
+    world.heal()
+    world.run_for(20 * SECOND)
+    assert heard.keys() >= across
+    assert world.agree()
+
+
 def test_a_short_partition_that_nobody_noticed_is_repaired() -> None:
     world = World(5, policy=POLICY)
     world.found(10)

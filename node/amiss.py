@@ -265,7 +265,7 @@ AMISS: Final[dict[str, Amiss]] = {
     ),
     "PEERS_AWAY": Amiss(
         (
-            "{count} device(s) of {mesh!r} have no channel: {names}.",
+            "Devices of {mesh!r} without a channel ({count}): {names}.",
             "Appareils de « {mesh} » sans canal ({count}) : {names}.",
         ),
         (

@@ -82,7 +82,7 @@ TROUBLES: Final[dict[str, Amiss]] = {
     ),
     "SILENT_VOTERS": Amiss(
         (
-            "No sign of life for long from {count} of {voters} voter(s): {names}.",
+            "Voters without a sign of life for long: {count} of {voters} ({names}).",
             "Votants longtemps sans signe de vie : {count} sur {voters} ({names}).",
         ),
         ("When too many are silent, nothing can be decided.", "Quand trop se taisent, rien ne peut être décidé."),
@@ -94,10 +94,10 @@ TROUBLES: Final[dict[str, Amiss]] = {
     **dict.fromkeys(("SEAL_NO_QUORUM", "SEAL_DISAGREES", "SEAL_RECORD_DAMAGED"), _SEAL),
     "SEAL_WEAKER": Amiss(
         (
-            "Epoch {epoch} put out {names}: a rival of that seal would convict no more than {provable} voter(s), fewer "
-            "than usual, until the next seal.",
-            "L’époque {epoch} a exclu {names} : un sceau rival n’y confondrait pas plus de {provable} votant(s), moins "
-            "que d’habitude, jusqu’au prochain sceau.",
+            "Epoch {epoch} put out {names}: a rival of that seal would convict fewer voters than usual until the next "
+            "seal: at most {provable}.",
+            "L’époque {epoch} a exclu {names} : un sceau rival y confondrait moins de votants que d’habitude "
+            "jusqu’au prochain sceau : au plus {provable}.",
         ),
         _STATUS,
         (
@@ -168,7 +168,7 @@ TROUBLES: Final[dict[str, Amiss]] = {
     ),
     "NO_PEERS": Amiss(
         (
-            "No channel to any of the {count} other member(s) of {mesh!r}.",
+            "No channel to any other member of {mesh!r} ({count}).",
             "Aucun canal vers les autres membres de « {mesh} » ({count}).",
         ),
         (
@@ -178,7 +178,7 @@ TROUBLES: Final[dict[str, Amiss]] = {
         command("maille peers list"),
     ),
     "REQUESTS_WAIT": Amiss(
-        ("{count} application(s) wait in {mesh!r}.", "Candidatures en attente dans « {mesh} » : {count}."),
+        ("Applications that wait in {mesh!r}: {count}.", "Candidatures en attente dans « {mesh} » : {count}."),
         ("Somebody waits to be let in.", "Quelqu’un attend d’entrer."),
         command("maille requests list"),
     ),

@@ -18,6 +18,7 @@ from tests.console.reading import english_in
 from tests.console.visiting import PATHS, URL, token_in, visiting
 from tests.node.nodes import do, make_home, running, until
 
+ROOT = Path(__file__).resolve().parents[2]
 ELSEWHERE = "https://evil.example"
 
 
@@ -174,6 +175,12 @@ async def test_whoever_lets_somebody_in_is_told_first_what_sealing_will_ask(tmp_
         assert "Sur 2 votants, 2 doivent être là pour sceller" in french
         assert english_in(french) == []
         assert "pour sceller" not in (await visit.get("/members", **{"accept-language": "fr"})).text
+
+
+def test_pages_have_no_plural_in_brackets() -> None:
+    for folder in ("console", "pages"):
+        for path in sorted((ROOT / "node" / folder / "templates").iterdir()):
+            assert not re.search(r"\w\(s\)", path.read_text("utf-8")), path.name
 
 
 async def test_an_audit_is_started_and_shown(tmp_path: Path) -> None:

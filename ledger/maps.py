@@ -80,6 +80,8 @@ class CommittedMap:
         self._name = name
         self._tops = [_EMPTY_TOP] * BUCKETS
         self._sizes = [0] * BUCKETS
+        self._levels: list[list[bytes]] = []
+        """The tree above the buckets, from its leaves up, once something was proven; empty after a change."""
 
     def copy(self) -> CommittedMap:
         """Return a map that can move without moving this one (over rows of its own)."""
@@ -89,7 +91,7 @@ class CommittedMap:
 
     def load(self, rows: Reader) -> None:
         """Read the buckets' sizes and roots."""
-        self._tops, self._sizes = [_EMPTY_TOP] * BUCKETS, [0] * BUCKETS
+        self._tops, self._sizes, self._levels = [_EMPTY_TOP] * BUCKETS, [0] * BUCKETS, []
         start = self._name
         while True:
             found = next(rows.scan("maps", start, self._name + b"\xff", limit=1), None)
@@ -110,6 +112,13 @@ class CommittedMap:
     def root(self) -> tuple[int, bytes]:
         """Return (size, root) of the whole map."""
         return self.size, merkle.root_of(self._tops)
+
+    def _tree(self) -> list[list[bytes]]:
+        if not self._levels:
+            self._levels.append(self._tops)
+            while len(row := self._levels[-1]) > 1:
+                self._levels.append([merkle.node_hash(*pair) for pair in zip(row[::2], row[1::2], strict=True)])
+        return self._levels
 
     def value(self, rows: Reader, ident: bytes) -> bytes | None:
         """Return the committed value of a thing, or None."""
@@ -152,6 +161,7 @@ class CommittedMap:
             rows.delete("maps", bucket_key)
         self._sizes[bucket] = len(hashes)
         self._tops[bucket] = merkle.leaf_hash(head)
+        self._levels = []
 
     def prove(self, rows: Reader, ident: bytes) -> tuple[bytes | None, MapProof]:
         """Return (value or None, proof) for a thing."""
@@ -165,7 +175,7 @@ class CommittedMap:
         proof = MapProof(
             len(leaves),
             merkle.root_of(hashes),
-            tuple(merkle.inclusion_path(self._tops, bucket)),
+            tuple(level[(bucket >> height) ^ 1] for height, level in enumerate(self._tree()[:-1])),
             tuple((i, leaves[i][0], leaves[i][1][32:], tuple(merkle.inclusion_path(hashes, i))) for i in shown),
         )
         return (leaves[at][1][32:] if found else None), proof

@@ -74,6 +74,20 @@ def test_presence_and_absence_are_proven_and_nothing_else(values: dict[bytes, by
     assert not verify_value(ident, value, proof, octets("root"))
 
 
+@given(updates, st.sampled_from(IDS))
+def test_a_proof_is_of_the_map_as_it_is_now(drawn: list[dict[bytes, bytes | None]], ident: bytes) -> None:
+    store, made = MemoryStore(), CommittedMap(MEMBERS)
+    for values in drawn:
+        with store.write() as rows:
+            made.update(rows, values)
+            for one in (made, made.copy()):
+                value, proof = one.prove(rows, ident)
+                assert verify_value(ident, value, proof, made.root()[1])
+            loaded = CommittedMap(MEMBERS)
+            loaded.load(rows)
+            assert loaded.prove(rows, ident) == (value, proof)
+
+
 @given(st.dictionaries(st.sampled_from(IDS), st.binary(max_size=40)), st.sampled_from(IDS))
 def test_no_mutated_proof_verifies(values: dict[bytes, bytes], ident: bytes) -> None:
     store, made = built(values)

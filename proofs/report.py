@@ -56,7 +56,7 @@ NOT_SHOWN: Final = (
     "that the consent was freely given",
     "who holds a key",
     "that the witnesses are honest: of n witnesses of which f lie, more than (n + f) / 2 must agree",
-    "that a member which attested had not been cut off in a later epoch",
+    "that no later epoch than those carried cut off a member which attested, or changed the rules",
 )
 """What no bundle can show; printed with every verdict."""
 _NOT_SHOWN_OF: Final = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from ledger.consent.disclosure import Disclosures, slot_digest
 from ledger.consent.record import SLOTS
 from ledger.errors import RemoteError
+from ledger.governance.rules import Rules
 from ledger.keys import did_key
+from proofs import reading
 from proofs.make import Chosen, Extras, make_conduct
 from proofs.policy import MemberQuorum
 from proofs.presentation import present
@@ -136,6 +139,24 @@ def test_a_purpose_that_is_not_disclosed_is_not_held_against_those_that_are_forb
         row = next(check for check in report.checks if check.id == "rules")
         assert (row.status is Outcome.PASSED) is (is_open or not forbidden), report.as_text()
         assert row.reason is None
+
+
+def test_a_chain_that_ends_early_is_told_to_show_nothing_of_later_epochs() -> None:
+    mesh = Mesh(42)
+    grant = mesh.grant()
+    first = mesh.seal(mesh.a, mesh.b)
+    mesh.resolve(Rules(forbidden_purposes=("dpv:ServiceProvision",)), mesh.a, mesh.b)
+    newest = mesh.seal(mesh.a, mesh.b, mesh.c)
+    mesh.now += 5
+    mesh.tick(mesh.a, mesh.b)
+    made = reading.decode(mesh.prove(grant))
+    assert verify(made.encode(), mesh.trust(), mesh.now).reason is Reason.AGAINST_POLICY
+    shorter = replace(made, epochs=made.epochs[:1], attachments=()).encode()
+    report = verify(shorter, mesh.trust(), mesh.now)
+    assert report.reason is Reason.ACTIVE, report.as_text()
+    assert any("later epoch" in words and "changed the rules" in words for words in report.as_json()["not_shown"])
+    assert verify(shorter, mesh.trust(epoch=newest), mesh.now).reason is Reason.EPOCH_NOT_PINNED
+    assert verify(made.encode(), mesh.trust(epoch=first), mesh.now).reason is Reason.AGAINST_POLICY
 
 
 # In which letters

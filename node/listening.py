@@ -41,22 +41,25 @@ def check(api: Api, directory: Path) -> None:
     host = api.listen.rpartition(":")[0]
     if bool(api.certificate) != bool(api.key):
         told = "A certificate and its key go together: give both `certificate` and `key`, or neither."
-        raise LocalError("CONFIG_INVALID", told, field="[api]")
+        raise LocalError("CONFIG_INVALID", told, field="api.certificate" if api.key else "api.key")
     if not api.certificate and not is_loopback(host):
         told = (
             f"The control API would be open on {api.listen} without encryption. Give `certificate` and `key` under "
             "[api] in config.toml, or listen on 127.0.0.1, behind a proxy that has them."
         )
-        raise LocalError("TLS_NEEDED", told, field="listen")
+        raise LocalError("TLS_NEEDED", told, field="api.listen")
     if host in _WILDCARDS and not api.hosts:
-        told = "Listening everywhere, the API must know by which names it is asked: give `hosts` under [api]."
-        raise LocalError("CONFIG_INVALID", told, field="hosts")
-    for name in filter(None, (api.certificate, api.key)):
+        told = (
+            "Listening everywhere, the API must know by which names it is asked: write under [api], for example: "
+            'hosts = ["node.example.org"].'
+        )
+        raise LocalError("CONFIG_INVALID", told, field="api.hosts")
+    for field, name in (("api.certificate", api.certificate), ("api.key", api.key)):
         path = directory / name
-        if not path.is_file():
-            raise LocalError("CONFIG_INVALID", f"There is no file {path}.", field="[api]")
-        if name == api.key and stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise LocalError("SECRET_MODE", f"Others can reach {path}; run: chmod 600 {path}")
+        if name and not path.is_file():
+            raise LocalError("CONFIG_INVALID", f"There is no file {path}; put it there, or name another.", field=field)
+        if name and field == "api.key" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise LocalError("SECRET_MODE", f"Others can reach {path}; run: chmod 600 {path}", field=field)
 
 
 def hosts_of(api: Api) -> frozenset[str]:

@@ -62,7 +62,7 @@ def check(settings: Metrics) -> None:
     """Refuse an address that others reach. Raises LocalError METRICS_OPEN."""
     if not is_loopback(settings.listen.rpartition(":")[0]):
         told = f"Metrics take no token: {settings.listen} would be open to others. Listen on 127.0.0.1, with an agent."
-        raise LocalError("METRICS_OPEN", told, field="[metrics] listen")
+        raise LocalError("METRICS_OPEN", told, field="metrics.listen")
 
 
 async def serve(node: Node, settings: Metrics, *, task_status: trio.TaskStatus[str]) -> None:

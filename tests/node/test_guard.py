@@ -262,25 +262,25 @@ def test_tokens_are_bounded_and_expired_ones_make_room(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("api", "code"),
+    ("api", "code", "field"),
     [
-        (Api("0.0.0.0:8480"), "TLS_NEEDED"),
-        (Api("192.168.1.2:8480"), "TLS_NEEDED"),
-        (Api("node.example:8480"), "TLS_NEEDED"),
-        (Api("[::]:8480"), "TLS_NEEDED"),
-        (Api("127.0.0.1:8480", certificate="cert.pem"), "CONFIG_INVALID"),
-        (Api("127.0.0.1:8480", certificate="cert.pem", key="absent.pem"), "CONFIG_INVALID"),
-        (Api("0.0.0.0:8480", certificate="cert.pem", key="key.pem"), "CONFIG_INVALID"),
-        (Api("127.0.0.1:8480", certificate="cert.pem", key="cert.pem"), "SECRET_MODE"),
+        (Api("0.0.0.0:8480"), "TLS_NEEDED", "listen"),
+        (Api("192.168.1.2:8480"), "TLS_NEEDED", "listen"),
+        (Api("node.example:8480"), "TLS_NEEDED", "listen"),
+        (Api("[::]:8480"), "TLS_NEEDED", "listen"),
+        (Api("127.0.0.1:8480", certificate="cert.pem"), "CONFIG_INVALID", "key"),
+        (Api("127.0.0.1:8480", certificate="cert.pem", key="absent.pem"), "CONFIG_INVALID", "key"),
+        (Api("0.0.0.0:8480", certificate="cert.pem", key="key.pem"), "CONFIG_INVALID", "hosts"),
+        (Api("127.0.0.1:8480", certificate="cert.pem", key="cert.pem"), "SECRET_MODE", "key"),
     ],
 )
-def test_settings_that_would_open_it_are_refused(tmp_path: Path, api: Api, code: str) -> None:
+def test_settings_that_would_open_it_are_refused(tmp_path: Path, api: Api, code: str, field: str) -> None:
     for name, mode in (("cert.pem", 0o644), ("key.pem", 0o600)):
         (tmp_path / name).touch()
         (tmp_path / name).chmod(mode)
     with pytest.raises(LocalError) as caught:
         check(api, tmp_path)
-    assert caught.value.code == code
+    assert (caught.value.code, caught.value.field) == (code, f"api.{field}")
 
 
 @pytest.fixture

@@ -123,6 +123,20 @@ def test_m3_a_credential_in_time_when_it_is_sealed_needs_no_renewal() -> None:
     assert not is_in(world, late), "governance time has passed its end"
 
 
+@pytest.mark.parametrize(("hours", "admitted"), [(1, True), (3, False)])
+def test_m3_an_application_that_lapsed_in_governance_time_is_let_in_by_no_credential_and_no_ballot(
+    hours: int, admitted: bool
+) -> None:
+    world = mesh(AnyOf((Authority((AUTHORITY.public,)), Ballot())))
+    alice = world.members[0]
+    applied = [apply(world, alice, expires=NOW + 2 * 3_600) for _ in range(2)]
+    world.seal(hours=hours)
+    credit(world, alice.scribe, applied[0][0].root.kid)
+    proposal = world.propose(alice, "admit", application=applied[1][1].id)
+    world.vote(world.members[:3], proposal)
+    assert [is_in(world, guest) for guest, _ in applied] == [admitted] * 2
+
+
 def test_m3_a_credential_revoked_by_ballot_takes_the_membership() -> None:
     world = mesh(strong([AUTHORITY.public]))
     alice, *_ = world.members

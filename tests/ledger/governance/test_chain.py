@@ -73,8 +73,10 @@ def test_g2_1_no_traitor_certifies_alone_that_the_others_are_gone(claim: str) ->
         false = Seal(seal.epoch, tuple(left), tuple(out))
         parts = world.frontier()
         world.publish(wicked[0].scribe, world.certify(false, before, wicked), before, parts)
-        members = world.governed()
+        members, chain = world.governed(), world.chain()
         assert (members.n, members.halted) == (0, "")
+        chain.live(world.view())
+        assert chain.announced(world.view(), ()) == {}, "no branch of a feed is given up for it"
         honest = [wicked[0], *world.members[traitors:]][: true.quorum(founders)]
         world.publish(honest[-1].scribe, world.certify(true, before, honest), before, parts)
         members = world.governed()

@@ -6,6 +6,7 @@ import pytest
 
 from ledger.governance.certificate import Certificate, Step, vote_bytes
 from ledger.governance.sealing import Terms
+from tests.ledger.fold_cases import prove_fork
 from tests.ledger.governance.polity import Polity
 from tests.worlds import Member, Scribe
 
@@ -65,3 +66,22 @@ def test_a_frontier_below_what_is_sealed_is_no_seal() -> None:
     world.seal()
     base = world.tip()
     assert world.chain().compose(base, world.view(), Terms({}, world.as_of + 60)) is None
+
+
+def test_a_frontier_beyond_a_proven_fork_is_no_seal_and_nobody_is_silent_who_has_no_vote() -> None:
+    world = Polity("hold", founders=4)
+    world.seal()
+    ann, *_, tom = world.members
+    size = len(tom.scribe.raws)
+    world.link("link.offer", tom, ann)
+    before, beyond = world.tip(), world.frontier()
+    prove_fork(world, ann.scribe, tom.scribe, size)
+    held = world.frontier()
+    proven = {**beyond, ann.scribe.feed: held[ann.scribe.feed]}
+    chain, at = world.chain(), world.as_of + 3_600
+    chain.live(world.view())
+    assert beyond[tom.scribe.feed].size > size == held[tom.scribe.feed].size
+    assert chain.compose(before, world.view(), Terms(proven, at)) is None
+    assert chain.compose(before, world.view(), Terms(held, at)) is not None
+    assert chain.compose(before, world.view(), Terms(held, at, (tom.party,))) is not None
+    assert chain.compose(before, world.view(), Terms(held, at, ((tom.party[0], 2),))) is None

@@ -26,7 +26,7 @@ from ledger.errors import LocalError, RemoteError
 from ledger.feed import RUN_LEAVES_MAX, Registration, Run, SignedHead
 from ledger.governance.chain import Chain
 from ledger.governance.epoch import Genesis
-from ledger.governance.members import Members, Party, View
+from ledger.governance.members import Members, View
 from ledger.governance.register import Register
 from ledger.index import facts_of
 from ledger.merkle import EMPTY_ROOT
@@ -360,19 +360,9 @@ class Held:
             if len(self._statuses) >= STATUS_CACHE_MAX:
                 self._statuses.pop(next(iter(self._statuses)))
             if found is not None:
-                grant_id, found = found.grant, self._lean(found)
+                grant_id, found = found.grant, status.sharing(found, self.members.known)
             self._statuses[grant_id] = found
         return found
-
-    def _lean(self, status: Status) -> Status:
-        """Return a status that names its parties by the bytes that memory holds already."""
-
-        def held(party: Party) -> Party:
-            member = self.members.members.get(party[0])
-            return member.party if member is not None and member.party == party else party
-
-        recipient = held(status.recipient) if status.recipient is not None else None
-        return replace(status, holder=held(status.holder), recipient=recipient)
 
     def consent_below(
         self,

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
@@ -173,19 +173,6 @@ class Engine:
     async def read(self, act: Callable[[Turn], T]) -> T:
         """Run a reading act in a snapshot. Its effects are dropped: it must not state anything."""
         return cast(T, await self._call(_Call(act, reads=True)))
-
-    async def read_portions(self, portion: Callable[[Turn, bytes], tuple[Iterable[T], bytes]]) -> list[T]:
-        """Read what may be much in portions, each in a snapshot of its own: what comes meanwhile has its turn between.
-
-        `portion`: takes the key to go on from (b"" at first) and returns what it read, and the next key (b"": the end).
-        """
-        found: list[T] = []
-        start = b""
-        while True:
-            read, start = await self.read(lambda turn, start=start: portion(turn, start))  # type: ignore[misc]
-            found.extend(read)
-            if not start:
-                return found
 
     async def _call(self, call: _Call) -> Any:
         await self._send.send(call)

@@ -30,7 +30,7 @@ What it does not do
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, Final
 
@@ -193,6 +193,12 @@ def resolve(
         host,
         checked_by(said, payload.get("evidence", ()), parties, party_of),
     )
+
+
+def sharing(status: Status, known: Callable[[Party], Party]) -> Status:
+    """Return a status that is to be kept in memory: its parties by the bytes that memory holds already (`known`)."""
+    recipient = known(status.recipient) if status.recipient is not None else None
+    return replace(status, holder=known(status.holder), recipient=recipient)
 
 
 def _acknowledged(

@@ -114,6 +114,11 @@ class Members:
         member = self.members.get(party[0])
         return member is not None and member.party == party and member.state == "member"
 
+    def known(self, party: Party) -> Party:
+        """Return the party by the bytes that the roster holds of it, if it is a member; else as it is."""
+        member = self.members.get(party[0])
+        return member.party if member is not None and member.party == party else party
+
     def belongs(self, party: Party) -> bool:
         """Say whether the party is of the mesh: a member, or one that is suspended and still hears what is said."""
         member = self.members.get(party[0])

@@ -24,6 +24,7 @@ from node.operation import Args, Result, operation, said
 from node.ops.consent_terms import AS_TENANT, MEMBER, OF_TENANT, FormalTerms, Terms, formalities_of, names_of, offer_of
 from node.ops.consent_trail import consent_trail
 from node.ops.mesh import WHICH
+from node.portions import in_portions
 
 if TYPE_CHECKING:
     from ledger.entry import Entry
@@ -298,7 +299,7 @@ async def consent_list(node: Node, args: ListArgs) -> ConsentLines:
         lines = [_line(turn, row, own) for row in rows if not args.wallet or row.wallet == args.wallet]
         return [line for line in lines if line is not None], following
 
-    found = await mesh.engine.read_portions(look)
+    found = await in_portions(mesh.engine, look)
     return ConsentLines(tuple(sorted(found, key=lambda line: (line.granted, line.id))))
 
 

@@ -20,6 +20,7 @@ from ledger.errors import LocalError
 from node.naming import find_grant, member_name, moment
 from node.operation import Args, Result, operation, said
 from node.ops.mesh import WHICH
+from node.portions import in_portions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +91,7 @@ async def consent_trail(node: Node, args: TrailArgs) -> Trail:
     if args.id:
         grants = [await mesh.engine.read(lambda turn: find_grant(turn, args.id, "id"))]
     else:
-        every = await mesh.engine.read_portions(listed)
+        every = await in_portions(mesh.engine, listed)
         ids = {grant.id for grant in every}  # one that passes on is told under the one above it, if that is here too
         grants = [grant for grant in every if grant.payload.get("parent") not in ids]
     found: dict[str, TrailStep] = {}

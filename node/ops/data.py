@@ -27,6 +27,7 @@ from node.ops.data_compare import data_compare
 from node.ops.data_export import DataExportArgs, data_export
 from node.ops.mesh import WHICH
 from node.ops.share import held_token
+from node.portions import in_portions
 from node.saying import Pair
 
 if TYPE_CHECKING:
@@ -349,7 +350,7 @@ async def data_receipts(node: Node, args: ReceiptsArgs) -> ReceiptRows:
         chosen = [one for one in found if grant in (None, one.grant) and own in (None, one.holder, one.recipient)]
         return [_receipt(turn, one) for one in chosen], following
 
-    rows = [row for role in (HOLDER, RECIPIENT) for row in await mesh.engine.read_portions(partial(look, role=role))]
+    rows = [row for role in (HOLDER, RECIPIENT) for row in await in_portions(mesh.engine, partial(look, role=role))]
     return ReceiptRows(tuple(sorted(rows, key=lambda row: row.began)))
 
 

@@ -20,6 +20,7 @@ from node.naming import find_entry, find_member, find_party, moment
 from node.operation import Args, Result, operation, said
 from node.ops.consent_terms import MEMBER, Terms, names_of, offer_of
 from node.ops.mesh import WHICH
+from node.portions import in_portions
 
 if TYPE_CHECKING:
     from ledger.consent.bounds import Bounds
@@ -236,7 +237,7 @@ async def delegation_list(node: Node, args: DelegationsArgs) -> DelegationRows:
         given = [entry for entry in held if entry is not None and entry.kind == "delegation.give"]
         return [row_of(turn, flows, entry) for entry in given], following
 
-    return DelegationRows(tuple(await mesh.engine.read_portions(look)))
+    return DelegationRows(tuple(await in_portions(mesh.engine, look)))
 
 
 @operation("delegation", "show", permission="read")

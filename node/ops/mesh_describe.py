@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from node.naming import find_grant, moment
 from node.operation import Args, Result, operation, said
+from node.portions import in_portions
 
 if TYPE_CHECKING:
     from node.core import Turn
@@ -78,8 +79,8 @@ async def mesh_describe(node: Node, args: DescribeArgs) -> Described:
     def closed(turn: Turn, start: bytes, role: bytes) -> tuple[list[Receipt], bytes]:
         return flows.receipts.portion(turn.vault, role, start)
 
-    consents = len(await mesh.engine.read_portions(lambda turn, start: flows.consents.ids(turn.vault, GRANT, start)))
-    accounts = [len(await mesh.engine.read_portions(partial(closed, role=role))) for role in (HOLDER, RECIPIENT)]
+    consents = len(await in_portions(mesh.engine, lambda turn, start: flows.consents.ids(turn.vault, GRANT, start)))
+    accounts = [len(await in_portions(mesh.engine, partial(closed, role=role))) for role in (HOLDER, RECIPIENT)]
 
     def look(turn: Turn) -> Described:
         functions = _functions(turn, flows, consents, sum(accounts))

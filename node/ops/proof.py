@@ -30,6 +30,7 @@ from node.operation import Args, Local, Result, local_operation, operation, said
 from node.ops.export import proof_export
 from node.ops.mesh import WHICH
 from node.ops.proof_verify import proof_verify
+from node.portions import in_portions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -258,7 +259,7 @@ async def proof_period(node: Node, args: PeriodArgs) -> ProofMade:
         found, following = mesh.flows.receipts.portion(turn.vault, role, start)
         return [one for one in found if since <= one.ended <= until], following
 
-    found = [one for role in (HOLDER, RECIPIENT) for one in await mesh.engine.read_portions(partial(among, role=role))]
+    found = [one for role in (HOLDER, RECIPIENT) for one in await in_portions(mesh.engine, partial(among, role=role))]
     stated = proving.in_order(found)
     if not stated:
         raise not_found("No transfer of that time has been stated on the ledger by this node.", "since")

@@ -80,9 +80,9 @@ def test_a_proof_is_of_the_map_as_it_is_now(drawn: list[dict[bytes, bytes | None
     for values in drawn:
         with store.write() as rows:
             made.update(rows, values)
-            for one in (made, made.copy()):
-                value, proof = one.prove(rows, ident)
-                assert verify_value(ident, value, proof, made.root()[1])
+            value, proof = made.prove(rows, ident)
+            assert verify_value(ident, value, proof, made.root()[1])
+            assert made.copy().prove(rows, ident) == (value, proof)
             loaded = CommittedMap(MEMBERS)
             loaded.load(rows)
             assert loaded.prove(rows, ident) == (value, proof)

@@ -16,6 +16,7 @@ from ledger.errors import LocalError
 from ledger.replica import Run, decode
 from node.core import Turn, Verified, Verify
 from node.engine import INBOX_MAX, OUTBOX_BYTES_MAX, RETRY_SECONDS, VERIFYING_MAX, Engine, Outbox
+from node.portions import in_portions
 from node.turn import BULK_LEAVES_MIN
 from simulations.daemons import quiet
 from simulations.people import person
@@ -162,7 +163,7 @@ async def test_what_is_read_in_portions_lets_others_act_between(autojump_clock: 
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(state)
-            sizes = await node.engine.read_portions(read)
+            sizes = await in_portions(node.engine, read)
         assert told[0] == told[-1] == "read"
         assert told.count("stated") == 1
         assert sizes[-1] == sizes[0] + 1  # each portion sees what stands by then

@@ -35,6 +35,14 @@ def up(site: Site, *others: Site) -> None:
     site.tell(*(gossip.PeerUp(other.kid, False) for other in others))
 
 
+def entries(site: Site, kind: str) -> list[Entry]:
+    """Return the sound entries of a kind in a site's own feed."""
+    replica = site.core.replica
+    with site.store.read() as rows:
+        leaves = [replica.leaf(rows, site.kid, index) for index in range(replica.size(site.kid))]
+    return [entry for leaf in leaves if not leaf.void and (entry := Entry.parse(leaf.raw)).kind == kind]
+
+
 def boundary_of(site: Site) -> int | None:
     """Return the boundary that a site's committed maps stand at."""
     tick = site.core.ticker.tick
@@ -292,6 +300,24 @@ def test_a_boundary_from_before_the_start_is_not_attested() -> None:
     site.tell(gossip.TimerFired(TIMER_TICK))
     assert boundary_of(site) == NOW + 60
     assert site.timers()[TIMER_TICK] == (NOW + 120) * 1_000
+
+
+def test_who_has_left_or_has_only_begun_computes_a_tick_and_attests_none() -> None:
+    site, _ = sites(2, POLICY)
+    began, gone = NOW + 90, NOW + 200
+
+    def attested(at: int, boundary: int) -> int:
+        site.now_ms = at * 1_000
+        site.act(lambda turn: turn.attest(boundary))
+        assert boundary_of(site) == boundary
+        return sum(entry.payload["boundary"] == boundary for entry in entries(site, "state.attestation"))
+
+    site.now_ms = began * 1_000
+    site.act(lambda turn: turn.start())
+    assert attested(began + 1, NOW + 60) == 0  # before it began it may have lacked what others held
+    assert attested(began + 60, NOW + 120) == 1
+    site.act(lambda turn: turn.state("member.leave", ("member", turn.core.party[0]), {}))
+    assert attested(gone, NOW + 180) == 0
 
 
 # Undoing

@@ -13,7 +13,7 @@ from ledger.governance.certificate import EpochContext
 from ledger.governance.sealing import frontier_digest
 from ledger.kinds import FRONTIER_HEADS_MAX
 from node.core import Turn
-from node.seal_lists import ASK_MS, HEADS_MAX, LISTS_MAX, Lists
+from node.seal_lists import ASK_MS, ASKERS_MAX, HEADS_MAX, LISTS_MAX, Lists
 from tests.node.sites import Site, key, sites
 
 T = TypeVar("T")
@@ -129,6 +129,18 @@ def test_who_asks_too_early_is_answered_later_and_not_too_often() -> None:
     me.site.now_ms += 1_000
     me.act(lambda turn, lists: lists.serve(turn, peer, digest))
     assert len(me.sent(peer)) == 1
+
+
+def test_so_many_may_wait_for_a_list_and_no_more() -> None:
+    (me,) = desks(1)
+    whole = {**BASE, **heads(2, size=9)}
+    digest = frontier_digest(whole.values())
+    askers = [number.to_bytes(32, "big") for number in range(ASKERS_MAX + 5)]
+    me.act(lambda turn, lists: lists.seek(turn, digest, askers[:1]))
+    for asker in askers:
+        me.act(lambda turn, lists, asker=asker: lists.serve(turn, asker, digest))  # type: ignore[misc]
+    me.act(lambda turn, lists: lists.add(turn, whole))
+    assert [bool(me.sent(asker)) for asker in askers] == [True] * ASKERS_MAX + [False] * 5
 
 
 def test_old_lists_are_forgotten_unless_they_are_needed() -> None:

@@ -22,7 +22,7 @@ KEPT: Final = 1_000
 """Events."""
 COUNTED_MAX: Final = 512
 """Names of events that are counted; further ones are counted as "other"."""
-_OWN: Final = ("event", "level", "ts", "exception", "exc_info")
+_OWN: Final = ("event", "level", "ts")
 
 
 @dataclass(frozen=True, slots=True)

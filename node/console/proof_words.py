@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from proofs import additions, chains, conduct, consents, flows, presentation
-from proofs.verify import STEPS
+from proofs.verify import OTHERS_WORD, OWN_WORD, STEPS
 
 _LATER: Final = "Demandez un dossier avec un battement plus proche de ce moment"
 _REFUSE: Final = "Refusez le dossier."
@@ -261,7 +261,9 @@ _BY_WORDS: Final[dict[str, str]] = {
     flows.WITHIN: "les données sont d’un temps que le consentement couvre",
     flows.ACKNOWLEDGED: "le destinataire a accusé réception du même transfert",
     conduct.KNEW: "le membre a signé qu’il savait la fin du consentement",
-    presentation.PRESENTED: "le dossier est signé pour vous, avec votre nonce",
+    presentation.PRESENTED: "le dossier est signé pour vous, avec le nonce que vous avez donné, s’il y en a un",
+    OWN_WORD: "ce que montrent les signatures du membre lui-même",
+    OTHERS_WORD: "ce qu’un autre dit du membre, et qu’aucune signature de celui-ci ne confirme",
     chains.GIVEN: "la délégation a été donnée à la clé qui a signé en dessous, et permet tout ce qui repose sur elle",
     chains.CALLED: "le consentement a été donné sous un appel du groupe qui l’a signé, et dans ses bornes",
     chains.PASSED_ON: "le consentement tient dans celui qu’il transmet, qui le permet",
@@ -282,7 +284,6 @@ _BY_ID: Final[dict[str, str]] = {
     "clock": "aucune heure du dossier n’est en avance sur l’horloge",
     "content": "cette valeur est celle qu’elle a signée",
     "epoch": "la chaîne des époques commence à la genèse fixée, ou passe par l’époque que vous avez fixée",
-    "finding": "un constat est étayé",
     "holder": "le détenteur était membre",
     "log": "le fil qui tient le consentement est un que vous admettez",
     "presentation": "qui présente le dossier ; vous n’avez nommé aucun public",
@@ -297,5 +298,8 @@ _BY_ID: Final[dict[str, str]] = {
 
 def asked(ident: str, what: str) -> str:
     """Return what a check asks, in French; empty where there are no words for it."""
+    words, bracket, kind = what.partition(" (")  # the kind of a finding
+    if words in _BY_WORDS and bracket:
+        return f"{_BY_WORDS[words]} ({kind}"
     known = (part for part in ident.split(".") if part in _BY_ID)  # before it: which of several consents
     return _BY_WORDS.get(what) or _BY_ID.get(next(known, ""), "")

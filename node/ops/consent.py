@@ -129,7 +129,7 @@ class Stated(Result, frozen=True):
     id: Annotated[str, said("The consent, or the request.")]
     entry: Annotated[str, said("Id of the entry that says so.")]
     state: Annotated[str, said("How it stands now.")]
-    reaches: Annotated[int, said("How many other members have been asked to register it too.")] = 0
+    reaches: Annotated[int, said("In how many other members' feeds it is to stand too.")] = 0
 
 
 class ConsentLine(Result, frozen=True):
@@ -230,13 +230,14 @@ async def consent_grant(node: Node, args: GrantArgs) -> Granted:
 @operation("consent", "refuse", permission="operate")
 async def consent_refuse(node: Node, args: RefuseArgs) -> Stated:
     """Refuse a request, from a wallet kept here."""
+    from node.flows.registering import others_to_ask
 
     flows = (mesh := node.mesh(args.mesh)).flows
 
     def act(turn: Turn) -> Stated:
         request = flows.acts.open_request(turn, find_entry(turn.rows, args.id))
         entry = flows.acts.refuse(turn, args.wallet, request, args.reason or None)
-        return Stated(request.entry.id.hex(), entry.id.hex(), "answered", len(turn.core.member_peers[:2]))
+        return Stated(request.entry.id.hex(), entry.id.hex(), "answered", others_to_ask(turn))
 
     return await mesh.engine.act(act)
 
@@ -248,6 +249,7 @@ async def consent_refuse(node: Node, args: RefuseArgs) -> Stated:
 async def consent_withdraw(node: Node, args: WithdrawArgs) -> Stated:
     """Withdraw a consent: from the wallet kept here that gave it, or at any member with the withdrawal slip."""
     from ledger.consent.slip import parse_slip
+    from node.flows.registering import others_to_ask
 
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
@@ -262,7 +264,7 @@ async def consent_withdraw(node: Node, args: WithdrawArgs) -> Stated:
         else:
             grant = find_grant(turn, args.id, "id")
             entry = flows.acts.withdraw(turn, grant, flows.acts.wallet_of(turn, grant))
-        return Stated(grant.id.hex(), entry.id.hex(), "withdrawn", len(turn.core.member_peers[:2]))
+        return Stated(grant.id.hex(), entry.id.hex(), "withdrawn", others_to_ask(turn))
 
     return await mesh.engine.act(act)
 

@@ -89,6 +89,9 @@ class DataFamily(Protocol):
     def timer(self, turn: Turn, name: str) -> None:
         """A timer whose name begins with "data:" fired."""
 
+    def partners(self, turn: Turn) -> frozenset[bytes]:
+        """Return the devices to which this node wants a channel of its own, whatever gossip needs."""
+
 
 class SealFamily(Protocol):
     """What answers family 4 and seals epochs; node/sealing.py."""

@@ -4,8 +4,9 @@ How it works
     One listener serves every mesh of the node; the channel's opening tells which mesh is meant. What is up is in
     `peerings`; node/connection.py runs each connection.
 
-    For each mesh a dialer keeps channels to members whose address is known, with exponential back-off and jitter. An
-    address may lead through a member that passes sealed frames on (node/relaying.py): those are dialed last.
+    For each mesh a dialer keeps channels to members whose address is known, with exponential back-off and jitter: to
+    some for gossip, and to every one with which data or content is to be exchanged, for that passes through nobody
+    else. An address may lead through a member that passes sealed frames on (node/relaying.py): those are dialed last.
 
 What it does not do
     It knows no entries and no rights: whether a peer is a member is the core's answer. Behind NAT a node only dials.
@@ -23,7 +24,7 @@ import trio
 from gossip.channel import VERSIONS, Channel, Identity, Limits, Versions
 from ledger.errors import LocalError
 from node.connection import Connection
-from node.core import RandomBytes
+from node.core import RandomBytes, Turn
 from node.directory import Card
 from node.doorway import Doorway
 from node.network import Network, is_relay
@@ -31,7 +32,8 @@ from node.peering import MeshRuntime, Peering
 from node.relaying import CircuitStream, Switch
 from node.tables import Relay
 
-NEIGHBOURS_MAX: Final = 16  # members a node dials; more are reached through gossip
+NEIGHBOURS_MAX: Final = 16  # members a node dials for gossip; more are reached through these
+PARTNERS_MAX: Final = 128  # members dialed besides, since data or content is to pass between them and us
 BACKOFF_FIRST_SECONDS: Final = 0.5
 BACKOFF_MAX_SECONDS: Final = 60.0
 DIALS_IN_VAIN_MAX: Final = 6  # then somebody else is dialed in this member's place, for a while
@@ -147,7 +149,9 @@ class Net:
             while True:
                 runtime.wake = trio.Event()
                 for kid in await self._known(runtime):
-                    if kid not in dialing and len(dialing) < NEIGHBOURS_MAX:
+                    partner = kid in runtime.partners
+                    most = PARTNERS_MAX if partner else NEIGHBOURS_MAX
+                    if kid not in dialing and sum((one in runtime.partners) == partner for one in dialing) < most:
                         dialing.add(kid)
                         nursery.start_soon(keep, kid)
                 with trio.move_on_after(LOOK_SECONDS):
@@ -163,7 +167,7 @@ class Net:
 
     async def _candidates(self, runtime: MeshRuntime) -> list[bytes]:
         """Return the members whose address is known, in random order; the newest address card counts."""
-        cards: list[Card] = await runtime.engine.read(lambda turn: turn.core.directory.cards(turn.rows))
+        cards, runtime.partners = await runtime.engine.read(_told)
         core = runtime.engine.core
         runtime.hints.update({card.device: card.addresses for card in cards if card.addresses})
         wanted = [
@@ -275,3 +279,9 @@ class Net:
         if is_relay(address):
             return await self.switches[runtime.mesh_id].dial(address, kid)
         return await self._network.dial(address)
+
+
+def _told(turn: Turn) -> tuple[list[Card], frozenset[bytes]]:
+    """Return the address cards, and the devices that data or content is to go to."""
+    core = turn.core
+    return core.directory.cards(turn.rows), core.data.partners(turn) if core.data is not None else frozenset()

@@ -23,6 +23,7 @@ class MeshRuntime:
     identity: Identity
     hints: dict[bytes, tuple[str, ...]] = field(default_factory=dict)  # addresses told by tickets or the operator
     near: dict[bytes, str] = field(default_factory=dict)  # addresses found in the local network
+    partners: frozenset[bytes] = frozenset()  # devices that data or content is to go to, as of the last look
     statics: dict[bytes, bytes] = field(default_factory=dict)  # static keys of known devices, for IK
     wake: trio.Event = field(default_factory=trio.Event)
 

@@ -64,6 +64,10 @@ class Ears:
     def timer(self, turn: Turn, name: str) -> None:
         """Do nothing."""
 
+    def partners(self, turn: Turn) -> frozenset[bytes]:  # noqa: ARG002 - as DataFamily says
+        """Want nobody: who has a channel to whom is the scenario's."""
+        return frozenset()
+
 
 class MeshRun:
     """A mesh of real nodes under one scenario (simulations.adversaries.Stage)."""

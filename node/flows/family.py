@@ -27,7 +27,7 @@ from node.flows.changing import Changing
 from node.flows.compiling import TAKEN
 from node.flows.computing import Computing
 from node.flows.consenting import Consenting
-from node.flows.disclosing import Disclosing, ended_grant
+from node.flows.disclosing import Disclosing, devices_of, ended_grant
 from node.flows.door import Door, parties_at
 from node.flows.erasing import Erasing
 from node.flows.letters import Letters
@@ -82,6 +82,8 @@ from node.vaults.wallets import WalletRows
 if TYPE_CHECKING:
     from node.core import Turn
 
+READERS_LOOKED_MAX: Final = 256
+"""Readers for whom content waits that a channel is wanted to."""
 RETRY: Final = "data:retry"
 RETRY_FIRST_MS: Final = 1_000
 """After so long what waits for a connected peer is looked at again; then after twice as long, and so on."""
@@ -118,7 +120,7 @@ class Flows:
         self.outgoing = OutgoingRows(blind)
         self.incoming = IncomingRows()
         self.receipts = ReceiptRows()
-        deliveries = DeliveryRows()
+        self.deliveries = deliveries = DeliveryRows()
         self.door = Door(self.consents)
         self.sharing = Sharing(self.door, ShareRows())
         self.accounts = Accounts(self.receipts, blind, self.tenants)
@@ -256,6 +258,13 @@ class Flows:
                 self.door.forget(grant)
                 self.sending.review(turn, grant)
                 self.receiving.review(turn, grant)
+
+    def partners(self, turn: Turn) -> frozenset[bytes]:
+        """Return the devices of members with a link to us, and of those for whom content waits here."""
+        members, own = turn.core.replica.members, turn.core.party
+        up = (ends for ends, state in members.links.items() if state == "up" and own in ends)
+        linked = {kid for ends in up for party in ends if party != own for kid in devices_of(party, members)}
+        return frozenset(linked.union(self.deliveries.waited_for(turn.vault, READERS_LOOKED_MAX)))
 
     def timer(self, turn: Turn, name: str) -> None:
         """Do what was put off."""

@@ -53,6 +53,18 @@ class DeliveryRows:
         prefix = _DISCLOSE + reader
         return [(key[-_ID:], blob) for key, blob in vault.scan(TABLE, prefix, prefix_stop(prefix), limit=limit)]
 
+    def waited_for(self, vault: Reader, limit: int) -> list[bytes]:
+        """Return readers for whom anything waits, at most so many."""
+        found: list[bytes] = []
+        start: bytes | None = _DISCLOSE
+        while start is not None and len(found) < limit:
+            row = next(vault.scan(TABLE, start, prefix_stop(_DISCLOSE), limit=1), None)
+            if row is None:
+                break
+            found.append(row[0][1 : 1 + _ID])
+            start = prefix_stop(row[0][: 1 + _ID])
+        return found
+
     def readers(self, vault: Reader, entry_id: bytes) -> list[bytes]:
         """Return the readers that do not have the content of an entry yet."""
         scan = vault.scan(TABLE, _DISCLOSE, prefix_stop(_DISCLOSE))

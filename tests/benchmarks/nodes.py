@@ -64,6 +64,10 @@ class Heard:
     def timer(self, turn: Turn, name: str) -> None:
         """Ignore."""
 
+    def partners(self, turn: Turn) -> frozenset[bytes]:  # noqa: ARG002 - as DataFamily says
+        """Want nobody."""
+        return frozenset()
+
     def entries(self, turn: Turn, entries: Sequence[Entry]) -> None:  # noqa: ARG002 - as DataFamily says
         """Note entries of the open turn."""
         self.fresh += [entry.id for entry in entries]

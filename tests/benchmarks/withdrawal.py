@@ -75,6 +75,10 @@ class Judging:
         """Pass on."""
         self.flows.timer(turn, name)
 
+    def partners(self, turn: Turn) -> frozenset[bytes]:
+        """Pass on."""
+        return self.flows.partners(turn)
+
     def entries(self, turn: Turn, entries: Sequence[Entry]) -> None:
         """Pass on, then ask the door about each consent that was withdrawn; note it if it refuses."""
         self.flows.entries(turn, entries)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,7 +11,9 @@ from trio.testing import MockClock
 
 from gossip.channel import Channel
 from gossip.handshake import Identity
+from gossip.messages import Envelope
 from gossip.vocabulary import Summary, encode
+from ledger.entry import Entry
 from ledger.governance.epoch import Genesis
 from node.admission import Admission
 from node.connection import SEND_SECONDS_MAX, STRANGER_SECONDS_MAX
@@ -207,6 +209,48 @@ async def test_an_unreachable_member_does_not_keep_a_reachable_one_from_being_di
             assert await mesh.until(lambda: len(one.net.peerings) == 3, 60 * DIALS_IN_VAIN_MAX)
             assert one.net.failures
             nursery.cancel_scope.cancel()
+
+
+class Wishes:
+    """A family 3 that says nothing, and wants channels to these devices."""
+
+    def __init__(self, wanted: frozenset[bytes]) -> None:
+        self._wanted = wanted
+
+    def handle(self, turn: Turn, peer: bytes, envelope: Envelope) -> None:
+        """Ignore."""
+
+    def peer_up(self, turn: Turn, peer: bytes) -> None:
+        """Ignore."""
+
+    def peer_down(self, turn: Turn, peer: bytes) -> None:
+        """Ignore."""
+
+    def entries(self, turn: Turn, entries: Sequence[Entry]) -> None:
+        """Ignore."""
+
+    def timer(self, turn: Turn, name: str) -> None:
+        """Ignore."""
+
+    def partners(self, turn: Turn) -> frozenset[bytes]:  # noqa: ARG002 - as DataFamily says
+        """Return those."""
+        return self._wanted
+
+
+async def test_whom_data_go_to_is_dialed_however_many_neighbours_there_are(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.net.NEIGHBOURS_MAX", 1)
+    async with mesh_of(12) as mesh:
+        await trio.sleep(60)
+        one = mesh.nodes[0]
+        far = {node.kid for node in mesh.nodes.values() if node.kid not in one.engine.connected} - {one.kid}
+        assert len(far) > 4, "with one neighbour each, most are not connected"
+        wanted = frozenset(sorted(far)[:3])
+        one.core.data = Wishes(wanted)
+        await trio.sleep(60)
+        assert wanted <= set(one.engine.connected)
+        assert not far <= set(one.engine.connected), "and nobody else beside them"
 
 
 async def test_a_node_behind_nat_is_met_because_it_dials(autojump_clock: MockClock) -> None:

@@ -11,6 +11,7 @@ from ledger.consent.slip import parse_slip
 from ledger.consent.status import State
 from ledger.entry import Entry
 from ledger.errors import LocalError
+from ledger.governance.members import link_id
 from ledger.keys import SigningKey
 from ledger.schema import DAY
 from node.core import Turn
@@ -45,6 +46,24 @@ def test_holder_and_recipient_get_the_content_and_nobody_else() -> None:
     assert opened is not None
     assert opened.disclosures.terms() == terms(SHORT)
     assert host.look(lambda turn: list(turn.vault.scan("outgoing", b"d", b"e"))) == []
+
+
+def test_a_channel_is_wanted_along_links_and_to_whoever_content_waits_for() -> None:
+    world = World(4)
+    holder, recipient, other, host = world.sides
+    assert host.look(host.flows.partners) == {side.device.kid for side in (holder, recipient, other)}
+    for side in (holder, recipient):
+        ends = {"from": list(host.party), "to": list(side.party)}
+        thing = ("link", link_id(host.party, side.party))
+        host.act(lambda turn, thing=thing, ends=ends: turn.state("link.sever", thing, ends))  # type: ignore[misc]
+    world.pump()
+    assert host.look(host.flows.partners) == {other.device.kid}
+    world.leave(recipient)
+    world.grant(terms(SHORT), at=host)
+    assert host.look(host.flows.partners) == {other.device.kid, recipient.device.kid}
+    world.come_back(recipient)
+    world.pump()
+    assert host.look(host.flows.partners) == {other.device.kid}
 
 
 def test_a_reader_that_is_away_gets_the_content_when_it_comes() -> None:

@@ -6,9 +6,8 @@ How it works
     the oldest page begins like ours. Our own leaves below plus its hashes must then give the root it showed: this
     both ends the search and proves that the hashes are what the root stands for. It hashes the whole branch, so it is
     tried once before all of the branch is there, and a peer whose branch is none is left alone for a while. Then
-    `ForkCandidate` carries the
-    whole branch, from which ledger.fork makes the proof. A smaller size signed later needs no leaves: the engine,
-    which noticed it, proves it.
+    `ForkCandidate` carries the whole branch, from which ledger.fork makes the proof. A smaller size signed later needs
+    no leaves: the engine, which noticed it, proves it.
 
 What it does not do
     It checks no signature (the engine does, before it accuses anyone) and registers nothing. Branches of more than

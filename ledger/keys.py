@@ -39,9 +39,10 @@ _DID_CHARACTERS: Final = len(_DID_PREFIX) + 47  # 34 bytes that begin with 0xed0
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _BASE58_VALUES: Final = {character: value for value, character in enumerate(_BASE58)}
 _CHECKED_MAX: Final = 16_384  # keys known to be sound; about 250 bytes each
-_WRITTEN_MAX: Final = 1_024  # did:keys known with their key; about 400 bytes each. Whose repeat are devices' and hosts'
+_WRITTEN_MAX: Final = 1_024  # thumbprints and did:keys; some 400 bytes each. Whose repeat are devices' and hosts'
 
 
+@lru_cache(maxsize=_WRITTEN_MAX)
 def thumbprint(public: bytes) -> bytes:
     """Return the RFC 9679 SHA-256 thumbprint (32 bytes) of the COSE key of `public` (32 bytes): its `kid`.
 

@@ -91,6 +91,21 @@ class Writer(Reader, Protocol):
         ...
 
 
+def distinct(rows: Reader, table: str, prefix: bytes, length: int, start: bytes = b"") -> Iterator[bytes]:
+    """Yield, once each and in order, the `length` bytes that follow `prefix` in keys, from `start` on.
+
+    Each costs one look, however many rows there are of it.
+    """
+    begin: bytes | None = prefix + start
+    while begin is not None:
+        row = next(rows.scan(table, begin, prefix_stop(prefix), limit=1), None)
+        if row is None:
+            return
+        found = row[0][len(prefix) : len(prefix) + length]
+        yield found
+        begin = prefix_stop(prefix + found)
+
+
 def portion(
     rows: Reader, table: str, prefix: bytes, start: bytes, limit: int
 ) -> tuple[list[tuple[bytes, bytes]], bytes]:

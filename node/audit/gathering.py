@@ -16,6 +16,7 @@ What it does not do
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
@@ -29,7 +30,7 @@ from ledger.errors import RemoteError
 from ledger.feed import AHEAD_SECONDS_MAX
 from ledger.governance.members import Party
 from ledger.index import document_places, documents, facts_of
-from ledger.rows import prefix_stop
+from ledger.rows import distinct, prefix_stop
 from ledger.schema import DAY
 from ledger.tables import (
     CONSENT,
@@ -61,7 +62,7 @@ from node.audit.rows import (
 from node.flows.disclosing import parties_of
 from node.flows.standing import above
 from node.naming import member_name
-from node.vaults.receipts import HOLDER, RECIPIENT, TABLE, Receipt
+from node.vaults.receipts import HOLDER, RECIPIENT, Receipt
 from node.vaults.transfers import IncomingRows
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ TICKS_LOOKED_MAX: Final = 2_000
 """Attestations looked through, backwards, for the tick that a receipt rests on."""
 APART_SECONDS: Final = 31 * DAY
 """So far apart may the two ends of a transfer state it: each in its next day's batch, once it runs again."""
-_ROLES: Final[tuple[tuple[bytes, Role], ...]] = ((RECIPIENT, "recipient"), (HOLDER, "holder"))  # in order of their keys
+_ROLES: Final[dict[bytes, Role]] = {RECIPIENT: "recipient", HOLDER: "holder"}
 _KINDS: Final[dict[str, Role]] = {"transfer.receipt": "holder", "transfer.ack": "recipient"}
 _TYPES: Final = tuple(typ_of_kind(kind).encode() for kind in _KINDS)
 _ENDS: Final[dict[str, Ended]] = {"consent.withdraw": "withdrawn", "consent.revoke": "revoked"}
@@ -158,22 +159,13 @@ def _frame(turn: Turn, flows: Flows) -> Frame:
 
 def _accounts(turn: Turn, flows: Flows, start: bytes, since: int, until: int) -> tuple[list[Account], str]:
     found: list[Account] = []
-    for prefix, role in _ROLES:
-        if start[:1] > prefix:
-            continue
-        begin = start if start[:1] == prefix else prefix
-        keys, last = 0, b""
-        for key, value in turn.vault.scan(TABLE, begin, prefix_stop(prefix), limit=ACCOUNTS_MAX):
-            keys, last = keys + 1, key
-            receipt = Receipt.decode(value)
-            in_time = receipt.began < until and (receipt.ended >= since or role == "recipient")  # it may still be held
-            if receipt.tally.count and in_time:
-                found.append(_account(turn, flows.incoming, role, receipt))
-        if keys == ACCOUNTS_MAX:
-            return found, (last + b"\x00").hex()
-        if prefix != _ROLES[-1][0] and keys:
-            return found, _ROLES[-1][0].hex()
-    return found, ""
+    receipts, following = flows.receipts.portion(turn.vault, start, ACCOUNTS_MAX)
+    for receipt in receipts:
+        role = _ROLES[receipt.role]
+        in_time = receipt.began < until and (receipt.ended >= since or role == "recipient")  # it may still be held
+        if receipt.tally.count and in_time:
+            found.append(_account(turn, flows.incoming, role, receipt))
+    return found, following.hex()
 
 
 def _account(turn: Turn, incoming: IncomingRows, role: Role, receipt: Receipt) -> Account:
@@ -207,20 +199,13 @@ def _account(turn: Turn, incoming: IncomingRows, role: Role, receipt: Receipt) -
 
 def _consents(turn: Turn, flows: Flows, start: bytes) -> tuple[list[Consent], str]:
     found: list[Consent] = []
-    begin, stop = start or CONSENT, prefix_stop(CONSENT)
-    for _ in range(CONSENTS_MAX):
-        row = next(turn.rows.scan("things", begin, stop, limit=1), None)
-        if row is None:
-            return found, ""
-        ident = row[0][len(CONSENT) : len(CONSENT) + 32]
+    idents = list(islice(distinct(turn.rows, "things", CONSENT, 32, start[len(CONSENT) :]), CONSENTS_MAX))
+    for ident in idents:
         consent = _consent(turn, flows, ident)
         if consent is not None:
             found.append(consent)
-        following = prefix_stop(CONSENT + ident)
-        if following is None:
-            return found, ""
-        begin = following
-    return found, begin.hex()
+    following = prefix_stop(CONSENT + idents[-1]) if len(idents) == CONSENTS_MAX else None
+    return found, following.hex() if following is not None else ""
 
 
 def _consent(turn: Turn, flows: Flows, ident: bytes) -> Consent | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.consent.status import State
 from ledger.index import facts_of
-from ledger.rows import prefix_stop
+from ledger.rows import distinct, prefix_stop
 from ledger.tables import CONSENT, TICK, read_position
 from node.flows.disclosing import parties_of
 from node.naming import device_owner, member_name
@@ -106,20 +106,12 @@ def ticks(turn: Turn) -> list[TickRow]:
 def consents(turn: Turn, start: bytes) -> tuple[list[ConsentRow], str]:
     """Return the consents from an id on, in the order of ids, and the id at which the next page begins ("": none)."""
     found: list[ConsentRow] = []
-    begin, stop = CONSENT + start, prefix_stop(CONSENT)
-    while True:
-        row = next(turn.rows.scan("things", begin, stop, limit=1), None)
-        if row is None:
-            return found, ""
-        ident = row[0][len(CONSENT) : len(CONSENT) + 32]
+    for ident in distinct(turn.rows, "things", CONSENT, 32, start):
         if len(found) == CONSENTS_SHOWN:
             return found, ident.hex()
         consent = _consent(turn, ident)
         found += [consent] if consent is not None else []
-        following = prefix_stop(CONSENT + ident)
-        if following is None:
-            return found, ""
-        begin = following
+    return found, ""
 
 
 def _consent(turn: Turn, ident: bytes) -> ConsentRow | None:

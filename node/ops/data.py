@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import trio
@@ -338,20 +337,17 @@ async def data_refusals(node: Node, args: DataArgs) -> RefusalRows:
 @operation("data", "receipts", permission="read")
 async def data_receipts(node: Node, args: ReceiptsArgs) -> ReceiptRows:
     """List the accounts of what was sent and received: who, when, how much, under which consent."""
-    from node.vaults.receipts import HOLDER, RECIPIENT
-
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
 
-    def look(turn: Turn, start: bytes, role: bytes) -> tuple[list[ReceiptRow], bytes]:
+    def look(turn: Turn, start: bytes) -> tuple[list[ReceiptRow], bytes]:
         grant = find_entry(turn.rows, args.consent, "consent") if args.consent else None
         own = flows.tenants.voice(turn, args.as_tenant).party if args.as_tenant else None
-        found, following = flows.receipts.portion(turn.vault, role, start)
+        found, following = flows.receipts.portion(turn.vault, start)
         chosen = [one for one in found if grant in (None, one.grant) and own in (None, one.holder, one.recipient)]
         return [_receipt(turn, one) for one in chosen], following
 
-    rows = [row for role in (HOLDER, RECIPIENT) for row in await in_portions(mesh.engine, partial(look, role=role))]
-    return ReceiptRows(tuple(sorted(rows, key=lambda row: row.began)))
+    return ReceiptRows(tuple(sorted(await in_portions(mesh.engine, look), key=lambda row: row.began)))
 
 
 def _receipt(turn: Turn, one: Receipt) -> ReceiptRow:

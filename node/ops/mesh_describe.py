@@ -12,7 +12,6 @@ What it does not do
 from __future__ import annotations
 
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from node.naming import find_grant, moment
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from node.core import Turn
     from node.daemon import Node
     from node.flows.family import Flows
-    from node.vaults.receipts import Receipt
 
 
 class DescribeArgs(Args, frozen=True):
@@ -71,19 +69,14 @@ def _text(found: Described) -> str:
 async def mesh_describe(node: Node, args: DescribeArgs) -> Described:
     """Say what this node does for people and services, in the nine functions of a MyData operator."""
     from node.vaults.consents import GRANT
-    from node.vaults.receipts import HOLDER, RECIPIENT
 
     mesh = node.mesh(args.mesh)
     flows = mesh.flows
-
-    def closed(turn: Turn, start: bytes, role: bytes) -> tuple[list[Receipt], bytes]:
-        return flows.receipts.portion(turn.vault, role, start)
-
     consents = len(await in_portions(mesh.engine, lambda turn, start: flows.consents.ids(turn.vault, GRANT, start)))
-    accounts = [len(await in_portions(mesh.engine, partial(closed, role=role))) for role in (HOLDER, RECIPIENT)]
+    accounts = len(await in_portions(mesh.engine, lambda turn, start: flows.receipts.portion(turn.vault, start)))
 
     def look(turn: Turn) -> Described:
-        functions = _functions(turn, flows, consents, sum(accounts))
+        functions = _functions(turn, flows, consents, accounts)
         return Described(functions, _chain(turn, args.consent) if args.consent else ())
 
     return await mesh.engine.read(look)

@@ -246,26 +246,21 @@ async def proof_period(node: Node, args: PeriodArgs) -> ProofMade:
     It shows what this node sent or received and has stated on the ledger; the others' accounts stay closed.
     """
     from node import proving
-    from node.vaults.receipts import HOLDER, RECIPIENT
     from proofs.make import make_period
     from proofs.past import View
 
     mesh = node.mesh(args.mesh)
+    since, until = _seconds(args.since) or 0, _seconds(args.until)
 
-    since = _seconds(args.since) or 0
+    def among(turn: Turn, start: bytes) -> tuple[list[Receipt], bytes]:
+        found, following = mesh.flows.receipts.portion(turn.vault, start)
+        return [one for one in found if since <= one.ended <= (until or turn.now)], following
 
-    def among(turn: Turn, start: bytes, role: bytes) -> tuple[list[Receipt], bytes]:
-        until = _seconds(args.until) or turn.now
-        found, following = mesh.flows.receipts.portion(turn.vault, role, start)
-        return [one for one in found if since <= one.ended <= until], following
-
-    found = [one for role in (HOLDER, RECIPIENT) for one in await in_portions(mesh.engine, partial(among, role=role))]
-    stated = proving.in_order(found)
+    stated = proving.in_order(await in_portions(mesh.engine, among))
     if not stated:
         raise not_found("No transfer of that time has been stated on the ledger by this node.", "since")
 
     def look(turn: Turn) -> ProofMade:
-        until = _seconds(args.until) if args.until else turn.now
         grants = sorted({one.grant for one in stated})
         chosen = [_chosen(turn, mesh, grant, args.field, none=False) for grant in grants]
         ticks = proving.views(turn, View(turn.rows, mesh.core.ticker), stated)

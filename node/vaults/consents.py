@@ -63,7 +63,7 @@ class ConsentRow:
 def wallet_of(vault: Reader, entry_id: bytes) -> str:
     """Return the name of the wallet under which the content of a grant is kept here, or ""."""
     memo = vault.get(TABLE, _MEMO + entry_id)
-    return _fields(memo)[2] if memo is not None else ""
+    return _fields(memo)[1] if memo is not None else ""
 
 
 class ConsentRows:
@@ -75,7 +75,7 @@ class ConsentRows:
     def get(self, vault: Reader, entry_id: bytes) -> ConsentRow | None:
         """Return what is held of a grant or request, or None (never there, or erased)."""
         memo = vault.get(TABLE, _MEMO + entry_id)
-        return self._row(vault, entry_id, memo) if memo is not None else None
+        return self._row(vault, entry_id, _fields(memo)) if memo is not None else None
 
     def holds(self, vault: Reader, entry_id: bytes) -> bool:
         """Say whether the content of a grant or request is held."""
@@ -105,19 +105,19 @@ class ConsentRows:
     def ids(self, vault: Reader, kind: str, start: bytes) -> tuple[list[bytes], bytes]:
         """Return the entry ids of what `listing` would yield, in portions of IDS_PORTION rows, as `portion` does."""
         found, following = portion(vault, TABLE, _MEMO, start, IDS_PORTION)
-        return [key[1:] for key, memo in found if len(key) == 1 + _ID and _fields(memo)[1] == kind], following
+        return [key[1:] for key, memo in found if len(key) == 1 + _ID and _fields(memo)[0] == kind], following
 
     def _read(self, vault: Reader, memos: Iterable[tuple[bytes, bytes]], kind: str | None) -> Iterator[ConsentRow]:
         for key, memo in memos:
-            if len(key) == 1 + _ID and kind in (None, _fields(memo)[1]):  # an entry id may begin with the same letter
-                row = self._row(vault, key[1:], memo)
+            if len(key) == 1 + _ID:  # an entry id may begin with the same letter
+                fields = _fields(memo)
+                row = self._row(vault, key[1:], fields) if kind in (None, fields[0]) else None
                 if row is not None:
                     yield row
 
-    def _row(self, vault: Reader, entry_id: bytes, memo: bytes) -> ConsentRow | None:
+    def _row(self, vault: Reader, entry_id: bytes, fields: tuple[str, str, int]) -> ConsentRow | None:
         held = vault.get(TABLE, entry_id)
-        _, kind, wallet, received = _fields(memo)
-        return None if held is None else ConsentRow(entry_id, kind, wallet, received, Disclosures.decode(held))
+        return None if held is None else ConsentRow(entry_id, *fields, Disclosures.decode(held))
 
     def put(self, vault: Writer, row: ConsentRow, holder: Party, recipient: Party | None) -> None:
         """Keep a row; index a grant, to one recipient or to a class (None). The caller has held it to its slots."""
@@ -192,7 +192,8 @@ def _ids(data: bytes | None) -> list[bytes]:
     return [data[at : at + _ID] for at in range(0, len(data), _ID)] if data else []
 
 
-def _fields(memo: bytes) -> tuple[int, str, str, int]:
+def _fields(memo: bytes) -> tuple[str, str, int]:
+    """Return kind, wallet and time of arrival."""
     fields: Any = codec.decode(memo)
-    version, kind, wallet, received = fields
-    return version, kind, wallet, received
+    _, kind, wallet, received = fields
+    return kind, wallet, received

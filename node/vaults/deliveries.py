@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from ledger import codec
-from ledger.rows import Reader, Writer, prefix_stop
+from ledger.rows import Reader, Writer, distinct, prefix_stop
 
 TABLE: Final = "outgoing"
 _DISCLOSE, _SPREAD = b"d", b"g"
@@ -55,15 +56,7 @@ class DeliveryRows:
 
     def waited_for(self, vault: Reader, limit: int) -> list[bytes]:
         """Return readers for whom anything waits, at most so many."""
-        found: list[bytes] = []
-        start: bytes | None = _DISCLOSE
-        while start is not None and len(found) < limit:
-            row = next(vault.scan(TABLE, start, prefix_stop(_DISCLOSE), limit=1), None)
-            if row is None:
-                break
-            found.append(row[0][1 : 1 + _ID])
-            start = prefix_stop(row[0][: 1 + _ID])
-        return found
+        return list(islice(distinct(vault, TABLE, _DISCLOSE, _ID), limit))
 
     def readers(self, vault: Reader, entry_id: bytes) -> list[bytes]:
         """Return the readers that do not have the content of an entry yet."""

@@ -142,10 +142,11 @@ class ReceiptRows:
         """Yield the accounts of one role, by transfer id."""
         return (Receipt.decode(value) for _, value in vault.scan(TABLE, role, prefix_stop(role)))
 
-    def portion(self, vault: Reader, role: bytes, start: bytes) -> tuple[list[Receipt], bytes]:
-        """Return what `listing` would, PORTION accounts of it, and where the next portion begins (b"": the end)."""
-        found, following = portion(vault, TABLE, role, start, PORTION)
-        return [Receipt.decode(value) for _, value in found], following
+    def portion(self, vault: Reader, start: bytes, limit: int = PORTION) -> tuple[list[Receipt], bytes]:
+        """Return at most `limit` accounts, the recipient's first, and where the next portion begins (b"": the end)."""
+        role = HOLDER if start[:1] == HOLDER else RECIPIENT
+        found, following = portion(vault, TABLE, role, start, limit)
+        return [Receipt.decode(value) for _, value in found], following or (HOLDER if role == RECIPIENT else b"")
 
     def find(self, vault: Reader, role: bytes, prefix: bytes) -> Receipt | None:
         """Return the first account of a transfer whose id begins so, or None."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.rows import META, portion, prefix_stop
+from ledger.rows import META, distinct, portion, prefix_stop
 from storage.memory import MemoryStore
 
 
@@ -35,3 +35,15 @@ def test_portions_make_the_whole_once_each(keys: set[bytes], prefix: bytes, limi
             if not start:
                 break
     assert read == sorted(key for key in keys if key.startswith(prefix))
+
+
+@given(keys=st.sets(st.binary(min_size=3, max_size=5), max_size=20), start=st.binary(max_size=2))
+def test_each_name_in_keys_comes_once(keys: set[bytes], start: bytes) -> None:
+    store = MemoryStore((META,))
+    with store.write() as rows:
+        for key in {*keys, *(b"p" + key for key in keys)}:
+            rows.put(META, key, b"x")
+    with store.read() as rows:
+        names = list(distinct(rows, META, b"p", 2, start))
+        every = [key for key, _ in rows.scan(META, b"p", b"q")]
+    assert names == sorted({key[1:3] for key in every if key[1:] >= start})

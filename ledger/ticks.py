@@ -329,12 +329,17 @@ def attestations(rows: Reader, replica: Replica, tick: Tick) -> dict[bytes, tupl
 
 
 def _attesting(rows: Reader, replica: Replica, tick: Tick) -> Iterator[tuple[bytes, int]]:
+    return ((feed, index) for root, feed, index in _said_of(rows, replica, tick) if root == tick.state_root)
+
+
+def _said_of(rows: Reader, replica: Replica, tick: Tick) -> Iterator[tuple[bytes, bytes, int]]:
+    """Yield each attestation of a tick's very frontier that counts: the state root it gives, feed and index."""
     prefix = TICK_PREFIX + tick.boundary.to_bytes(8, "big")
     for key, value in rows.scan("things", prefix, prefix_stop(prefix)):
         number, index = read_position(key)
         feed = replica.feed_of(number)
-        if value == tick.frontier + tick.state_root and index < replica.members.reach(feed):
-            yield feed, index
+        if value[:32] == tick.frontier and index < replica.members.reach(feed):
+            yield value[32:], feed, index
 
 
 def attested(rows: Reader, replica: Replica, ticks: Iterable[Tick], need: int) -> Tick | None:
@@ -351,14 +356,7 @@ def attested(rows: Reader, replica: Replica, ticks: Iterable[Tick], need: int) -
 
 def contradictions(rows: Reader, replica: Replica, tick: Tick) -> tuple[bytes, ...]:
     """Return the devices that attest another state of this tick's very frontier: a bug or an attack, never silent."""
-    prefix = TICK_PREFIX + tick.boundary.to_bytes(8, "big")
-    found = set[bytes]()
-    for key, value in rows.scan("things", prefix, prefix_stop(prefix)):
-        number, index = read_position(key)
-        feed = replica.feed_of(number)
-        if value[:32] == tick.frontier and value[32:] != tick.state_root and index < replica.members.reach(feed):
-            found.add(feed)
-    return tuple(sorted(found))
+    return tuple(sorted({feed for root, feed, _ in _said_of(rows, replica, tick) if root != tick.state_root}))
 
 
 def prune_heads(replica: Replica, rows: Writer, boundary: int) -> None:

@@ -69,8 +69,7 @@ class Fault:
 
 def fault(error: msgspec.ValidationError, whole: type[msgspec.Struct]) -> Fault:
     """Return what is wrong with the settings, of type `whole`, that msgspec refused."""
-    found = _TOLD.fullmatch(str(error))
-    what, place = (found["what"], found["path"] or "") if found is not None else (str(error), "")
+    what, place = refused(error)
     path = tuple(re.findall(r"\.(\w+)", place))
     if (missing := _MISSING.fullmatch(what)) is not None:
         return _missing((*path, missing[1]), whole)
@@ -86,6 +85,12 @@ def fault(error: msgspec.ValidationError, whole: type[msgspec.Struct]) -> Fault:
     else:
         name, kind = _named(path), field.type
     return Fault(path, f"{name} must be {shape(kind)}{but}: {_advice(path, field)}")
+
+
+def refused(error: msgspec.ValidationError) -> tuple[str, str]:
+    """Return what msgspec says, and of which place: ".relay.rate", ".faults[0].until"; "" for the whole."""
+    found = _TOLD.fullmatch(str(error))
+    return (found["what"], found["path"] or "") if found is not None else (str(error), "")
 
 
 def _missing(path: tuple[str, ...], whole: type[msgspec.Struct]) -> Fault:

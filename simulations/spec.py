@@ -26,12 +26,12 @@ from msgspec import Meta
 
 from ledger.errors import LocalError
 from ledger.schema import DAY
+from node.shapes import refused, toml_value
 from simulations.sense import faults
 
 STUDIES: Final = Path(__file__).resolve().parent / "studies"
 """Where the named scenarios are."""
 HASH_DIGITS: Final = 12
-_PLACE: Final = re.compile(r"(?s)(.*) - at `\$\.?(.*)`")
 
 _WORDS: Final = {
     "int": "a whole number",
@@ -239,8 +239,8 @@ def parse(raw: bytes) -> Scenario:
 
 def _refused(error: msgspec.ValidationError) -> LocalError:
     """Return the refusal that names the field, as `--set` would, and what may stand there."""
-    found = _PLACE.fullmatch(str(error))
-    told, place = (found[1], re.sub(r"\[(\d+)\]", r".\1", found[2])) if found else (str(error), "")
+    told, path = refused(error)
+    place = re.sub(r"\[(\d+)\]", r".\1", path.removeprefix("."))
     for kind, words in _WORDS.items():
         told = told.replace(f"`{kind}`", words)
     table: type[msgspec.Struct] = TABLES.get(place.split(".")[0], Scenario)
@@ -332,23 +332,17 @@ def to_toml(scenario: Scenario, *, short: bool = False) -> str:
 
 def _lines(built: Mapping[str, Any]) -> Iterator[str]:
     tables = {name: value for name, value in built.items() if _is_table(value)}
-    yield from (f"{name} = {_value(value)}" for name, value in built.items() if name not in tables)
+    yield from (f"{name} = {toml_value(value)}" for name, value in built.items() if name not in tables)
     for name, value in tables.items():
         for table in value if isinstance(value, list | tuple) else (value,):
             yield ""
             yield f"[[{name}]]" if isinstance(value, list | tuple) else f"[{name}]"
-            yield from (f"{field} = {_value(one)}" for field, one in table.items())
+            yield from (f"{field} = {toml_value(one)}" for field, one in table.items())
 
 
 def _is_table(value: Any) -> bool:
     rows = isinstance(value, list | tuple) and value and all(isinstance(each, dict) for each in value)
     return isinstance(value, dict) or bool(rows)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_value(each) for each in value)}]"
-    return json.dumps(value, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)

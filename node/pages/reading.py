@@ -314,9 +314,12 @@ def _lately(turn: Turn, line: Line) -> bool:
 
 def _rekeyed_lately(turn: Turn, flows: Flows, line: Line) -> bool:
     """Say whether the key in force of a consent came lately: whoever had it before handed it on to that key."""
+    rekeys = rekeys_of(turn, line.id)
+    if not rekeys:
+        return False  # as of nearly all: nothing else is read of them
     grant, status = turn.core.replica.grant(turn.rows, line.id), turn.core.replica.consent(turn.rows, line.id)
     if grant is None or status is None:
         return False
     key, keys = status.key or grant.kid, _keys_of(turn, flows, grant)
-    came = (one.iat for one in rekeys_of(turn, line.id) if one.kid in keys and thumbprint(one.payload["key"]) == key)
+    came = (one.iat for one in rekeys if one.kid in keys and thumbprint(one.payload["key"]) == key)
     return max(came, default=0) > turn.now - SOON_DAYS * DAY

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,9 +11,7 @@ from trio.testing import MockClock
 
 from gossip.channel import Channel
 from gossip.handshake import Identity
-from gossip.messages import Envelope
 from gossip.vocabulary import Summary, encode
-from ledger.entry import Entry
 from ledger.governance.epoch import Genesis
 from node.admission import Admission
 from node.connection import SEND_SECONDS_MAX, STRANGER_SECONDS_MAX
@@ -29,6 +27,7 @@ from simulations.daemons import Daemon, Daemons, address, quiet
 from simulations.founding import POLICY, copy_store, found, persona
 from simulations.links import LAN
 from simulations.memory_network import PIPE_BYTES_MAX, Host
+from simulations.mesh_run import Ears
 from tests.node.sites import NOW, SEED, key, people
 
 FAR = 900
@@ -211,26 +210,12 @@ async def test_an_unreachable_member_does_not_keep_a_reachable_one_from_being_di
             nursery.cancel_scope.cancel()
 
 
-class Wishes:
+class Wishes(Ears):
     """A family 3 that says nothing, and wants channels to these devices."""
 
     def __init__(self, wanted: frozenset[bytes]) -> None:
+        super().__init__(lambda _turn, _entries: None)
         self._wanted = wanted
-
-    def handle(self, turn: Turn, peer: bytes, envelope: Envelope) -> None:
-        """Ignore."""
-
-    def peer_up(self, turn: Turn, peer: bytes) -> None:
-        """Ignore."""
-
-    def peer_down(self, turn: Turn, peer: bytes) -> None:
-        """Ignore."""
-
-    def entries(self, turn: Turn, entries: Sequence[Entry]) -> None:
-        """Ignore."""
-
-    def timer(self, turn: Turn, name: str) -> None:
-        """Ignore."""
 
     def partners(self, turn: Turn) -> frozenset[bytes]:  # noqa: ARG002 - as DataFamily says
         """Return those."""

@@ -12,6 +12,7 @@ from ledger.schema import DAY
 from node.core import Turn
 from node.flows import wire
 from node.flows.trail import Passed, Stated, trail
+from node.readings import Series
 from node.vaults.receipts import HOLDER, RECIPIENT, Receipt
 from node.vaults.transfers import STOPPED, Tally, chained
 from tests.node.flows.losing import half_written
@@ -152,12 +153,18 @@ def _trail(side: Side, grant: Entry, turn: Turn) -> list[Passed]:
     return trail(turn, Stated(), side.flows.receipts, side.flows.incoming, [grant])
 
 
-def test_a_transfer_of_which_no_pack_left_is_not_on_the_ledger() -> None:
+def withdrawn_while_it_waits(series: Series) -> tuple[World, bytes]:
+    """Return a world in which a consent was withdrawn while its transfer waited for who receives, and the transfer."""
     world = World()
-    world.import_series(LONG)
-    grant, _ = world.grant(terms(LONG))
+    world.import_series(series)
+    grant, _ = world.grant(terms(series))
     world.leave(world.recipient)
     transfer, _ = world.send(grant=grant.id)
     world.withdraw(grant)
+    return world, transfer
+
+
+def test_a_transfer_of_which_no_pack_left_is_not_on_the_ledger() -> None:
+    world, transfer = withdrawn_while_it_waits(LONG)
     assert world.holder.sent(transfer) is None
     assert world.holder.act(world.holder.flows.accounts.state) == 0

@@ -19,7 +19,7 @@ from node.vaults.receipts import HOLDER, RECIPIENT
 from node.vaults.transfers import STOPPED
 from tests.node.flows.losing import half_written
 from tests.node.flows.test_disclosing import holds
-from tests.node.flows.test_transfers import step_until
+from tests.node.flows.test_transfers import underway
 from tests.node.flows.world import LONG, SHORT, Side, World, terms
 
 
@@ -143,11 +143,7 @@ def test_data_that_come_after_an_erasure_are_another_one() -> None:
 
 
 def test_what_is_still_being_received_is_ended_and_goes_too() -> None:
-    world = World()
-    world.import_series(LONG)
-    grant, _ = world.grant(terms(LONG))
-    transfer, _ = world.send(grant=grant.id)
-    step_until(world, transfer, 2)
+    world, grant, transfer = underway(2)
     side = world.recipient
     row = erase(side, grant)
     assert row.packs == 2
@@ -161,11 +157,7 @@ def test_what_is_still_being_received_is_ended_and_goes_too() -> None:
 
 
 def test_what_a_holder_that_is_gone_never_finished_goes_with_the_consent() -> None:
-    world = World()
-    world.import_series(LONG)
-    grant, _ = world.grant(terms(LONG))
-    transfer, _ = world.send(grant=grant.id)
-    step_until(world, transfer, 2)
+    world, grant, transfer = underway(2)
     world.leave(world.holder)
     world.pass_time(301 * DAY)  # nobody withdraws: it expires
     side = world.recipient

@@ -7,6 +7,7 @@ import pytest
 from ledger.consent.reasons import Reason
 from ledger.consent.slip import parse_slip
 from ledger.consent.status import State
+from ledger.entry import Entry
 from ledger.errors import LocalError
 from ledger.governance.epoch import Policy
 from ledger.governance.members import link_id
@@ -15,7 +16,7 @@ from node.adapters import enedis_csv, household, senml
 from node.flows.sending import NO_READINGS
 from node.readings import Series
 from node.vaults.transfers import DONE, OPEN, STOPPED, Incoming
-from tests.node.flows.test_accounts import accounts
+from tests.node.flows.test_accounts import accounts, withdrawn_while_it_waits
 from tests.node.flows.world import DAILY, LOAD_CURVE, LONG, SHORT, Side, World, terms
 from tests.shared import shared
 
@@ -142,12 +143,18 @@ def step_until(world: World, transfer: bytes, packs: int) -> None:
     pytest.fail("the packs did not come")
 
 
-def test_a_withdrawal_in_the_middle_stops_the_next_pack_at_the_holder() -> None:
+def underway(packs: int) -> tuple[World, Entry, bytes]:
+    """Return a world in which so many packs of a long series have come, its consent, and the transfer."""
     world = World()
     world.import_series(LONG)
     grant, _ = world.grant(terms(LONG))
     transfer, _ = world.send(grant=grant.id)
-    step_until(world, transfer, 1)
+    step_until(world, transfer, packs)
+    return world, grant, transfer
+
+
+def test_a_withdrawal_in_the_middle_stops_the_next_pack_at_the_holder() -> None:
+    world, grant, transfer = underway(1)
     sent = 8  # the window: what was on its way when she withdrew
     world.withdraw(grant)
     world.pump()
@@ -202,12 +209,7 @@ def test_a_transfer_waits_for_a_recipient_that_is_away() -> None:
 
 
 def test_a_transfer_that_waited_is_judged_again_when_it_goes() -> None:
-    world = World()
-    world.import_series(SHORT)
-    grant, _ = world.grant(terms(SHORT))
-    world.leave(world.recipient)
-    transfer, _ = world.send(grant=grant.id)
-    world.withdraw(grant)
+    world, transfer = withdrawn_while_it_waits(SHORT)
     assert world.holder.sent(transfer) is None
     world.come_back(world.recipient)
     world.pump()
@@ -274,11 +276,7 @@ def test_home_freshness_stops_when_the_home_is_silent() -> None:
 
 
 def test_a_severed_link_stops_a_transfer() -> None:
-    world = World()
-    world.import_series(LONG)
-    grant, _ = world.grant(terms(LONG))
-    transfer, _ = world.send(grant=grant.id)
-    step_until(world, transfer, 1)
+    world, _, transfer = underway(1)
     one, other = world.holder.party, world.recipient.party
     edge = {"from": list(one), "to": list(other)}
     world.holder.act(lambda turn: turn.state("link.sever", ("link", link_id(one, other)), edge))

@@ -35,6 +35,8 @@ NAMES: Final = re.compile("English|Français|Défenseur des droits")
 """Names that are in their own language everywhere."""
 CODES: Final = re.compile(r"\b[A-Z]+_[A-Z_]+\b")
 """Codes of errors, which operators look up."""
+MACHINES: Final = re.compile(r"\S*\d\S*")
+"""What holds a digit: dates, numbers, and drawn codes, of which two letters may be a word by chance (`G01SR-NE`)."""
 FRAGMENT_MIN: Final = 10
 """Characters of a piece of a sentence that is looked for."""
 FORMAT: Final = re.compile(r"%[sd]")
@@ -62,7 +64,7 @@ def pieces(lang: Language) -> set[str]:
 def foreign_words(lang: Language, page: str) -> set[str]:
     """Return small words of the other language that stand on a page."""
     other: Language = "en" if lang == "fr" else "fr"
-    return set(re.findall(r"\b[a-zàâçéèêëîïôûùü]+\b", page.casefold())) & (
+    return set(re.findall(r"\b[a-zàâçéèêëîïôûùü]+\b", MACHINES.sub(" ", page.casefold()))) & (
         set(SMALL[other].split()) - set(SMALL[lang].split())
     )
 
@@ -89,6 +91,7 @@ def test_the_catalogue_is_whole_and_the_nets_catch() -> None:
         assert not foreign_words("fr", NAMES.sub("", french)), (french, foreign_words("fr", NAMES.sub("", french)))
         assert not foreign_words("en", NAMES.sub("", english)), (english, foreign_words("en", NAMES.sub("", english)))
     assert foreign_words("fr", "Write to somebody") == {"write", "to"}
+    assert foreign_words("en", "J5P-2RWME-8Z89H-G01SR-NE is the code, 30 jours") == {"jours"}
     assert "You need no account. The code stands on the slip that you received with your consent." in pieces("fr")
 
 

@@ -158,9 +158,9 @@ class Disclosing:
                     self.tell(turn, entry, row.disclosures, [party])
                     self._deliveries.disclosed(turn.vault, former, entry_id)
 
-    def taken(self, turn: Turn, peer: bytes, entry_id: bytes) -> None:
-        """A reader has it."""
-        self._deliveries.disclosed(turn.vault, peer, entry_id)
+    def taken(self, turn: Turn, peer: bytes, entry_id: bytes) -> bool:
+        """A reader has it; say whether that was news."""
+        return self._deliveries.disclosed(turn.vault, peer, entry_id)
 
     def erase(self, turn: Turn, entry: Entry) -> bool:
         """Destroy the content of a grant or request here, and of the grant's amendments; False when there was none.

@@ -146,6 +146,10 @@ class Door:
         self.compiling.forget(ident)
         self._ids.clear()
 
+    def resting_on(self, ident: bytes) -> set[bytes]:
+        """Return the grants that rest on an entry as far as was looked, and itself."""
+        return {ident, *self.compiling.under(ident)}
+
     def came(self, entries: Sequence[Entry]) -> list[bytes]:
         """Take notice of new entries; return the grants for which something has changed that they rest on."""
         moved: set[bytes] = set()

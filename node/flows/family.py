@@ -150,7 +150,7 @@ class Flows:
         self.releasing = Releasing(self.door, self.releases, self.receipts, self.letters)
         self.computing = Computing(self.door, self.computations, self.series)
         self.sending.compute = self.computing.asked
-        self._pause_ms = RETRY_FIRST_MS
+        self._pause_ms, self._look_ms = RETRY_FIRST_MS, 0  # of the next look: after how long, and when it is planned
         self.acts = Consenting(self.wallets, self.consents, self.disclosing, self.registering, self.computations)
         parts = (self.wallets, self.consents, self.disclosing, self.registering, self.door, self.tenants)
         self.passing = Passing(self.wallets, self.consents, self.disclosing, self.door.compiling)
@@ -181,12 +181,12 @@ class Flows:
             case None:
                 turn.note("DATA_KIND_UNKNOWN", kind=envelope.kind)
             case Disclose():
-                self.disclosing.received(turn, peer, message)
-                self.changing.look(turn, hashlib.sha256(message.entry).digest())
+                self._disclosed(turn, peer, message)
             case Register():
                 self.registering.received(turn, peer, message)
             case Taken(entry_id):
-                self.disclosing.taken(turn, peer, entry_id)
+                if self.disclosing.taken(turn, peer, entry_id):
+                    self.retry_later(turn)  # more may wait for it
                 self.registering.taken(turn, peer, entry_id)
             case Ask():
                 self.sending.asked(turn, peer, message)
@@ -217,7 +217,17 @@ class Flows:
                     self.receiving.refused(turn, peer, message)
             case _:
                 assert_never(message)
-        self.retry_later(turn)
+        self._look_later(turn)
+
+    def _disclosed(self, turn: Turn, peer: bytes, message: Disclose) -> None:
+        """Take content in; whatever waited for it goes on."""
+        ident = hashlib.sha256(message.entry).digest()
+        held, resting = self.consents.holds(turn.vault, ident), self.door.resting_on(ident)
+        self.disclosing.received(turn, peer, message)
+        self.changing.look(turn, ident)
+        if not held and self.consents.holds(turn.vault, ident):
+            self.receiving.look_anew(turn, resting)
+            self.retry_later(turn)
 
     def peer_up(self, turn: Turn, peer: bytes) -> None:
         """Send a member what waited for it."""
@@ -235,6 +245,9 @@ class Flows:
     def entries(self, turn: Turn, entries: Sequence[Entry]) -> None:
         """Look anew at what rests on consents that began or ended."""
         self.linking.entries(turn, entries)
+        resting = {
+            ident for one in entries if one.kind in ("consent.grant", *TAKEN) for ident in self.door.resting_on(one.id)
+        }
         self.disclosing.entries(turn, entries)
         self.changing.entries(turn, entries)
         self.erasing.entries(turn, entries)
@@ -258,6 +271,7 @@ class Flows:
                 self.door.forget(grant)
                 self.sending.review(turn, grant)
                 self.receiving.review(turn, grant)
+        self.receiving.look_anew(turn, resting)
 
     def partners(self, turn: Turn) -> frozenset[bytes]:
         """Return the devices of members with a link to us, and of those for whom content waits here."""
@@ -289,9 +303,10 @@ class Flows:
                 waits |= self._send(turn, peer, again=False)
             waits |= self.receiving.ask_again(turn)
             waits |= self.sending.go_on_all(turn, parties_at(turn.core.party, turn.core.replica.members), again=False)
+            self._look_ms = 0
+            self._pause_ms = min(2 * self._pause_ms, RETRY_MAX_MS) if waits else RETRY_FIRST_MS
             if waits:
-                self._pause_ms = min(2 * self._pause_ms, RETRY_MAX_MS)
-                turn.timer(RETRY, turn.now_ms + self._pause_ms)
+                self._look_later(turn)
 
     def _send(self, turn: Turn, peer: bytes, *, again: bool) -> bool:
         """Send a peer what waits for it; say whether anything does."""
@@ -301,10 +316,17 @@ class Flows:
         waits |= self.releasing.go_on(turn, peer)
         waits |= self.sending.go_on_all(turn, parties_at(members.party_of(peer), members), again=again)
         if again:
-            waits |= self.receiving.ask_again(turn)
+            waits |= self.receiving.ask_again(turn, peer)
         return waits
 
     def retry_later(self, turn: Turn) -> None:
-        """Have what waits looked at soon: after something was begun, or something came."""
-        self._pause_ms = RETRY_FIRST_MS
-        turn.timer(RETRY, turn.now_ms + RETRY_FIRST_MS)
+        """Have what waits looked at soon: after something was begun, a peer came up, or content came."""
+        self._pause_ms, self._look_ms = RETRY_FIRST_MS, 0
+        self._look_later(turn)
+
+    def _look_later(self, turn: Turn) -> None:
+        """Have what waits looked at after the pause, or when that is planned already: no message puts it off."""
+        at = turn.now_ms + self._pause_ms
+        if not turn.now_ms < self._look_ms <= at:
+            self._look_ms = at
+            turn.timer(RETRY, at)

@@ -8,13 +8,17 @@ How it works
     not signed for (`answers`). What is kept is acknowledged after it is durable; the account of it is in the same
     transaction. While there is no room (`full`), packs are refused for now, and wait at their holder.
 
+    What was asked and not answered is asked again after pauses that grow (`pauses`), from the first on when the holder
+    comes back. A holder whose packs were refused for now is told when content of consents has come since (`look_anew`),
+    so that neither end needs to try often.
+
 What it does not do
     It does not mix what was received with one's own readings: packs stay apart, as they came, under their grant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +33,7 @@ from node.flows.answers import served
 from node.flows.contents import Content, kinds_in, read_pack
 from node.flows.door import LATER, Door, device_at, node_of
 from node.flows.hosting import TENANT_FULL, Stored
+from node.flows.pauses import Pauses
 from node.flows.sending import ENDED_EARLY
 from node.flows.wire import Ask, Chunk, Done, Got, Refuse, encode
 from node.room import QUOTA_FULL
@@ -53,6 +58,8 @@ ASKS_MAX: Final = 1_000
 """Requests that wait for an answer."""
 ASK_DAYS_MAX: Final = 7
 """After so many days without an answer a request is given up."""
+HELD_UP_MAX: Final = 1_000
+"""Transfers whose packs were refused for now that are remembered, to tell their holders when content has come."""
 SERIES_MAX: Final = 64
 """Series in one pack."""
 OTHER_TRANSFER: Final = "OTHER_TRANSFER"
@@ -65,6 +72,8 @@ class Receiving:
     def __init__(self, door: Door, rows: IncomingRows, accounts: Accounts) -> None:
         self._door, self._rows, self._accounts = door, rows, accounts
         self._stored = Stored(rows)
+        self._pauses = Pauses()  # transfer -> when it is asked for again
+        self._held_up: dict[bytes, tuple[bytes, bytes]] = {}  # transfer -> whose packs were refused for now, and grant
         self.full: Callable[[], bool] = lambda: False  # the node has no room for more; see node/room.py
 
     # Asking
@@ -79,21 +88,39 @@ class Receiving:
         self._send_ask(turn, row)
         return transfer
 
-    def ask_again(self, turn: Turn) -> bool:
-        """Send once more what was asked and not answered; say whether anything was."""
+    def ask_again(self, turn: Turn, peer: bytes | None = None) -> bool:
+        """Send once more what was asked and not answered, where it is due; say whether anything waits.
+
+        `peer`: only what is asked of it, which has just come up.
+        """
         waiting = self._rows.asked(turn.vault, ASKS_MAX)
         for transfer in waiting:
             row = self._rows.get(turn.vault, transfer)
             if row is not None and turn.now - row.created > ASK_DAYS_MAX * DAY:
                 self._rows.put(turn.vault, replace(row, state=STOPPED, reason=NO_ANSWER))
-            elif row is not None:
+                self._forget(transfer)
+            elif row is not None and (peer is None or self._is_of(turn, peer, row)):
+                if peer is not None:
+                    self._pauses.anew(transfer, turn.now_ms)
                 self._send_ask(turn, row)
         return bool(waiting)
 
     def _send_ask(self, turn: Turn, row: Incoming) -> None:
         peer = device_at(row.wanted.holder, turn)
-        if peer is not None:
+        if peer is not None and self._pauses.due(row.transfer, turn.now_ms):
+            self._pauses.tried(row.transfer, turn.now_ms)
             turn.send(peer, encode(Ask(row.transfer, row.wanted)))
+
+    def look_anew(self, turn: Turn, grants: Collection[bytes]) -> None:
+        """Something has come that these consents rest on: tell the holders that we refused for now where we are."""
+        for transfer, (peer, grant) in list(self._held_up.items()):
+            if grant not in grants:
+                continue
+            del self._held_up[transfer]
+            row = self._rows.get(turn.vault, transfer)
+            if row is None or row.state in (ASKED, RECEIVING):
+                tally = row.tally if row is not None else Tally.begin(transfer)
+                turn.send(peer, encode(Got(transfer, tally.packs, tally.chain, final=False)))
 
     def row(self, turn: Turn, transfer: bytes) -> Incoming | None:
         """Return where a transfer stands, or None."""
@@ -107,11 +134,12 @@ class Receiving:
         if row is None:
             self._answer_no(turn, peer, chunk, Reason.UNREGISTERED.value)
             return
-        members = turn.core.replica.members
-        if node_of(row.wanted.holder, members) != members.party_of(peer):
+        if not self._is_of(turn, peer, row):
             turn.send(peer, encode(Refuse(chunk.transfer, OTHER_TRANSFER, final=True)))
         elif row.state in (DONE, STOPPED):
             self._say(turn, peer, row)
+        elif row.tally.packs < chunk.number and chunk.transfer in self._held_up:
+            return  # behind one that was refused for now
         elif row.tally.packs != chunk.number:
             turn.send(peer, encode(Got(row.transfer, row.tally.packs, row.tally.chain, final=False)))
         elif chunk.grant != (row.grant or row.wanted.grant or chunk.grant):
@@ -182,6 +210,7 @@ class Receiving:
         row = replace(row, grant=chunk.grant, state=RECEIVING, reason="", tally=tally, series=keys)
         self._rows.put_pack(turn.vault, row.transfer, chunk.number, chunk.pack)
         self._rows.put(turn.vault, row)
+        self._forget(row.transfer)
         self._accounts.note(turn, RECIPIENT, row.transfer, row.wanted, tally, decision, RECEIVING)
         turn.send(peer, encode(Got(row.transfer, tally.packs, tally.chain, final=False)))
 
@@ -209,6 +238,7 @@ class Receiving:
         if row.state in (ASKED, RECEIVING) and refuse.final:
             row = replace(row, state=STOPPED, reason=refuse.code)
             self._rows.put(turn.vault, row)
+            self._forget(row.transfer)
             grant = row.grant or row.wanted.grant
             self._accounts.refused(turn, row.wanted.holder, grant, refuse.code, here=False, outgoing=False)
             self._accounts.close(turn, RECIPIENT, row.transfer, row.tally, refuse.code)
@@ -237,15 +267,18 @@ class Receiving:
 
     def _own(self, turn: Turn, peer: bytes, transfer: bytes) -> Incoming | None:
         row = self._rows.get(turn.vault, transfer)
+        return row if row is not None and self._is_of(turn, peer, row) else None
+
+    def _is_of(self, turn: Turn, peer: bytes, row: Incoming) -> bool:
+        """Say whether a peer is a device of the holder's node."""
         members = turn.core.replica.members
-        if row is None or node_of(row.wanted.holder, members) != members.party_of(peer):
-            return None
-        return row
+        return node_of(row.wanted.holder, members) == members.party_of(peer)
 
     def _stop(
         self, turn: Turn, peer: bytes | None, row: Incoming, code: str, *, here: bool, grant: bytes | None = None
     ) -> None:
         """End a transfer; nothing more of it is taken in. A transfer that never began leaves no row."""
+        self._forget(row.transfer)
         named = grant or row.grant
         self._accounts.refused(turn, row.wanted.holder, named, code, here=here, outgoing=False)
         self._accounts.close(turn, RECIPIENT, row.transfer, row.tally, code)
@@ -258,8 +291,15 @@ class Receiving:
 
     def _answer_no(self, turn: Turn, peer: bytes, chunk: Chunk, code: str, row: Incoming | None = None) -> None:
         """Refuse a pack for now: nothing ends."""
+        if chunk.transfer in self._held_up or len(self._held_up) < HELD_UP_MAX:
+            self._held_up[chunk.transfer] = (peer, chunk.grant)
         tally = row.tally if row is not None else Tally.begin(chunk.transfer)
         turn.send(peer, encode(Refuse(chunk.transfer, code, False, tally.packs, tally.chain)))
+
+    def _forget(self, transfer: bytes) -> None:
+        """It moves, or has ended: nobody waits for it to be tried again."""
+        self._pauses.forget(transfer)
+        self._held_up.pop(transfer, None)
 
     def _say(self, turn: Turn, peer: bytes, row: Incoming) -> None:
         """Tell the holder where we are."""

@@ -10,6 +10,10 @@ How it works
     stops it: the packs are forgotten, the recipient is told the code, and its last word closes the receipt. A
     transfer to a peer that is away waits, and is judged again when it goes.
 
+    Packs go again where nothing moves, after pauses that grow (`pauses`): to a recipient that said "not now" the first
+    one alone, and the others once it was taken. All go again when the recipient comes back, or says once more where it
+    stands, which counts once in ANEW_MS. So whatever it asks, however often, costs a bounded rate.
+
     Results of computations (node/compute/) go the same way, one a pack, computed before the transfer begins, by the
     holder's own wish or on request; each is held against the gate as what it was computed on, and by which computation.
 
@@ -34,6 +38,7 @@ from node.flows.answers import sign_refusal, sign_served
 from node.flows.door import LATER, Door, device_at, node_of
 from node.flows.packing import Packing
 from node.flows.passing import Received
+from node.flows.pauses import Pauses
 from node.flows.wire import Ask, Done, Got, Refuse, encode
 from node.vaults.receipts import HOLDER, Receipt
 from node.vaults.series import SeriesRows
@@ -66,9 +71,7 @@ BAD_ACK: Final = "BAD_ACK"
 GIVEN_UP: Final = "GIVEN_UP"
 ENDED_EARLY: Final = "ENDED_EARLY"
 STALL_MS: Final = 5_000
-"""A transfer in which nothing moved for so long sends again what is on its way."""
-PAUSE_MS: Final = 500
-"""After a recipient said "not now", the shortest time before the same packs are sent again."""
+"""A transfer in which nothing moved for so long sends again what is on its way, unless its pause is longer."""
 FOLLOWING: Final = 32
 """Waiting transfers that are looked at when one has ended."""
 
@@ -95,6 +98,7 @@ class Sending:
         self.content_for: Callable[[Turn, bytes, Party], None] = lambda _turn, _grant, _recipient: None
         """Sends the content of a consent for a class of recipients to one of them, who must judge it too."""
         self._moved: dict[bytes, int] = {}  # transfer -> when something last moved, unix milliseconds
+        self._pauses = Pauses()  # transfer -> when packs go again
 
     # Beginning
 
@@ -175,8 +179,8 @@ class Sending:
 
     # Going on
 
-    def go_on(self, turn: Turn, transfer: bytes, *, again: bool = False) -> None:
-        """Send what may be sent now. `again`: what is on its way may be lost, send it again."""
+    def go_on(self, turn: Turn, transfer: bytes, *, again: int = 0) -> None:
+        """Send what may be sent now. `again`: so many packs that are on their way may be lost, send them again."""
         row = self._rows.get(turn.vault, transfer)
         if row is None:
             return
@@ -217,13 +221,17 @@ class Sending:
         self._rows.put_plan(turn.vault, row.transfer, plan)
         return replace(row, item=0, at=plan[0][1], state=SENDING, reason="")
 
-    def _pump(self, turn: Turn, peer: bytes, row: Outgoing, *, again: bool) -> Outgoing:
+    def _pump(self, turn: Turn, peer: bytes, row: Outgoing, *, again: int) -> Outgoing:
         if again:
-            for piece in row.flight:
-                pack = self._rows.pack(turn.vault, row.transfer, piece.number)
-                decision = self._emit(turn, peer, row, piece, pack or b"")
-                if not decision.allowed:
-                    return self._refused(row, decision.reason)
+            self._pauses.tried(row.transfer, turn.now_ms)
+        for piece in row.flight[:again]:
+            pack = self._rows.pack(turn.vault, row.transfer, piece.number)
+            decision = self._emit(turn, peer, row, piece, pack or b"")
+            if not decision.allowed:
+                return self._refused(row, decision.reason)
+        again = again if again >= len(row.flight) else 0  # all went
+        if again:
+            row = replace(row, state=SENDING, reason="")
         ended = row.complete
         sent = self._flight.get(peer, {})
         room = FLIGHT_BYTES_MAX - sum(size for other, size in sent.items() if other != row.transfer)
@@ -291,7 +299,8 @@ class Sending:
             whole = settled.complete and not settled.flight and settled.state != STOPPING
             self._finish(turn, settled, settled.acked, "" if whole else settled.reason or ENDED_EARLY)
         else:
-            self.go_on(turn, settled.transfer)
+            told = row.state == WAITING and (settled is not row or self._pauses.anew(row.transfer, turn.now_ms))
+            self.go_on(turn, settled.transfer, again=WINDOW_PACKS if told else 0)
         self._others(turn, row)
 
     def _settled(self, turn: Turn, row: Outgoing, number: int, chain: bytes) -> Outgoing | None:
@@ -306,6 +315,7 @@ class Sending:
             return None
         if taken:
             self._moved[row.transfer] = turn.now_ms
+            self._pauses.moved(row.transfer)
             self._rows.drop_packs(turn.vault, row.transfer, row.acked.packs, number)
             self._accounts.settle(turn, HOLDER, row.transfer, tally)
             row = replace(row, acked=tally, flight=row.flight[taken:])
@@ -323,7 +333,6 @@ class Sending:
             self._finish(turn, row, row.acked, refuse.code)
             self._others(turn, row)
         elif row.state != STOPPING:
-            self._moved[row.transfer] = turn.now_ms - STALL_MS + PAUSE_MS
             self._rows.put(turn.vault, replace(row, state=WAITING, reason=refuse.code))
         return True
 
@@ -338,6 +347,7 @@ class Sending:
         self._accounts.close(turn, HOLDER, row.transfer, tally, reason, handed=row.next_number > 0)
         self._rows.end(turn.vault, row)
         self._moved.pop(row.transfer, None)
+        self._pauses.forget(row.transfer)
         for sent in self._flight.values():
             sent.pop(row.transfer, None)
         turn.note("TRANSFER_ENDED", transfer=row.transfer.hex(), reason=reason)
@@ -354,15 +364,24 @@ class Sending:
         """Go on with what waits for these parties; say whether anything still does.
 
         `again`: their node has just come up. Otherwise what is on its way is sent again only where nothing moved
-        for STALL_MS.
+        for STALL_MS, or the recipient has said "not now", and its pause is over.
         """
         anything = False
         for party in parties:
             for transfer in self._rows.waiting(turn.vault, party, OPEN_MAX):
-                stalled = turn.now_ms - self._moved.get(transfer, 0) >= STALL_MS
-                self.go_on(turn, transfer, again=again or stalled)
+                back = again and self._pauses.anew(transfer, turn.now_ms)
+                self.go_on(turn, transfer, again=WINDOW_PACKS if back else self._due(turn, transfer))
                 anything = True
         return anything
+
+    def _due(self, turn: Turn, transfer: bytes) -> int:
+        """Return how many packs that are on their way are to be sent again by now."""
+        row = self._rows.get(turn.vault, transfer)
+        if row is None or not self._pauses.due(transfer, turn.now_ms):
+            return 0
+        if row.state == WAITING:
+            return 1
+        return WINDOW_PACKS if turn.now_ms - self._moved.get(transfer, 0) >= STALL_MS else 0
 
     def forget(self, peer: bytes) -> None:
         """Forget what was on its way to a peer: its channel is new, or gone."""

@@ -45,9 +45,12 @@ class DeliveryRows:
         """Keep a sealed blob until its reader (a device id) has it."""
         vault.put(TABLE, _DISCLOSE + reader + entry_id, blob)
 
-    def disclosed(self, vault: Writer, reader: bytes, entry_id: bytes) -> None:
-        """Forget a blob that its reader has."""
-        vault.delete(TABLE, _DISCLOSE + reader + entry_id)
+    def disclosed(self, vault: Writer, reader: bytes, entry_id: bytes) -> bool:
+        """Forget a blob that its reader has; say whether there was one."""
+        key = _DISCLOSE + reader + entry_id
+        waited = vault.get(TABLE, key) is not None
+        vault.delete(TABLE, key)
+        return waited
 
     def blobs(self, vault: Reader, reader: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Return (entry id, blob) of what waits for a reader."""

@@ -285,6 +285,7 @@ class Flows:
         if name == TIMER:
             self.erasing.state_again(turn)
             self.releasing.state_again(turn)
+            self.probing.state_again(turn)
             self.accounts.state(turn)
             self.accounts.plan(turn)
         elif name == LINKS:

@@ -8,7 +8,9 @@ How it works
       kind       under a grant to us, for another kind of data;
       imagined   under an id that no entry can have.
     With consent it is an ordinary request, and what comes is received as ever. The holder's answer is signed
-    (`answers`); the result, with the answer as evidence, becomes an entry of the ledger (probe.result).
+    (`answers`); the result, with the answer as evidence, becomes an entry of the ledger (probe.result). The vault is
+    durable before the ledger is: a result that a crash or a full disk kept from the ledger is stated again
+    (`state_again`).
 
     What is served without consent is looked at once, to verify the signature, and dropped with the message: only the
     kinds of data are kept, in words, and the salt. We answer as a recipient whose own gate refuses.
@@ -265,15 +267,25 @@ class Probing:
 
     def _state(self, turn: Turn, probe: Probe, outcome: str, code: str, evidence: Evidence | None) -> None:
         """State the result of a probe on the ledger."""
-        asked = CONSENTED if probe.way == CONSENTED else "unconsented"
-        payload: dict[str, Any] = {"probe": probe.probe, "asked": asked, "outcome": outcome}
-        if code:
-            payload["code"] = code
-        if evidence is not None:
-            payload["evidence"] = evidence.encode()
-        entry = turn.state("probe.result", ("member", probe.member[0]), payload)
-        self.rows.put(turn.vault, replace(probe, outcome=outcome, code=code, entry=entry.id))
+        proof = evidence.encode() if evidence is not None else b""
+        self._stated(turn, replace(probe, outcome=outcome, code=code, evidence=proof))
         turn.note("PROBE_ENDED", probe=probe.probe.hex(), outcome=outcome, code=code)
+
+    def _stated(self, turn: Turn, probe: Probe) -> None:
+        asked = CONSENTED if probe.way == CONSENTED else "unconsented"
+        payload: dict[str, Any] = {"probe": probe.probe, "asked": asked, "outcome": probe.outcome}
+        if probe.code:
+            payload["code"] = probe.code
+        if probe.evidence:
+            payload["evidence"] = probe.evidence
+        entry = turn.state("probe.result", ("member", probe.member[0]), payload)
+        self.rows.put(turn.vault, replace(probe, entry=entry.id))
+
+    def state_again(self, turn: Turn) -> None:
+        """State once more the results that the ledger has lost."""
+        for probe in list(self.rows.listing(turn.vault)):
+            if probe.entry and not turn.core.replica.places(turn.rows, probe.entry):
+                self._stated(turn, probe)
 
     # Time
 

@@ -36,7 +36,8 @@ class Probe:
 
     `way`: what kind of request it was (node.flows.probing). `until`: after which silence is the answer, unix seconds.
     `outcome`: "" while it is open, then served, refused, silent, or away (nothing was learned). `entry`: the result on
-    the ledger. `salt`, `kinds`: open the digest of what was served, and say what kinds of data it was.
+    the ledger. `salt`, `kinds`: open the digest of what was served, and say what kinds of data it was. `evidence`: what
+    the result carries, b"" for none: it is all there is to state it again from.
     """
 
     probe: bytes
@@ -53,23 +54,25 @@ class Probe:
     entry: bytes = b""
     salt: bytes = b""
     kinds: tuple[str, ...] = ()
+    evidence: bytes = b""
 
     def encode(self) -> bytes:
         """Return the row."""
         challenge = self.challenge.value() if self.challenge is not None else None
         asked = [1, self.probe, self.transfer, list(self.member), self.peer, self.way, self.wanted.value(), challenge]
         times = [self.created, self.until]
-        return codec.encode([*asked, *times, self.outcome, self.code, self.entry, self.salt, list(self.kinds)])
+        came = [self.outcome, self.code, self.entry, self.salt, list(self.kinds), self.evidence]
+        return codec.encode([*asked, *times, *came])
 
     @classmethod
     def decode(cls, data: bytes) -> Probe:
         """Read a row of our own vault."""
         fields: Any = codec.decode(data)
         _, probe, transfer, member, peer, way, wanted, challenge, *rest = fields
-        created, until, outcome, code, entry, salt, kinds = rest
+        created, until, outcome, code, entry, salt, kinds, *evidence = rest  # rows of the first form have none
         party, times = (member[0], member[1]), (created, until)
         asked = (probe, transfer, party, peer, way, Wanted.read(wanted), challenge_of(challenge), *times)
-        return cls(*asked, outcome, code, entry, salt, tuple(kinds))
+        return cls(*asked, outcome, code, entry, salt, tuple(kinds), *evidence)
 
 
 class ProbeRows:

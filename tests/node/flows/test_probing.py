@@ -19,10 +19,12 @@ from node.flows.answers import sign_refusal
 from node.flows.probing import DAY_MAX, OPEN_MAX, TIMER, TIMER_NEXT, WAYS
 from node.vaults.probes import Probe
 from node.vaults.transfers import INCOMING
+from tests.node.flows.losing import half_written
 from tests.node.flows.probes import (
     PROVEN,
     RIGHT,
     all_results,
+    deliver,
     examined,
     kept,
     probe,
@@ -258,3 +260,28 @@ def test_a_node_probes_by_itself_only_where_it_is_told_to() -> None:
     assert len(done) == 12
     assert {entry.thing[1] for entry in done} == {one.root.kid for one in world.sides if one is not side}
     assert side.timers[TIMER_NEXT] > due
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_result_that_the_ledger_lost_is_stated_again_with_its_evidence(turned: bool) -> None:
+    world, _ = scene(turned=turned)
+    side = prober(world, "recipient")
+    begun = side.act(lambda turn: side.flows.probing.ask(turn, world.holder.party, "recipient"))
+    deliver(world, side, world.holder)
+    answer = world.queues[world.holder.device.kid, side.device.kid].popleft()
+    half_written(world, side, lambda turn: turn.handle(gossip.Message(world.holder.device.kid, answer)))
+    world.pump()
+    lost = kept(side, begun.transfer)
+    assert lost.outcome == ("served" if turned else "refused")
+    assert side.entry(lost.entry) is None, "the vault knows of it, and the ledger does not"
+
+    world.pass_time(2 * DAY)
+    stated = kept(side, begun.transfer)
+    entry = result(world.sides[3], stated)
+    assert replace(stated, entry=lost.entry) == lost
+    seen = examined(world.sides[3], entry)
+    assert seen.evidence is not None
+    wrong = seen.fault.wrong if seen.fault is not None else None
+    assert (seen.code, wrong) == (("", PROVEN["recipient"]) if turned else ("NOT_SERVED", None))
+    world.pass_time(2 * DAY)
+    assert all_results(side) == [entry], "once"

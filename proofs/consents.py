@@ -126,7 +126,7 @@ class ConsentAudit:
             return
         level, what = (Level.DELEGATED, DELEGATED) if is_by_another(self.evidence, self.at) else (Level.SELF, GRANT)
         self.claims["level"] = level.value
-        self.note.passed("grant", what, f"level {level.value}, entry {grant.id.hex()}", grant.iat)
+        self.note.passed("grant", what, f"level {level.value}, entry {grant.id.hex()}{self._contested()}", grant.iat)
 
     def _transcribed(self) -> None:
         """Say that somebody wrote down what a paper says, and which paper: the paper alone shows a person's will."""
@@ -143,7 +143,13 @@ class ConsentAudit:
         self.claims["papers"] = [digest.hex() for digest in papers]
         if UNSIGNED not in self.note.unshown:
             self.note.unshown.append(UNSIGNED)
-        self.note.passed("grant", TRANSCRIBED, f"level E, entry {grant.id.hex()}, paper {', '.join(told)}", grant.iat)
+        words = f"level E, entry {grant.id.hex()}, paper {', '.join(told)}{self._contested()}"
+        self.note.passed("grant", TRANSCRIBED, words, grant.iat)
+
+    def _contested(self) -> str:
+        """Return a word on a consent that was handed on twice: it goes on as granted, and no key decides on it."""
+        by = self.value(self.ticks[-1]).contested
+        return "" if by is None else f"; key {by.hex()[:16]} handed it on to different keys, so none decides on it now"
 
     def _role(self, who: Party) -> str:
         """Return which end of the consent a party is."""

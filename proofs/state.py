@@ -52,6 +52,7 @@ class ConsentValue:
 
     `until`: its end, unix seconds. `amended`: ids of the entries that narrow it. `checked`: (evidence, party, state)
     for each word of a party on a document that the grant names. `signed`: ids of required keys that signed.
+    `contested`: id of the key that handed it on to different successors (C7), so that no key decides on it.
     """
 
     state: State
@@ -60,6 +61,7 @@ class ConsentValue:
     amended: tuple[bytes, ...] = ()
     checked: tuple[tuple[bytes, Party, str], ...] = ()
     signed: tuple[bytes, ...] = ()
+    contested: bytes | None = None
 
     @property
     def ended(self) -> bool:
@@ -157,11 +159,13 @@ def consent_value(value: bytes, grant: Entry) -> ConsentValue:
             named = tuple(item for item in decided if type(item) is bytes)
             ends, amended = grant.payload["valid_until"], tuple(more.get("amended", ()))
             fits = record_id == grant.thing[1] and (until == ends or (bool(amended) and until < ends))
+            fits = fits and not {"key", "contested"} <= more.keys()
             fits = fits and state in list(State) and (state != State.GRANTED or _enough(grant, more.get("signed", ())))
             if fits and named and len(named) == len(decided) and (state > State.INCOMPLETE or named == (grant.id,)):
                 checked = ((each[0], (each[1], each[2]), EVIDENCE_STATES[each[3]]) for each in more.get("checked", ()))
                 signed = tuple(more.get("signed", ()))
-                return ConsentValue(State(state), named, until, amended, tuple(checked), signed)
+                contested = more.get("contested")
+                return ConsentValue(State(state), named, until, amended, tuple(checked), signed, contested)
     raise _unfit("consent")
 
 
@@ -220,9 +224,10 @@ _MORE: Final = record(
         "key": Field(HASH, optional=True),
         "host": Field(tuple_of(HASH, integer(0, 2**31)), optional=True),
         "checked": Field(list_of(_CHECKED, 1, CHECKED_MAX), optional=True),
+        "contested": Field(HASH, optional=True),
     }
 )
-_NAMES: Final = {"amended", "signed", "key", "host", "checked"}
+_NAMES: Final = {"amended", "signed", "key", "host", "checked", "contested"}
 
 
 def member_value(value: bytes) -> MemberValue:

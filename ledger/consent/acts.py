@@ -101,8 +101,9 @@ def make_signature(key: SigningKey, grant: Entry, shown: Shown) -> Entry:
 def make_rekey(key: SigningKey, grant: Entry, to: Wallet | Heir, shown: Shown, *, host: Party | None = None) -> Entry:
     """Hand a consent on to the keys that another wallet derives for it, and to the host that keeps them.
 
-    `key`: the one in force. The old keys can withdraw and narrow for ever. Nobody is asked again. Raises LocalError
-    OTHER_CONSENT for keys that were made for another one.
+    `key`: the one in force, which does so once: a second rekey by it that differs takes the consent from both (C7).
+    The old keys can withdraw and narrow for ever. Nobody is asked again. Raises LocalError OTHER_CONSENT for keys that
+    were made for another one.
     """
     heir = to if isinstance(to, Heir) else heir_of(to, grant)
     if heir.grant != grant.id:

@@ -46,7 +46,7 @@ class Source:
     """Where a chain is found. `entry(id)`: a verified entry; `content(id)`: what opens it; None for what is not here.
 
     `amended(id)`: the amendments of a grant that the ledger knows. `party_of(kid)`: whom a signer speaks for.
-    `keys(id)`: ids of the keys that a grant was handed to, so far as that counts (C7).
+    `keys(id)`: ids of the keys that a grant was handed to, up to a key that handed it on twice (C7).
     """
 
     entry: Callable[[bytes], Entry | None]

@@ -79,6 +79,10 @@ def _party_said(
             return counts(rule, "a party whose signature the consent needs has signed", entry.id)
         return void(rule, "no signature of this key is asked for, or it has left", status.grant)
     if entry.kind == "consent.rekey":
+        if status.contested is not None:
+            if entry.kid == status.contested:
+                return void(rule, f"its signer handed the consent on to different keys: {_CONTESTED}", status.grant)
+            return superseded(rule, f"another key handed the consent on to different keys: {_CONTESTED}", status.grant)
         if within and status.key == thumbprint(entry.payload["key"]):
             return counts(rule, "its key is the one in force", entry.id)
         return superseded(rule, "another key is in force; this one may still narrow and withdraw", status.grant)
@@ -112,6 +116,7 @@ def explain_reminder(entry: Entry, counting: Sequence[bytes] | None) -> Account:
     return void("C11", told, *counting)
 
 
+_CONTESTED: Final = "none decides on it now; each that ever had it may withdraw it, and it can be given anew"
 _RULES: Final = {
     "consent.revoke": "C3",
     "consent.sign": "C5",

@@ -6,7 +6,8 @@ How it works
         of them is known here, since two such sets share a feed; one that is registered in fewer may not be.
       home: of each of the one or two feeds that the grant names. A withdrawal made there is known here within the
         bound under any partition, at the price of stopping while they are silent, or until she names another host
-        for her keys (`consent.rekey`): from then on it is that host's feed, and the quorum beside it.
+        for her keys (`consent.rekey`): from then on it is that host's feed, and the quorum beside it; the quorum is
+        asked for beside the last home, too, where somebody handed the consent on twice.
 
 What it does not do
     It reads no clock and no store. It bounds partitions, not a home that hides what it holds (ledger.md §4 does).

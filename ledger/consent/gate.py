@@ -274,12 +274,15 @@ def _judge(flow: Flow, asked: Duration | None, context: Context, candidate: Cand
 def _is_fresh(scope: Scope, status: Status | None, context: Context) -> bool:
     """Say whether the measure is met that a consent asks for: where that is a home, of the host she named since.
 
-    Then the quorum must be met as well: who names another home never gets less than where none was asked for.
+    Then the quorum must be met as well: who names another home never gets less than where none was asked for. So too
+    where a consent was handed on twice: which home is hers now is not known, and a thief may have chosen the old one.
     """
-    if not scope.home or status is None or status.host is None:
+    if not scope.home or status is None or (status.host is None and status.contested is None):
         return context.fresh(scope.home)
-    named = context.feeds_of(status.host)
-    return context.fresh(named) and context.fresh(()) if named else context.fresh(scope.home)
+    named = () if status.host is None else context.feeds_of(status.host)
+    if not named and status.contested is None:
+        return context.fresh(scope.home)
+    return context.fresh(named or scope.home) and context.fresh(())
 
 
 def in_class(name: str, party: Party, context: Context) -> bool | None:

@@ -149,7 +149,7 @@ CONSENT_KINDS: Final[dict[str, Kind]] = {
         },
         restrictive=True,
     ),
-    "consent.rekey": Kind(  # by the key in force: new keys for the same consent, or another host for them
+    "consent.rekey": Kind(  # by the key in force, once: new keys for the same consent, or another host
         "consent",
         Signer.SUBJECT,
         {"grant": Field(HASH), "key": Field(KEY), "withdraw_key": Field(KEY), "host": Field(MEMBER, optional=True)},

@@ -17,8 +17,10 @@ How it works
       C6 an amendment counts wherever it is found, from any key that the consent ever had: it only narrows. What it
          narrows is sealed, but for an earlier end; `AMENDED_MAX` is the most that are told apart, and beyond it the
          consent is incomplete: what cannot be read cannot be allowed;
-      C7 a rekey counts within the reach of a feed, by the key in force; of several by one key, the oldest. Old keys
-         withdraw and narrow for ever; they cannot take the consent back;
+      C7 a rekey counts within the reach of a feed, by the key in force. A key hands a consent on once: where rekeys by
+         it are found, wherever, that name different successors, none of them counts, and no key is in force any more;
+         the consent itself goes on as granted. No date decides, since a date is its signer's word. Every key that was
+         ever named withdraws and narrows for ever; none takes the consent back;
       C8 of the evidence that the grant names, each of its parties has a newest word within the reach of a feed.
     The status rests on clear fields alone. It never reads a clock: expiry is the gate's and the verifier's.
 
@@ -83,7 +85,8 @@ class Status:
     grant. `acknowledged`: the parties that acknowledged what decided. `valid_until`: of the grant, or the earliest of
     its amendments. `amended`: their ids; the content of each narrows. `signed`: key ids of required parties that have
     signed and not left. `key`: id of the key in force, where it is another than the grant's own; `host`: the member
-    that it named. `checked`: what parties say of the evidence.
+    that was named last on the way to it. `checked`: what parties say of the evidence. `contested`: id of the key that
+    handed the consent on to different successors; then no key is in force, and `key` is None.
     """
 
     grant: bytes
@@ -101,11 +104,13 @@ class Status:
     key: bytes | None = None
     host: Party | None = None
     checked: tuple[Checked, ...] = ()
+    contested: bytes | None = None
 
     def committed(self) -> bytes:
         """Return the value that stands for this consent in the committed map.
 
-        A list of five, and a map with what else there is: "amended", "signed", "key", "host", "checked".
+        A list of five, and a map with what else there is: "amended", "signed", "key", "host", "checked",
+        "contested".
         """
         more: dict[str, Any] = {
             "amended": list(self.amended),
@@ -113,6 +118,7 @@ class Status:
             "key": self.key,
             "host": None if self.host is None else list(self.host),
             "checked": [[each.evidence, *each.party, EVIDENCE_STATES.index(each.state)] for each in self.checked],
+            "contested": self.contested,
         }
         present = {name: value for name, value in more.items() if value}
         return codec.encode(
@@ -174,7 +180,7 @@ def resolve(
     elif len(signed) < needed or len(amendments) > AMENDED_MAX:
         state = State.INCOMPLETE
     ends = [int.from_bytes(row.about, "big") for row in amendments if row.about]
-    key, host = _in_force(grant.kid, [fact.row for fact in by_kind.get("consent.rekey", ()) if inside(fact)])
+    handed = handing(grant.kid, by_kind.get("consent.rekey", ()), reach)
     said = [fact.row for fact in by_kind.get("consent.evidence", ()) if inside(fact)]
     return Status(
         grant.id,
@@ -189,9 +195,10 @@ def resolve(
         _acknowledged(by_kind.get("consent.acknowledge", ()), parties, decided, reach, party_of),
         tuple(sorted(row.entry_id for row in amendments)[:AMENDED_MAX]),
         tuple(sorted(signed)),
-        None if key == grant.kid else key,
-        host,
+        None if handed.contested is not None or handed.last == grant.kid else handed.last,
+        handed.host,
         checked_by(said, payload.get("evidence", ()), parties, party_of),
+        handed.contested,
     )
 
 
@@ -244,36 +251,56 @@ def _kids(rekey: FactRow) -> tuple[bytes, bytes]:
     return rekey.about[8:40], rekey.about[40:72]
 
 
-def handed_to(kid: bytes, facts: Iterable[Fact], reach: Callable[[bytes], int]) -> tuple[bytes, ...]:
-    """Return the ids of the keys that a consent was handed to, one after another, from its grant's `kid` (C7)."""
-    found: list[bytes] = []
-    rekeys = [
-        fact.row
-        for fact in facts
-        if fact.row.kind == "consent.rekey" and any(index < reach(feed) for feed, index in fact.places)
-    ]
-    _in_force(kid, rekeys, found)
-    return tuple(found)
+@dataclass(frozen=True, slots=True)
+class Handing:
+    """How a consent went from key to key (C7).
 
-
-def _in_force(kid: bytes, rekeys: Sequence[FactRow], way: list[bytes] | None = None) -> tuple[bytes, Party | None]:
-    """Follow the rekeys that count from the grant's key: the id of the key in force, and the host it named (C7).
-
-    `way` takes the ids of the keys on the way, the last included.
+    `rekeys`: those that count, one after another; of those that say the same, the one of the smallest id. `last`: id
+    of the key that they lead to. `contested`: its id too, where it handed the consent on to different successors: it
+    is in force no more then, and neither is any of them.
     """
-    oldest: dict[bytes, FactRow] = {}
-    for row in sorted(rekeys, key=lambda row: (row.about[:8], row.entry_id), reverse=True):
-        oldest[row.kid] = row
-    host: Party | None = None
+
+    rekeys: tuple[FactRow, ...]
+    last: bytes
+    contested: bytes | None
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """The ids of the keys that the consent was handed to so, one after another."""
+        return tuple(_kids(row)[0] for row in self.rekeys)
+
+    @property
+    def host(self) -> Party | None:
+        """The host that was named last."""
+        named = [row.about[72:108] for row in self.rekeys if len(row.about) > 72]
+        return (named[-1][:32], int.from_bytes(named[-1][32:], "big")) if named else None
+
+
+def handing(kid: bytes, facts: Iterable[Fact], reach: Callable[[bytes], int]) -> Handing:
+    """Follow a consent from its grant's key, by the `facts` of it (C7). `reach`: as for `resolve`."""
+    said: dict[bytes, set[bytes]] = {}  # key id -> what it names as its successor, wherever it is found
+    counting: dict[bytes, FactRow] = {}
+    for fact in facts:
+        if fact.row.kind == "consent.rekey":
+            said.setdefault(fact.row.kid, set()).add(fact.row.about[8:])
+            if any(index < reach(feed) for feed, index in fact.places):
+                counting[fact.row.kid] = min(fact.row, counting.get(fact.row.kid, fact.row), key=_by_id)
+    rekeys: list[FactRow] = []
     passed = set[bytes]()
-    while kid in oldest and kid not in passed:
+    while kid in counting and kid not in passed and len(said[kid]) == 1:
         passed.add(kid)
-        about = oldest[kid].about
-        kid = about[8:40]
-        if way is not None:
-            way.append(kid)
-        host = (about[72:104], int.from_bytes(about[104:108], "big")) if len(about) > 72 else host
-    return kid, host
+        rekeys.append(counting[kid])
+        kid = _kids(counting[kid])[0]
+    return Handing(tuple(rekeys), kid, kid if len(said.get(kid, ())) > 1 else None)
+
+
+def _by_id(row: FactRow) -> bytes:
+    return row.entry_id
+
+
+def keys_ever(grant: Entry, facts: Iterable[Fact]) -> frozenset[bytes]:
+    """Return the ids of the keys that a consent ever had, in force or not: those that may narrow it (C6)."""
+    return _Keys.of(grant, [fact.row for fact in facts if fact.row.kind == "consent.rekey"]).narrowing
 
 
 def checked_by(

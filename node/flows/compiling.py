@@ -23,7 +23,7 @@ from ledger.consent.disclosure import Disclosures, open_sealed
 from ledger.consent.reasons import Reason
 from ledger.consent.resting import RESTS, prepare
 from ledger.consent.scope import Candidate, Link, Rest, Standing
-from ledger.consent.status import Status, handed_to
+from ledger.consent.status import Status, handing
 from ledger.entry import Entry
 from ledger.index import facts_of
 from node.vaults.consents import ConsentRow, ConsentRows
@@ -120,7 +120,7 @@ class Compiling:
 
         def keys(ident: bytes) -> tuple[bytes, ...]:
             first, facts = replica.grant(turn.rows, ident), facts_of(turn.rows, ident, replica.by_number, replica.size)
-            return () if first is None else handed_to(first.kid, facts, replica.members.reach)
+            return () if first is None else handing(first.kid, facts, replica.members.reach).keys
 
         return Source(entry, lambda ident: self._content(turn, ident), amended, replica.members.party_of, keys)
 

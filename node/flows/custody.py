@@ -5,7 +5,8 @@ How it works
     given under a delegation may also be ended by the person who delegated, and by all between. `hand` looks up what a
     key must carry so that any member can judge its withdrawal from the bytes alone (ledger.consent.standing).
 
-    A rekey that has no effect (from a key that had handed the consent on before) still opens this way: it only ends.
+    A key hands a consent on once (C7). Where one did so twice, no key is in force, and every wallet that ever had it
+    narrows and ends it.
 
 What it does not do
     It signs nothing, and knows only the entries that the ledger here holds.
@@ -13,13 +14,14 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ledger.consent.acts import Shown
 from ledger.consent.slip import PREFIX_BYTES, Slip
 from ledger.consent.standing import handed
+from ledger.consent.status import Handing, handing, keys_ever
 from ledger.consent.wallet import Wallet
 from ledger.entry import Entry
 from ledger.errors import LocalError
@@ -48,6 +50,18 @@ def rekeys_of(turn: Turn, grant: bytes) -> list[Entry]:
     facts = facts_of(turn.rows, grant, replica.by_number, replica.size)
     found = (replica.entry(turn.rows, fact.row.entry_id) for fact in facts if fact.row.kind == "consent.rekey")
     return [entry for entry in found if entry is not None]
+
+
+def handing_of(turn: Turn, grant: Entry) -> Handing:
+    """Return how a consent went from key to key, so far as that counts."""
+    replica = turn.core.replica
+    return handing(grant.kid, facts_of(turn.rows, grant.id, replica.by_number, replica.size), replica.members.reach)
+
+
+def had_by(turn: Turn, grant: Entry) -> frozenset[bytes]:
+    """Return the ids of the keys that a consent ever had, by whichever way."""
+    replica = turn.core.replica
+    return keys_ever(grant, facts_of(turn.rows, grant.id, replica.by_number, replica.size))
 
 
 def links_of(turn: Turn, delegation: bytes | None) -> list[Entry]:
@@ -97,13 +111,28 @@ def in_force(turn: Turn, wallets: WalletRows, grant: Entry) -> tuple[HostedWalle
     """Return the wallet kept here that has the key in force of a consent, and the key; None where none has.
 
     Only the wallet can tell that a key is its own, by deriving it: a node that keeps thousands tries them one by one,
-    once it has tried the one under whose name it keeps the content.
+    once it has tried the one under whose name it keeps the content. None is in force of a contested consent (C7).
     """
     status = turn.core.replica.consent(turn.rows, grant.id)
-    kid = grant.kid if status is None or status.key is None else status.key
+    if status is not None and status.contested is not None:
+        return None
+    return _with_key(turn, wallets, grant, {grant.kid if status is None or status.key is None else status.key})
+
+
+def narrowing(turn: Turn, wallets: WalletRows, grant: Entry) -> tuple[HostedWallet, SigningKey] | None:
+    """Return as `in_force`; of a contested consent, a wallet kept here that ever had it, and its key."""
+    status = turn.core.replica.consent(turn.rows, grant.id)
+    if status is not None and status.contested is not None:
+        return _with_key(turn, wallets, grant, had_by(turn, grant))
+    return in_force(turn, wallets, grant)
+
+
+def _with_key(
+    turn: Turn, wallets: WalletRows, grant: Entry, kids: Collection[bytes]
+) -> tuple[HostedWallet, SigningKey] | None:
     for hosted in _likeliest_first(turn, wallets, grant):
         for key in (hosted.wallet.consent_key(grant.thing[1]), hosted.wallet.delegate_key()):
-            if key.kid == kid:
+            if key.kid in kids:
                 return hosted, key
     return None
 

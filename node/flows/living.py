@@ -36,7 +36,7 @@ from ledger.schema import TIME_MAX
 from ledger.tables import CONSENT, FactRow
 from node.flows.compiling import RESTED_ON
 from node.flows.consenting import Offer
-from node.flows.custody import entrust, in_force, links_of, rekeys_of, shown
+from node.flows.custody import entrust, handing_of, in_force, links_of, narrowing, rekeys_of, shown
 from node.flows.disclosing import Disclosing, parties_of
 from node.flows.door import Door
 from node.flows.passing import Passing
@@ -111,16 +111,12 @@ class Living:
 
     # Consents
 
-    def key_in_force(self, turn: Turn, grant: Entry) -> tuple[HostedWallet, SigningKey]:
-        """Return the wallet kept here that has the key in force, and the key. Raises LocalError NOT_YOUR_CONSENT."""
-        found = in_force(turn, self._wallets, grant)
-        if found is None:
-            raise LocalError("NOT_YOUR_CONSENT", "no wallet kept here has the key of this consent", field="id")
-        return found
-
     def amend(self, turn: Turn, grant: Entry, narrow: Callable[[Terms], Terms], valid_until: int | None) -> Entry:
         """Narrow a consent of a wallet kept here. Raises LocalError NOT_YOUR_CONSENT and as make_amendment."""
-        hosted, key = self.key_in_force(turn, grant)
+        found = narrowing(turn, self._wallets, grant)
+        if found is None:
+            raise LocalError("NOT_YOUR_CONSENT", "no wallet kept here has the key of this consent", field="id")
+        hosted, key = found
         terms = self.content(turn, grant.id).terms()
         entry, told = acts.make_amendment(key, grant, terms, narrow(terms), shown(turn), valid_until=valid_until)
         parties = [party for party in parties_of(grant) if party is not None]
@@ -145,9 +141,9 @@ class Living:
         """Hand a consent on to another wallet kept here, by its name, or to keys from elsewhere.
 
         A wallet kept here lists it from then on. `host`: who keeps the keys, by default as the heir names it. Raises
-        LocalError NOT_YOUR_CONSENT, OTHER_CONSENT, UNKNOWN_HOST.
+        LocalError NOT_YOUR_CONSENT, CONTESTED, HANDED_ON, OTHER_CONSENT, UNKNOWN_HOST.
         """
-        _, key = self.key_in_force(turn, grant)
+        key = self._key_to_hand_on(turn, grant)
         heir = to if isinstance(to, Heir) else heir_of(self.wallet(turn, to), grant)
         host = host or heir.host
         if host is not None and not turn.core.replica.members.is_member(host):
@@ -159,6 +155,19 @@ class Living:
             if row is not None:  # it is nobody's of this node any more
                 self._consents.put(turn.vault, replace(row, wallet=""), *parties_of(grant))
         return entry
+
+    def _key_to_hand_on(self, turn: Turn, grant: Entry) -> SigningKey:
+        """Return the key in force, if it has not handed the consent on before: twice is for nobody (C7)."""
+        if handing_of(turn, grant).contested is not None:
+            told = "it was handed on twice, to different keys, so nobody hands it on; withdraw it, and give it anew"
+            raise LocalError("CONTESTED", told, field="id")
+        found = in_force(turn, self._wallets, grant)
+        if found is None:
+            raise LocalError("NOT_YOUR_CONSENT", "no wallet kept here has the key of this consent", field="id")
+        if any(entry.kid == found[1].kid for entry in rekeys_of(turn, grant.id)):
+            told = "this key has handed the consent on before; a second time nobody would have it; withdraw it, "
+            raise LocalError("HANDED_ON", f"{told}give it anew", field="id")
+        return found[1]
 
     def take_on(self, turn: Turn, grant: Entry) -> bool:
         """List a consent in the wallet kept here that has its key in force; False where none has."""

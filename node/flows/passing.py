@@ -29,11 +29,11 @@ from ledger.consent.status import Party
 from ledger.entry import Entry
 from ledger.errors import LocalError
 from ledger.index import resting_on
-from ledger.keys import SigningKey, thumbprint
+from ledger.keys import SigningKey
 from node.adapters import senml
 from node.compute.result import is_result
 from node.flows.compiling import Compiling
-from node.flows.custody import in_force, links_of, rekeys_of, shown
+from node.flows.custody import handing_of, in_force, links_of, shown
 from node.flows.disclosing import Disclosing, parties_of
 from node.flows.door import kind_of, node_of
 from node.readings import Series
@@ -165,14 +165,11 @@ def concerns(turn: Turn, parent: Entry) -> bool:
 
 
 def withdraw_key_of(turn: Turn, parent: Entry) -> bytes:
-    """Return the withdraw key (32 bytes, public) of whoever has a consent's key in force: what passes on names it."""
-    status = turn.core.replica.consent(turn.rows, parent.id)
-    for entry in rekeys_of(turn, parent.id):
-        if status is not None and status.key is not None and thumbprint(entry.payload["key"]) == status.key:
-            own: bytes = entry.payload["withdraw_key"]
-            return own
-    first: bytes = parent.payload["withdraw_key"]
-    return first
+    """Return the withdraw key (32 bytes, public) of whom a consent was handed to last: what passes on names it."""
+    rekeys = handing_of(turn, parent).rekeys
+    last = turn.core.replica.entry(turn.rows, rekeys[-1].entry_id) if rekeys else None
+    named: bytes = (last or parent).payload["withdraw_key"]
+    return named
 
 
 class Passing:

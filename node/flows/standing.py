@@ -28,6 +28,20 @@ ENDS: Final = frozenset({EXPIRED, "withdrawn", "revoked", PARENT_ENDED})
 """Words for a consent that has ended; it stays so."""
 
 
+_CONTESTED: Final = {
+    "en": "Somebody handed this consent on twice, to different keys; perhaps an old key was stolen. Nobody hands it on "
+    "any more, and it goes on as granted. Whoever ever had it may withdraw it, and it can be given anew.",
+    "fr": "Quelqu’un a remis ce consentement deux fois, à des clés différentes ; une ancienne clé a peut-être été "
+    "volée. Personne ne le remet plus, et il continue tel que donné. Qui l’a eu un jour peut le retirer ; on peut "
+    "ensuite le redonner.",
+}
+
+
+def contested_in_words(status: Status | None, lang: str) -> str:
+    """Return what it means that a consent was handed on twice, to different keys (C7); "" where it was not."""
+    return _CONTESTED[lang] if status is not None and status.contested is not None else ""
+
+
 def above(turn: Turn, grant: bytes) -> Iterator[Status]:
     """Yield how each consent stands that a grant rests on, the nearest first, as far as the ledger here tells."""
     replica = turn.core.replica

@@ -165,6 +165,7 @@ class ConsentShown(Result, frozen=True):
     words: Annotated[tuple[str, ...], said("What it says, sentence by sentence.")]
     decided_by: Annotated[tuple[str, ...], said("Ids of the entries that made it so.")]
     notice: Annotated[str, said("The notice as it was shown, where it was made here: proofs attach it.")]
+    contested: Annotated[str, said("What it means where it was handed on twice, to different keys; else empty.")] = ""
 
 
 @operation("consent", "request", permission="operate")
@@ -322,6 +323,7 @@ async def consent_show(node: Node, args: ConsentArgs) -> ConsentShown:
 def _shown(turn: Turn, flows: Flows, entry_id: bytes, lang: str, own: Party | None) -> ConsentShown:
     from ledger.consent.words import Parties, in_words
     from node.flows.offers import terms_in_language
+    from node.flows.standing import contested_in_words
 
     row = flows.consents.get(turn.vault, entry_id)
     line = _line(turn, row, own) if row is not None else None
@@ -334,7 +336,7 @@ def _shown(turn: Turn, flows: Flows, entry_id: bytes, lang: str, own: Party | No
     entry = turn.core.replica.entry(turn.rows, entry_id)
     notice = flows.consents.notice(turn.vault, entry.payload["notice"]["sha256"]) if entry is not None else None
     words = tuple(in_words(terms_in_language(row.disclosures.terms(), lang), parties, lang))
-    return ConsentShown(line, words, decided, (notice or b"").decode())
+    return ConsentShown(line, words, decided, (notice or b"").decode(), contested_in_words(status, lang))
 
 
 def _line(turn: Turn, row: ConsentRow, own: Party | None) -> ConsentLine | None:

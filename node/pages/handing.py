@@ -29,7 +29,7 @@ from node.exits import not_found
 from node.flows.custody import in_force
 from node.pages.dashboard import HEX, own_line
 from node.pages.naming import names
-from node.pages.reading import CURRENT, Card, Line, Unstated, card, line_of
+from node.pages.reading import CONTESTED, CURRENT, Card, Line, Unstated, card, line_of
 from node.pages.visit import Visit
 
 if TYPE_CHECKING:
@@ -52,9 +52,11 @@ def check_number(heir: Heir) -> str:
 
 
 def _hers(visit: Visit, turn: Turn, flows: Flows) -> tuple[Line, Entry]:
-    """Return her consent, if it is hers to hand on. Raises LocalError NOT_FOUND."""
+    """Return her consent, if it is hers to hand on. Raises LocalError NOT_FOUND, CONTESTED."""
     line = own_line(visit, turn, flows)
     grant = turn.core.replica.grant(turn.rows, line.id)
+    if line.state == CONTESTED:
+        raise LocalError("CONTESTED", "this consent was handed on twice; nobody hands it on any more", field="id")
     if not line.current or grant is None:
         raise not_found("This consent has ended, or other keys decide on it.")
     return line, grant
@@ -155,8 +157,11 @@ async def take_over(visit: Visit) -> Response:
         line, grant = _open(turn, visit.form.one("number"))
         own = visit.own(turn, flows)
         status = turn.core.replica.consent(turn.rows, line.id)
-        if line.id in own.grants and (status is None or not own.handed_on(status)):
+        contested = status is not None and status.contested is not None
+        if line.id in own.grants and (status is None or contested or not own.handed_on(status)):
             return line.id.hex()
+        if contested:
+            raise LocalError("CONTESTED", "this consent was handed on twice; nobody takes it over", field="number")
         with visit.signing(turn, flows) as wallet:
             held = in_force(turn, flows.wallets, grant)
             if held is not None and held[0].name == wallet:

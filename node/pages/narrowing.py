@@ -27,7 +27,7 @@ from node.pages.asking import SHORTER_DAYS
 from node.pages.contents import terms_now
 from node.pages.dashboard import own_line
 from node.pages.naming import names
-from node.pages.reading import Line, Unstated, card
+from node.pages.reading import CONTESTED, Line, Unstated, card
 from node.pages.visit import Visit
 from node.pages.wording import day, duration, facets, masked
 
@@ -120,7 +120,7 @@ def narrowed(terms: Terms, visit: Visit, options: Options) -> Terms:
 def _look(visit: Visit, turn: Turn, flows: Flows) -> tuple[Line, Terms, Options]:
     line = own_line(visit, turn, flows)
     terms = terms_now(turn, flows, line.id)
-    if not line.current or terms is None:
+    if not line.current or line.state == CONTESTED or terms is None:
         raise not_found("This consent has ended, or what it says was erased.")
     return line, terms, options_of(terms, line, turn.now)
 

@@ -21,7 +21,7 @@ from ledger.entry import Entry
 from ledger.index import facts_of
 from ledger.keys import thumbprint
 from ledger.schema import DAY
-from node.flows.custody import rekeys_of
+from node.flows.custody import had_by, rekeys_of
 from node.flows.disclosing import parties_of
 from node.pages.contents import said_of, terms_now, terms_of
 from node.pages.naming import Names, names
@@ -43,7 +43,8 @@ TIMELINE_MAX: Final = 200
 UNSTATED_MAX: Final = 200
 ACTIVE: Final = "active"
 HANDED_ON: Final = "handed_on"
-CURRENT: Final = frozenset({ACTIVE, "incomplete", "unregistered"})
+CONTESTED: Final = "contested"
+CURRENT: Final = frozenset({ACTIVE, "incomplete", "unregistered", CONTESTED})
 """States under the tab of current consents."""
 
 
@@ -51,7 +52,8 @@ CURRENT: Final = frozenset({ACTIVE, "incomplete", "unregistered"})
 class Line:
     """One consent by its clear fields.
 
-    `state`: active, incomplete, unregistered, expired, withdrawn, revoked or handed_on (to somebody else's keys).
+    `state`: active, incomplete, unregistered, expired, withdrawn, revoked, handed_on (to somebody else's keys), or
+    contested (handed on twice, to different keys: none decides on it, and it goes on as granted).
     """
 
     id: bytes
@@ -120,7 +122,9 @@ def line_of(turn: Turn, grant_id: bytes, own: Own | None = None) -> Line | None:
     status = turn.core.replica.consent(turn.rows, grant_id)
     if status is not None:
         state, until = _state(status, turn.now), status.valid_until
-        if state in CURRENT and own is not None and own.handed_on(status):
+        if state in CURRENT and own is not None and status.contested is not None:
+            state = CONTESTED
+        elif state in CURRENT and own is not None and own.handed_on(status):
             state = HANDED_ON
         return Line(grant_id, state, status.holder, status.recipient, status.granted_at, until)
     grant = turn.core.replica.entry(turn.rows, grant_id)
@@ -175,7 +179,7 @@ def detail(turn: Turn, flows: Flows, line: Line, lang: Language, more: Sequence[
     shown = card(turn, flows, line, unstated(turn, flows), lang)
     called = names(turn, lang, terms_of(turn, flows, line.id))
     confirmed, missing = confirmations(turn, line.id, called)
-    steps = [*_ledger_steps(turn, flows, grant, called), *_uses(turn, flows, shown), *more]
+    steps = [*_ledger_steps(turn, grant, called), *_uses(turn, flows, shown), *more]
     return Detail(shown, tuple(in_order(steps)[-TIMELINE_MAX:]), confirmed, missing, grant)
 
 
@@ -227,10 +231,10 @@ _BY_KEY: Final = ("consent.amend", "consent.rekey")
 """Steps that only a key counts for which the consent ever had: anybody may write them, and no node obeys the others."""
 
 
-def _ledger_steps(turn: Turn, flows: Flows, grant: Entry, called: Names) -> list[Step]:
+def _ledger_steps(turn: Turn, grant: Entry, called: Names) -> list[Step]:
     replica = turn.core.replica
     members = replica.members
-    keys = _keys_of(turn, flows, grant)
+    keys = had_by(turn, grant)
     steps = [Step(grant.iat, "given" if len(keys) == 1 else "allowed", entry=grant.id.hex())]
     request = replica.entry(turn.rows, grant.payload["request"]) if "request" in grant.payload else None
     if request is not None:
@@ -250,11 +254,6 @@ def _ledger_steps(turn: Turn, flows: Flows, grant: Entry, called: Names) -> list
         if own or what == "evidence" or _is_party(members.party_of(entry.kid), grant):
             steps.append(Step(entry.iat, what, who, entry=entry.id.hex()))
     return steps
-
-
-def _keys_of(turn: Turn, flows: Flows, grant: Entry) -> set[bytes]:
-    """Return the ids of the keys that a consent ever had."""
-    return {grant.kid, *flows.door.compiling.source(turn, grant.id).keys(grant.id)}
 
 
 def _is_party(party: Party, grant: Entry) -> bool:
@@ -283,8 +282,8 @@ def _uses(turn: Turn, flows: Flows, shown: Card) -> list[Step]:
 class Notice:
     """Something the person should know when she comes.
 
-    `kind`: handed_on (to other keys than hers), taken_over (other keys had it before), revoked (by a party), week or
-    month (it ends within that).
+    `kind`: contested (handed on twice), handed_on (to other keys than hers), taken_over (other keys had it before),
+    revoked (by a party), week or month (it ends within that).
     """
 
     kind: str
@@ -293,9 +292,10 @@ class Notice:
 
 def notices(turn: Turn, flows: Flows, lines: Sequence[Line], lang: Language, most: int = 8) -> list[Notice]:
     """Return what is to be told: what others did or may do by now first, then what ends within 7 and 30 days."""
-    chosen = [(HANDED_ON, one) for one in lines if one.state == HANDED_ON and _rekeyed_lately(turn, flows, one)]
+    chosen = [(CONTESTED, one) for one in lines if one.state == CONTESTED]
+    chosen += [(HANDED_ON, one) for one in lines if one.state == HANDED_ON and _rekeyed_lately(turn, one)]
     chosen += [("revoked", one) for one in lines if one.state == "revoked" and _lately(turn, one)]
-    chosen += [("taken_over", one) for one in lines if one.current and _rekeyed_lately(turn, flows, one)]
+    chosen += [("taken_over", one) for one in lines if one.current and _rekeyed_lately(turn, one)]
     soon = sorted((one for one in lines if one.state == ACTIVE and one.days_left(turn.now) < SOON_DAYS), key=_until)
     chosen += [("week" if one.days_left(turn.now) < VERY_SOON_DAYS else "month", one) for one in soon]
     waiting = Unstated(())
@@ -312,14 +312,14 @@ def _lately(turn: Turn, line: Line) -> bool:
     return entry is not None and entry.iat > turn.now - SOON_DAYS * DAY
 
 
-def _rekeyed_lately(turn: Turn, flows: Flows, line: Line) -> bool:
+def _rekeyed_lately(turn: Turn, line: Line) -> bool:
     """Say whether the key in force of a consent came lately: whoever had it before handed it on to that key."""
     rekeys = rekeys_of(turn, line.id)
     if not rekeys:
         return False  # as of nearly all: nothing else is read of them
     grant, status = turn.core.replica.grant(turn.rows, line.id), turn.core.replica.consent(turn.rows, line.id)
-    if grant is None or status is None:
+    if grant is None or status is None or status.contested is not None:
         return False
-    key, keys = status.key or grant.kid, _keys_of(turn, flows, grant)
+    key, keys = status.key or grant.kid, had_by(turn, grant)
     came = (one.iat for one in rekeys if one.kid in keys and thumbprint(one.payload["key"]) == key)
     return max(came, default=0) > turn.now - SOON_DAYS * DAY

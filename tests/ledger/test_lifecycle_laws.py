@@ -257,9 +257,10 @@ ENDS: dict[str, Callable[[Scene, list[Any]], bool]] = {
     "child revoked": lambda _, told: told[0][1].state is State.REVOKED,
     "anna withdraws": lambda _, told: told[0][2].state is State.WITHDRAWN,
     "root revoked": lambda _, told: not told[1][0].live,
+    "a rival": lambda _, told: (told[0][0].contested, told[0][0].key) == (key("eve").kid, None),
     "refuses": lambda scene, told: told[4] == (scene.entries["refuses"].id,),
 }
-"""A restrictive entry -> whether what it ends is ended."""
+"""A restrictive entry -> whether what it ends is ended. A rival hand-over takes the consent from both heirs."""
 
 
 @pytest.mark.parametrize("name", sorted(ENDS))

@@ -13,6 +13,9 @@ import msgspec
 import pytest
 import trio
 
+from ledger.consent.acts import make_rekey
+from ledger.consent.wallet import Wallet
+from node.flows.custody import shown
 from node.keyfile import Cost
 from node.pages.application import make_pages
 from node.pages.own import look
@@ -114,6 +117,46 @@ async def test_a_consent_that_changed_hands_lately_is_told_at_home(tmp_path: Pat
         await do(node, "consent revoke", id=made, as_tenant="advice", why="purpose_ended")
         assert "An organisation has ended this consent" in await told_at_home(client)
         assert gone not in await told_at_home(bea)
+
+
+async def test_who_has_a_consent_that_was_handed_on_twice_is_told_and_withdraws_it(tmp_path: Path) -> None:
+    async with living(tmp_path) as (client, node, _):
+        bea = another(client)
+        await account(bea, node, "bea")
+        made = await grant(node)
+        mesh, on = node.mesh(), ON.format(made)
+        seed = await mesh.engine.read(lambda turn: mesh.flows.life.wallet(turn, "anna").seed)
+        await do(node, "consent rekey", id=made, to="bea")
+        assert (await do(node, "consent show", id=made)).contested == ""
+
+        def steal(turn: Any) -> None:
+            """With a copy of anna's seed, hand it on once more."""
+            found = turn.core.replica.grant(turn.rows, bytes.fromhex(made))
+            by, thief = Wallet(seed).consent_key(found.thing[1]), Wallet(b"t" * 32)
+            turn.register(make_rekey(by, found, thief, shown(turn)))
+
+        await mesh.engine.act(steal)
+        for who in (client, bea):
+            assert "Somebody handed this consent on twice, to different keys." in await told_at_home(who)
+            page = text_of(await who.get(f"/consents/{made}"))
+            assert ("Perhaps an old key was stolen" in page, "Withdraw this consent" in page) == (True, True)
+            assert all(act not in page for act in ("Narrow it", "Hand it on"))
+            for path in (on, f"/consents/{made}/narrow"):
+                assert (await who.get(path)).status_code >= 400
+        french = {"accept-language": "fr"}
+        assert "a remis ce consentement deux fois" in text_of(await bea.get("/", headers=french))
+        assert "retirez-le et redonnez-le" in text_of(await bea.get(f"/consents/{made}", headers=french))
+        assert "perhaps an old key was stolen" in (await do(node, "consent show", id=made)).contested
+        assert "peut-être été volée" in (await do(node, "consent show", id=made, lang="fr")).contested
+        carl = another(client)
+        await account(carl, node, "carl")
+        answer = await post(carl, OVER, {"number": made}, seen=OVER)
+        assert (answer.status_code, "Nobody can take it over" in text_of(answer)) == (422, True)
+        withdrawn = await post(bea, f"/consents/{made}/withdraw", {}, seen=f"/consents/{made}/withdraw")
+        assert withdrawn.status_code == 303
+        for who in (client, bea):
+            assert "handed this consent on twice" not in await told_at_home(who)
+        assert (await do(node, "consent show", id=made)).line.state == "withdrawn"
 
 
 async def test_what_is_wrong_is_said_and_changes_nothing(tmp_path: Path) -> None:

@@ -221,8 +221,9 @@ def affiliated(*, dissolved: bool = False, two: bool = False) -> tuple[Mesh, Gra
     mesh = Mesh(34, rules=pairs(34, 0, 1).encode())
     grant = mesh.grant()
     if dissolved:
-        mesh.resolve(Rules(), mesh.a, mesh.b)
-        mesh.seal(mesh.a, mesh.b)
+        voter = min(mesh.a, mesh.b, key=lambda each: each.root.kid)  # who has the vote of both
+        mesh.resolve(Rules(), voter)
+        mesh.seal(voter)
     mesh.now += 5
     mesh.tick(mesh.a, mesh.b, *([] if two else [mesh.c]))
     return mesh, grant
@@ -381,6 +382,18 @@ ROWS: Final = (
     ("an empty map in a value", OURS, R.BAD_STATE_PROOF, partial(standing, {})),
     ("an unknown name in a value", OURS, R.BAD_STATE_PROOF, partial(standing, {"other": 1})),
     ("a name of another shape in a value", OURS, R.BAD_STATE_PROOF, partial(standing, {"amended": []})),
+    (
+        "a key in force of a consent that was handed on twice",
+        OURS,
+        R.BAD_STATE_PROOF,
+        partial(standing, {"key": bytes(32), "contested": b"k" * 32}),
+    ),
+    (
+        "a contest of another shape",
+        OURS,
+        R.BAD_STATE_PROOF,
+        partial(standing, {"contested": True}),
+    ),
     ("seven items in a value", OURS, R.BAD_STATE_PROOF, partial(standing, {"key": bytes(32)}, 0)),
     ("an unknown media type", SIG, R.MALFORMED, partial(of_type, "application/vnd.maille.rules+cbos")),
     ("a successor named twice", TUF + ": duplicate keys", R.MALFORMED, partial(of_heirs, heirs_twice)),

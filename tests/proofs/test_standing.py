@@ -35,6 +35,8 @@ def ended(forge: Forge, state: int, raw: bytes) -> Forge:
         {"signed": [bytes(32)]},
         {"key": bytes(32), "host": [bytes(32), 1]},
         {"checked": [[bytes(32), bytes(32), 1, 1]]},
+        {"contested": bytes(32)},
+        {"contested": bytes(32), "host": [bytes(32), 1]},
     ],
 )
 def test_what_narrows_nothing_stands_in_nobodys_way(more: dict[str, Any]) -> None:
@@ -42,6 +44,16 @@ def test_what_narrows_nothing_stands_in_nobodys_way(more: dict[str, Any]) -> Non
     forge.consent.append(more)
     report = forge.verify()
     assert report.reason is Reason.ACTIVE, report.as_text()
+
+
+@pytest.mark.parametrize("paper", [False, True])
+def test_that_a_consent_was_handed_on_twice_is_told(paper: bool) -> None:
+    forge = with_grant(**({"transcribed": True, "evidence": [bytes(32)]} if paper else {}))
+    forge.consent.append({"contested": forge.grant.kid})
+    row = next(check for check in forge.verify().checks if check.id == "grant")
+    assert f"key {forge.grant.kid.hex()[:16]} handed it on to different keys, so none decides on it now" in row.evidence
+    plain = with_grant()
+    assert all("handed it on" not in check.evidence for check in plain.verify().checks)
 
 
 def test_words_on_a_paper_are_told() -> None:
@@ -113,6 +125,15 @@ def test_whom_a_consent_was_handed_to_may_withdraw_it() -> None:
     forge = Forge()
     first, second = handed(forge, person(forge), key(1)), handed(forge, key(1), key(2))
     assert withdrawn(forge, key(2), first, second) is Reason.REVOKED
+
+
+@pytest.mark.parametrize("by", [1, 2, 3])
+def test_of_a_consent_that_was_handed_on_twice_each_branch_withdraws_and_a_stranger_does_not(by: int) -> None:
+    forge = Forge()
+    forge.consent.append({"contested": person(forge).kid})
+    branches = {1: [handed(forge, person(forge), key(1))], 2: [handed(forge, person(forge), key(2))]}
+    found = withdrawn(forge, key(by), *branches.get(by, branches[1]))
+    assert found is (Reason.REVOKED if by in branches else Reason.BAD_SIGNATURE)
 
 
 def test_who_was_handed_nothing_may_not() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from operator import eq
+from operator import contains, eq
 from typing import Any
 
 import pytest
@@ -194,6 +194,24 @@ def test_a_home_is_where_she_said_last_that_her_keys_are() -> None:
         assert _decide(context=partly, candidate=moved).reason is Reason.STALE
     gone = replace(there, feeds_of=lambda _: ())
     assert _decide(context=gone, candidate=moved).reason is Reason.STALE  # a host that is no member opens nothing
+
+
+def test_of_a_consent_that_was_handed_on_twice_the_quorum_is_asked_for_beside_the_last_home() -> None:
+    at_home, host, its = _candidate(but(freshness=(HOME,))), (b"h" * 32, 1), b"f" * 32
+    assert at_home.status is not None
+    twice = replace(at_home, status=replace(at_home.status, contested=b"k" * 32))
+    there = replace(CONTEXT, feeds_of=lambda p: (its,) if p == host else ())
+    assert twice.status is not None
+    for candidate, home in ((twice, HOME), (replace(twice, status=replace(twice.status, host=host)), its)):
+        both = replace(there, fresh=partial(contains, ((home,), ())))
+        assert _decide(context=both, candidate=candidate).allowed
+        for heard in ((home,), ()):
+            partly = replace(there, fresh=partial(eq, heard))
+            assert _decide(context=partly, candidate=candidate).reason is Reason.STALE
+    quorum = _candidate()
+    assert quorum.status is not None
+    quorum = replace(quorum, status=replace(quorum.status, contested=b"k" * 32))
+    assert _decide(context=replace(CONTEXT, fresh=partial(eq, ())), candidate=quorum).allowed
 
 
 def test_tenants_send_through_their_hosts() -> None:

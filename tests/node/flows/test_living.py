@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from ledger.consent.acts import make_group_refusal
+from ledger.consent.acts import Shown, make_group_refusal, make_rekey
 from ledger.consent.bounds import Bounds
 from ledger.consent.heir import Heir, heir_of, parse_heir
 from ledger.consent.status import Party
 from ledger.consent.wallet import Rests, Wallet
 from ledger.entry import Entry
 from ledger.errors import LocalError
+from ledger.explained import explain_entry
 from ledger.index import facts_of, resting_on
 from ledger.schema import DAY
+from ledger.verdict import Verdict
 from node.core import Turn
 from node.flows.consenting import Offer
 from node.flows.custody import rekeys_of, shown
@@ -254,6 +256,60 @@ def test_a_wallet_that_was_handed_a_consent_has_it_after_an_import_and_at_its_ne
     cyd.act(lambda turn: cyd.flows.acts.withdraw(turn, grant, "newer"))
     scene.world.pump()
     assert scene.flows(grant.id) == "WITHDRAWN"
+
+
+def stolen(scene: Scene, grant: Entry, seed: bytes, early: Shown) -> tuple[Side, Entry]:
+    """With a seed that somebody stole, hand a consent to the thief's own wallet at the third node, dated back."""
+    cyd = scene.world.sides[2]
+    cyd.act(lambda turn: cyd.flows.acts.create_wallet(turn, "thief"))
+    to = cyd.look(lambda turn: heir_of(cyd.flows.life.wallet(turn, "thief"), grant, cyd.party))
+    entry = make_rekey(Wallet(seed).consent_key(grant.thing[1]), grant, to, early)
+    cyd.act(lambda turn: turn.register(entry))
+    scene.world.pump()
+    return cyd, entry
+
+
+@pytest.mark.parametrize("by", ["anna", "ben"])
+def test_whoever_stole_an_old_key_takes_nothing_back_by_a_date(by: str) -> None:
+    scene = Scene("anna", "ben", nodes=3)
+    ada, life = scene.ada, scene.ada.flows.life
+    grant: Entry = scene.act(lambda turn: ada.flows.acts.grant(turn, "anna", scene.offer(), NOTICE))[0]
+    early, seed = ada.look(shown), ada.look(lambda turn: life.wallet(turn, "anna").seed)
+    scene.world.pass_time(7_200)
+    honest = scene.act(lambda turn: life.rekey(turn, grant, "ben", ada.party))
+    cyd, theirs = stolen(scene, grant, seed, early)
+    assert theirs.iat < honest.iat
+    for side in (ada, cyd):
+        status = side.status(grant.id)
+        assert status is not None
+        assert (status.key, status.host, status.contested) == (None, None, grant.kid)
+        for entry in (honest, theirs):
+            told = side.look(lambda turn, side=side, entry=entry: explain_entry(side.core.replica, turn.rows, entry.id))
+            assert (told.verdict, told.rule) == (Verdict.VOID, "C7")
+            assert "handed the consent on to different keys" in told.words
+        with pytest.raises(LocalError, match="CONTESTED"):
+            side.act(lambda turn, side=side: side.flows.life.rekey(turn, grant, "ben", None))
+    assert not cyd.look(lambda turn: cyd.flows.consents.holds(turn.vault, grant.id))  # the thief learns nothing by it
+    assert not cyd.act(lambda turn: cyd.flows.life.take_on(turn, grant))
+    assert scene.flows(grant.id) == ""  # what she granted goes on
+    scene.act(lambda turn: life.amend(turn, grant, lambda terms: terms, NOW + 30 * DAY))
+    narrowed = cyd.status(grant.id)
+    assert narrowed is not None
+    assert (len(narrowed.amended), narrowed.valid_until < UNTIL) == (1, True)
+    scene.act(lambda turn: ada.flows.acts.withdraw(turn, grant, by))
+    assert scene.flows(grant.id) == "WITHDRAWN"
+
+
+def test_a_key_hands_a_consent_on_once() -> None:
+    scene = Scene("anna", "ben", "zoe")
+    life, grant = scene.ada.flows.life, handed_on(scene)
+    scene.act(lambda turn: life.rekey(turn, grant, "anna", None))  # back
+    for to in ("zoe", "ben"):
+        with pytest.raises(LocalError, match="HANDED_ON"):
+            scene.ada.act(lambda turn, to=to: life.rekey(turn, grant, to, None))
+    status = scene.ada.status(grant.id)
+    assert status is not None
+    assert (status.key, status.contested) == (None, None)
 
 
 def test_who_delegated_ends_what_was_given_in_her_name() -> None:

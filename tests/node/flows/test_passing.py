@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ledger.consent.acts import make_rekey
+from ledger.consent.heir import heir_of
 from ledger.consent.record import Actor, OnwardSharing, Terms
 from ledger.consent.wallet import Wallet
 from ledger.entry import Entry
@@ -237,6 +238,45 @@ def test_a_parent_that_was_handed_on_is_passed_on_by_its_new_keys() -> None:
     scene.world.withdraw(scene.parent, "ben")
     scene.world.pump()
     assert scene.flows(after) == (0, "PARENT_ENDED")
+
+
+def test_who_hands_a_parent_on_twice_lets_no_heir_pass_it_on() -> None:
+    scene = Scene()
+    scene.receive()
+    ada, seed = scene.ada, scene.ada.look(lambda turn: scene.ada.flows.life.wallet(turn, "anna").seed)
+    ada.act(lambda turn: ada.flows.acts.create_wallet(turn, "ben"))
+    first = ada.act(lambda turn: _by_anna(scene, turn))
+    ada.act(lambda turn: ada.flows.life.rekey(turn, scene.parent, "ben", None))
+    scene.world.pump()
+    second = ada.act(lambda turn: _by_anna(scene, turn))
+    scene.world.pump()
+    thief, old = Wallet(b"t" * 32), Wallet(seed).consent_key(scene.parent.thing[1])
+    assert scene.flows(second)[1] == ""
+    scene.eve.act(lambda turn: turn.register(make_rekey(old, scene.parent, thief, shown(turn))))
+    scene.world.pump()
+    theirs = scene.eve.act(lambda turn: turn.register(_forged(scene, turn, thief.consent_key(scene.parent.thing[1]))))
+    scene.world.pump()
+    assert scene.flows(theirs)[1] in ("DISCLOSURE_MISSING", "PARENT_OTHER")
+    assert scene.flows(second) == (0, "PARENT_OTHER")
+    for child in (first, scene.pass_on()):  # by the key that gave it, and by its recipient
+        assert scene.flows(child) == (len(SHORT.starts), "")
+    with pytest.raises(LocalError, match="NOT_YOUR_CONSENT"):
+        ada.act(lambda turn: _by_anna(scene, turn))
+
+
+def test_what_passes_on_names_the_slip_of_whom_it_was_handed_to_and_no_strangers() -> None:
+    scene = Scene()
+    scene.receive()
+    scene.ada.act(lambda turn: scene.ada.flows.acts.create_wallet(turn, "ben"))
+    scene.ada.act(lambda turn: scene.ada.flows.life.rekey(turn, scene.parent, "ben", None))
+    scene.world.pump()
+    ben = scene.ada.look(lambda turn: heir_of(scene.ada.flows.life.wallet(turn, "ben"), scene.parent))
+    for number in range(4):  # whatever the order of ids
+        thief = Wallet(bytes([number]) * 32)
+        to, by = replace(heir_of(thief, scene.parent), key=ben.key), thief.consent_key(scene.parent.thing[1])
+        scene.eve.act(lambda turn, to=to, by=by: turn.register(make_rekey(by, scene.parent, to, shown(turn))))
+    scene.world.pump()
+    assert scene.pass_on().payload["withdraw_key"] == ben.withdraw_key
 
 
 def _forged(scene: Scene, turn: Turn, key: Any) -> Entry:

@@ -199,6 +199,7 @@ STANDING: Final[dict[str, Shape]] = {
     "key": HASH,
     "host": PARTY,
     "checked": many(_WORD, 1, 32),
+    "contested": HASH,
 }
 """What a consent's value may say beside its five items."""
 

@@ -79,6 +79,7 @@ def consent(value: bytes, grant: Entry) -> Standing:
     need(good and all(STANDING[name](held) for name, held in more.items()), "BAD_STATE_PROOF", "what else it says")
     ends, narrowed = grant.payload["valid_until"], "amended" in more
     fits = record == grant.thing[1] and (until == ends or (narrowed and until < ends))
+    fits = fits and not ("key" in more and "contested" in more)
     fits = fits and decided != [] and all(type(each) is bytes for each in decided)
     need(fits and (state > 2 or decided == [grant.id]), "BAD_STATE_PROOF", "a consent's value")
     keys = {key_id(key) for key in grant.payload.get("required_parties", [])}

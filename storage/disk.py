@@ -8,7 +8,7 @@
 | file in the directory (0700; files 0600) | what |
 |---|---|
 | `data.mdb`, `lock.mdb` | the environment |
-| `journal` | of a journaled store: small transactions that LMDB has not committed yet (`storage/journal.py`) |
+| `journal` | of a journaled store: transactions that LMDB has not committed yet (`storage/journal.py`) |
 | `before-schema-N.mdb` | made before version N was migrated; to go back, put it in the place of `data.mdb` |
 
 How it works
@@ -16,10 +16,10 @@ How it works
     crash at any write leaves the last commit. The map is 64 GiB of address space; the file grows as it fills.
     When three quarters are used the map is doubled before the next write. A new store is made beside its
     place and renamed into it: a `data.mdb` that is there was whole once, and an empty one is damage.
-    A journaled store makes small transactions durable in the journal and gathers them (`storage/gathered.py`): a
-    sixth of the time, one write instead of twenty. What a crash left there is committed when the store is next
-    opened for writing; until then `read_only` shows what was before. A snapshot has LMDB commit first, which takes
-    room. The vault has no journal: what it erases must not stay there.
+    A journaled store makes transactions durable in the journal and gathers them (`storage/gathered.py`): a
+    sixth of the time of a small one, one write instead of twenty. What a crash left there is committed when the
+    store is next opened for writing; until then `read_only` shows what was before. A snapshot has LMDB commit first,
+    which takes room. The vault has no journal: what it erases must not stay there.
     An older schema is migrated in one transaction, after a copy; a newer one is refused.
 
 Errors (`LocalError`)
@@ -80,7 +80,7 @@ class DiskStore:
 
     `path`: its directory, made if it is not there (its parent must be). `tables`: their names.
     `migrations`: bring an older schema here; None opens any version as it is (backup and restore do).
-    `journal`: small transactions go to the journal first; see the module.
+    `journal`: transactions go to the journal first; see the module.
     `create` False: raise STORE_MISSING rather than make a store. `read_only`: nothing is written.
     `map_bytes`, `map_limit_bytes`: see the constants. Raises the errors that the module lists.
     """

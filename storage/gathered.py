@@ -1,8 +1,8 @@
-"""Small transactions of a store on disk, gathered: each durable in the journal, all in one commit of LMDB.
+"""Transactions of a store on disk, gathered: each durable in the journal, all in one commit of LMDB.
 
 How it works
-    One transaction of LMDB stays open from the first small transaction on and holds what was journaled since. A
-    with-block of the store writes into it. Where the block ends well and changed little, its record goes to the
+    One transaction of LMDB stays open from the first transaction on and holds what was journaled since. A with-block
+    of the store writes into it. Where the block ends well and its record has room there, it goes to the
     journal (storage/journal.py), and that is all; else LMDB commits everything. Where it ends in an exception, LMDB's
     transaction is aborted and made anew from the records, which are kept in memory.
 
@@ -29,7 +29,7 @@ from storage.transactions import DiskWriter, Environment, from_errno, translate
 if TYPE_CHECKING:
     from lmdb import _Database
 
-RECORD_BYTES_MAX: Final = 64 * 1024
+RECORD_BYTES_MAX: Final = 4 * 1024**2
 """A transaction that changed more is committed by LMDB at once, in bytes of keys and values."""
 LOG_BYTES_MAX: Final = 16 * 1024 * 1024
 """Until then the changes of an open transaction are kept, so that it can be put into another one of LMDB, in bytes."""

@@ -1,11 +1,13 @@
-"""The journal of a store on disk: a small transaction made durable by one write and one sync.
+"""The journal of a store on disk: a transaction made durable by one write and one sync.
 
 How it works
-    A commit of LMDB writes some twenty scattered pages and syncs twice. A journaled store instead appends what a
-    small transaction changed, as one record, to a file that was written to its end before, so that nothing but the
-    record itself must reach the disk. The changes stay in LMDB's open transaction, and are committed there together
-    once the file is full. A record names the generation of LMDB (its last transaction) that it builds on, so those
-    that were committed since count for nothing and the file needs no clearing.
+    A commit of LMDB writes some twenty scattered pages and syncs twice, and a large one a page for every row whose
+    key is a hash. A journaled store instead appends what a transaction changed, as one record, to a file that was
+    written to its end before, so that nothing but the record itself must reach the disk. The changes stay in LMDB's
+    open transaction, and are committed there together once the file is full. A record names the generation of LMDB
+    (its last transaction) that it builds on, so those that were committed since count for nothing and the file needs
+    no clearing. While a ledger is fetched large records come one upon another: then the file grows, so that many of
+    them share a commit. What is small waits in less memory.
 
     | record | bytes |
     |---|---|
@@ -36,7 +38,11 @@ from storage.pages import new_file, sync_directory, write_all
 JOURNAL_FILE: Final = "journal"
 """Its name in the store's directory."""
 JOURNAL_BYTES: Final = 256 * 1024
-"""Its size, in bytes: what a start after a crash applies again at most."""
+"""Its size, in bytes, and what it holds at most while only small records come."""
+BURST_BYTES: Final = 8 * 1024**2
+"""What it holds at most from a large record on, in bytes: a start after a crash applies no more again."""
+LARGE_BYTES: Final = 64 * 1024
+"""From here on a record is a large one, in bytes."""
 
 _DIGEST_BYTES: Final = 16
 _HEAD: Final = Struct(">QII")
@@ -60,7 +66,7 @@ class Journal:
             young.replace(file)
             sync_directory(directory)
         self._descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
-        self._generation, self._at, self._broken = generation, 0, False
+        self.restart(generation)
         try:
             self.erase()
         except OSError:
@@ -75,14 +81,15 @@ class Journal:
 
     def restart(self, generation: int) -> None:
         """Begin again: LMDB has committed what the records held, and its last transaction is `generation`."""
-        self._generation, self._at, self._broken = generation, 0, False
+        self._generation, self._at, self._broken, self._room = generation, 0, False, JOURNAL_BYTES
 
     def append(self, changes: Sequence[Change]) -> bool:
         """Make a record durable. False when it has no room: then LMDB must commit. Raises OSError."""
         body = pack(changes)
         start = self._at
         stop = start + _DIGEST_BYTES + _HEAD.size + len(body)
-        if self._broken or stop > JOURNAL_BYTES:
+        room = BURST_BYTES if len(body) >= LARGE_BYTES else self._room
+        if self._broken or stop > room:
             return False
         sealed = _HEAD.pack(self._generation, start, len(body)) + body
         record = sha256(sealed).digest()[:_DIGEST_BYTES] + sealed
@@ -97,7 +104,7 @@ class Journal:
                 os.pwrite(self._descriptor, bytes(_DIGEST_BYTES), start)
                 os.fdatasync(self._descriptor)
             raise
-        self._at = stop
+        self._at, self._room = stop, room
         return True
 
     def close(self) -> None:

@@ -15,8 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.disk import DiskStore
-from storage.gathered import LOG_BYTES_MAX, RECORD_BYTES_MAX
-from storage.journal import JOURNAL_BYTES, JOURNAL_FILE, Change, left_behind, pack, unpack
+from storage.journal import BURST_BYTES, JOURNAL_BYTES, JOURNAL_FILE, LARGE_BYTES, Change, left_behind, pack, unpack
 from tests.storage.stores import check_refused, fill, opened, rows_of
 
 CHANGES = st.lists(st.tuples(st.sampled_from(["meta", "things"]), st.binary(min_size=1), st.none() | st.binary()))
@@ -40,18 +39,21 @@ def test_changes_are_read_back(changes: list[Change]) -> None:
     assert unpack(pack(changes)) == changes
 
 
-@pytest.mark.parametrize("log_bytes", [LOG_BYTES_MAX, RECORD_BYTES_MAX * 3 // 2])
+@pytest.mark.parametrize("log_bytes", [LARGE_BYTES * 8, LARGE_BYTES * 3 // 2])
 def test_a_crash_after_any_transaction_keeps_it_and_those_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_bytes: int
 ) -> None:
+    """Small and large ones, bursts that fill the journal, records that it never holds, logs that outgrow memory."""
     monkeypatch.setattr("storage.gathered.LOG_BYTES_MAX", log_bytes)
+    monkeypatch.setattr("storage.gathered.RECORD_BYTES_MAX", LARGE_BYTES * 2)
+    monkeypatch.setattr("storage.journal.BURST_BYTES", JOURNAL_BYTES * 2)
     chance = random.Random(5)
     with opened(tmp_path / "store", journal=True) as store:
         model: dict[bytes, bytes] = {}
         for number in range(120):
             with store.write() as writer:
                 for _ in range(chance.randint(0, 3)):
-                    key, value = chance.randbytes(1), chance.randbytes(chance.choice([5, 3_000, RECORD_BYTES_MAX]))
+                    key, value = chance.randbytes(1), chance.randbytes(chance.choice([5, 3_000, LARGE_BYTES]))
                     writer.put("things", key, value)
                     model[key] = value
                     gone = chance.randbytes(1)
@@ -60,7 +62,7 @@ def test_a_crash_after_any_transaction_keeps_it_and_those_before(
             if number % 5 == 0:
                 with suppress(ZeroDivisionError), store.write() as writer:
                     for each in range(number % 4):
-                        writer.put("things", b"refused %d" % each, bytes(RECORD_BYTES_MAX))
+                        writer.put("things", b"refused %d" % each, bytes(LARGE_BYTES))
                     raise ZeroDivisionError
             path = crashed(store, tmp_path / "copy")
             for _ in range(2):  # and a crash right after is no worse
@@ -77,6 +79,28 @@ def test_it_is_committed_when_it_is_full(tmp_path: Path) -> None:
             sizes.add(store.size_bytes())
         assert 3 <= len(sizes) <= 5
         assert (store.path / JOURNAL_FILE).stat().st_size == JOURNAL_BYTES
+
+
+def test_large_records_share_a_commit_and_the_file_is_small_again_after_a_start(tmp_path: Path) -> None:
+    with opened(tmp_path / "store", journal=True) as store:
+        sizes = list[int]()
+        for number in range(2 * BURST_BYTES // LARGE_BYTES):
+            with store.write() as writer:
+                writer.put("entries", number.to_bytes(4, "big"), bytes(LARGE_BYTES))
+            sizes.append(store.size_bytes())
+        assert 2 <= len(set(sizes)) <= 4
+        grown = (store.path / JOURNAL_FILE).stat().st_size
+        assert JOURNAL_BYTES < grown <= BURST_BYTES
+        for number in range(
+            JOURNAL_BYTES // 3_000 + 2
+        ):  # what follows a burst goes where there is room, and no further
+            with store.write() as writer:
+                writer.put("things", number.to_bytes(4, "big"), bytes(3_000))
+        path = crashed(store, tmp_path / "copy")
+    with opened(path, journal=True) as again, again.read() as reader:
+        assert len(rows_of(reader, "entries")) == len(sizes)
+        assert len(rows_of(reader, "things")) == JOURNAL_BYTES // 3_000 + 2
+        assert (path / JOURNAL_FILE).stat().st_size == JOURNAL_BYTES
 
 
 @given(seed=st.integers(0, 2**32))
@@ -108,7 +132,7 @@ def test_what_it_holds_never_comes_over_what_was_committed_since(tmp_path: Path)
         old = (store.path / JOURNAL_FILE).read_bytes()
         with store.write() as writer:
             writer.delete("things", b"a")
-            writer.put("ids", b"large", bytes(RECORD_BYTES_MAX))
+            writer.put("ids", b"large", bytes(JOURNAL_BYTES))
         store.compact()  # LMDB counts its transactions from the beginning again
         fill(store, b"b")
         path = crashed(store, tmp_path / "copy")

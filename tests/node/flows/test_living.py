@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from ledger.errors import LocalError
 from ledger.explained import explain_entry
 from ledger.index import facts_of, resting_on
 from ledger.schema import DAY
-from ledger.verdict import Verdict
+from ledger.verdict import Account, Verdict
 from node.core import Turn
 from node.flows.consenting import Offer
 from node.flows.custody import rekeys_of, shown
@@ -269,6 +270,11 @@ def stolen(scene: Scene, grant: Entry, seed: bytes, early: Shown) -> tuple[Side,
     return cyd, entry
 
 
+def explained(entry: Entry, turn: Turn) -> Account:
+    """Return what is said of an entry."""
+    return explain_entry(turn.core.replica, turn.rows, entry.id)
+
+
 @pytest.mark.parametrize("by", ["anna", "ben"])
 def test_whoever_stole_an_old_key_takes_nothing_back_by_a_date(by: str) -> None:
     scene = Scene("anna", "ben", nodes=3)
@@ -284,11 +290,11 @@ def test_whoever_stole_an_old_key_takes_nothing_back_by_a_date(by: str) -> None:
         assert status is not None
         assert (status.key, status.host, status.contested) == (None, None, grant.kid)
         for entry in (honest, theirs):
-            told = side.look(lambda turn, side=side, entry=entry: explain_entry(side.core.replica, turn.rows, entry.id))
+            told = side.look(partial(explained, entry))
             assert (told.verdict, told.rule) == (Verdict.VOID, "C7")
             assert "handed the consent on to different keys" in told.words
         with pytest.raises(LocalError, match="CONTESTED"):
-            side.act(lambda turn, side=side: side.flows.life.rekey(turn, grant, "ben", None))
+            side.act(partial(side.flows.life.rekey, grant=grant, to="ben", host=None))
     assert not cyd.look(lambda turn: cyd.flows.consents.holds(turn.vault, grant.id))  # the thief learns nothing by it
     assert not cyd.act(lambda turn: cyd.flows.life.take_on(turn, grant))
     assert scene.flows(grant.id) == ""  # what she granted goes on
@@ -306,7 +312,7 @@ def test_a_key_hands_a_consent_on_once() -> None:
     scene.act(lambda turn: life.rekey(turn, grant, "anna", None))  # back
     for to in ("zoe", "ben"):
         with pytest.raises(LocalError, match="HANDED_ON"):
-            scene.ada.act(lambda turn, to=to: life.rekey(turn, grant, to, None))
+            scene.ada.act(partial(life.rekey, grant=grant, to=to, host=None))
     status = scene.ada.status(grant.id)
     assert status is not None
     assert (status.key, status.contested) == (None, None)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from ledger.consent.acts import make_rekey
-from ledger.consent.heir import heir_of
+from ledger.consent.heir import Heir, heir_of
 from ledger.consent.record import Actor, OnwardSharing, Terms
 from ledger.consent.wallet import Wallet
 from ledger.entry import Entry
 from ledger.errors import LocalError
+from ledger.keys import SigningKey
 from ledger.schema import DAY
 from node.audit.duties import overdue
 from node.audit.gathering import page
@@ -274,9 +276,13 @@ def test_what_passes_on_names_the_slip_of_whom_it_was_handed_to_and_no_strangers
     for number in range(4):  # whatever the order of ids
         thief = Wallet(bytes([number]) * 32)
         to, by = replace(heir_of(thief, scene.parent), key=ben.key), thief.consent_key(scene.parent.thing[1])
-        scene.eve.act(lambda turn, to=to, by=by: turn.register(make_rekey(by, scene.parent, to, shown(turn))))
+        scene.eve.act(partial(_handed_on, scene.parent, by, to))
     scene.world.pump()
     assert scene.pass_on().payload["withdraw_key"] == ben.withdraw_key
+
+
+def _handed_on(grant: Entry, by: SigningKey, to: Heir, turn: Turn) -> Entry:
+    return turn.register(make_rekey(by, grant, to, shown(turn)))
 
 
 def _forged(scene: Scene, turn: Turn, key: Any) -> Entry:

@@ -84,6 +84,8 @@ class Disclosing:
         self._wallets = wallets
         self._early: dict[bytes, tuple[bytes, bytes]] = {}  # entry id -> (peer, blob)
         self._hosts: dict[bytes, Party] = {}  # tenant -> the host that was last sent its consents
+        self.plain: Callable[[Turn, Entry], bytes | None] = lambda _turn, _entry: None
+        """Gives the bytes that were sealed for an entry whose content is kept elsewhere (node.flows.letters)."""
         self.takers: dict[str, Taker] = {}
         """Who takes in what is sealed for entries of other kinds than grants and requests."""
         self.concerns: Callable[[Turn, Entry], bool] = lambda _turn, _grant: False
@@ -153,10 +155,20 @@ class Disclosing:
         ended = (kid for kid, device in members.devices.items() if device.party == party and not members.speaks(kid))
         for former in sorted(ended):
             for entry_id, _ in self._deliveries.blobs(turn.vault, former, BATCH):
-                entry, row = turn.core.replica.entry(turn.rows, entry_id), self._rows.get(turn.vault, entry_id)
-                if entry is not None and row is not None:
-                    self.tell(turn, entry, row.disclosures, [party])
+                entry = turn.core.replica.entry(turn.rows, entry_id)
+                if entry is not None and self._tell_again(turn, entry, party):
                     self._deliveries.disclosed(turn.vault, former, entry_id)
+
+    def _tell_again(self, turn: Turn, entry: Entry, party: Party) -> bool:
+        """Seal the content of an entry once more, for the devices that a party has now; False where it is not here."""
+        row = self._rows.get(turn.vault, entry.id)
+        if row is not None:
+            self.tell(turn, entry, row.disclosures, [party])
+            return True
+        plain = self.plain(turn, entry)
+        if plain is not None:
+            self.tell_bytes(turn, entry, plain, [party])
+        return plain is not None
 
     def taken(self, turn: Turn, peer: bytes, entry_id: bytes) -> bool:
         """A reader has it; say whether that was news."""

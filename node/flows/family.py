@@ -278,7 +278,9 @@ class Flows:
         members, own = turn.core.replica.members, turn.core.party
         up = (ends for ends, state in members.links.items() if state == "up" and own in ends)
         linked = {kid for ends in up for party in ends if party != own for kid in devices_of(party, members)}
-        return frozenset(linked.union(self.deliveries.waited_for(turn.vault, READERS_LOOKED_MAX)))
+        waited = self.deliveries.waited_for(turn.vault, READERS_LOOKED_MAX)
+        now = (kid for was in waited for kid in (was, *devices_of(members.party_of(was), members)))
+        return frozenset(linked.union(kid for kid in now if members.speaks(kid)))
 
     def timer(self, turn: Turn, name: str) -> None:
         """Do what was put off."""

@@ -3,7 +3,8 @@
 How it works
     Each is an entry with a salted digest, and a value that opens it. Whoever states it keeps the value in the vault and
     sends it sealed to the parties it names; a party that receives one holds it to the entry first (`CHECKS`), and keeps
-    nothing else. `read` gives it back as what it is.
+    nothing else. `read` gives it back as what it is. One that waits for a device which was replaced is sealed anew for
+    its successor (node.flows.disclosing).
 
 What it does not do
     It believes nobody: that a value opens its entry says nothing of whether the entry is true.
@@ -79,6 +80,7 @@ class Letters:
         self.rows, self._disclosing = rows, disclosing
         self.guards: dict[str, Callable[[Turn, Entry], None]] = {}
         """Kind -> what else is asked of an entry before its value is taken in. Raises RemoteError."""
+        disclosing.plain = self._plain
         for kind in ("identity.attest", "fact.attest", "allocation.state", "rights.request", "rights.answer"):
             disclosing.takers[kind] = self._take
 
@@ -86,6 +88,11 @@ class Letters:
         """Keep the value that opens our own entry, and send it to those parties. `wallet`: kept here, that says so."""
         self.rows.put(turn.vault, entry.id, entry.kind, value, wallet)
         self._disclosing.tell_bytes(turn, entry, codec.encode(value), to)
+
+    def _plain(self, turn: Turn, entry: Entry) -> bytes | None:
+        """Return what was sealed for an entry of a kind that has letters, or None where it is not known here."""
+        value = self.rows.get(turn.vault, entry.id) if entry.kind in CHECKS else None
+        return codec.encode(value) if value is not None else None
 
     def _take(self, turn: Turn, entry: Entry, blob: bytes) -> None:
         """Keep a value that was sent here. Raises RemoteError for what does not open the entry."""

@@ -79,24 +79,31 @@ def test_a_reader_that_is_away_gets_the_content_when_it_comes() -> None:
     assert world.holder.look(lambda turn: list(turn.vault.scan("outgoing", b"d", b"e"))) == []
 
 
-def test_a_reader_that_comes_with_another_device_gets_the_content_too() -> None:
-    world = World()
-    world.import_series(SHORT)
-    side, old = world.recipient, world.recipient.device
-    world.leave(side)
-    grant, _ = world.grant(terms(SHORT))
+def with_another_device(world: World, side: Side) -> None:
+    """Have a side that is away come back with a device in the place of its own, which is lost."""
+    old = side.device
 
     def succeed(turn: Turn) -> None:
         replica, draw = turn.core.replica, turn.core.random_bytes
         turn.register(certify(side.root, NEXT, replica, turn.rows, 1, turn.now, draw, old.kid))
 
-    world.holder.act(succeed)  # its old device is lost: another member registers the new one
+    world.holder.act(succeed)  # another member registers the new one
+    assert NEXT.kid in world.holder.look(world.holder.flows.partners), "a channel to it is wanted"
     side.device = NEXT
     side.load()
     side.act(lambda turn: turn.start())
     world.come_back(side)
     for _ in range(4):
         world.pass_time(15)
+
+
+def test_a_reader_that_comes_with_another_device_gets_the_content_too() -> None:
+    world = World()
+    world.import_series(SHORT)
+    side = world.recipient
+    world.leave(side)
+    grant, _ = world.grant(terms(SHORT))
+    with_another_device(world, side)
     assert holds(side, grant)
     assert world.holder.look(lambda turn: list(turn.vault.scan("outgoing", b"d", b"e"))) == []
     transfer, _ = world.send(grant=grant.id)

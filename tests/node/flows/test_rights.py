@@ -12,13 +12,14 @@ from ledger.consent.rights import Correction, Details, answer_payload, request_p
 from ledger.consent.status import State
 from ledger.entry import Entry, sign_entry
 from ledger.errors import LocalError, RemoteError
-from ledger.governance.members import Party
+from ledger.governance.members import Party, link_id
 from ledger.schema import DAY
 from node.core import Turn
 from node.flows.consenting import Offer
 from node.flows.rights import REQUEST, Asked
 from node.flows.wire import Disclose, encode
 from node.tenants import Voice
+from tests.node.flows.test_disclosing import with_another_device
 from tests.node.flows.test_erasing import erase
 from tests.node.flows.test_tenants import PARTY, TENANT, host
 from tests.node.flows.test_tenants import grant as grant_to_tenant
@@ -269,3 +270,26 @@ def test_a_backdated_answer_of_a_service_is_late() -> None:
     world.pump()
     standing = seen(world.holder, request).standing
     assert (standing.state, standing.late) == ("done", True)
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_letter_reaches_the_device_that_took_the_place_of_the_one_it_was_sealed_for(linked: bool) -> None:
+    world = World()
+    grant, _ = world.grant(terms(SHORT))
+    holder, asked = world.holder, world.recipient
+    if not linked:
+        ends = {"from": list(holder.party), "to": list(asked.party)}
+        thing = ("link", link_id(holder.party, asked.party))
+        holder.act(lambda turn: turn.state("link.sever", thing, ends))
+        world.pump()
+    world.leave(asked)
+    request = ask(world, grant)
+    sealed = holder.look(lambda turn: holder.flows.deliveries.blobs(turn.vault, asked.device.kid, 9))
+    with_another_device(world, asked)
+    assert seen(asked, request).row.details.text == "I ask."
+    assert holder.look(lambda turn: list(turn.vault.scan("outgoing", b"d", b"e"))) == [], "sealed anew, once"
+    assert [ident for ident, _ in sealed] == [request.id]
+    answer(world, asked, request, "done", "Here.")
+    told = seen(holder, request).answer
+    assert told is not None
+    assert told.details.text == "Here."

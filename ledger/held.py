@@ -26,8 +26,9 @@ from ledger.errors import LocalError, RemoteError
 from ledger.feed import RUN_LEAVES_MAX, Registration, Run, SignedHead
 from ledger.governance.chain import Chain
 from ledger.governance.epoch import Genesis
-from ledger.governance.members import Members, View
+from ledger.governance.members import Members
 from ledger.governance.register import Register
+from ledger.governance.waiting import Awaited
 from ledger.index import facts_of
 from ledger.merkle import EMPTY_ROOT
 from ledger.rows import Reader, prefix_stop
@@ -41,39 +42,15 @@ from ledger.tables import (
     read_position,
     read_positions,
 )
+from ledger.view import HeldView
 from ledger.vouched import vouched
+
+__all__ = ("HELD_CACHE_MAX", "PAST", "PIN", "STATUS_CACHE_MAX", "Held", "HeldView", "digest_of")
 
 PAST: Final = b"past"  # in "meta": the epoch that is left for no rival any more (governance.chain)
 PIN: Final = b"pin "  # in "meta": and the reference of an epoch that our operator vouches for
 STATUS_CACHE_MAX: Final = 120_000  # statuses kept in memory; about 400 bytes each
 HELD_CACHE_MAX: Final = 4_096  # heads known to be held; about 400 bytes each
-
-
-class HeldView:
-    """What is held of each feed up to a size, as the fold sees it. `size`: by default all that is held."""
-
-    def __init__(self, held: Held, rows: Reader, sizes: Mapping[bytes, int] | None = None) -> None:
-        self._held, self._rows, self._sizes = held, rows, sizes
-        self.missing: set[tuple[bytes, int]] = set()  # (feed, size) that entries wait for
-
-    def size(self, feed: bytes) -> int:
-        """Return how many leaves of the feed lie below the frontier."""
-        return self._held.size(feed) if self._sizes is None else self._sizes.get(feed, 0)
-
-    def holds(self, entry: Entry, forks: Mapping[bytes, int]) -> bool:
-        """Say whether every head that the entry names is held here, and not dated after it."""
-        return self._held.resolves(self._rows, entry, self.size, forks, self.missing)
-
-    def root(self, feed: bytes, size: int) -> bytes | None:
-        """Return the feed's root at a size, or None where so much of it is not held here."""
-        head = self._held.head_at(self._rows, feed, size) if size <= self.size(feed) else None
-        if head is None:
-            self.missing.add((feed, size))
-        return head.root if head is not None else None
-
-    def below(self, sizes: Mapping[bytes, int]) -> View:
-        """Return the view of a frontier inside this one."""
-        return HeldView(self._held, self._rows, sizes)
 
 
 class Held:
@@ -94,7 +71,7 @@ class Held:
         self.delegations = Delegations()
         self.founding = {keys.thumbprint(device): device for _, device in genesis.founders}  # first devices
         self._digest: bytes | None = None
-        self._missing: set[tuple[bytes, int]] = set()  # (feed, size) that governance entries wait for
+        self._awaited = Awaited()  # what governance entries wait for
         self._clamped: dict[bytes, Head] = {}  # where feeds with a proven fork stand
         self._dropped = False  # leaves were given up: a rolled-back transaction may bring them back
 
@@ -132,10 +109,13 @@ class Held:
     def _keys(rows: Reader, prefix: bytes) -> Iterator[bytes]:
         return (key for key, _ in rows.scan("things", prefix, prefix_stop(prefix)))
 
-    def _refold(self, rows: Reader) -> None:
+    def _refold(self, rows: Reader, grown: Iterable[bytes] | None = None) -> None:
+        """Fold what is held. `grown`: the feeds of which more is held than at the last time, by default any."""
         view = HeldView(self, rows)
-        before, self.members = self.members, self.chain.live(view)
-        self._missing = view.missing
+        before, self.members = self.members, self.chain.live(view, grown)
+        if not self.chain.went_on:
+            self._awaited.clear()
+        self._awaited.add(view.missing)
         if self.members is not before:
             self._statuses.clear()
             self.delegations.clear()

@@ -294,10 +294,10 @@ class Replica(Held):
             signed = head if _is_newer(head, signed) else signed
         self._set_feed(rows, feed, FeedRow(number, grown or row.peaks, iat_max, signed))
         tree.write_blocks(rows, number, stop, leaves)
-        moved = governance or any(f == feed and start < size <= stop for f, size in self._missing)
+        moved = self._awaited.reached(feed, stop) or governance
         if moved:
             past = self.chain.past
-            self._refold(rows)
+            self._refold(rows, (feed,))
             vouch(rows, self.chain.verified())
             if self.chain.past != past:
                 rows.put("meta", PAST, self.chain.past)

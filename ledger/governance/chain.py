@@ -60,6 +60,7 @@ class Chain:
         self.newest = self._first
         self._onward: Onward | None = None  # the live fold, gone on with as long as the register only grows
         self._looked = (0, 0)  # the register's disorder and length at that fold
+        self.went_on = False  # the last live fold only looked at what was new, and at what that woke
 
     # Verifying
 
@@ -74,20 +75,24 @@ class Chain:
 
     # Folding
 
-    def live(self, view: View) -> Members:
-        """Fold all that is held, and remember the newest epoch: new entries name it, and the next seal follows it."""
+    def live(self, view: View, grown: Iterable[bytes] | None = None) -> Members:
+        """Fold all that is held, and remember the newest epoch: new entries name it, and the next seal follows it.
+
+        `grown`: the feeds of which more is held than at the last call, by default any.
+        """
         onward = self._onward if self._register.disorder == self._looked[0] else None
         fresh = self._register.since(self._looked[1])
         self._looked = (self._register.disorder, len(self._register))
         tips = [onward.tip] if onward is not None and self._is_quiet(onward.tip) else self.tips(view)
-        self.newest, self._onward = tips[0], None
+        self.newest, self._onward, self.went_on = tips[0], None, False
         if len(tips) > 1 or self.disputed:
             return self._over(tips, view)
-        members = onward.take(fresh, view) if onward is not None and onward.tip is tips[0] else None
+        members = onward.take(fresh, view, grown) if onward is not None and onward.tip is tips[0] else None
+        self.went_on = members is not None
         if onward is None or members is None:
             folded = self.open(tips[0], view)
             members = members_of(self._genesis, folded)
-            onward = Onward(self._genesis, tips[0], folded, members)
+            onward = Onward(self._genesis, tips[0], folded, members, view)
         self._onward = onward
         return members
 

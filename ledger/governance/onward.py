@@ -4,8 +4,10 @@ How it works
     `members.advance` folds an open epoch over the tables of its base, and costs as much as the epoch is long. Most
     entries only add to what it found: a vote, a standing instruction, a word about a link or a tenant, a newcomer's
     application, certificate and admission. `Onward.take` adds these to the last result, and mends the `Members` that it
-    meant where they touch it. Anything else has it return None, and the caller folds anew from the base:
-      O1 another kind of entry, also among those that wait; a certificate of a successor or in the device's own feed;
+    meant where they touch it. What cannot count yet sleeps (`waiting`) until what it waits for has come, and costs
+    nothing until then. Anything else has it return None, and the caller folds anew from the base:
+      O1 another kind of entry, also among those that are woken; a certificate of a successor or in the device's own
+         feed;
       O2 a device, a newcomer or an application of which something was said before: what counts first, counts;
       O3 an invitation beyond its day's number;
       O4 a ballot that expels, suspends or admits somebody, once its outcome moves.
@@ -46,6 +48,7 @@ from ledger.governance.members import (
 from ledger.governance.roster import Members, Party, View, edge
 from ledger.governance.state import Base
 from ledger.governance.voting import Count
+from ledger.governance.waiting import Waiting, causes
 
 _INSTRUCTIONS: Final = ("vote.delegate", "vote.default")
 _VOICES: Final = frozenset({"vote", *_INSTRUCTIONS})
@@ -56,7 +59,7 @@ _NEWCOMERS: Final = frozenset({"device.certify", "member.apply", *ENDORSEMENTS})
 class Onward:
     """A fold that goes on. `tip`: the base it began from; `folded`, which it changes from now on, and its `members`."""
 
-    def __init__(self, genesis: Genesis, tip: Base, folded: Folded, members: Members) -> None:
+    def __init__(self, genesis: Genesis, tip: Base, folded: Folded, members: Members, view: View) -> None:
         self.tip, self.members = tip, members
         self._genesis, self._folded = genesis, folded
         self._founders = {(keys.thumbprint(root), 1) for root, _ in genesis.founders}
@@ -65,39 +68,64 @@ class Onward:
         self._inside = {party[0] for party in (*work.found, *work.voters, *work.cuts)}
         self._asked = Counter(each.kid for each in work.applications.values())
         self._voices = {*work.governing.values(), *(found.first for found in work.found.values())}
+        claims = work.reaches.claims.values()
+        self._claimed = {feed for claim in claims for feed in (claim.heir, claim.predecessor)}
+        self._waiting, self._read = Waiting(), set[tuple[bytes, int]]()
+        self._put_back(view)
 
-    def take(self, fresh: Iterable[Registration], view: View) -> Members | None:
+    def take(self, fresh: Iterable[Registration], view: View, grown: Iterable[bytes] | None = None) -> Members | None:
         """Add registrations, each the last of its feed so far; None where all must be folded anew.
 
-        After None this value is spent: some of its tables may have changed.
+        `grown`: the feeds of which more is held than before, by default any. After None this value is spent: some of
+        its tables may have changed.
         """
         work = self._folded.base
-        inputs = Inputs.of((*work.pending, *fresh), work.evaluator)
-        if not inputs.all:
-            return self.members
+        woken = self._waiting.held(view.size, grown)
+        batch = [*woken, *fresh]
+        while batch:
+            self._read = {(r.feed, r.index) for r in woken}
+            owned, active = len(work.reaches.owners), len(work.active)
+            if not self._add(batch, view):
+                return None
+            news = {*islice(work.reaches.owners, owned, None), *islice(work.active, active, None)}
+            batch = woken = self._waiting.counting(sorted(news))
+        return self.members
+
+    def _put_back(self, view: View) -> None:
+        """Let what is left over wait for what it needs."""
+        work = self._folded.base
+        for registration in work.pending:
+            self._waiting.put(registration, *causes(work, registration, view))
+        work.pending = ()
+
+    def _add(self, batch: Iterable[Registration], view: View) -> bool:
+        """Add statements to the tables; False where all must be folded anew."""
+        work = self._folded.base
+        inputs = Inputs.of(batch, work.evaluator)
         if not self._only_adds(inputs) or any(r.index >= view.size(r.feed) for r in inputs.all):
-            return None
+            return False
         found, active, admitted = len(work.found), len(work.active), work.admitted
         done = begin(work, inputs)
         counting = Counting(work, view)
         done |= voting.take(work, inputs.of_kinds(VOTING), counting.held)
         if not self._ballots_stand(inputs):
-            return None
+            return False
         growth = Growth(self._genesis, work, inputs.by_feed, counting.inside, {}, work.suspended)
         growth.go_on()
         newcomers = set(islice(work.found, found, None))
         if growth.capped or not self._inside.isdisjoint(party[0] for party in newcomers):
-            return None
+            return False
         done |= growth.done
         if newcomers:
             work.admitted |= newcomers
         end(work, inputs, counting, done)
+        self._put_back(view)
         self._asked.update(r.entry.kid for r in inputs.by_kind.get("member.apply", ()))
         self._inside.update(party[0] for party in newcomers)
         self._voices.update(work.found[party].first for party in newcomers)
         if inputs.by_kind.keys() - _VOICES:
             self._mend(inputs, newcomers, list(islice(work.active, active, None)), work.admitted - admitted)
-        return self.members
+        return True
 
     def _only_adds(self, inputs: Inputs) -> bool:
         """Say whether these statements have the same effect in any order (O1, O2)."""
@@ -134,13 +162,13 @@ class Onward:
 
     def _is_first_of(self, entry: Entry, registration: Registration) -> bool:
         feed, work = entry.thing[1], self._folded.base
-        waited = registration in work.pending  # and so was read once, to no other effect than the owner's name
+        waited = (registration.feed, registration.index) in self._read  # to no other effect than the owner's name
         return (
             "predecessor" not in entry.payload
             and feed != registration.feed
             and feed not in work.certificates
             and feed not in self._voices
-            and not any(feed in (claim.heir, claim.predecessor) for claim in work.reaches.claims.values())
+            and feed not in self._claimed
             and (waited or feed not in work.reaches.owners)
             and (entry.kid, entry.payload["incarnation"]) not in self._folded.count.resolution.expelled
         )

@@ -134,7 +134,7 @@ def read(
             last = (registration.feed, registration.index) == (claim[0], claim[1])  # a feed may end by naming its heir
             party = (entry.kid, entry.payload["incarnation"])
             reaches.claims[entry.id] = Claim(party, entry.thing[1], claim[0], claim[1], claim[1] + last)
-    for ident, each in list(reaches.claims.items()):
+    for ident, each in list(reaches.claims.items()) if certificates else ():
         if reaches.owners.get(each.heir) == each.party == reaches.owners.get(each.predecessor):
             _lower(reaches.bounds, each.predecessor, max(each.ends, floor(each.predecessor)))
             heirs = reaches.heirs.get(each.predecessor, frozenset())

@@ -1,0 +1,134 @@
+"""Statements that cannot count yet, by what they wait for: an entry wakes what waits for it, and nothing else.
+
+How it works
+    `causes` says of a statement that a fold left over which events may let it have an effect: a feed that gets an owner
+    or comes to count, a feed of which more is held. What nothing of the kind can help (its vote is on no known
+    proposal, its epoch is unknown) has no cause: only a fold from a base looks at it again. `Waiting` keeps statements
+    under each of their causes; whatever comes first takes them out. It names more causes than need be rather than one
+    too few: whoever is woken in vain is put back.
+
+What it does not do
+    It says of nothing whether it counts, and loses nothing: every statement in it stands in the register too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from heapq import heappop, heappush
+
+from ledger.feed import Registration
+from ledger.governance import edges
+from ledger.governance.roster import View
+from ledger.governance.state import Base
+from ledger.kinds import KINDS
+
+Place = tuple[bytes, int]  # (feed, index)
+Mark = tuple[int, Place]  # a number that is given once, and the statement that was put to sleep with it
+
+
+def causes(work: Base, registration: Registration, view: View) -> tuple[set[bytes], tuple[bytes, int] | None]:
+    """Return the feeds and the (feed, size) that may wake a statement which a fold over `work` left over."""
+    entry = registration.entry
+    named = {registration.feed}
+    match entry.kind:
+        case kind if kind in edges.TENANTS:
+            named.add(entry.kid)
+        case "device.retire":
+            named.add(entry.thing[1])
+        case "device.certify" if "predecessor" in entry.payload:
+            named.add(entry.payload["predecessor"][0])
+        case "member.repair":
+            named.add(work.reaches.proofs.get(entry.payload["fork"], registration.feed))
+        case _:
+            pass
+    feeds = {feed for feed in named if feed not in work.active or feed not in work.reaches.owners}
+    return feeds, None if KINDS[entry.kind].restrictive else missing(registration, view.size, work.reaches.forks)
+
+
+def missing(
+    registration: Registration, size: Callable[[bytes], int], forks: dict[bytes, int]
+) -> tuple[bytes, int] | None:
+    """Return the first (feed, size) that a permissive statement has seen and that is not held, or None."""
+    for head in registration.entry.seen:
+        wanted = min(head.size, forks.get(head.feed, head.size))
+        if head.feed != registration.entry.kid and wanted > size(head.feed):
+            return head.feed, wanted
+    return None
+
+
+class Waiting:
+    """See the module. Each statement is in it once, under all its causes."""
+
+    def __init__(self) -> None:
+        self._asleep: dict[Place, tuple[int, Registration]] = {}
+        self._by_feed: dict[bytes, list[Mark]] = {}
+        self._by_head: dict[bytes, list[tuple[int, Mark]]] = {}  # by feed: a heap of (size, mark)
+        self._given = 0
+
+    def __len__(self) -> int:
+        """Return how many statements wait for something."""
+        return len(self._asleep)
+
+    def put(self, registration: Registration, feeds: Iterable[bytes], head: tuple[bytes, int] | None) -> None:
+        """Let a statement wait for feeds, and for a head. Without a cause it is not kept."""
+        self._given += 1
+        place = (registration.feed, registration.index)
+        mark, has_cause = (self._given, place), head is not None
+        for feed in feeds:
+            self._by_feed.setdefault(feed, []).append(mark)
+            has_cause = True
+        if head is not None:
+            heappush(self._by_head.setdefault(head[0], []), (head[1], mark))
+        if has_cause:
+            self._asleep[place] = self._given, registration
+
+    def counting(self, feeds: Iterable[bytes]) -> list[Registration]:
+        """Take out what waits for feeds that have an owner now, or have come to count."""
+        return [each for feed in feeds for each in self._woken(self._by_feed.pop(feed, ()))]
+
+    def held(self, size: Callable[[bytes], int], grown: Iterable[bytes] | None = None) -> list[Registration]:
+        """Take out what waits for no more than is held now. `grown`: the feeds to look at; all where it is None."""
+        found: list[Registration] = []
+        for feed in list(self._by_head) if grown is None else grown:
+            found += self._woken(self._reached(feed, size(feed)))
+        return found
+
+    def _reached(self, feed: bytes, size: int) -> Iterator[Mark]:
+        heap = self._by_head.get(feed, [])
+        while heap and heap[0][0] <= size:
+            yield heappop(heap)[1]
+        if not heap:
+            self._by_head.pop(feed, None)
+
+    def _woken(self, marks: Iterable[Mark]) -> Iterator[Registration]:
+        """Take out what these marks stand for; an older mark stands for nothing any more."""
+        for number, place in marks:
+            found = self._asleep.get(place)
+            if found is not None and found[0] == number:
+                del self._asleep[place]
+                yield found[1]
+
+
+class Awaited:
+    """The sizes that feeds must reach before a fold could find anything else."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[bytes, list[int]] = {}  # by feed: a heap
+
+    def clear(self) -> None:
+        """Wait for nothing."""
+        self._sizes.clear()
+
+    def add(self, missing: Iterable[tuple[bytes, int]]) -> None:
+        """Wait for more: (feed, size)."""
+        for feed, size in missing:
+            heappush(self._sizes.setdefault(feed, []), size)
+
+    def reached(self, feed: bytes, size: int) -> bool:
+        """Say whether a feed was to hold as much as it does now; what it has reached is waited for no more."""
+        sizes, found = self._sizes.get(feed, []), False
+        while sizes and sizes[0] <= size:
+            found = heappop(sizes) <= size
+        if not sizes:
+            self._sizes.pop(feed, None)
+        return found

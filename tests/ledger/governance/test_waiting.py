@@ -1,0 +1,201 @@
+"""Statements that wait: whatever comes first, the fold is the one from scratch; who waits for nothing slows nobody."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ledger.checkpoint import Head
+from ledger.entry import Entry
+from ledger.governance.chain import Chain
+from ledger.governance.members import link_id
+from ledger.governance.register import Register
+from ledger.governance.waiting import Waiting
+from tests.conftest import PROFILE
+from tests.ledger.governance.polity import Polity, Whole
+from tests.ledger.governance.test_onward import Follower, live
+from tests.worlds import Member, key, octets
+
+TERMS = {"green_button": True}
+FLOODS = (
+    "offer nowhere",
+    "offer later",
+    "offer false",
+    "offer unknown epoch",
+    "vote",
+    "sponsor",
+    "heir",
+    "retire",
+    "leave",
+    "unhost",
+    "host",
+    "repair",
+    "accept",
+    "delegate",
+    "certify",
+)
+
+
+def flood(polity: Polity, hostile: Member, what: str, number: int) -> None:
+    """Let a member say something that waits for what does not exist, or for what others have not said yet."""
+    scribe, random32 = hostile.scribe, polity.random(32)
+    other = next(each for each in polity.members if each is not hostile)
+    later = Head(other.scribe.feed, len(other.scribe.raws) + 3 + number % 5, random32)
+    link = ("link", link_id(hostile.party, (random32, 1)))
+    ends = {"from": list(hostile.party), "to": [random32, 1]}
+    match what:
+        case "offer nowhere":
+            polity.write(scribe, "link.offer", link, ends, Head(random32, 7, random32))
+        case "offer later":
+            polity.write(scribe, "link.offer", link, ends, later)
+        case "offer false":
+            polity.write(scribe, "link.offer", link, ends, Head(other.scribe.feed, 1, random32))
+        case "offer unknown epoch":
+            known, polity.epoch = polity.epoch, random32
+            polity.write(scribe, "link.offer", link, ends)
+            polity.epoch = known
+        case "vote":
+            polity.write(scribe, "vote", ("ballot", random32), {"choice": "yes"})
+        case "sponsor":
+            payload = {"application": random32, "incarnation": 1}
+            polity.write(scribe, "member.sponsor", ("member", random32), payload, later)
+        case "heir":
+            heir = Head(key(random32).kid, 3, random32)
+            scribe.add(polity.certificate(hostile, key("heir", random32), heir).raw)
+        case "retire":
+            payload = {"final": [random32, 3, random32]}
+            seen = (Head(random32, 0, octets("x")),)
+            scribe.add(polity.sign(hostile.root, "device.retire", ("device", random32), payload, seen=seen).raw)
+        case "leave":
+            polity.write(scribe, "member.leave", ("member", random32), {})
+        case "unhost" | "host":
+            payload = {"host": list(hostile.party), "serial": number, **({"terms": TERMS} if what == "host" else {})}
+            polity.write(scribe, f"tenant.{what}", ("tenant", random32), payload, later)
+        case "repair":
+            payload = {
+                "incarnation": 2,
+                "inviter": list(other.party),
+                "device": key(random32).public,
+                "expires": polity.now + 10**6,
+                "fork": random32,
+            }
+            seen = (scribe.head(),)
+            scribe.add(polity.sign(hostile.root, "member.repair", ("member", hostile.root.kid), payload, seen=seen).raw)
+        case "accept":
+            polity.write(scribe, "genesis.accept", ("member", random32), {})
+        case "delegate":
+            payload = {"to": list(other.party)}
+            polity.write(scribe, "vote.delegate", ("member", hostile.party[0]), payload, later)
+        case "certify":
+            scribe.add(polity.certificate(hostile, key("device", random32)).raw)
+        case _:
+            raise AssertionError(what)
+
+
+def meet(polity: Polity, rng: random.Random) -> None:
+    """Let two members agree, and each see what the other said: whoever gets one feed first, waits for the other."""
+    one, other = rng.sample(polity.members, 2)
+    for source, target, kind in ((one, other, "link.offer"), (other, one, "link.accept")):
+        ends = {"from": list(source.party), "to": list(target.party)}
+        heads = polity.others(source.scribe)[:3]
+        polity.write(source.scribe, kind, ("link", link_id(source.party, target.party)), ends, *heads)
+
+
+@settings(max_examples=300 if PROFILE == "nightly" else 12)
+@given(st.integers(0, 2**32))
+def test_causes_come_in_any_order_amid_a_flood(seed: int) -> None:
+    rng = random.Random(seed)
+    polity = Polity(seed)
+    follower = Follower(polity)
+    for _ in range(2):
+        for _ in range(8):
+            flood(polity, polity.members[-1], rng.choice(FLOODS), rng.randrange(9))
+            meet(polity, rng)
+            live(polity, rng, 1)
+        follower.take_all(rng)
+        if rng.random() < 0.6 and len(polity.tip().voters) == 4:
+            polity.seal()
+            follower.take_all(rng)
+    assert follower.chain.live(polity.view()) == polity.governed()
+
+
+@settings(max_examples=60 if PROFILE == "nightly" else 8)
+@given(st.integers(0, 2**32))
+def test_the_order_does_not_matter(seed: int) -> None:
+    rng = random.Random(seed)
+    polity = Polity(seed)
+    for _ in range(6):
+        guest = polity.join(rng.choice(polity.members))
+        meet(polity, rng)
+        flood(polity, guest, rng.choice(FLOODS), rng.randrange(9))
+        polity.link("link.offer", guest, polity.members[0])
+    followers = [Follower(polity) for _ in range(3)]
+    for follower in followers:
+        follower.take_all(random.Random(rng.random()))
+    expected = polity.governed()
+    assert [each.chain.fold(polity.view()) for each in followers] == [expected] * 3
+    assert [each.chain._onward and each.chain._onward.members for each in followers] == [expected] * 3
+
+
+class Counted(Whole):
+    """A view that counts how often it is asked anything."""
+
+    asked = 0
+
+    def size(self, feed: bytes) -> int:
+        """Return how many leaves lie below the frontier."""
+        self.asked += 1
+        return super().size(feed)
+
+    def holds(self, entry: Entry, forks: Mapping[bytes, int]) -> bool:
+        """Say whether what an entry has seen is held."""
+        self.asked += 1
+        return super().holds(entry, forks)
+
+
+def asked_after(what: str, count: int) -> int:
+    """Return how much is looked at for one honest entry, after so many statements that wait."""
+    polity = Polity("flooded")
+    for number in range(count):
+        flood(polity, polity.members[3], what, number)
+    register = Register(polity.registrations())
+    chain = Chain(polity.genesis, register)
+    chain.live(Counted(polity))
+    polity.link("link.offer", polity.members[0], polity.members[1])
+    for each in polity.registrations():
+        register.add(each)
+    view = Counted(polity)
+    members = chain.live(view, [polity.members[0].scribe.feed])
+    assert chain.went_on, "it is folded anew"
+    assert members == polity.governed()
+    return view.asked
+
+
+@pytest.mark.parametrize("what", FLOODS)
+def test_who_waits_for_nothing_slows_nobody(what: str) -> None:
+    assert asked_after(what, 40) == asked_after(what, 2) < 10
+
+
+def test_an_entry_wakes_what_waits_for_it_alone() -> None:
+    polity = Polity("waking")
+    for number in range(30):
+        flood(polity, polity.members[3], "offer nowhere", number)
+        flood(polity, polity.members[2], "offer later", number)
+    listed, waiting = polity.registrations(), Waiting()
+    feed, other = polity.random(32), polity.random(32)
+    for registration in listed[:10]:
+        waiting.put(registration, [feed], None)
+    for size, registration in enumerate(listed[10:20]):
+        waiting.put(registration, [feed], (other, size))
+    waiting.put(listed[20], [], None)
+    assert len(waiting) == 20
+    assert waiting.held({other: 4}.__getitem__, [other]) == listed[10:15]
+    assert waiting.counting([other]) == []
+    waiting.put(listed[10], [], (other, 9))
+    assert waiting.counting([feed]) == [*listed[:10], *listed[15:20]]
+    assert waiting.held(lambda _: 9) == [listed[10]]
+    assert not len(waiting)

@@ -64,8 +64,9 @@ def overdue(rows: Rows, consents: Sequence[Consent]) -> Iterator[Overdue]:
         if not accounts or ended > now:
             continue
         terms = consent.terms
-        told = [terms, *(each.terms for each in consent.amendments)]
-        due = min((later(ended, each.retention) for each in told if each is not None), default=None)
+        told = [each.retention for each in (terms, *(one.terms for one in consent.amendments)) if each is not None]
+        retention = min(told, key=lambda text: later(ended, text), default="")
+        due = later(ended, retention) if retention else None
         if (ended if due is None else due) > now:
             continue
         finding = Overdue(
@@ -75,7 +76,7 @@ def overdue(rows: Rows, consents: Sequence[Consent]) -> Iterator[Overdue]:
             names.who(accounts[0].recipient),
             terms.purpose if terms is not None else "",
             terms.points if terms is not None else (),
-            terms.retention if terms is not None else "",
+            retention,
             moment(ended),
             moment(due) if due is not None else None,
             (now - (ended if due is None else due)) // DAY,

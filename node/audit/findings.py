@@ -123,7 +123,8 @@ class Unacknowledged:
 class Activity:
     """A line of the register of processing (GDPR art. 30): consents that say the same, together.
 
-    `storage`, `jurisdiction`: in the terms' own words; what they say of transfers abroad stands there.
+    `storage`, `jurisdiction`: in the terms' own words; what they say of transfers abroad stands there. `unread`: how
+    many of the consents were narrowed in a way that is not known here.
     """
 
     controllers: tuple[str, ...]
@@ -148,6 +149,7 @@ class Activity:
     records: int
     example: str
     proof: str
+    unread: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -308,6 +308,7 @@ def _activity(one: Activity, language: Language, links: Links) -> str:
         f"{one.points} {told('points', language)}",
         f"{one.transfers} {told('transfers', language)}",
         f"{one.records} {told('records', language)}",
+        f"{one.unread} {told('unread', language)}" if one.unread else "",
     )
     cells = (
         _text("; ".join((*one.controllers, *one.dpo))),

@@ -30,7 +30,7 @@ COLUMNS: Final[dict[str, type]] = {
     **{"records": int, "gaps": int, "data_from": datetime, "data_until": datetime, "seen": str, "notes": str},
     **{"controllers": str, "processors": str, "recipients": str, "subjects": str, "legal_basis": str},
     **{"retention": str, "storage": str, "jurisdiction": str, "onward": str, "consents": int, "in_force": int},
-    **{"point_count": int, "transfers": int, "proof": str},
+    **{"point_count": int, "transfers": int, "proof": str, "unread": int},
 }
 """The columns in their order, with what is in them."""
 FORMULA: Final = "=+-@"
@@ -78,7 +78,7 @@ def rows(report: Report, language: Language = "en") -> Iterator[dict[str, Cell]]
             **{"subjects": " ".join(line.subjects), "legal_basis": line.legal_basis, "retention": line.retention},
             **{"storage": line.storage, "jurisdiction": line.jurisdiction, "onward": line.onward},
             **{"consents": line.consents, "in_force": line.in_force, "point_count": line.points},
-            **{"transfers": line.transfers, "records": line.records, "proof": line.proof},
+            **{"transfers": line.transfers, "records": line.records, "proof": line.proof, "unread": line.unread},
         }
 
 

@@ -185,6 +185,7 @@ TEXT: Final[dict[str, Pair]] = {
     "storage": ("storage, jurisdiction, transfers abroad", "stockage, droit applicable, transferts à l'étranger"),
     "volume": ("volume", "volume"),
     "day": ("d", "j"),
+    "unread": ("narrowed in a way not known here", "restreints d'une façon non connue ici"),
     "in_force": ("in force", "en vigueur"),
     "withdrawn": ("withdrawn", "retiré"),
     "revoked": ("revoked", "révoqué"),

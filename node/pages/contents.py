@@ -1,9 +1,8 @@
 """What a consent says now: its own terms, narrowed by every amendment whose content is here.
 
 How it works
-    `terms_now` opens the grant and the amendments that count for it, and `together` takes what both of two allow, field
-    by field, as the gate does (ledger.consent.resting.content_of). Where nothing is left, nothing may be sent: the
-    terms say that sending is switched off.
+    `terms_now` opens the grant and the amendments that count for it, and takes what all allow
+    (ledger.consent.narrowing). Where nothing is left, the terms say that sending is switched off.
 
 What it does not do
     It decides nothing: the gate reads the ledger and the vault itself.
@@ -11,11 +10,10 @@ What it does not do
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ledger.consent.granularity import covers, parse_duration
-from ledger.consent.record import OnwardSharing, Stages, Terms
+from ledger.consent.narrowing import together
+from ledger.consent.record import Terms
 from ledger.consent.words import Parties
 from node.pages.settings import Language
 from node.pages.wording import Facets, facets
@@ -40,54 +38,6 @@ def terms_now(turn: Turn, flows: Flows, grant: bytes) -> Terms | None:
         if terms is not None and other is not None:
             terms = together(terms, other)
     return terms
-
-
-def together(terms: Terms, other: Terms) -> Terms:
-    """Return what both allow. `other`: an amendment of a consent with these terms."""
-    points = tuple(point for point in terms.points if point in other.points)
-    windows = tuple(
-        (max(first, begin), min(last, end))
-        for first, last in terms.data_period
-        for begin, end in other.data_period
-        if max(first, begin) < min(last, end)
-    )
-    stages = Stages(
-        terms.stages.local and other.stages.local,
-        terms.stages.upload and other.stages.upload,
-        terms.stages.transmit and other.stages.transmit and bool(points and windows),
-    )
-    ends = [end for end in (terms.access_period[1], other.access_period[1]) if end is not None]
-    return replace(
-        terms,
-        points=points or terms.points,
-        data_period=windows or terms.data_period,
-        access_period=(max(terms.access_period[0], other.access_period[0]), min(ends) if ends else None),
-        granularity=_coarser(terms.granularity, other.granularity),
-        retention=_shorter(terms.retention, other.retention),
-        processors=tuple(one for one in terms.processors if one in other.processors),
-        onward_sharing=_sharing(terms.onward_sharing, other.onward_sharing),
-        stages=stages,
-        freshness=other.freshness or terms.freshness,
-        computation=other.computation or terms.computation,
-    )
-
-
-def _coarser(one: str | None, other: str | None) -> str | None:
-    if one is None or other is None:
-        return one
-    return other if covers(parse_duration(one), parse_duration(other)) else one
-
-
-def _shorter(one: str, other: str) -> str:
-    return other if covers(parse_duration(other), parse_duration(one)) else one
-
-
-def _sharing(one: OnwardSharing, other: OnwardSharing) -> OnwardSharing:
-    listed = tuple(actor for actor in one.listed if actor in other.listed)
-    if other.mode != one.mode or (one.mode == "listed" and not listed):
-        return OnwardSharing()
-    only = one.aggregate_only or other.aggregate_only
-    return replace(one, depth=min(one.depth, other.depth), listed=listed, aggregate_only=only)
 
 
 def said_of(turn: Turn, flows: Flows, terms: Terms, parties: tuple[str, str, int], lang: Language) -> Facets:

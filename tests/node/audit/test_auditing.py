@@ -18,8 +18,10 @@ from ledger.consent.reasons import Reason
 from ledger.errors import LocalError
 from node.audit import words
 from node.audit.findings import Report, Verdict, as_json, read_json, schema
+from node.audit.page import as_html
 from node.audit.register import SEPARATOR
 from node.audit.rows import Question
+from node.audit.table import as_csv
 from node.operations import OPERATIONS
 from tests.node.audit import cases
 from tests.node.audit.cases import DAY, HOLDER, LATER, NOW, OTHER, RECIPIENT, TERMS
@@ -180,6 +182,52 @@ def test_the_register_joins_consents_that_say_the_same() -> None:
 def test_the_register_is_of_the_period(changes: dict[str, Any], lines: int, force: int) -> None:
     found = cases.report(consents=(cases.consent(**changes),)).register
     assert [one.in_force for one in found] == [force] * lines
+
+
+@pytest.mark.covers("R59", "R60")
+@pytest.mark.parametrize(
+    ("since", "until", "said"),
+    [
+        (NOW - DAY, NOW + DAY, [("P1Y", 2, 2, 1, 2)]),
+        (NOW - DAY, LATER, [("P1Y", 2, 2, 0, 2), ("P30D", 1, 1, 1, 1)]),
+        (NOW + 2 * DAY, LATER, [("P30D", 1, 1, 1, 1)]),
+    ],
+)
+def test_the_register_says_what_was_in_force_in_the_period(
+    since: int, until: int, said: list[tuple[str, int, int, int, int]]
+) -> None:
+    """Of each line: retention, points, processors, consents in force at the end, transfers."""
+    points = (cases.POINT, "prm:00000000000001")
+    narrower = cases.amendment(NOW + DAY, retention="P30D", processors=TERMS.processors[:1], granularity="P1D")
+    narrowed = cases.consent(terms=replace(TERMS, points=points), amendments=(narrower,))
+    moments = (NOW, NOW + 60, NOW + 3 * DAY)
+    accounts_ = tuple(cases.account(str(at), at=at) for at in moments if since <= at < until)
+    found = cases.report(Question(since, until), consents=(narrowed,), accounts=accounts_)
+    lines = sorted(found.register, key=lambda line: line.retention)
+    told = [(one.retention, one.points, len(one.processors), one.in_force, one.transfers) for one in lines]
+    assert told == said
+    assert {one.granularity for one in lines if one.retention == "P30D"} <= {"P1D"}
+    for forms in (as_json(found).decode(), as_csv(found).decode(), as_html(found)):
+        assert ("P30D" in forms, "P1Y" in forms) == tuple(word in [one[0] for one in said] for word in ("P30D", "P1Y"))
+
+
+def test_what_nothing_is_left_of_is_in_the_register_no_more() -> None:
+    elsewhere = cases.amendment(NOW + DAY, points=("prm:99999999999999",))
+    amended = cases.consent(amendments=(elsewhere,))
+    assert len(cases.report(Question(NOW, LATER), consents=(amended,)).register) == 1
+    assert cases.report(Question(NOW + 2 * DAY, LATER), consents=(amended,)).register == ()
+    asked = Question(NOW + 2 * DAY, LATER, point=cases.POINT)
+    fewer = cases.amendment(NOW + DAY, points=("prm:00000000000001",))
+    both = replace(TERMS, points=(cases.POINT, "prm:00000000000001"))
+    assert cases.report(asked, consents=(cases.consent(terms=both, amendments=(fewer,)),)).register == ()
+
+
+def test_an_amendment_that_is_not_known_here_is_said_to_be_so() -> None:
+    hidden = replace(cases.amendment(NOW + DAY), terms=None)
+    found = cases.report(consents=(cases.consent(amendments=(hidden,)), cases.consent(id=b"h" * 32)))
+    (line,) = found.register
+    assert (line.consents, line.unread, line.in_force) == (2, 1, 2)
+    assert "narrowed in a way not known here" in as_html(found)
 
 
 # Words and proofs

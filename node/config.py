@@ -51,6 +51,9 @@ TOKENS_FILE: Final = "tokens.json"
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
+_OURS: Final = frozenset({"meshes", "lock", "config.partial", "lost+found"})
+"""What may lie in a directory where no node was made to its end, besides hidden files."""
+
 _HostName = Annotated[str, Meta(description="a name of this node, without a port", examples=["node.example.org"])]
 _Origin = Annotated[str, Meta(description="the origin of a web page", examples=["https://app.example.org"])]
 
@@ -209,10 +212,27 @@ class Home:
         return sorted(p.name for p in self.meshes.iterdir() if _NAME.fullmatch(p.name) and (p / "ledger").is_dir())
 
     def require_free(self) -> None:
-        """Refuse a directory that holds a node. Raises LocalError NODE_EXISTS."""
+        """Refuse a directory that holds a node, or what is none of ours: it is closed to others and filled with keys.
+
+        Hidden files and lost+found may lie in it, as new home directories and file systems have them.
+        Raises LocalError NODE_EXISTS, DIRECTORY_REFUSED.
+        """
+        if self.config_file.exists() and not self.keys.exists():
+            told = (
+                f"There are settings in {self.path}, but no keys. Of a node that was restored, put the key files into "
+            )
+            told += f"{self.keys}; if there never was a node, delete {self.config_file} and run this again."
+            raise LocalError("NODE_EXISTS", told)
         if self.config_file.exists() or self.keys.exists():
             told = f"There is a node in {self.path} already; run it, or choose another --data-dir."
             raise LocalError("NODE_EXISTS", told)
+        try:
+            there = sorted(path.name for path in self.path.iterdir()) if self.path.is_dir() else []
+        except OSError as error:
+            raise _unusable(self.path, error) from None
+        if strange := [name for name in there if name not in _OURS and not name.startswith(".")]:
+            told = f"{self.path} has other things in it ({', '.join(strange[:3])}); a node wants a directory of its own"
+            raise LocalError("DIRECTORY_REFUSED", f"{told}: choose another --data-dir.")
 
     def create(self, config: Config) -> None:
         """Make the directory and its settings. Raises LocalError NODE_EXISTS, DIRECTORY_REFUSED."""
@@ -225,7 +245,7 @@ class Home:
             young.write_text(as_toml(config), encoding="utf-8")
             young.replace(self.config_file)
         except OSError as error:
-            told = f"{self.path} cannot be made: {error.strerror}."
+            told = f"{self.path} cannot be made: {error.strerror}; choose another --data-dir."
             raise LocalError("DIRECTORY_REFUSED", told) from None
 
     def config(self) -> Config:
@@ -244,6 +264,10 @@ class Home:
         return Lock(self.path)
 
 
+def _unusable(path: Path, error: OSError) -> LocalError:
+    return LocalError("DIRECTORY_REFUSED", f"{path} cannot be used: {error.strerror}; choose another --data-dir.")
+
+
 class Lock:
     """A held data directory. The system lets go of it when the process ends, however it ends."""
 
@@ -254,7 +278,7 @@ class Lock:
         except FileNotFoundError:
             raise not_found(f"There is no node in {data_dir}; make one with `maille node init`.") from None
         except OSError as error:
-            raise LocalError("DIRECTORY_REFUSED", f"{data_dir} cannot be used: {error.strerror}.") from None
+            raise _unusable(data_dir, error) from None
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

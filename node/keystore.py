@@ -73,7 +73,8 @@ class Keystore:
         self._default: Wrapping | None = None
         _finish_rotation(directory)
         if not directory.is_dir():
-            raise LocalError("KEY_MISSING", f"There are no keys in {directory}; make them with `maille node init`.")
+            told = f"There are no keys in {directory}: put the node's key files there. If it never had any, delete "
+            raise LocalError("KEY_MISSING", f"{told}{directory.parent / 'config.toml'} and run `maille node init`.")
         _check_mode(directory, 0o700)
 
     @classmethod

@@ -21,15 +21,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from node.exits import usage
+
 if TYPE_CHECKING:
     from msgspec.inspect import Field, StructType, Type
+
+    from ledger.errors import MailleError
 
 Address = Annotated[
     str,
     Meta(
-        pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$",
+        pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])"
+        r":([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$",
         max_length=128,
-        description="host:port, or [v6]:port",
+        description="host:port, or [v6]:port; a port is at most 65535",
         examples=["127.0.0.1:8470"],
     ),
 ]
@@ -87,6 +92,17 @@ def fault(error: msgspec.ValidationError, whole: type[msgspec.Struct]) -> Fault:
     return Fault(path, f"{name} must be {shape(kind)}{but}: {_advice(path, field)}")
 
 
+def out_of_bounds(error: msgspec.ValidationError, whole: type[msgspec.Struct]) -> MailleError:
+    """Return the refusal of an option's value, of which a field of `whole` is made: which option, what it must be."""
+    place = refused(error)[1]
+    name = re.match(r"\.(\w+)", place)
+    if name is None:
+        return usage(f"{error}.")
+    kind = _field((name[1],), whole).type
+    form = shape(_item_of(_bare(kind)[0]) if "[" in place else kind)
+    return usage(f"This must be {form}.", f"--{name[1].replace('_', '-')}")
+
+
 def refused(error: msgspec.ValidationError) -> tuple[str, str]:
     """Return what msgspec says, and of which place: ".relay.rate", ".faults[0].until"; "" for the whole."""
     found = _TOLD.fullmatch(str(error))
@@ -115,7 +131,7 @@ def _unknown(table: tuple[str, ...], name: str, whole: type[msgspec.Struct]) -> 
 
 def shape(kind: Type) -> str:
     """Return what a value of this type looks like: "a whole number from 0 to 64", "text (host:port)"."""
-    from msgspec.inspect import BoolType, IntType, LiteralType, StrType, StructType, VarTupleType
+    from msgspec.inspect import BoolType, FloatType, IntType, LiteralType, StrType, StructType, VarTupleType
 
     bare, said = _bare(kind)
     match bare:
@@ -123,6 +139,9 @@ def shape(kind: Type) -> str:
             return "true or false"
         case IntType(ge=least, le=most):
             return "a whole number" + (f" of at least {least}" if most is None else f" from {least} to {most}")
+        case FloatType(ge=least, le=most, gt=above, lt=below):
+            limits = {"at least": least, "more than": above, "at most": most, "less than": below}
+            return " ".join(["a number", *(f"{word} {limit}" for word, limit in limits.items() if limit is not None)])
         case LiteralType(values=values):
             return f"one of {', '.join(map(toml_value, values))}"
         case VarTupleType(item_type=item, max_length=most):
@@ -132,6 +151,7 @@ def shape(kind: Type) -> str:
         case StrType(min_length=least, max_length=most):
             bounds = f"at most {most} characters" if most else ""
             bounds = f"1 to {most} characters" if most and least else bounds
+            bounds = f"at least {least} character{'s' if least > 1 else ''}" if least and not most else bounds
             inside = ", ".join(filter(None, (said.get("description", ""), bounds)))
             return f"text ({inside})" if inside else "text"
         case _:

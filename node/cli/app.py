@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
 import msgspec
 from cyclopts import App, CycloptsError, Parameter
@@ -28,10 +27,12 @@ from cyclopts import App, CycloptsError, Parameter
 from ledger.errors import MailleError
 from node.cli.terminal import Terminal, ask_secret, read_content, read_secret, write_new
 from node.cli.there import ELSEWHERE, at
+from node.cli.wording import misused
 from node.config import data_directory, socket_path
 from node.exits import OK, USAGE, exit_of, usage
 from node.operation import Args, FieldRow, Operation, Result, fields
 from node.operations import NOUNS, OPERATIONS, SHORT
+from node.shapes import out_of_bounds
 
 ABOUT: Final = "A mesh of peers in which energy data flows only under a consent that anyone can verify."
 PASSPHRASE: Final = "File whose first line is the passphrase of the keys."
@@ -78,12 +79,10 @@ def run(argv: list[str], operations: Iterable[Operation] = OPERATIONS) -> int:
         sys.stdout.flush()
         return found if isinstance(found, int) else OK
     except CycloptsError as error:
-        return _complain(_one_line(error), "USAGE", USAGE)
+        return _complain(misused(error), "USAGE", USAGE)
     except MailleError as error:
         where = f"{error.field}: " if error.field else ""
         return _complain(at(there, where + error.message), error.code, exit_of(error.code))
-    except msgspec.ValidationError as error:
-        return _complain(f"{_named(error)}.", "USAGE", USAGE)
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
@@ -104,16 +103,6 @@ def _given(argv: list[str]) -> str:
         if word.startswith("--data-dir="):
             return word.partition("=")[2]
     return ""
-
-
-def _one_line(error: CycloptsError) -> str:
-    told = " ".join(str(error).split())
-    return f"{told.removesuffix('.')}. Try --help."
-
-
-def _named(error: msgspec.ValidationError) -> str:
-    """Return what is wrong with an argument, with its option's name."""
-    return re.sub(r" - at `\$\.([\w.\[\]]+)`", lambda found: f" (at --{found[1].replace('_', '-')})", str(error))
 
 
 def _version() -> str:
@@ -181,6 +170,8 @@ def _parameter(row: FieldRow) -> inspect.Parameter:
         text = f"{row.text} A file, or - for standard input" + (", or the text itself." if row.plain is str else ".")
     elif get_origin(row.plain) is tuple:
         kind = list[get_args(row.plain)[0]] | None  # type: ignore[misc] # given once for each item
+    elif get_origin(row.plain) is Literal and "" in get_args(row.plain):
+        kind = Literal[tuple(filter(None, get_args(row.plain)))]  # nothing is said by leaving it out
     positional = "positional" in row.marks
     place = inspect.Parameter.POSITIONAL_OR_KEYWORD if positional else inspect.Parameter.KEYWORD_ONLY
     default = inspect.Parameter.empty if row.required and "secret" not in row.marks else row.default
@@ -246,7 +237,10 @@ def collect(operation: Operation, values: dict[str, Any]) -> Args:
         elif "path" in row.marks and value:  # an empty one is a default, and no place
             value = str(Path(value).absolute())
         given[row.name] = value
-    return msgspec.convert(given, operation.args)
+    try:
+        return msgspec.convert(given, operation.args)
+    except msgspec.ValidationError as error:
+        raise out_of_bounds(error, operation.args) from None
 
 
 def _contents(row: FieldRow, given: Any) -> Any:

@@ -11,6 +11,7 @@ What it does not do
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from collections.abc import Sequence
@@ -30,7 +31,12 @@ _STEPS: Final = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def show(result: Any) -> None:
-    """Print a result (a Struct, or text that an operation rendered itself)."""
+    """Print a result (a Struct, or text that an operation rendered itself).
+
+    A terminal or a pipe whose encoding lacks a letter gets a question mark in its place.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     if isinstance(result, str):
         if result:
             print(result)

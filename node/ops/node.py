@@ -27,6 +27,7 @@ from node.ops.mesh import MeshRow, mesh_row
 from node.ops.peers import PeerRow, peer_rows
 from node.saying import Value, beside, english, french
 from node.seal_status import in_french
+from node.shapes import out_of_bounds
 from node.troubles import TROUBLES
 
 if TYPE_CHECKING:
@@ -119,13 +120,17 @@ def node_init(local: Local, args: InitArgs) -> Initialised:
     The keys are sealed with a passphrase, which is asked for, read from --passphrase-file, or taken from the systemd
     credential `maille-passphrase`. There is no way back to the keys without it.
     """
-    from node.keystore import Keystore
+    from node.keystore import Keystore, check_passphrase
 
     home = Home(local.data_dir)
     listen = args.listen or (LISTEN,)
-    config = msgspec.convert({"name": args.name, "listen": listen, "advertise": args.advertise}, Config)
+    try:
+        config = msgspec.convert({"name": args.name, "listen": listen, "advertise": args.advertise}, Config)
+    except msgspec.ValidationError as error:
+        raise out_of_bounds(error, Config) from None
     home.require_free()
     passphrase = None if args.unsealed else local.passphrase(new=True)
+    check_passphrase(passphrase)  # before anything is made: a refusal leaves nothing behind
     home.create(config)
     with home.lock():
         Keystore.create(home.keys, passphrase, os.urandom)

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import pytest
 
+from node import exits
 from node.cli.app import run
 from node.cli.render import lines
 from node.cli.terminal import Terminal
@@ -110,3 +111,77 @@ def test_the_file_that_was_written_is_named_and_a_hint_goes_beside_a_file(
     assert (file.read_bytes(), shown.err) == (b"proof", "")
     assert run(["try", "prove", "--data-dir", "/a"], [prove]) == 0
     assert capsys.readouterr() == ("proof", "maille: See `maille data settle --data-dir /a`.\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("statu", 'There is no command "statu"; did you mean status? Try: maille --help'),
+        ("consent lst", 'There is no command "lst"; did you mean list? Try: maille consent --help'),
+        ("status --data-dri x", "There is no option --data-dri; did you mean --data-dir? Try: maille status --help"),
+        ("consent show", "ID is missing. Try: maille consent show --help"),
+        ("node init --unsealed", "--name is missing."),
+        ("consent grant --kind", "--kind stands without a value."),
+        ("consent grant --kind dayly", '--kind cannot be "dayly"; it is one of load_curve, daily, '),
+        ("consent grant --kind dayly", "technical; did you mean daily?"),
+        ("consent grant --days x", '--days: "x" is not a whole number.'),
+        ("consent grant --days -3", "--days: This must be a whole number from 1 to 3653."),
+        ("consent grant --data-from yesterday", "is not a time: write 2026-01-31, or"),
+        ("tick run extra", 'Nothing is expected where "extra" stands.'),
+    ],
+)
+def test_what_was_typed_wrong_is_named_as_it_was_typed(
+    typed: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(typed.split()) == exits.USAGE
+    said = capsys.readouterr().err
+    assert told in said
+    assert "`str`" not in said
+    assert "?." not in said
+
+
+def test_no_choice_is_empty(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["consent", "grant", "--help"]) == exits.OK
+    assert "[choices: ," not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_letter_that_the_terminal_lacks_ends_no_command(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    @local_operation("try", "arrow", permission="read", render=lambda _: "é \u2192 mends")
+    def arrow(local: Local, args: Nothing) -> Said:
+        """Say something."""
+        return Said("")
+
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding, write_through=True))
+    assert run(["try", "arrow"], [arrow]) == exits.OK
+    assert raw.getvalue().endswith(b" ? mends\n")
+
+
+class Said(Result, frozen=True):
+    """A word."""
+
+    word: Annotated[str, said("It.")]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--listen", "127.0.0.1:65536"], "--listen: This must be text (host:port"),
+        (["--listen", "127.0.0.1"], "a port is at most 65535"),
+        (["--name", ""], "--name: This must be text (1 to 100 characters)."),
+        (["--passphrase-file", "short"], "at least 8 characters"),
+    ],
+)
+def test_a_node_that_cannot_be_made_leaves_nothing_behind(
+    given: list[str], told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "short").write_text("short")
+    (tmp_path / "short").chmod(0o600)
+    sealed = [] if "--passphrase-file" in given else ["--unsealed"]
+    name = [] if "--name" in given else ["--name", "Ada"]
+    assert run(["node", "init", "--data-dir", "node", *name, *given, *sealed]) != exits.OK
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "node").exists()
+    assert run(["node", "init", "--data-dir", "node", "--name", "Ada", "--unsealed"]) == exits.OK

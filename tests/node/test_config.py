@@ -127,6 +127,37 @@ def test_a_directory_is_made_once(tmp_path: Path) -> None:
     assert home.config().name == "a"
 
 
+@pytest.mark.parametrize("there", [(), (".bashrc", "lost+found"), ("meshes", "lock")])
+def test_a_directory_that_is_empty_but_for_what_is_ours_or_hidden_is_taken(
+    tmp_path: Path, there: tuple[str, ...]
+) -> None:
+    for name in there:
+        (tmp_path / name).mkdir()
+    Home(tmp_path).create(Config(name="a"))
+    assert Home(tmp_path).config().name == "a"
+
+
+def test_a_directory_of_others_is_left_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "letters.txt").write_text("dear all")
+    tmp_path.chmod(0o755)
+    with pytest.raises(LocalError, match=r"letters\.txt") as caught:
+        Home(tmp_path).create(Config(name="a"))
+    assert caught.value.code == "DIRECTORY_REFUSED"
+    assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
+    assert tmp_path.stat().st_mode & 0o777 == 0o755  # others still read it: a node's directory is closed to them
+
+
+def test_settings_without_keys_are_no_node_and_no_free_place(tmp_path: Path) -> None:
+    home = Home(tmp_path / "node")
+    home.create(Config(name="a"))
+    with pytest.raises(LocalError, match=r"delete .*config") as caught:
+        home.create(Config(name="b"))
+    assert caught.value.code == "NODE_EXISTS"
+    home.keys.mkdir()
+    with pytest.raises(LocalError, match="run it"):
+        home.require_free()
+
+
 def test_no_node_is_said_so(tmp_path: Path) -> None:
     for act in (Home(tmp_path / "absent").config, Home(tmp_path / "absent").lock):
         with pytest.raises(LocalError, match="maille node init"):

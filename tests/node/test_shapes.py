@@ -116,7 +116,7 @@ def test_what_should_be_a_table_is_told_how_to_write_one(path: Path) -> None:
         ("[storage]\n[storage.relay]\nserve = true", "it belongs below its own heading [relay]; move it there.", 3),
         (
             'listen = ["127.0.0.1:1", 5]',
-            "Item 2 of the setting listen must be text (host:port, or [v6]:port, at most",
+            "Item 2 of the setting listen must be text (host:port, or [v6]:port; a port is at most 65535, at most",
             2,
         ),
         (

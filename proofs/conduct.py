@@ -31,7 +31,7 @@ from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.governance.certificate import EpochContext
 from ledger.governance.rounds import guilty
-from ledger.keys import did_key, thumbprint
+from ledger.keys import did_key
 from proofs.brackets import not_after, not_before
 from proofs.bundle import Voter
 from proofs.consents import ConsentAudit
@@ -118,9 +118,8 @@ def _fork(evidence: Evidence, entry: Entry, party: tuple[bytes, int]) -> str:
 def _sealed_twice(evidence: Evidence, entry: Entry, party: tuple[bytes, int]) -> str:
     genesis, named = evidence.genesis, entry.payload["epoch"]
     if named == genesis.mesh_id:
-        voters = tuple(sorted((thumbprint(root), device) for root, device in genesis.founders))
-        context = EpochContext(named, named, 0, genesis.entry.iat, voters)
-        listed = tuple(Voter(kid, 1, device, "") for kid, device in voters)
+        context = EpochContext.of(named, named, 0, genesis.entry.iat, genesis.voters)
+        listed = tuple(Voter(kid, 1, device, "") for kid, device in context.voters)
     else:
         step = next((step for step in evidence.chain if step.reference == named), None)
         if step is None:

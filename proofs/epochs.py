@@ -61,8 +61,7 @@ def follow(genesis: Genesis, chain: tuple[EpochProof, ...], words: Words) -> tup
     The first step of a chain that begins with a bare epoch is not checked against anything: its reference is the
     auditor's to compare.
     """
-    devices = {keys.thumbprint(root): device for root, device in genesis.founders}
-    context = EpochContext.of(genesis.mesh_id, genesis.mesh_id, 0, genesis.entry.iat, devices)
+    context = EpochContext.of(genesis.mesh_id, genesis.mesh_id, 0, genesis.entry.iat, genesis.voters)
     voters = tuple(Voter(kid, 1, device, "") for kid, device in context.voters)
     steps: list[Step] = []
     for at, proof in enumerate(chain):

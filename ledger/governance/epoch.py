@@ -20,10 +20,10 @@ from typing import Any, Final
 from ledger import codec
 from ledger.entry import Entry, sign_entry
 from ledger.errors import RemoteError
-from ledger.governance.rules import Rules
-from ledger.keys import SigningKey
+from ledger.governance.rules import Rules, first_of_each, voices
+from ledger.keys import SigningKey, thumbprint
 
-FOUNDERS_MAX: Final = 512  # each is a voter of the first epoch (certificate.VOTERS_MAX)
+FOUNDERS_MAX: Final = 512  # each may vote under the first epoch (certificate.VOTERS_MAX)
 EVALUATOR_VERSION: Final = 1  # the rules this code folds by; changed by ballot alone (governance.md §2)
 
 
@@ -71,6 +71,17 @@ class Genesis:
     def mesh_id(self) -> bytes:
         """SHA-256 of the genesis entry; also the reference to epoch 0."""
         return self.entry.id
+
+    @property
+    def voters(self) -> dict[bytes, bytes]:
+        """Who decides under epoch 0: root key id -> first device's public key.
+
+        Every founder; of those that the genesis' own rules affiliate the smallest key id alone, else a group could make
+        the first seal by itself, and with it say who decides from then on. The votes of the others rest (`seats`).
+        """
+        devices = {thumbprint(root): device for root, device in self.founders}
+        first = first_of_each(sorted((kid, 1) for kid in devices), voices(self.rules.affiliations))
+        return {kid: devices[kid] for kid, _ in first.values()}
 
     @classmethod
     def read(cls, entry: Entry) -> Genesis:

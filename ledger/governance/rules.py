@@ -13,7 +13,7 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
@@ -37,7 +37,9 @@ from ledger.governance.policy import (
     read,
     refuse,
     requires,
+    voice,
 )
+from ledger.governance.roster import Party
 from ledger.kinds import FRAMES
 from ledger.schema import HASH, TIME_MAX
 from ledger.shapes import Field, Shape, check_fields, integer, list_of, one_of, text, tuple_of
@@ -67,8 +69,16 @@ def voices(groups: Iterable[Iterable[bytes]]) -> dict[bytes, bytes]:
     return {member: root(member) for member in sorted(smallest)}
 
 
+def first_of_each(parties: Iterable[Party], groups: Mapping[bytes, bytes]) -> dict[bytes, Party]:
+    """Return the first party of each voice, by voice. `groups`: what `voices` returned."""
+    found: dict[bytes, Party] = {}
+    for party in parties:
+        found.setdefault(voice(party, groups), party)
+    return found
+
+
 def endorsements_for_voter(voters: int) -> int:
-    """Return how many voters (by voice) of an epoch of `voters` must endorse a member before a seal adds its vote."""
+    """Return how many voters of an epoch of `voters` must endorse a member before a seal adds its vote."""
     return voters // 3 + 1
 
 
@@ -90,8 +100,9 @@ class Rules:
     """What the members vote on: one value, changed whole by a ballot.
 
     `admission`: who gets in. `shares`: (act, share) where more than a majority is asked. `colleges`: none means one
-    member, one vote. `affiliations`: groups of member key ids. `ballot_days`: how long a proposal stays open unless it
-    says less. `suspenders`, `suspension_days`: how many members suspend one, and for how long at most.
+    member, one vote. `affiliations`: groups of member key ids; each has one vote, in ballots and in seals (`seats`).
+    `ballot_days`: how long a proposal stays open unless it says less. `suspenders`, `suspension_days`: how many members
+    suspend one, and for how long at most.
     Raises LocalError BAD_POLICY with the field.
     """
 

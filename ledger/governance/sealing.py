@@ -6,8 +6,7 @@ How it works
     entries below the frontier, the time and the list of silent voters, so a voter confirms a proposed seal by composing
     it itself, and everybody who follows a certificate does the same. The state root alone is taken from the caller: it
     covers consents, which no rule of governance reads.
-    Votes move slowly: a member gets one when floor(n/3) + 1 voters endorse it, at most max(1, floor(n/3)) members a
-    day; it loses it by leaving, by expulsion, or after 30 days without a heartbeat.
+    Who votes from then on is said by `seats`, under the rules that the seal leaves in force: of affiliated members one.
 
 What it does not do
     It does not agree on anything (`seal`), and looks at no clock or heartbeat: its caller does.
@@ -16,7 +15,7 @@ What it does not do
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -28,11 +27,10 @@ from ledger.governance.ballots import Act, Electorate, Sealed
 from ledger.governance.certificate import OPEN_PROPOSALS_MAX, VOTERS_MAX, EpochContext, Seal, expulsions_max, quorum
 from ledger.governance.epoch import Epoch, Genesis
 from ledger.governance.expulsion import Cut, threshold
-from ledger.governance.growth import endorses
 from ledger.governance.members import Folded, advance
-from ledger.governance.policy import voice
 from ledger.governance.roster import UNBOUNDED, Party, View
-from ledger.governance.rules import BALLOT_DAYS_MAX, Rules, endorsements_for_voter, new_voters_max, voices
+from ledger.governance.rules import BALLOT_DAYS_MAX, Rules, endorsements_for_voter
+from ledger.governance.seats import governing, seats
 from ledger.governance.state import Base, Instant, Result
 from ledger.governance.tally import Standing
 from ledger.kinds import KINDS
@@ -88,24 +86,27 @@ class _Composition:
 
     def result(self) -> tuple[Seal, Base] | None:
         work, terms, before = self._folded.base, self._terms, self._before
-        voters = self._voters()
+        rules, charter, evaluator = self._effects()
+        gone = {*self._left, *self._expelled, *terms.silent}
+        seated = seats(before, self._folded, gone, self._closing, rules)
+        voters = seated.voters
         if not 1 <= len(voters) <= VOTERS_MAX:
             return None
         work.frontier = dict(terms.frontier)
         self._settle()
-        rules, charter, evaluator = self._effects()
         self._close()
         work.suspended = {party: held for party, held in work.suspended.items() if held[0] > terms.as_of}
         work.standing = _newest(work)
-        governing = {party: feed for party in voters if (feed := self._governing(party)) is not None}
-        work.voters, work.governing = voters, governing
+        speaking = {party: feed for party in voters if (feed := governing(before, work, party)) is not None}
+        work.voters, work.governing = voters, speaking
+        work.resting, work.added = seated.resting, seated.added
         work.rules, work.charter, work.evaluator = rules, charter, evaluator
         epoch = Epoch(
             n=before.n + 1,
             prev=before.reference,
             as_of=terms.as_of,
             members_digest=_digest(_encoded(*party, found.since) for party, found in sorted(work.found.items())),
-            voters_digest=_digest(_encoded(*party, governing[party], name) for party, name in sorted(voters.items())),
+            voters_digest=_digest(_encoded(*party, speaking[party], name) for party, name in sorted(voters.items())),
             frontier_digest=frontier_digest(terms.frontier.values()),
             cuts_digest=_digest(codec.encode(_listed(party, cut)) for party, cut in sorted(work.cuts.items())),
             state_root=terms.state_root,
@@ -123,61 +124,6 @@ class _Composition:
         seal = Seal(epoch, left, expelled, silent)
         self._enter(epoch)
         return (seal, work) if seal.fault(before.context) is None else None
-
-    def _voters(self) -> dict[Party, str]:
-        """Return who votes under the next epoch, each with its college."""
-        before, work, terms = self._before, self._folded.base, self._terms
-        gone = {*self._left, *self._expelled, *terms.silent}
-        voters = {party: college for party, college in before.voters.items() if party not in gone}
-        newest = dict(sorted(work.found))  # a later incarnation takes the place of an earlier one, not its vote
-        voters = {p: college for p, college in voters.items() if newest.get(p[0], p[1]) == p[1]} or voters
-        for party in voters:
-            if party in work.found:
-                voters[party] = work.found[party].college
-        room = new_voters_max(len(before.voters))
-        room -= sum(count for as_of, count in before.added if as_of > terms.as_of - DAY)
-        candidates = self._candidates({ident for ident, _ in voters})
-        added = [party for _, party in candidates[: max(0, min(room, VOTERS_MAX - len(voters)))]]
-        voters.update({party: work.found[party].college for party in added})
-        recent = tuple(each for each in before.added if each[0] > terms.as_of - DAY)
-        work.added = (*recent, (terms.as_of, len(added))) if added else recent
-        return dict(sorted(voters.items()))
-
-    def _candidates(self, taken: Collection[bytes]) -> list[tuple[int, Party]]:
-        """Return the members that enough voters endorse, and whose feed still speaks, the oldest first.
-
-        `taken`: the keys that have a vote already, by whatever incarnation.
-        """
-        before, work = self._before, self._folded.base
-        groups = voices(before.rules.affiliations)
-        enough = endorsements_for_voter(len({voice(voter, groups) for voter in before.voters}))
-        found = []
-        for party, each in work.found.items():
-            endorsements = work.endorsements.get(each.application, ())
-            if len(endorsements) < enough or party in before.voters or party[0] in taken or self._is_out(party):
-                continue
-            endorsers = {
-                voice(endorser, groups)
-                for endorser, entry in endorsements
-                if endorser in before.voters and endorses(entry, endorser, party)
-            }
-            if len(endorsers) >= enough and self._governing(party) is not None:
-                found.append((each.since, party))
-        return sorted(found)
-
-    def _is_out(self, party: Party) -> bool:
-        work = self._folded.base
-        return party in work.reaches.left or party in self._folded.count.resolution.expelled or party in work.suspended
-
-    def _governing(self, party: Party) -> bytes | None:
-        """Return the feed through which a party speaks from now on; None when none does."""
-        work = self._folded.base
-        found = work.found.get(party)
-        if found is None:
-            return self._before.governing.get(party)
-        feed, until = work.reaches.chain(found.first)[-1]
-        speaks = until == UNBOUNDED and feed in work.active and work.reaches.owners[feed] == party
-        return feed if speaks else self._before.governing.get(party)
 
     def _settle(self) -> None:
         """Keep the cuts of expulsions for good: also of voters whose vote only a later seal can take.

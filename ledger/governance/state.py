@@ -75,8 +75,9 @@ class Base:
     """The tables at epoch `n`; also, while the next epoch is open, the result of a fold over them.
 
     `reference`, `as_of` (unix seconds), `evaluator`, `rules`, `charter`: of the epoch. `frontier`: sealed heads.
-    `voters`: each with its college; `governing`: the feed through which each speaks. `added`: (as_of, how many) voters
-    of the last day. `active`: feeds that count, each with its rank. `days`: places of a party's invitations on a day.
+    `voters`: each with its college; `governing`: the feed through which each speaks. `resting`: members whose vote
+    rests, as an affiliate has their group's. `added`: (as_of, how many) voters of the last day. `active`: feeds that
+    count, each with its rank. `days`: places of a party's invitations on a day.
     `links`: the newest statement of each end; `stopped`: what an end let go beyond its reach. `known`: number and
     governance time of every epoch; `history`: those that a ballot may still name. `ages`: by feed, (index, n) where
     an entry first named epoch n. `admitted`: parties that anybody ever admitted, and so are taken in.
@@ -93,6 +94,7 @@ class Base:
     history: dict[bytes, Instant]
     charter: bytes | None = None
     frontier: dict[bytes, Head] = field(default_factory=dict)
+    resting: frozenset[Party] = frozenset()
     added: tuple[tuple[int, int], ...] = ()
     reaches: Reaches = field(default_factory=Reaches)
     found: dict[Party, Found] = field(default_factory=dict)
@@ -143,10 +145,11 @@ class Base:
 
 
 def first_base(genesis: Genesis) -> Base:
-    """Return epoch 0: nothing is sealed, and every founder that the genesis lists decides, with its first device."""
+    """Return epoch 0: nothing is sealed, and the founders decide, with their first devices (`Genesis.voters`)."""
     mesh_id, as_of = genesis.mesh_id, genesis.entry.iat
-    voters: dict[Party, str] = {(keys.thumbprint(root), 1): "" for root, _ in sorted(genesis.founders)}
-    devices = {keys.thumbprint(root): device for root, device in genesis.founders}
+    devices = genesis.voters
+    voters: dict[Party, str] = {(kid, 1): "" for kid in devices}
+    founders = frozenset((keys.thumbprint(root), 1) for root, _ in genesis.founders)
     context = EpochContext.of(mesh_id, mesh_id, 0, as_of, devices)
     return Base(
         n=0,
@@ -156,6 +159,7 @@ def first_base(genesis: Genesis) -> Base:
         rules=genesis.rules,
         voters=voters,
         governing={party: keys.thumbprint(devices[party[0]]) for party in voters},
+        resting=founders.difference(voters),
         known={mesh_id: (0, as_of)},
         history={mesh_id: Instant(Electorate.of(mesh_id, as_of, voters, {}, genesis.rules), context)},
     )

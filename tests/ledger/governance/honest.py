@@ -215,6 +215,21 @@ def _delegate(world: Cached, i: int, j: int, k: int) -> None:
         world.write(member.scribe, "vote.delegate", ("member", member.root.kid), payload)
 
 
+def _affiliate(world: Cached, i: int, j: int, k: int) -> None:
+    """Declare affiliates, or undo it, by a ballot that most vote for, and seal."""
+    kids = sorted({member.root.kid for member in world.members})
+    places = dict(enumerate(kids))
+    one = {kid for at, kid in places.items() if (j * 5 + 3) >> (at % 4) & 1}
+    other = {kid for at, kid in places.items() if (k * 11 + 6) >> (at % 5) & 1} - one
+    groups = tuple(tuple(group) for group in (one, other) if len(group) > 1) if j % 5 else ()
+    voters = [member for member in world.members if member.party in world.tip().voters]
+    if voters:
+        rules = Rules(affiliations=groups)
+        proposal = world.propose(voters[i % len(voters)], "policy", days=7, rules=rules.encode())
+        world.vote([m for place, m in enumerate(voters) if len(voters) < 3 or place % 7 != k % 7], proposal)
+        _seal(world, i, j, k)
+
+
 Act = Callable[[Cached, int, int, int], None]
 
 HONEST: dict[str, Act] = {
@@ -229,4 +244,5 @@ HONEST: dict[str, Act] = {
     "again": _again,
     "succeed": _succeed,
     "delegate": _delegate,
+    "affiliate": _affiliate,
 }

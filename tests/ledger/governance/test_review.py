@@ -75,7 +75,7 @@ def test_a_device_of_a_voter_without_leaves_is_claimed_by_nobody_else() -> None:
 
 
 def test_one_more_endorsed_member_than_there_may_be_voters_stops_no_seal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.governance.sealing.VOTERS_MAX", 4)
+    monkeypatch.setattr("ledger.governance.seats.VOTERS_MAX", 4)
     assert VOTERS_MAX > 4
     world = Polity("full", founders=4)
     world.seal()

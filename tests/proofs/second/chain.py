@@ -53,10 +53,27 @@ class Words(Protocol):
         """Return the key of the successor that entry `at` certifies. Raises Refused."""
 
 
-def follow(mesh: bytes, iat: int, founders: list[Any], steps: list[Step], words: Words) -> list[Epoch]:
-    """Follow a chain. Raises Refused BAD_EPOCH."""
-    first = [Voter(curve.key_id(root), 1, device, "") for root, device in founders]
-    last = Epoch(0, mesh, iat, b"", sorted(first))
+def own_rules(genesis: dict[str, Any]) -> dict[str, Any]:
+    """Read the rules that a genesis sets."""
+    policy = genesis["policy"]
+    if "rules" not in policy:
+        return {"forbidden_purposes": policy.get("forbidden_purposes", [])}
+    form: dict[str, Any] = cbor.read(policy["rules"])
+    return form
+
+
+def first_voters(genesis: dict[str, Any]) -> list[Voter]:
+    """Return who votes under epoch 0: the founders, but of each group that the genesis declares only the first."""
+    voters = sorted(Voter(curve.key_id(root), 1, device, "") for root, device in genesis["founders"])
+    for group in own_rules(genesis).get("affiliations", []):
+        for other in [each for each in voters if each.kid in group][1:]:
+            voters.remove(other)
+    return voters
+
+
+def follow(mesh: bytes, iat: int, first: list[Voter], steps: list[Step], words: Words) -> list[Epoch]:
+    """Follow a chain. `first`: who votes under epoch 0. Raises Refused BAD_EPOCH."""
+    last = Epoch(0, mesh, iat, b"", first)
     found: list[Epoch] = []
     for step in steps:
         gone: tuple[tuple[bytes, int], ...] = ()

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from tests.proofs.second import cbor, curve, rests
-from tests.proofs.second.chain import Epoch, follow
+from tests.proofs.second.chain import Epoch, first_voters, follow, own_rules
 from tests.proofs.second.container import Attestation, Bundle, Checkpoint, Voter
 from tests.proofs.second.container import Tick as Carried
 from tests.proofs.second.entries import Entry, Head, Refused, is_signed, leaf_hash, need, read_entry, root_of
@@ -47,7 +47,8 @@ class Evidence:
         self._entries()
         listed = self.genesis.payload["founders"]
         self.founders = {curve.key_id(root) for root, _ in listed}
-        self.chain: list[Epoch] = follow(pinned, self.genesis.iat, listed, bundle.epochs, self)
+        self.first = first_voters(self.genesis.payload)
+        self.chain: list[Epoch] = follow(pinned, self.genesis.iat, self.first, bundle.epochs, self)
         if bundle.epochs and bundle.epochs[0].epoch is not None:
             self.founders = set()
         self._rules()
@@ -126,9 +127,7 @@ class Evidence:
 
     def _rules(self) -> None:
         """Find the rules that are known: purposes that are forbidden, and who is affiliated to whom."""
-        policy = self.genesis.payload["policy"]
-        own = policy.get("rules")
-        known = cbor.read(own) if own is not None else {"forbidden_purposes": policy.get("forbidden_purposes", [])}
+        known = own_rules(self.genesis.payload)
         for digest, _, content in self.bundle.attachments:
             newest = self.chain[-1].policy if self.chain else None
             if digest == newest and content is not None and sha256(content).digest() == digest:

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from tests.proofs.second import cbor, curve
-from tests.proofs.second.container import Statement, Voter
+from tests.proofs.second.container import Statement
 from tests.proofs.second.entries import Entry, Refused, is_signed, need, root_of
 from tests.proofs.second.evidence import Evidence, Party
 from tests.proofs.second.rests import opened
@@ -160,8 +160,7 @@ def _lefts(index: int, size: int, path: list[bytes]) -> list[bytes]:
 
 def _sealed_twice(evidence: Evidence, entry: Entry, party: Party) -> None:
     named, said = entry.payload["epoch"], []
-    listed = evidence.genesis.payload["founders"]
-    voters, n = sorted(Voter(curve.key_id(root), 1, device, "") for root, device in listed), 0
+    voters, n = evidence.first, 0
     if named != evidence.mesh:
         step = next((step for step in evidence.chain if step.reference == named), None)
         _ensure(step is not None, "an epoch that is not carried")

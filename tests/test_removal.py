@@ -13,10 +13,20 @@ import pytest
 
 from ledger.consent import chain, gate
 from ledger.consent.reasons import Reason
-from ledger.governance import ballots, expulsion, policy, rules, tally
+from ledger.governance import ballots, expulsion, policy, rules, seats, tally
+from ledger.governance.epoch import Genesis
 from tests.ledger.consent import test_chain, test_gate_table, test_scope
 from tests.ledger.consent.gate_cases import SPOILS
-from tests.ledger.governance import test_ballots, test_expulsion, test_policies, test_policy, test_rules, test_tally
+from tests.ledger.governance import (
+    test_ballots,
+    test_expulsion,
+    test_policies,
+    test_policy,
+    test_rules,
+    test_seats,
+    test_tally,
+    test_voters,
+)
 from tests.removal import fails, reason_removed, replaced, without
 
 GATE_TOTAL: Final = ("_judge",)
@@ -168,6 +178,72 @@ FOLD: Final[dict[str, tuple[Any, str, str, tuple[ModuleType, ...]]]] = {
         "credential.serial in leaf.revoked",
         "False",
         (test_policy,),
+    ),
+    "V2 one of each group votes": (
+        rules.first_of_each,
+        "voice(party, groups)",
+        "party[0]",
+        (test_seats,),
+    ),
+    "V2 one of each group of founders votes": (
+        vars(Genesis)["voters"].fget,
+        "voices(self.rules.affiliations)",
+        "{}",
+        (test_seats,),
+    ),
+    "V2 no dead node stands for a living one": (
+        seats._Seating._rank,
+        "(self._is_out(party), not moved, party)",
+        "(self._is_out(party), party)",
+        (test_seats,),
+    ),
+    "V2 no suspended node stands for another": (
+        seats._Seating._rank,
+        "(self._is_out(party), not moved, party)",
+        "(not moved, party)",
+        (test_seats,),
+    ),
+    "V2 the vote of who is expelled does not rest": (
+        seats._Seating._may_rest,
+        "not self._has_ended(party)",
+        "True",
+        (test_seats,),
+    ),
+    "V3 the next takes the place at once": (
+        seats._Seating.result,
+        "seated |= first_of_each(heirs, self._groups)",
+        "seated |= {}",
+        (test_seats,),
+    ),
+    "V3 nobody takes the place who has no feed": (
+        seats._Seating._speaks,
+        "governing(self._before, self._work, party) is not None",
+        "True",
+        (test_seats,),
+    ),
+    "V4 a vote that rested comes back": (
+        seats._Seating._candidates,
+        "party in resting or self._is_endorsed(party, each.application)",
+        "self._is_endorsed(party, each.application)",
+        (test_seats,),
+    ),
+    "V4 what comes back keeps the pace": (
+        seats._Seating.result,
+        "min(room, VOTERS_MAX - len(seated))",
+        "VOTERS_MAX - len(seated)",
+        (test_seats,),
+    ),
+    "V4 growth adds nobody beside its affiliate": (
+        seats._Seating.result,
+        "each not in seated",
+        "True",
+        (test_seats,),
+    ),
+    "V4 voters alone endorse a voter": (
+        seats._Seating._is_endorsed,
+        "by in before.voters and endorses(entry, by, party)",
+        "endorses(entry, by, party)",
+        (test_voters,),
     ),
     "M3 sponsors are distinct": (policy._sponsored, "len(ids) >= k", "len(evidence.endorsements) >= k", (test_policy,)),
 }

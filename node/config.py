@@ -37,7 +37,7 @@ from node.console.settings import Console
 from node.exits import not_found
 from node.pages.settings import Pages, Served
 from node.shapes import Address, Certificate, FilePath, PrivateKey, fault, line_of, toml_value
-from node.tables import Discovery, Links, Relay, Storage, as_tables
+from node.tables import Discovery, Links, Relay, Storage, Wallets, as_tables
 
 LISTEN: Final = "127.0.0.1:8470"
 """Where a new node listens unless it is told otherwise: reachable from this machine alone."""
@@ -109,6 +109,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     relay: Relay = Relay()
     discovery: Discovery = Discovery()
     links: Links = Links()
+    wallets: Wallets = Wallets()
 
 
 API_SAMPLE: Final = """
@@ -372,7 +373,13 @@ def _api_toml(config: Config) -> str:
         found += f"\n[metrics]\nlisten = {toml_value(config.metrics.listen)}\n"
     if config.console is not None:
         found += served_toml(config.console)
-    found += as_tables(storage=config.storage, relay=config.relay, discovery=config.discovery, links=config.links)
+    found += as_tables(
+        storage=config.storage,
+        relay=config.relay,
+        discovery=config.discovery,
+        links=config.links,
+        wallets=config.wallets,
+    )
     return found + ("\n[webhooks]\nprivate = true\n" if config.webhooks.private else "")
 
 

@@ -168,6 +168,7 @@ class Node:
             probes_a_day=self.config.probes_a_day,
             pending_evidence=self.config.pending_evidence,
             links=self.config.links,
+            spread_seconds=self.config.wallets.spread_seconds,
         )
 
     async def found_mesh(self, name: str, genesis: Genesis, root: SigningKey, device: SigningKey) -> Mesh:
@@ -323,6 +324,8 @@ class Node:
             raise LocalError("NODE_STOPPING", "The node is not running.")
         self._nursery.start_soon(mesh.engine.run)
         await mesh.engine.started.wait()
+        if await mesh.engine.read(mesh.flows.spreading.all_waiting):
+            await mesh.engine.act(mesh.flows.spreading.plan)
         hooks = Deliverer(mesh, self.clock, self.random_source, private=lambda: self.config.webhooks.private)
         self._nursery.start_soon(hooks.run)
         self._nursery.start_soon(Answerer(mesh).run)

@@ -134,6 +134,7 @@ class Making:
     probes_a_day: int = 0
     pending_evidence: bool = False
     links: Links | None = None
+    spread_seconds: int = 0
     way_out: WayOut | None = None
 
 
@@ -300,6 +301,7 @@ def open_mesh(
             way_out=making.way_out,
             pending_evidence=making.pending_evidence,
             links=making.links,
+            spread_seconds=making.spread_seconds,
         )
         core.data = flows
         log = structlog.get_logger("mesh").bind(mesh=name)

@@ -1,11 +1,11 @@
-"""Tables of config.toml about room and reach: [storage], [relay], [discovery], [links].
+"""Tables of config.toml about room, reach and wallets: [storage], [relay], [discovery], [links], [wallets].
 
 How it works
-    Each table is a Struct with its bounds; node/config.py holds them, all off by default. `as_tables` writes what an
-    operator has set, or the sample that `init` leaves in the file, as comments.
+    Each table is a Struct with its bounds; node/config.py holds them, all off by default but [wallets]. `as_tables`
+    writes what an operator has set, or the sample that `init` leaves in the file, as comments.
 
 What it does not do
-    It acts on nothing: node/room.py, node/relaying.py, node/nearby.py and node/linking.py do.
+    It acts on nothing: node/room.py, node/relaying.py, node/nearby.py, node/linking.py and node/flows/spreading.py do.
 """
 
 from __future__ import annotations
@@ -75,6 +75,16 @@ class Links(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     members: Annotated[tuple[_Did, ...], Meta(max_length=256)] = ()
 
 
+class Wallets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Wallets kept here. `spread_seconds`: within which a person's consents are published apart; 0: all at once.
+
+    A wallet's first consent goes at once, each further one after a random time of at most so long, so that their times
+    do not tell that they are one person's (node/flows/spreading.py). What ends a consent never waits.
+    """
+
+    spread_seconds: Annotated[int, Meta(ge=0, le=3_600, examples=[600])] = 600
+
+
 SAMPLE: Final = """
 # Room on the disk for all ledgers and vaults, in bytes; at 100 % no more data are taken in (`maille storage show`).
 # [storage]
@@ -94,6 +104,11 @@ SAMPLE: Final = """
 # [links]
 # charter = "64 HEXADECIMAL DIGITS"
 # members = ["did:key:z..."]
+
+# Consents that one wallet gives one after the other are published apart, each after a random time of at most so long:
+# side by side, they would tell whoever reads the ledger that they are one person's. 0: all at once, as for a trial.
+# [wallets]
+# spread_seconds = 600
 """
 
 

@@ -48,6 +48,7 @@ from node.daemon import Node
 from node.keystore import Keystore
 from node.operation import Operation
 from node.operations import find
+from node.tables import Wallets
 from simulations.daemons import quiet
 from simulations.memory_network import Host, Switchboard
 from simulations.meters import Meter
@@ -258,7 +259,8 @@ class Sandbox:
         if not home.config_file.exists():
             api = Api(listen="127.0.0.1:0") if self._api else None
             listen = (f"n{number}.example:7000",)
-            home.create(Config(name, listen, workers=0, api=api, webhooks=Webhooks(private=True)))
+            hooks, at_once = Webhooks(private=True), Wallets(spread_seconds=0)  # a trial waits for no person's privacy
+            home.create(Config(name, listen, workers=0, api=api, webhooks=hooks, wallets=at_once))
             Keystore.create(home.keys, None, os.urandom)
         keys = Keystore(home.keys, os.urandom)
         keys.unlock(None)

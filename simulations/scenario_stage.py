@@ -29,6 +29,7 @@ from node.keyfile import KeyFile
 from node.keystore import Keystore, tenant_name
 from node.operation import Operation
 from node.operations import find
+from node.tables import Wallets
 from simulations.daemons import now_ms
 from simulations.links import LAN
 from simulations.memory_network import Host, Switchboard
@@ -115,7 +116,8 @@ class Stage:
             return self._seed.stream(number, f"{what}/{life}").randbytes
 
         if not home.config_file.exists():
-            home.create(Config(name, (self.address(name),), workers=0, log_level="error"))
+            at_once = Wallets(spread_seconds=0)  # a scenario says itself when each consent is given
+            home.create(Config(name, (self.address(name),), workers=0, log_level="error", wallets=at_once))
             Keystore.create(home.keys, None, draw("made"))
         keys = Keystore(home.keys, draw("keys"))
         keys.unlock(None)

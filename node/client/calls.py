@@ -23,6 +23,7 @@ from node.ops import consent as consents_
 from node.ops import data as data_
 from node.ops import readings as readings_
 from node.ops.changes import ChangeList, ChangesArgs, changes_list
+from node.ops.consent_line import ConsentLine
 from node.ops.node import Status, node_status
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def status(_: Settings) -> Flow[Status]:
 # Consents
 
 
-def consents(self: Settings, *, state: str = "") -> Flow[tuple[consents_.ConsentLine, ...]]:
+def consents(self: Settings, *, state: str = "") -> Flow[tuple[ConsentLine, ...]]:
     """Return the consents whose content is known there; `state`: such as "active", those alone."""
     found: consents_.ConsentLines = yield Call(
         consents_.consent_list, consents_.ListArgs(mesh=self.mesh, as_tenant=self.as_tenant)
@@ -75,7 +76,7 @@ def consents(self: Settings, *, state: str = "") -> Flow[tuple[consents_.Consent
     return tuple(line for line in found.consents if state in ("", line.state))
 
 
-def requests(self: Settings, *, state: str = "") -> Flow[tuple[consents_.ConsentLine, ...]]:
+def requests(self: Settings, *, state: str = "") -> Flow[tuple[ConsentLine, ...]]:
     """Return the requests for consents; `state`: pending, refused or expired."""
     args = consents_.ListArgs(mesh=self.mesh, requests=True, as_tenant=self.as_tenant)
     found: consents_.ConsentLines = yield Call(consents_.consent_list, args)
@@ -131,7 +132,7 @@ def request_consent(
     return found
 
 
-def wait_for(self: Settings, id: str, *, timeout: float = 3_600) -> Flow[consents_.ConsentLine]:
+def wait_for(self: Settings, id: str, *, timeout: float = 3_600) -> Flow[ConsentLine]:
     """Wait until a consent is active, or a request was answered with one; return that consent.
 
     `id`: whole. `timeout`: seconds. Raises LocalError NO_CONSENT when it was refused, withdrawn or has expired,

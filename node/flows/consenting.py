@@ -2,8 +2,9 @@
 
 How it works
     A grant is signed by a wallet kept here, registered in our feed, its content kept in the vault and sent sealed to
-    holder and recipient, and the wallet updated, all in one transaction. A withdrawal comes from a wallet or from a
-    paper slip alone, at any member; other members are asked to register it too.
+    holder and recipient, and the wallet updated, all in one transaction; or it waits its time (node.flows.spreading). A
+    withdrawal comes from a wallet or from a paper slip alone, at any member; other members are asked to register it
+    too. Of a grant that still waits nobody else has heard: it is taken back, and nothing is signed.
 
 What it does not do
     It prompts nobody and prints nothing: the operations show the person what she consents to (ledger.consent.words).
@@ -34,6 +35,7 @@ from node.flows.custody import hand, rekeys_of, whose
 from node.flows.disclosing import Disclosing, parties_of
 from node.flows.offers import terms_in_language
 from node.flows.registering import Registering
+from node.flows.spreading import Spreading
 from node.tenants import Voice, state
 from node.vaults.computations import ComputationRows
 from node.vaults.consents import REQUEST, ConsentRows
@@ -98,9 +100,10 @@ class Consenting:
         disclosing: Disclosing,
         registering: Registering,
         computations: ComputationRows,
+        spreading: Spreading,
     ) -> None:
         self._wallets, self._consents, self._computations = wallets, consents, computations
-        self._disclosing, self._registering = disclosing, registering
+        self._disclosing, self._registering, self._spreading = disclosing, registering, spreading
 
     def notice(self, turn: Turn, offer: Offer, names: tuple[str, str]) -> Notice:
         """Return the notice: the one given, else the words she is shown, dated to the hour, as a grant is.
@@ -168,10 +171,13 @@ class Consenting:
         request: OpenRequest | None = None,
         formal: Formalities | None = None,
     ) -> tuple[Entry, Slip]:
-        """Grant from a wallet kept here; return the grant and its withdrawal slip. Raises LocalError as make_grant."""
+        """Grant from a wallet kept here; return the grant, which may wait to be published, and its withdrawal slip.
+
+        Raises LocalError as make_grant, and TOO_MANY_WAIT.
+        """
         hosted = self._wallets.get(turn.vault, wallet)
-        head = turn.shown_head()
-        replica = turn.core.replica
+        due = self._spreading.due(turn, wallet, request.entry.payload["expires"] if request is not None else None)
+        seen = self._spreading.shown(turn, due)
         formal = formal or Formalities()
         entry, disclosures = make_grant(
             hosted.wallet,
@@ -181,10 +187,10 @@ class Consenting:
             valid_until=offer.valid_until,
             notice=notice,
             request=request,
-            head=head,
-            closure_iat=replica.closure_iat(turn.rows, [head]),
-            now=turn.now,
-            mesh_id=replica.mesh_id,
+            head=seen.head,
+            closure_iat=seen.closure_iat,
+            now=seen.now,
+            mesh_id=seen.mesh_id,
             policy=turn.core.policy,
             random_bytes=turn.core.random_bytes,
             required_parties=formal.required,
@@ -192,9 +198,8 @@ class Consenting:
             transcribed=formal.paper is not None,
             evidence=() if formal.paper is None else (formal.paper.digest(),),
         )
-        turn.register(entry)
         self._wallets.put(turn.vault, replace(hosted, wallet=hosted.wallet.with_grant(entry)))
-        self._disclosing.publish(turn, entry, disclosures, wallet=wallet)
+        self._spreading.submit(turn, entry, disclosures, wallet, due)
         return entry, hosted.wallet.slip(entry)
 
     def refuse(self, turn: Turn, wallet: str, request: OpenRequest, reason: str | None = None) -> Entry:
@@ -211,8 +216,29 @@ class Consenting:
             reason=reason,
         )
         turn.register(entry)
+        self._spreading.acted(turn, wallet)
         self._registering.spread(turn, entry)
         return entry
+
+    def end(self, turn: Turn, grant: Entry, by: Slip | str) -> Entry | None:
+        """Withdraw a consent, or take it back while it waits to be published (None): then nobody ever hears of it.
+
+        Raises LocalError as withdraw.
+        """
+        row = self._spreading.waiting(turn, grant.id)
+        if row is None:
+            return self.withdraw(turn, grant, by)
+        self._ending(turn, grant, by)
+        self._spreading.take_back(turn, row)
+        return None
+
+    def _ending(self, turn: Turn, grant: Entry, by: Slip | str) -> tuple[Slip, tuple[Entry, ...]]:
+        """Return the key that ends a consent, and what makes it the right one. Raises LocalError NOT_YOUR_CONSENT."""
+        found = hand(turn, grant, by if isinstance(by, Slip) else self._wallets.get(turn.vault, by).wallet)
+        if found is None:
+            told = "this wallet or slip does not withdraw this consent; check which it is"
+            raise LocalError("NOT_YOUR_CONSENT", told)
+        return found
 
     def withdraw(self, turn: Turn, grant: Entry, by: Slip | str) -> Entry:
         """Withdraw a consent, with its slip or from the wallet of that name: its giver's, or whose it became since.
@@ -220,12 +246,7 @@ class Consenting:
         Raises LocalError NOT_YOUR_CONSENT.
         """
         hosted = self._wallets.get(turn.vault, by) if isinstance(by, str) else None
-        signer = by if isinstance(by, Slip) else self._wallets.get(turn.vault, by).wallet
-        found = hand(turn, grant, signer)
-        if found is None:
-            told = "this wallet or slip does not withdraw this consent; check which it is"
-            raise LocalError("NOT_YOUR_CONSENT", told)
-        head = turn.shown_head()
+        found, head = self._ending(turn, grant, by), turn.shown_head()
         entry = make_withdrawal(
             found[0],
             grant,
@@ -236,6 +257,8 @@ class Consenting:
             random_bytes=turn.core.random_bytes,
         )
         turn.register(entry)
+        if hosted is not None:
+            self._spreading.acted(turn, hosted.name)
         if hosted is not None and any(own.grant_id == grant.id for own in hosted.wallet.consents):
             self._wallets.put(turn.vault, replace(hosted, wallet=hosted.wallet.with_withdrawal(entry)))
         self._registering.spread(turn, entry)
@@ -265,6 +288,10 @@ class Consenting:
         Whoever names grants that do not exist, with ids that begin like hers, hides none: those are passed over.
         """
         public = SigningKey.from_seed(slip.withdraw_seed).public
+        waits = (row.grant for row in self._spreading.all_waiting(turn, slip.grant_prefix))
+        own = next((grant for grant in waits if handed(grant, (), public) is not None), None)
+        if own is not None:
+            return own
         prefix = CONSENT + slip.grant_prefix
         seen: set[bytes] = set()
         for key, value in turn.rows.scan("things", prefix, prefix_stop(prefix)):

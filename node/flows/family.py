@@ -43,6 +43,8 @@ from node.flows.releasing import Releasing
 from node.flows.rights import Rights
 from node.flows.sending import Sending
 from node.flows.sharing import Sharing
+from node.flows.spreading import TIMER as WAITING
+from node.flows.spreading import Spreading
 from node.flows.trail import Stated
 from node.flows.wire import (
     Ask,
@@ -77,6 +79,7 @@ from node.vaults.releases import ReleaseRows
 from node.vaults.series import SeriesRows
 from node.vaults.shares import ShareRows
 from node.vaults.transfers import IncomingRows, OutgoingRows
+from node.vaults.waiting import WaitingRows
 from node.vaults.wallets import WalletRows
 
 if TYPE_CHECKING:
@@ -98,7 +101,8 @@ class Flows:
 
     `tenants`: those whose keys are kept here. `links`: whose offers are taken.
     `probes_a_day`: conformance probes that are made by themselves.
-    `pending_evidence`: whether evidence that nobody has checked yet will do. `way_out`: the door that what leaves must
+    `pending_evidence`: whether evidence that nobody has checked yet will do. `spread_seconds`: within which a wallet's
+    grants are published apart (node.flows.spreading); 0: all at once. `way_out`: the door that what leaves must
     pass, by default `Door`. No setting of a node changes it: node/turncoat.py says who does.
     """
 
@@ -112,6 +116,7 @@ class Flows:
         way_out: WayOut | None = None,
         pending_evidence: bool = False,
         links: Links | None = None,
+        spread_seconds: int = 0,
     ) -> None:
         self.tenants = tenants if tenants is not None else Tenants()
         self.series = SeriesRows(blind)
@@ -151,11 +156,13 @@ class Flows:
         self.computing = Computing(self.door, self.computations, self.series)
         self.sending.compute = self.computing.asked
         self._pause_ms, self._look_ms = RETRY_FIRST_MS, 0  # of the next look: after how long, and when it is planned
-        self.acts = Consenting(self.wallets, self.consents, self.disclosing, self.registering, self.computations)
-        parts = (self.wallets, self.consents, self.disclosing, self.registering, self.door, self.tenants)
+        waiting = WaitingRows(blind)
+        self.spreading = Spreading(waiting, self.consents, self.wallets, self.disclosing, spread_seconds)
+        parts = (self.wallets, self.consents, self.disclosing, self.registering)
+        self.acts = Consenting(*parts, self.computations, self.spreading)
         self.passing = Passing(self.wallets, self.consents, self.disclosing, self.door.compiling)
         self.disclosing.concerns = concerns
-        self.life = Living(*parts, self.passing)
+        self.life = Living(*parts, self.door, self.tenants, self.passing)
         self.carrying = Carrying(self.life.calls, self.life)
         self.linking = Linking(links)
 
@@ -234,6 +241,7 @@ class Flows:
         self.accounts.plan(turn)
         self.probing.plan(turn)
         self.carrying.plan(turn)
+        self.spreading.plan(turn)
         self.sending.forget(peer)
         self._send(turn, peer, again=True)
         self.retry_later(turn)
@@ -296,6 +304,9 @@ class Flows:
             if self.carrying.carry(turn):
                 self.retry_later(turn)
             self.carrying.plan(turn)
+        elif name == WAITING:
+            self.spreading.look(turn)
+            self.retry_later(turn)
         elif name == PROBES:
             self.probing.timer(turn)
         elif name == PROBE_NEXT:

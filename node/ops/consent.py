@@ -19,24 +19,22 @@ from msgspec import Meta
 
 from ledger.errors import LocalError
 from node.exits import usage
-from node.naming import find_entry, find_grant, find_member, member_name, moment
+from node.naming import find_entry, find_grant, find_member, moment
 from node.operation import Args, Result, operation, said
+from node.ops.consent_line import PUBLISHES, WAITS, ConsentLine, line_of, wait_in_words, waiting
 from node.ops.consent_terms import AS_TENANT, MEMBER, OF_TENANT, FormalTerms, Terms, formalities_of, names_of, offer_of
 from node.ops.consent_trail import consent_trail
 from node.ops.mesh import WHICH
 from node.portions import in_portions
 
 if TYPE_CHECKING:
-    from ledger.entry import Entry
     from ledger.governance.members import Party
     from node.core import Turn
     from node.daemon import Node
     from node.flows.family import Flows
-    from node.vaults.consents import ConsentRow
 
 __all__ = ("consent_trail",)
 CONSENT = "The consent's id, or the beginning of it."
-STATES = "active, expired, withdrawn, revoked, parent_ended (one above it has ended), incomplete or unregistered"
 Text = Annotated[str, Meta(max_length=500)]
 
 
@@ -113,6 +111,8 @@ class Granted(Result, frozen=True):
     slip_lines: Annotated[tuple[str, ...], said("The withdrawal slip, to print.")]
     valid_until: Annotated[datetime, said("When it ends by itself.")]
     custody: Annotated[str, said("Who holds the keys of the wallet.")]
+    publishes: Annotated[datetime | None, said(PUBLISHES)] = None
+    waits: Annotated[str, said(WAITS)] = ""
 
 
 class Requested(Result, frozen=True):
@@ -127,29 +127,9 @@ class Stated(Result, frozen=True):
     """What was said about a consent."""
 
     id: Annotated[str, said("The consent, or the request.")]
-    entry: Annotated[str, said("Id of the entry that says so.")]
-    state: Annotated[str, said("How it stands now.")]
+    entry: Annotated[str, said("Id of the entry that says so; empty for a consent that was never published.")]
+    state: Annotated[str, said("How it stands now; never_published: it was still waiting, and nobody heard of it.")]
     reaches: Annotated[int, said("In how many other members' feeds it is to stand too.")] = 0
-
-
-class ConsentLine(Result, frozen=True):
-    """A consent, or a request."""
-
-    id: Annotated[str, said("Its id.")]
-    state: Annotated[str, said(f"{STATES}, or of a request pending, refused or expired.")]
-    holder: Annotated[str, said("Who holds the data.")]
-    recipient: Annotated[str, said("Who receives them.")]
-    purpose: Annotated[str, said("What for.")]
-    kind: Annotated[str, said("Which kind of data.")]
-    granularity: Annotated[str, said("The finest step.")]
-    points: Annotated[int, said("How many points of measurement.")]
-    granted: Annotated[datetime, said("When it was given, to the hour, or asked for.", coarse=True)]
-    valid_until: Annotated[datetime, said("When it ends by itself.")]
-    acknowledged_by: Annotated[tuple[str, ...], said("Who has acknowledged the newest decision on it.")]
-    unacknowledged_by: Annotated[tuple[str, ...], said("Who has not.")]
-    wallet: Annotated[str, said("The wallet kept here that it is from.")]
-    request: Annotated[str, said("The request that it answers.")] = ""
-    roles: Annotated[tuple[str, ...], said("Who is who in the reference model of EU 2023/1162.")] = ()
 
 
 class ConsentLines(Result, frozen=True):
@@ -166,6 +146,7 @@ class ConsentShown(Result, frozen=True):
     decided_by: Annotated[tuple[str, ...], said("Ids of the entries that made it so.")]
     notice: Annotated[str, said("The notice as it was shown, where it was made here: proofs attach it.")]
     contested: Annotated[str, said("What it means where it was handed on twice, to different keys; else empty.")] = ""
+    waits: Annotated[str, said(WAITS)] = ""
 
 
 @operation("consent", "request", permission="operate")
@@ -187,14 +168,16 @@ async def consent_request(node: Node, args: AskConsentArgs) -> Requested:
 
 
 def _granted(made: Granted) -> str:
-    return "\n".join([*made.words, "", *made.slip_lines, *([f"consent {made.id}"] if made.id else [])])
+    told = [f"consent {made.id}"] if made.id else []
+    return "\n".join([*made.words, "", *made.slip_lines, *told, *([made.waits] if made.waits else [])])
 
 
 @operation("consent", "grant", permission="operate", render=_granted)
 async def consent_grant(node: Node, args: GrantArgs) -> Granted:
     """Give a consent from a wallet kept here. What it says is printed, and its withdrawal slip.
 
-    With --request a pending request is answered; else say what is consented to by options, or by --terms FILE.
+    With --request a pending request is answered; else say what is consented to by options, or by --terms FILE. A
+    wallet's first consent is published at once; one soon after another waits some minutes, as it says then.
     """
     from ledger.consent.grant import Notice, day_before
     from node.flows.consenting import Offer
@@ -223,7 +206,9 @@ async def consent_grant(node: Node, args: GrantArgs) -> Granted:
         if formal.paper is not None:
             flows.letters.keep(turn, grant, formal.paper.value())
         flows.retry_later(turn)
-        return Granted(grant.id.hex(), words, slip.code(), tuple(slip.lines(args.lang)), until, CUSTODY)
+        waits = flows.spreading.waiting(turn, grant.id)
+        by, told = moment(waits.by) if waits is not None else None, wait_in_words(waits, args.lang)
+        return Granted(grant.id.hex(), words, slip.code(), tuple(slip.lines(args.lang)), until, CUSTODY, by, told)
 
     return await (mesh.engine.read(act) if args.preview else mesh.engine.act(act))
 
@@ -248,7 +233,10 @@ async def consent_refuse(node: Node, args: RefuseArgs) -> Stated:
 
 @operation("consent", "withdraw", permission="operate", confirm="Withdraw this consent? That cannot be undone.")
 async def consent_withdraw(node: Node, args: WithdrawArgs) -> Stated:
-    """Withdraw a consent: from the wallet kept here that gave it, or at any member with the withdrawal slip."""
+    """Withdraw a consent: from the wallet kept here that gave it, or at any member with the withdrawal slip.
+
+    One that waits to be published never is: nobody has heard of it.
+    """
     from ledger.consent.slip import parse_slip
     from node.flows.registering import others_to_ask
 
@@ -261,10 +249,13 @@ async def consent_withdraw(node: Node, args: WithdrawArgs) -> Stated:
         if args.slip:
             slip = parse_slip(args.slip)
             grant = flows.acts.find_by_slip(turn, slip)
-            entry = flows.acts.withdraw(turn, grant, slip)
+            entry = flows.acts.end(turn, grant, slip)
         else:
-            grant = find_grant(turn, args.id, "id")
-            entry = flows.acts.withdraw(turn, grant, flows.acts.wallet_of(turn, grant))
+            waits = waiting(turn, flows, args.id)
+            grant = find_grant(turn, args.id, "id") if waits is None else waits.grant
+            entry = flows.acts.end(turn, grant, flows.acts.wallet_of(turn, grant))
+        if entry is None:
+            return Stated(grant.id.hex(), "", "never_published")
         return Stated(grant.id.hex(), entry.id.hex(), "withdrawn", others_to_ask(turn))
 
     return await mesh.engine.act(act)
@@ -299,7 +290,11 @@ async def consent_list(node: Node, args: ListArgs) -> ConsentLines:
     def look(turn: Turn, start: bytes) -> tuple[list[ConsentLine], bytes]:
         rows, following = flows.consents.portion(turn.vault, REQUEST if args.requests else GRANT, start)
         own = flows.tenants.voice(turn, args.as_tenant).party if args.as_tenant else None
-        lines = [_line(turn, row, own) for row in rows if not args.wallet or row.wallet == args.wallet]
+        if not args.requests and not start:
+            held = (flows.consents.get(turn.vault, one.grant.id) for one in flows.spreading.all_waiting(turn))
+            rows += [row for row in held if row is not None]
+        chosen = (row for row in rows if not args.wallet or row.wallet == args.wallet)
+        lines = [line_of(turn, flows, row, own) for row in chosen]
         return [line for line in lines if line is not None], following
 
     found = await in_portions(mesh.engine, look)
@@ -315,7 +310,9 @@ async def consent_show(node: Node, args: ConsentArgs) -> ConsentShown:
 
     def look(turn: Turn) -> ConsentShown:
         own = flows.tenants.voice(turn, args.as_tenant).party if args.as_tenant else None
-        return _shown(turn, flows, find_entry(turn.rows, args.id), args.lang, own)
+        waits = waiting(turn, flows, args.id)
+        ident = find_entry(turn.rows, args.id) if waits is None else waits.grant.id
+        return _shown(turn, flows, ident, args.lang, own)
 
     return await mesh.engine.read(look)
 
@@ -326,85 +323,15 @@ def _shown(turn: Turn, flows: Flows, entry_id: bytes, lang: str, own: Party | No
     from node.flows.standing import contested_in_words
 
     row = flows.consents.get(turn.vault, entry_id)
-    line = _line(turn, row, own) if row is not None else None
+    line = line_of(turn, flows, row, own) if row is not None else None
     if row is None or line is None:
         raise LocalError("NOT_FOUND", "the content of this consent is not known here, or was erased", field="id")
     status = turn.core.replica.consent(turn.rows, entry_id)
     decided = tuple(one.hex() for one in status.decided_by) if status is not None else ()
     computed = flows.acts.computation_in_words(turn, row.disclosures.terms(), lang)
     parties = Parties(line.holder, line.recipient, int(line.valid_until.timestamp()), computed)
-    entry = turn.core.replica.entry(turn.rows, entry_id)
+    entry = flows.spreading.grant(turn, entry_id) or turn.core.replica.entry(turn.rows, entry_id)
     notice = flows.consents.notice(turn.vault, entry.payload["notice"]["sha256"]) if entry is not None else None
     words = tuple(in_words(terms_in_language(row.disclosures.terms(), lang), parties, lang))
-    return ConsentShown(line, words, decided, (notice or b"").decode(), contested_in_words(status, lang))
-
-
-def _line(turn: Turn, row: ConsentRow, own: Party | None) -> ConsentLine | None:
-    from node.flows.disclosing import parties_of
-    from node.vaults.consents import REQUEST
-
-    replica = turn.core.replica
-    members = replica.members
-    entry = replica.entry(turn.rows, row.entry_id)
-    if entry is None:
-        return None
-    terms = row.disclosures.terms()
-    holder, recipient = parties_of(entry)
-    if own not in (None, holder, recipient):
-        return None
-    status = replica.consent(turn.rows, row.entry_id) if row.kind != REQUEST else None
-    said_by = status.acknowledged if status is not None else ()
-    parties = [party for party in (holder, recipient) if party is not None]
-    missing = [party for party in dict.fromkeys(parties) if party not in said_by] if row.kind != REQUEST else []
-    return ConsentLine(
-        row.entry_id.hex(),
-        _state(turn, entry, row),
-        member_name(members, holder),
-        member_name(members, recipient) if recipient is not None else "a class of recipients",
-        terms.purpose,
-        "/".join(terms.pii_type) if terms.pii_type is not None else "",
-        terms.granularity or "",
-        len(terms.points),
-        moment(entry.iat),
-        moment(entry.payload["valid_until"]),
-        tuple(member_name(members, party) for party in said_by),
-        tuple(member_name(members, party) for party in missing),
-        row.wallet,
-        entry.payload["request"].hex() if entry.payload.get("request") and row.kind != REQUEST else "",
-        _roles(turn, entry, holder, recipient),
-    )
-
-
-def _roles(turn: Turn, entry: Entry, holder: Party, recipient: Party | None) -> tuple[str, ...]:
-    """Return who holds, who may have, and whose ledger first took in the permission, in the words of EU 2023/1162."""
-    from ledger.index import facts_of
-
-    replica = turn.core.replica
-    facts = facts_of(turn.rows, entry.id, replica.by_number, replica.size)
-    places = [place for fact in facts if fact.row.entry_id == entry.id for place in fact.places]
-    first = min(((replica.leaf(turn.rows, *place).iat_max, place) for place in places), default=None)
-    found = [("metered data administrator", holder), ("eligible party", recipient)]
-    found.append(("permission administrator", replica.members.party_of(first[1][0]) if first else None))
-    return tuple(f"{role}: {member_name(replica.members, party)}" for role, party in found if party is not None)
-
-
-def _state(turn: Turn, entry: Entry, row: ConsentRow) -> str:
-    from node.flows.standing import standing_of
-    from node.vaults.consents import REQUEST
-
-    if row.kind == REQUEST:
-        return _request_state(turn, entry)
-    status = turn.core.replica.consent(turn.rows, entry.id)
-    return "unregistered" if status is None else standing_of(turn, status)[0]
-
-
-def _request_state(turn: Turn, request: Entry) -> str:
-    from ledger.index import facts_of
-
-    replica = turn.core.replica
-    facts = facts_of(turn.rows, request.id, replica.by_number, replica.size)
-    if any(fact.row.kind == "consent.refuse" for fact in facts):
-        return "refused"
-    if turn.now > request.payload["expires"]:
-        return "expired"
-    return "pending"
+    waits = wait_in_words(flows.spreading.waiting(turn, entry_id), lang)
+    return ConsentShown(line, words, decided, (notice or b"").decode(), contested_in_words(status, lang), waits)

@@ -98,7 +98,7 @@ async def confirm(visit: Visit) -> Response:
 
 
 async def answer(visit: Visit) -> Response:
-    """Give and refuse what was confirmed, in one transaction."""
+    """Give and refuse what was confirmed, in one transaction. Refusals go first: what is given then waits its time."""
     await visit.site.keep_up()
     give, refuse = set(visit.form.all("give")), set(visit.form.all("refuse"))
     reason = visit.form.one("reason").strip()
@@ -114,11 +114,11 @@ async def answer(visit: Visit) -> Response:
         limits = {ask.id: asking.shorter(ask, turn.now) for ask in chosen}
         days = int(told) if (told := visit.form.one("days")).isdecimal() and len(told) < 6 else 0
         with visit.signing(turn, flows):
-            given = [asking.allow(turn, flows, visit.who, ask, days if days in limits[ask.id] else 0) for ask in chosen]
             for one in sorted(refuse):
                 kid = asking.refuse(turn, flows, visit.who, asks[one], reason)
                 if visit.custody == "own":
                     visit.site.people.refused(turn.vault, visit.who, asks[one].id, kid)
+            given = [asking.allow(turn, flows, visit.who, ask, days if days in limits[ask.id] else 0) for ask in chosen]
         return given, [asks[one] for one in sorted(refuse)]
 
     given, refused = await visit.site.act(act)

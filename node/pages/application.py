@@ -38,6 +38,7 @@ from node.pages import (
     narrowing,
     rights,
     slips,
+    waiting,
     watching,
 )
 from node.pages.guard import Guard
@@ -106,6 +107,9 @@ ROUTES: Final = (
     Row("/consents/{consent}/hand-on/confirm", handing.hand_on, post=True, again=handing.choose),
     Row("/consents/{consent}/onward/{onward}/stop", ending.confirm_stop),
     Row("/consents/{consent}/onward/{onward}/stop", ending.stop, post=True, again=ending.confirm_stop),
+    Row("/waiting/{consent}", waiting.show),
+    Row("/waiting/{consent}", waiting.take_back, post=True, again=waiting.show),
+    Row("/taken-back", waiting.taken_back, login=False),
     Row("/take-over", handing.ask),
     Row("/take-over", handing.take_over, post=True, again=handing.ask),
     Row("/organisations/{party}/withdraw", ending.confirm_all),

@@ -77,11 +77,12 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One request that was answered with yes."""
+    """One request that was answered with yes. `by`: when it will be published, unix seconds; 0: it is."""
 
     ask: Ask
     grant: Entry
     slip: Slip
+    by: int
 
 
 class Inbox:
@@ -132,7 +133,11 @@ def pending(
 ) -> list[Ask]:
     """Return what waits for this person's answer, by organisation, oldest first."""
     found = []
+    waiting = (row.grant for row in flows.spreading.all_waiting(turn))
+    answered = {grant.payload.get("request") for grant in waiting if grant.id in own.grants}
     for request_id in inbox.of(turn, flows, following, own.points):
+        if request_id in answered:
+            continue
         ask = _ask(turn, flows, following, request_id, own, lang)
         if ask is not None:
             found.append(ask)
@@ -234,7 +239,8 @@ def allow(turn: Turn, flows: Flows, person: Person, ask: Ask, days: int = 0) -> 
     assert offer.notice is not None  # it was given
     grant, slip = flows.acts.grant(turn, person.wallet, offer, offer.notice, request)
     flows.retry_later(turn)
-    return Given(replace(ask, until=grant.payload["valid_until"]), grant, slip)
+    waits = flows.spreading.waiting(turn, grant.id)
+    return Given(replace(ask, until=grant.payload["valid_until"]), grant, slip, 0 if waits is None else waits.by)
 
 
 def refuse(turn: Turn, flows: Flows, person: Person, ask: Ask, reason: str = "") -> bytes:

@@ -39,6 +39,7 @@ from node.pages.reading import (
 )
 from node.pages.settings import Language
 from node.pages.visit import Visit
+from node.pages.waiting import named, soon
 
 if TYPE_CHECKING:
     from node.core import Turn
@@ -94,6 +95,7 @@ async def consents(visit: Visit) -> Response:
         return {
             "cards": cards,
             "refused": refused,
+            "soon": soon(visit, turn, flows, wanted) if tab == "current" and at == 1 else [],
             "counts": {name: len(found) for name, found in tabs.items()},
             "organisations": _organisations(turn, flows, tabs[tab], visit.lang),
             "pages": pages,
@@ -161,6 +163,9 @@ def own_line(visit: Visit, turn: Turn, flows: Flows) -> Line:
 async def consent(visit: Visit) -> Response:
     """Show one consent, with what became of the data that were passed on from there."""
     await visit.site.keep_up()
+    waits = await visit.site.read(lambda turn, flows: named(visit, turn, flows))
+    if waits is not None:
+        return visit.go(f"/waiting/{waits.grant.id.hex()}")
 
     def look(turn: Turn, flows: Flows) -> dict[str, Any]:
         line = own_line(visit, turn, flows)

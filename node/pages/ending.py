@@ -19,12 +19,14 @@ from starlette.responses import Response
 
 from ledger.consent.status import Party
 from node.exits import not_found
+from node.flows.disclosing import parties_of
 from node.pages.contents import terms_of
 from node.pages.dashboard import own_line, read_party
 from node.pages.naming import Names, names
 from node.pages.onward import Onward, onward_of
 from node.pages.reading import Card, Line, Unstated, card, confirmations, lines_of
 from node.pages.visit import Visit
+from node.pages.waiting import line_of_waiting, rows_of, soon
 
 if TYPE_CHECKING:
     from node.core import Turn
@@ -104,10 +106,10 @@ async def withdraw(visit: Visit) -> Response:
 def _withdraw(turn: Turn, flows: Flows, visit: Visit, lines: list[Line]) -> None:
     with visit.signing(turn, flows) as wallet:
         for line in lines:
-            grant = turn.core.replica.grant(turn.rows, line.id)
+            grant = flows.spreading.grant(turn, line.id)
             if grant is None:
                 raise not_found("There is no such consent.")
-            flows.acts.withdraw(turn, grant, wallet)
+            flows.acts.end(turn, grant, wallet)
     flows.retry_later(turn)
 
 
@@ -194,7 +196,8 @@ async def confirm_all(visit: Visit) -> Response:
     def look(turn: Turn, flows: Flows) -> list[Card]:
         _, lines = _of_party(visit, turn, flows)
         chosen = [line for line in lines if line.current][:ALL_MAX]
-        return [card(turn, flows, line, Unstated(()), visit.lang) for line in chosen]
+        cards = [card(turn, flows, line, Unstated(()), visit.lang) for line in chosen]
+        return cards + [one.card for one in soon(visit, turn, flows, lines[0].recipient)]
 
     cards = await visit.site.read(look)
     if not cards:
@@ -205,12 +208,15 @@ async def confirm_all(visit: Visit) -> Response:
 async def withdraw_all(visit: Visit) -> Response:
     """Withdraw all consents to one organisation."""
 
-    def act(turn: Turn, flows: Flows) -> None:
-        _, lines = _of_party(visit, turn, flows)
-        _withdraw(turn, flows, visit, [line for line in lines if line.current][:ALL_MAX])
+    def act(turn: Turn, flows: Flows) -> bool:
+        party, lines = _of_party(visit, turn, flows)
+        current = [line for line in lines if line.current][:ALL_MAX]
+        waits = [line_of_waiting(row) for row in rows_of(visit, turn, flows) if parties_of(row.grant)[1] == party]
+        _withdraw(turn, flows, visit, [*waits, *current])
+        return bool(current)
 
-    await visit.site.act(act)
-    return visit.go(f"/organisations/{visit.request.path_params['party']}/ended")
+    published = await visit.site.act(act)
+    return visit.go(f"/organisations/{visit.request.path_params['party']}/ended" if published else "/taken-back")
 
 
 async def all_ended(visit: Visit) -> Response:

@@ -25,6 +25,7 @@ from node.pages.dashboard import own_line
 from node.pages.reading import HANDED_ON, Card, Unstated, card
 from node.pages.slips import qr, slip_link
 from node.pages.visit import Visit
+from node.pages.waiting import line_of_waiting, named
 
 if TYPE_CHECKING:
     from ledger.entry import Entry
@@ -107,7 +108,11 @@ async def slip_by_words(visit: Visit) -> Response:
 
 def _slip(visit: Visit, turn: Turn, flows: Flows, wallet: str) -> tuple[Card, Slip | None]:
     """Return the consent, and its slip if the wallet of that name can make it."""
-    line, grant = own_line(visit, turn, flows), _grant(visit, turn, flows)
+    row = named(visit, turn, flows)
+    if row is None:
+        line, grant = own_line(visit, turn, flows), _grant(visit, turn, flows)
+    else:
+        line, grant = line_of_waiting(row), row.grant
     shown = card(turn, flows, line, Unstated(()), visit.lang)
     return shown, _made(turn, flows, wallet, grant) if wallet else None
 

@@ -26,6 +26,7 @@ from node.pages.limits import SLIP
 from node.pages.naming import names
 from node.pages.reading import Line, line_of
 from node.pages.visit import Visit
+from node.pages.waiting import WAITING, line_of_waiting
 
 if TYPE_CHECKING:
     from node.core import Turn
@@ -64,7 +65,9 @@ async def ask(visit: Visit) -> Response:
 
 def _find(visit: Visit, turn: Turn, flows: Flows, code: str) -> tuple[Slip, Found]:
     slip = parse_slip(code)
-    line = line_of(turn, flows.acts.find_by_slip(turn, slip).id)
+    grant = flows.acts.find_by_slip(turn, slip)
+    waits = flows.spreading.waiting(turn, grant.id)
+    line = line_of(turn, grant.id) if waits is None else line_of_waiting(waits)
     if line is None:
         raise not_found("This consent is not known here.")
     return slip, Found(line, *names(turn, visit.lang).ends(line.holder, line.recipient))
@@ -101,10 +104,10 @@ async def withdraw(visit: Visit) -> Response:
     def act(turn: Turn, flows: Flows) -> Line:
         slip, found = _find(visit, turn, flows, code)
         if found.line.state != "withdrawn":
-            grant = turn.core.replica.grant(turn.rows, found.line.id)
+            grant = flows.spreading.grant(turn, found.line.id)
             if grant is None:
                 raise not_found("This consent is not known here.")
-            flows.acts.withdraw(turn, grant, slip)
+            flows.acts.end(turn, grant, slip)
             flows.retry_later(turn)
         return found.line
 
@@ -112,7 +115,7 @@ async def withdraw(visit: Visit) -> Response:
         line = await visit.site.act(act)
     except MailleError as error:
         return visit.page("slip_ask.html", 422, code=code, error=error)
-    return visit.go(_done(visit, line))
+    return visit.go("/taken-back" if line.state == WAITING else _done(visit, line))
 
 
 async def withdrawn(visit: Visit) -> Response:

@@ -110,6 +110,16 @@ class WalletRows:
 
     def expect(self, vault: Writer, grant: bytes, name: str) -> None:
         """Remember which wallet the content of a grant belongs to, until it comes."""
+    def drop(self, vault: Writer, name: str, grant: bytes) -> None:
+        """Strike a grant off a wallet's list, wherever its seed is: it was never published."""
+        hosted, gone = self.find(vault, name), self.away(vault, name)
+        if hosted is not None:
+            left = tuple(own for own in hosted.wallet.consents if own.grant_id != grant)
+            self.put(vault, replace(hosted, wallet=replace(hosted.wallet, consents=left)))
+        elif gone is not None:
+            left = tuple(own for own in gone.consents if own.grant_id != grant)
+            self._put_away(vault, replace(gone, consents=left))
+
         vault.put(TABLE, _EXPECTING + grant, name.encode())
 
     def came(self, vault: Writer, grant: bytes) -> str:
@@ -127,8 +137,7 @@ class WalletRows:
         wallet = hosted.wallet
         gone = AwayWallet(name, hosted.created, wallet.delegate_key().public, wallet.consents)
         vault.delete(TABLE, self._key(name))
-        value = [1, name, gone.created, gone.key, wallet.encode()]
-        vault.put(TABLE, self._key(name, _AWAY), codec.encode(value))
+        self._put_away(vault, gone)
         return gone
 
     def away(self, vault: Reader, name: str) -> AwayWallet | None:
@@ -147,6 +156,10 @@ class WalletRows:
         if gone is None:
             raise LocalError("NOT_FOUND", "no wallet of this name was taken away from here", field="name")
         wallet = Wallet(seed, gone.consents)
+    def _put_away(self, vault: Writer, gone: AwayWallet) -> None:
+        value = [1, gone.name, gone.created, gone.key, Wallet(_NO_SEED, gone.consents).encode()]
+        vault.put(TABLE, self._key(gone.name, _AWAY), codec.encode(value))
+
         if wallet.delegate_key().public != gone.key:
             raise LocalError("NOT_THIS_WALLET", "these words are of another wallet; check each of them", field="words")
         vault.delete(TABLE, self._key(name, _AWAY))

@@ -24,6 +24,7 @@ from node.client import Client
 from node.config import Config, Home
 from node.keystore import ROOT, Keystore
 from node.operations import find
+from node.tables import Wallets
 from tests.benchmarks import measure
 from tests.benchmarks.startup import COMMAND
 
@@ -101,7 +102,8 @@ class Town:
     @staticmethod
     def _made(path: Path, number: int) -> Daemon:
         home = Home(path)
-        home.create(Config(name=f"node{number}", listen=("127.0.0.1:0",), workers=0, log_level="warning"))
+        listen, wallets = ("127.0.0.1:0",), Wallets(spread_seconds=0)  # what is measured begins at once
+        home.create(Config(name=f"node{number}", listen=listen, workers=0, log_level="warning", wallets=wallets))
         Keystore.create(home.keys, None, os.urandom)
         return Daemon(home)
 

@@ -18,6 +18,7 @@ from node.daemon import Node
 from node.keyfile import Cost
 from node.keystore import Keystore
 from node.operations import find
+from node.tables import Wallets
 
 LIGHT = Cost(1, 8_192)
 """The cheapest argon2id there is: for tests alone."""
@@ -25,9 +26,10 @@ WAIT_SECONDS_MAX = 20
 
 
 def make_home(path: Path, name: str, *, passphrase: str | None = None) -> Home:
-    """Make a data directory with keys."""
+    """Make a data directory with keys. Its wallets' consents go at once: tests of other things wait for none."""
     home = Home(path)
-    home.create(Config(name=name, listen=("127.0.0.1:0",), workers=0, log_level="error"))
+    listen, wallets = ("127.0.0.1:0",), Wallets(spread_seconds=0)
+    home.create(Config(name=name, listen=listen, workers=0, log_level="error", wallets=wallets))
     Keystore.create(home.keys, passphrase, os.urandom, LIGHT)
     return home
 

@@ -20,6 +20,8 @@ from ledger.governance.chain import Chain
 from ledger.governance.explain_ballots import closed
 from ledger.governance.growth import APPLICATIONS
 from ledger.governance.members import Folded, Members, Party
+from ledger.governance.policy import voice
+from ledger.governance.rules import first_of_each, voices
 from ledger.governance.scene import Ledger
 from ledger.governance.scene import Scene as Branch
 from ledger.governance.state import Base
@@ -27,7 +29,7 @@ from ledger.governance.voting import OPEN_A_VOTER_MAX, Count, read_proposal, ref
 from ledger.held import HeldView
 from ledger.schema import DAY
 from node.exits import not_found, usage
-from node.naming import PREFIX_DIGITS_MIN, SHORT_DIGITS
+from node.naming import PREFIX_DIGITS_MIN, SHORT_DIGITS, member_name
 
 if TYPE_CHECKING:
     from node.core import Turn
@@ -153,8 +155,18 @@ def check_voter(scene: Scene) -> None:
     """Refuse to open a ballot without a vote. Raises LocalError NOT_A_VOTER, and as `check_voice`."""
     check_voice(scene)
     if scene.turn.core.party not in scene.tip.voters:
-        told = f"This node is a member and has no vote in epoch {scene.tip.n}; voters can endorse it with"
-        raise LocalError("NOT_A_VOTER", f"{told} `maille member sponsor`, and the next seal gives it one.")
+        raise LocalError("NOT_A_VOTER", why_no_vote(scene.tip, scene.members, scene.turn.core.party))
+
+
+def why_no_vote(tip: Base, members: Members, party: Party) -> str:
+    """Say why a member has no vote, and what gives it one. `party`: no voter of the epoch."""
+    told, groups = f"This node is a member and has no vote in epoch {tip.n}", voices(tip.rules.affiliations)
+    other = first_of_each(tip.voters, groups).get(voice(party, groups))
+    if other is not None:
+        return f"{told}: its affiliate {member_name(members, other)} has the one vote of their group."
+    if party in tip.resting:
+        return f"{told}: its vote rested, and comes back with one of the next seals."
+    return f"{told}; voters can endorse it with `maille member sponsor`, and the next seal gives it one."
 
 
 def propose(scene: Scene, act: Act, days: int, reason: str, **payload: Any) -> Entry:

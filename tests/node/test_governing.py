@@ -19,11 +19,13 @@ from ledger.epochs import Epochs
 from ledger.errors import MailleError
 from ledger.keys import did_key
 from node.cli.render import lines
+from node.governing import why_no_vote
 from node.keyfile import KeyFile, Wrapping
 from node.keystore import device_name
 from node.operations import find
 from node.ops.epoch import Governed, SealingRow
 from node.ops.node import governance_problems
+from tests.ledger.governance.test_seats import declare, organised
 from tests.node.nodes import LIGHT, do, make_home, running, until
 
 CHARTER = hashlib.sha256(b"a charter").hexdigest()
@@ -379,3 +381,13 @@ def test_status_says_loudly_what_is_wrong() -> None:
     assert all(one.message and one.fix for one in found)
     disputed = msgspec.structs.replace(calm, halted="epoch 4 is certified, and this node's own fold gives another one")
     assert [one.code for one in governance_problems("coop", disputed)] == ["GOVERNANCE_DISPUTED"]
+
+
+def test_a_member_without_a_vote_hears_why_and_what_gives_it_one() -> None:
+    world, (_, second, _), others = organised()
+    told = why_no_vote(world.tip(), world.governed(), second.party)
+    assert "has the one vote of their group" in told
+    guest = world.join(others[0])
+    assert "member sponsor" in why_no_vote(world.tip(), world.governed(), guest.party)
+    for resting in declare(world).resting:
+        assert "comes back" in why_no_vote(world.tip(), world.governed(), resting)

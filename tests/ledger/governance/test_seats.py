@@ -19,7 +19,7 @@ from ledger.governance.state import Base
 from ledger.merkle import PeaksBuilder
 from tests.conftest import PROFILE
 from tests.ledger.governance.honest import Cached
-from tests.ledger.governance.test_turmoil import check_order, check_replicas
+from tests.ledger.governance.test_turmoil import BEYOND, check_oracle, check_order, check_replicas
 from tests.ledger.governance.test_voters import application, endorse
 from tests.ledger.governance.turmoil import Drawn, build, worlds
 from tests.worlds import Member, key, octets
@@ -360,15 +360,15 @@ def check_seats(world: Cached) -> None:
 GROUPED = ("affiliate", "affiliate", "affiliate", "leave", "seal", "join", "sponsor")
 
 
-def grouped() -> st.SearchStrategy[list[Drawn]]:
+def grouped(*without: str) -> st.SearchStrategy[list[Drawn]]:
     """Return the strategy of worlds in which affiliates are declared and undone time and again."""
     small = st.integers(0, 13)
     acts = st.lists(st.tuples(st.sampled_from(GROUPED), small, small, small), max_size=8)
-    return st.tuples(acts, worlds("double", most=8), acts).map(lambda drawn: [*drawn[0], *drawn[1], *drawn[2]])
+    return st.tuples(acts, worlds(*without, most=8), acts).map(lambda drawn: [*drawn[0], *drawn[1], *drawn[2]])
 
 
 @settings(max_examples=WORLDS)
-@given(drawn=grouped(), random=st.randoms(use_true_random=False))
+@given(drawn=grouped("double"), random=st.randoms(use_true_random=False))
 def test_no_group_ever_has_two_voters_whatever_happens_and_in_whatever_order(
     drawn: Sequence[Drawn], random: Any
 ) -> None:
@@ -377,6 +377,12 @@ def test_no_group_ever_has_two_voters_whatever_happens_and_in_whatever_order(
 
 
 @settings(max_examples=WORLDS)
-@given(drawn=grouped(), random=st.randoms(use_true_random=False))
+@given(drawn=grouped(*BEYOND), random=st.randoms(use_true_random=False))
+def test_an_independent_model_gives_the_same_votes(drawn: Sequence[Drawn], random: Any) -> None:
+    check_oracle(drawn, random)
+
+
+@settings(max_examples=WORLDS)
+@given(drawn=grouped("double"), random=st.randoms(use_true_random=False))
 def test_two_nodes_derive_the_same_voters(drawn: Sequence[Drawn], random: Any) -> None:
     check_replicas(drawn, random)

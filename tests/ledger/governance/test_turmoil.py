@@ -29,7 +29,7 @@ from tests.ledger.replica_cases import state_root
 from tests.strategies import deliver
 from tests.worlds import LATER, Node
 
-BEYOND = ("delegate", "double", "evidence", "affiliate")
+BEYOND = ("delegate", "double", "evidence")
 """What the independent model does not know."""
 WORLDS = {"ci": 500, "nightly": 20_000}[PROFILE]
 

@@ -8,8 +8,8 @@ How it works
     its frontier is held. It shares no code with `ledger.governance`: bytes are read with `cbor2`.
 
 What it does not do
-    It knows no delegations, defaults, colleges, affiliations, invitation caps, credentials, rival seals or other
-    evaluators: the worlds that it is asked about hold none. It is slow.
+    It knows no delegations, defaults, colleges, founders that are affiliated, invitation caps, credentials, rival seals
+    or other evaluators: the worlds that it is asked about hold none. It is slow.
 """
 
 from __future__ import annotations

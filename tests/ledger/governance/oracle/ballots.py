@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import combinations
 
 from ledger import fork, keys
-from tests.ledger.governance.oracle.facts import DAY, FAR, Final, Held, Leaf, Party
+from tests.ledger.governance.oracle.facts import DAY, FAR, Final, Held, Leaf, Party, akin
 
 
 class Ballots:
@@ -161,14 +161,14 @@ class Ballots:
     def _yes(self, proposal: Leaf) -> dict[Party, Leaf]:
         """Return the votes that say yes and count, cuts ignored, by voter."""
         target = tuple(proposal.entry.payload.get("target", ()))
-        _, voters, _ = self.at.electorates[proposal.entry.epoch or b""]
+        _, voters, rules = self.at.electorates[proposal.entry.epoch or b""]
         deadline = proposal.entry.payload["deadline"]
         votes: dict[Party, list[tuple[tuple[int, int], Leaf]]] = {}
         for leaf in self.of("vote"):
             voter = self.owner.get(leaf.feed)
             if leaf.entry.thing[1] != proposal.entry.id or (leaf.feed, leaf.index) not in self.ok:
                 continue
-            if voter is None or voter not in voters or (target and voter[0] == target[0]):
+            if voter is None or voter not in voters or (target and akin(rules, voter, (target[0], 0))):
                 continue
             place = self._place(leaf)
             if place is not None:
@@ -184,8 +184,8 @@ class Ballots:
 
     def _others(self, proposal: Leaf) -> int:
         target = tuple(proposal.entry.payload["target"])
-        _, voters, _ = self.at.electorates[proposal.entry.epoch or b""]
-        return len({party[0] for party in voters} - {target[0]})
+        _, voters, rules = self.at.electorates[proposal.entry.epoch or b""]
+        return sum(not akin(rules, party, (target[0], 0)) for party in voters)
 
     def _cut(self, proposal: Leaf, feed: bytes) -> int:
         named = {head[0]: head[1] for head in proposal.entry.payload.get("cut", ())}

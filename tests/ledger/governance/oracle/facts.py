@@ -40,6 +40,11 @@ class Held(Protocol):
         """Return a feed's root, or None."""
 
 
+def akin(rules: Mapping[str, Any], one: Party, other: Party) -> bool:
+    """Say whether rules count two parties for one."""
+    return one[0] == other[0] or any({one[0], other[0]} <= set(group) for group in rules.get("affiliations", ()))
+
+
 @dataclass(frozen=True)
 class Final:
     """What the seals so far made final. `rules`: by epoch; `taken`: places of permissive entries that have counted."""
@@ -64,3 +69,4 @@ class Final:
     closed: frozenset[bytes] = frozenset()
     suspended: Mapping[Party, int] = field(default_factory=dict)
     added: tuple[tuple[int, int], ...] = ()
+    resting: frozenset[Party] = frozenset()  # whose vote an affiliate has

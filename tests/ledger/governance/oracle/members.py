@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import cbor2
 from ledger import keys
 from ledger.entry import Entry
 from tests.ledger.governance.oracle.ballots import Ballots
-from tests.ledger.governance.oracle.facts import DAY, FAR, Final, Leaf, Party
+from tests.ledger.governance.oracle.facts import DAY, FAR, Final, Leaf, Party, akin
 
 
 class Open(Ballots):
@@ -169,17 +169,13 @@ class Open(Ballots):
                 if act == "policy":
                     rules = cbor2.loads(self.proposals[ranked[0]].entry.payload["rules"])
         closed |= {i for i, leaf in self.proposals.items() if leaf.entry.payload["deadline"] <= as_of} | self.applied
-        voters = {party: feed for party, feed in at.voters.items() if party not in lost}
-        newest = dict(sorted(self.members))
-        voters = {p: f for p, f in voters.items() if newest.get(p[0], p[1]) == p[1]} or voters
+        sizes = {feed: size for feed, (size, _) in frontier.items()}
         room = max(1, len(at.voters) // 3) - sum(count for time, count in at.added if time > as_of - DAY)
-        fresh = [(since, party) for party, since in self.members.items() if self._may_vote(party, voters)]
-        chosen = [party for _, party in sorted(fresh)[: max(0, room)]]
+        voters, resting, chosen = self._seats(rules, lost, sizes, room)
         publics = {leaf.entry.thing[1]: leaf.entry.payload["device"] for leaf in self.of("device.certify")}
-        feeds = {party: self._speaks(party) or at.voters[party] for party in (*voters, *chosen)}
+        feeds = {party: self._speaks(party) or at.voters[party] for party in voters}
         added = tuple(each for each in at.added if each[0] > as_of - DAY)
         n = at.n + 1
-        sizes = {feed: size for feed, (size, _) in frontier.items()}
         known = {**at.known, ref: (n, as_of)}
         return replace(
             at,
@@ -202,7 +198,8 @@ class Open(Ballots):
             bounded=frozenset(self.bounded),
             closed=frozenset(closed),
             suspended={party: until for party, until in self.suspended.items() if until > as_of},
-            added=(*added, (as_of, len(chosen))) if chosen else added,
+            added=(*added, (as_of, chosen)) if chosen else added,
+            resting=resting,
         )
 
     def _more(self, one: bytes, other: bytes) -> bool:
@@ -215,9 +212,42 @@ class Open(Ballots):
             return chain[-1][0]
         return None
 
-    def _may_vote(self, party: Party, voters: Mapping[Party, bytes]) -> bool:
-        out = party in self.left or party in self.cuts or party in self.suspended
-        if out or party in self.at.voters or party[0] in {voter[0] for voter in voters} or self._speaks(party) is None:
+    def _seats(
+        self, rules: Mapping[str, Any], lost: set[Party], sizes: Mapping[bytes, int], room: int
+    ) -> tuple[list[Party], frozenset[Party], int]:
+        """Return who votes next, whose vote rests, and how many members got a vote that their group had not."""
+        at, newest = self.at, dict(sorted(self.members))
+
+        def order(party: Party) -> tuple[bool, bool, Party]:
+            feed = self._speaks(party) or at.voters.get(party, b"")
+            return self._out(party), sizes.get(feed, 0) <= at.sizes.get(feed, 0), party
+
+        def seat(parties: Iterable[Party], room: int = len(self.members) + len(at.voters)) -> int:
+            before = len(seats)
+            for party in parties:
+                if len(seats) - before < room and not any(akin(rules, party, other) for other in seats):
+                    seats.append(party)
+            return len(seats) - before
+
+        seats: list[Party] = []
+        stay = sorted(set(at.voters) - lost, key=order)
+        current = [party for party in stay if newest.get(party[0], party[1]) == party[1]]
+        seat(current)
+        rest = {p for p in (*at.resting, *current) if newest.get(p[0], p[1]) == p[1]}
+        rest -= {*seats, *self.left, *self.cuts}
+        able = sorted((p for p in rest if not self._out(p) and self._speaks(p)), key=order)
+        seat(p for p in able if any(akin(rules, p, v) for v in at.voters))
+        if not seats:
+            seat(stay)
+        oldest = sorted((since, p) for p, since in self.members.items() if p in able or self._may_vote(p))
+        added = seat((party for _, party in oldest), room)
+        return seats, frozenset(rest.difference(seats)), added
+
+    def _out(self, party: Party) -> bool:
+        return party in self.left or party in self.cuts or party in self.suspended
+
+    def _may_vote(self, party: Party) -> bool:
+        if self._out(party) or party in self.at.voters or self._speaks(party) is None:
             return False
         for leaf in self.of("member.apply"):
             if (leaf.entry.kid, leaf.entry.payload["incarnation"]) == party and party in self.members:

@@ -49,7 +49,8 @@ class Ticket:
         """Read a ticket; spaces, line ends and lower case are forgiven. Raises RemoteError BAD_TICKET."""
         cleaned = "".join(text.split()).upper()
         if len(cleaned) > TEXT_LENGTH_MAX or not cleaned.startswith(_HEAD):
-            raise RemoteError("BAD_TICKET", f"a ticket begins with {_HEAD}; copy it whole")
+            told = f"This is neither a ticket, which begins with {_HEAD} (copy it whole), nor a file that holds one."
+            raise RemoteError("BAD_TICKET", told)
         encoded = cleaned[len(_HEAD) :]
         try:
             data = base64.b32decode(encoded + "=" * (-len(encoded) % 8))
@@ -57,7 +58,9 @@ class Ticket:
             raise RemoteError("BAD_TICKET", "the ticket holds a character no ticket has; copy it again") from None
         body, check = data[:-_CHECK_BYTES], data[-_CHECK_BYTES:]
         if hashlib.sha256(_HEAD.encode() + body).digest()[:_CHECK_BYTES] != check:
-            raise RemoteError("BAD_TICKET", "the ticket's checksum is wrong: a character is missing or changed")
+            raise RemoteError(
+                "BAD_TICKET", "A character of the ticket is missing or changed (its checksum is wrong); copy it whole."
+            )
         try:
             return cls._read(codec.decode(body))
         except RemoteError as error:

@@ -27,6 +27,7 @@ from ledger.consent import reasons as gate_reasons
 from ledger.consent.reasons import Reason as GateReason
 from node import exits
 from node.config import Config
+from node.examples import example
 from node.metrics import NAMES
 from node.openapi import API_VERSION
 from node.operation import Operation, fields
@@ -74,6 +75,8 @@ def _command(operation: Operation) -> str:
         head = ("argument", "what", "kind", "needed")
         body = [(_option(r.name, r.marks), r.text, _kind(r), "yes" if r.required else "") for r in rows]
         parts.append(_table(head, body))
+    if shown := example(operation.name):
+        parts.append(f"```sh\n{shown}\n```")
     answers = [(f"`{r.name}`", r.text) for r in fields(operation.result)]
     parts.append("Answers, with `--json`:\n\n" + _table(("field", "what"), answers))
     notes = [f"Permission: {operation.permission}."]

@@ -29,12 +29,17 @@ from node.cli.terminal import Terminal, ask_secret, read_content, read_secret, w
 from node.cli.there import ELSEWHERE, at
 from node.cli.wording import misused
 from node.config import data_directory, socket_path
+from node.examples import example
 from node.exits import OK, USAGE, exit_of, usage
 from node.operation import Args, FieldRow, Operation, Result, fields
 from node.operations import NOUNS, OPERATIONS, SHORT
 from node.shapes import out_of_bounds
 
-ABOUT: Final = "A mesh of peers in which energy data flows only under a consent that anyone can verify."
+ABOUT: Final = """A mesh of peers in which energy data flows only under a consent that anyone can verify.
+
+To see it work: maille demo. A node of your own: maille node init, maille node run, then maille mesh create or
+maille join. How it is: maille status, and maille doctor says what to mend. Each command has its own --help.
+"""
 PASSPHRASE: Final = "File whose first line is the passphrase of the keys."
 TO: Final = "The file to write. Default: standard output, if that is no terminal."
 _COMMON: Final = "every command"
@@ -57,14 +62,15 @@ def build(operations: Iterable[Operation] = OPERATIONS, version: str | None = No
     app = App(name="maille", help=ABOUT, version=version or _version, version_flags=["--version"])
     groups: dict[str, App] = {}
     for operation in operations:
-        command = _command(operation)
+        command, shown = _command(operation), example(operation.name)
+        after = f"Example: {shown}" if shown else None
         if operation.noun is None:
-            app.command(command, name=operation.verb)
+            app.command(command, name=operation.verb, help_epilogue=after)
             continue
         if operation.noun not in groups:
             groups[operation.noun] = App(name=operation.noun, help=NOUNS.get(operation.noun, ""), version_flags=[])
             app.command(groups[operation.noun])
-        groups[operation.noun].command(command, name=operation.verb)
+        groups[operation.noun].command(command, name=operation.verb, help_epilogue=after)
         for short, names in SHORT.items():
             if names == (operation.noun, operation.verb):
                 app.command(command, name=short)

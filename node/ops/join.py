@@ -33,6 +33,14 @@ if TYPE_CHECKING:
 
 VISITS_MAX: Final = 5
 """How often an application is tried while other channels of the same device take its place."""
+_REFUSED: Final = {
+    "TICKET_EXPIRED": "This ticket has expired; ask for another.",
+    "TICKET_NOT_YOURS": "This ticket was made for another node's key: send the member yours (`maille key show root`), "
+    "and ask for a ticket of your own.",
+    "TICKET_UNKNOWN": "The member did not make this ticket, or has revoked it; ask for another.",
+    "TICKET_USED": "Another node came in with this ticket, which lets one in; ask for a ticket of your own.",
+}
+"""Code of a refusal by the member -> what it means here."""
 
 
 class JoinArgs(Args, frozen=True):
@@ -199,7 +207,7 @@ async def _apply(
         outcome = await visit()
     if outcome.code in (ADMITTED, PENDING, FOUNDER):
         return outcome
-    told = "The member refused the application; ask who gave you the ticket."
+    told = _REFUSED.get(outcome.code, "The member refused the application; ask who gave you the ticket.")
     if outcome.code == "APPLICATION_WRONG":
         told += " If this root key was a member before, apply with --incarnation 2, or the number that comes next."
     raise LocalError(outcome.code, told)

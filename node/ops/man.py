@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Annotated
 
+from node.examples import example
 from node.operation import FieldRow, Local, Nothing, Operation, Result, fields, local_operation, said
 
 
@@ -42,6 +43,8 @@ def page(operations: Iterable[Operation], version: str) -> Iterator[str]:
     for operation in operations:
         yield f".SS {_plain('maille ' + operation.name)}\n{_plain(operation.help)}"
         yield from map(_option, fields(operation.args))
+        if shown := example(operation.name):
+            yield f".PP\nExample: {_plain(shown)}"
     yield ".SH EXIT STATUS"
     for code, meaning in (
         (0, "done, or nothing to do"),

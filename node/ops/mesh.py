@@ -82,7 +82,7 @@ class Prepared(Result, frozen=True):
 class RefoundArgs(Args, frozen=True):
     """From which mesh, and with whom."""
 
-    mesh: Annotated[str, said(WHICH, positional=True)]
+    mesh: Annotated[str, said("The mesh that is lost: its name here, or the beginning of its id.", positional=True)]
     name: Annotated[str, said("What the new mesh is called, for all.", positional=True)]
     founder: Annotated[tuple[str, ...], said(FOUNDER)] = ()
     local_name: Annotated[str, said("What it is called on this node: small letters, digits, hyphens.")] = ""

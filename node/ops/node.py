@@ -232,6 +232,8 @@ def _drawn(status: Status) -> str:
 
     found = [f"! {one.message}\n  {one.fix}" for one in status.problems] or ["All is well."]
     found += ["", *lines(status.node)]
+    if not status.meshes:
+        found += ["", "In no mesh yet: found one with `maille mesh create NAME`, or get in with `maille join TICKET`."]
     for state in status.meshes:
         row, figures, top = state.mesh, state.stats, state.roots
         tick = f"tick {top.tick:%Y-%m-%dT%H:%M:%SZ} state {top.state_root[:12]}" if top.tick else "no tick yet"

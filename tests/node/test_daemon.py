@@ -107,9 +107,17 @@ async def test_a_ticket_is_used_once_and_by_its_owner(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "a", "Ada")) as ada, running(make_home(tmp_path / "b", "Bob")) as bob:
         await do(ada, "mesh create", name="M")
         ticket = await do(ada, "invite create", to=ada.root_key().did)
-        with pytest.raises(MailleError) as caught:
+        with pytest.raises(MailleError, match="maille key show root") as caught:
             await do(bob, "join", ticket=ticket.ticket)
         assert caught.value.code == "TICKET_NOT_YOURS"
+        with pytest.raises(MailleError, match="nor a file") as caught:
+            await do(bob, "join", ticket="tikcet")
+        assert caught.value.code == "BAD_TICKET"
+        status = find("node", "status")
+        assert status is not None
+        assert status.render is not None
+        assert "maille join TICKET" in status.render(await do(bob, "node status"))
+        assert "maille join TICKET" not in status.render(await do(ada, "node status"))
         assert not bob.meshes
         assert not bob.home.mesh_names()
         with pytest.raises(MailleError) as caught:

@@ -1,0 +1,216 @@
+"""One example a command, for `--help`, the manual page and the reference: words that can be typed as they stand.
+
+How it works
+    `EXAMPLES` is keyed by the command's name; the value follows it on the command line. A test parses each with the
+    command line itself, and asks one of every command that cannot be typed by its name alone.
+
+What it does not do
+    Names, ids and files in it are made up: whoever copies one puts in her own.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import Final
+
+EXAMPLES: Final = {
+    # the node
+    "node init": '--name "grid operator" --listen 0.0.0.0:8470 --advertise node.example.org:8470',
+    "node events": "--after 0 --wait 30s",
+    "config set": "log_level warning",
+    "config check": "config.toml",
+    "events": "--follow --level warning",
+    "doctor": "--peer adviser",
+    "health": "--live",
+    "demo": "--keep made",
+    "completion": "bash",
+    "device certify": "--root-key /media/stick/root.key",
+    "device retire": "7ae3dea62474",
+    "device recover": "--mesh energy --root-key /media/stick/root.key",
+    "key export": "root --to root.key",
+    "key check": "root.key",
+    "key detach-root": "--to /media/stick",
+    "key rotate-passphrase": "--passphrase-file old.txt --new-file new.txt",
+    "backup create": "/backup/2026-11-22",
+    "backup verify": "/backup/2026-11-22",
+    "backup drill": "/backup/2026-11-22",
+    "backup restore": "/backup/2026-11-22 --local-name energy --data-dir restored",
+    "token make": "dashboard --permission read --days 90 --to token",
+    "token revoke": "4f1c09ab",
+    "webhook add": "https://service.example/hook --event consent.ended",
+    "webhook remove": "4f1c09ab",
+    "webhook test": "4f1c09ab",
+    "changes list": "--after 0 --wait 30s",
+    # meshes and members
+    "mesh create": "energy",
+    "mesh prepare": "energy",
+    "mesh refound": 'energy "energy, anew"',
+    "invite create": "--to did:key:z6MkofH4HRGfR4TPPuSQuAtnXd54ckGw9URYAxMdnWdgfTX9 --ttl 24h",
+    "invite revoke": "4f1c09ab",
+    "join": "ticket",
+    "requests approve": "4f1c09ab",
+    "requests deny": "4f1c09ab",
+    "member show": "adviser",
+    "member sponsor": "adviser",
+    "member credential": "adviser --authority-key authority.key --days 365",
+    "member repair": "ticket",
+    "policy propose": "--frame weak --charter 9c31e5d2",
+    "proposal show": "52e058b6",
+    "proposal expel": 'adviser --reason "probe 3f9a: served without consent"',
+    "proposal suspend": 'adviser --reason "no answer for a month" --days 30',
+    "proposal admit": "4f1c09ab",
+    "proposal charter": "9c31e5d2",
+    "proposal evaluator": "2",
+    "vote cast": "52e058b6 yes",
+    "vote delegate": '"grid operator"',
+    "vote default": "abstain",
+    "epoch show": "12",
+    "epoch choose": "52e058b6",
+    "peers why": "adviser",
+    "link offer": "adviser",
+    "link accept": '"grid operator"',
+    "link refuse": '"grid operator"',
+    "link sever": "adviser",
+    "tenant init": "heating",
+    "tenant host": "heating --storage-bytes 1000000000",
+    "tenant unhost": "heating",
+    # people and consents
+    "wallet create": "anna",
+    "wallet words": "anna",
+    "wallet import": "anna --seed words.txt",
+    "pages invite": "anna --point prm:00000000000001",
+    "pages remove": "anna",
+    "consent grant": '--wallet anna --holder "grid operator" --recipient adviser --point prm:00000000000001 '
+    '--kind daily --purpose "advice on saving energy" --contact data@adviser.example',
+    "consent request": '--holder "grid operator" --recipient adviser --point prm:00000000000001 --kind daily '
+    '--purpose "advice on saving energy" --contact data@adviser.example --to cooperative',
+    "consent refuse": "19586285 --wallet anna",
+    "consent withdraw": "19586285",
+    "consent revoke": "19586285 --why purpose_ended",
+    "consent show": "19586285",
+    "consent list": "--wallet anna",
+    "consent trail": "--wallet anna",
+    "consent amend": "19586285 --granularity P1M",
+    "consent sign": "19586285 --wallet ben",
+    "consent take-on": "19586285 --wallet anna",
+    "consent rekey": "19586285 --heir taken-on.txt",
+    "consent pass-on": "19586285 --recipient statistician --contact data@statistician.example",
+    "consent remind": "52e058b6",
+    "consent evidence": "19586285 --evidence a142252a --status checked_ok",
+    "consent import": "record.json --as droit-acces",
+    "consent export": "19586285 --as odrl",
+    "delegation key": "ben",
+    "delegation give": "--wallet anna --to did:key:z6MkofH4HRGfR4TPPuSQuAtnXd54ckGw9URYAxMdnWdgfTX9 --days 90 "
+    "--tell cooperative",
+    "delegation grant": '--wallet ben --under 52e058b6 --holder "grid operator" --recipient adviser '
+    '--point prm:00000000000001 --kind daily --purpose "advice on saving energy" --contact data@adviser.example',
+    "delegation revoke": "52e058b6",
+    "delegation show": "52e058b6",
+    "group open": '"The loop" --wallet loop --quorum 50',
+    "group join": "--wallet anna --group did:key:z6MkofH4HRGfR4TPPuSQuAtnXd54ckGw9URYAxMdnWdgfTX9 --tell cooperative",
+    "group admit": "--delegation 52e058b6 --wallet loop",
+    "group call": '--wallet loop --title "Share with the adviser?" --holder "grid operator" --recipient adviser '
+    '--kind daily --purpose "advice on saving energy" --contact data@adviser.example',
+    "group vote": "52e058b6 yes --wallet anna",
+    "group refuse": "52e058b6 --wallet anna",
+    "group carry": '52e058b6 --wallet anna --holder "grid operator"',
+    "group show": "eb6a974b",
+    "point add": "prm:00000000000001 --person anna --since 2024-09-01",
+    "point move-out": "prm:00000000000001 --person anna --at 2026-06-30",
+    "point link": "19586285 --person anna",
+    "point forget": "prm:00000000000001",
+    "rights ask": "19586285 --right access --wallet anna",
+    "rights answer": '52e058b6 --outcome done --text "Erased on 22 November."',
+    "rights show": "52e058b6",
+    "identity attest": "19586285 --issuer franceconnect --level substantial --fields identity.json --to adviser",
+    "fact attest": '19586285 --statement "lives in Lyon" --days 90',
+    "fact revoke": "52e058b6",
+    "fact show": '52e058b6 --wallet anna --audience "town hall" --nonce 00112233445566778899aabbccddeeff --to fact.bin',
+    "fact verify": "fact.bin --issuer did:key:z6MkofH4HRGfR4TPPuSQuAtnXd54ckGw9URYAxMdnWdgfTX9 "
+    '--audience "town hall" --nonce 00112233445566778899aabbccddeeff',
+    # data
+    "readings import": "consumption.csv",
+    "readings export": "--point prm:00000000000001 --to readings.csv",
+    "readings generate": "--days 30 --kind daily",
+    "data send": "--consent 19586285",
+    "data request": '--holder "grid operator" --point prm:00000000000001 --kind daily '
+    '--purpose "advice on saving energy"',
+    "data export": "--consent 19586285 --to received.csv",
+    "data compare": "prm:00000000000001",
+    "data receipts": "--consent 19586285",
+    "share make": "19586285 --lasts 24h --point prm:00000000000001",
+    "share redeem": '0123456789abcdef XXXX-XXXX --holder "grid operator"',
+    "share end": "0123456789abcdef",
+    "share export": "0123456789abcdef --as warp10 --to macaroon.txt",
+    "erasure run": "--due",
+    "allocation state": "--shares shares.json --effective 2026-12-01 --to adviser",
+    "allocation show": "00112233445566778899aabbccddeeff",
+    "processing record": '"monthly totals" --consent 19586285 --output totals.csv',
+    "processing export": "--to processing.json",
+    "aggregate release": "--since 2026-10-01 --until 2026-11-01 --groups groups.csv --granularity P1D --dry-run",
+    "aggregate export": "4f1c09ab --to table.csv",
+    "aggregate check": "4f1c09ab",
+    "aggregate send": "4f1c09ab --recipient adviser",
+    "aggregate request": '4f1c09ab --holder "grid operator"',
+    "aggregate received": "87c2437414b3d2f877017adb0e18496d --to table.csv",
+    "compute define": "--operation sum --step P1D",
+    "compute forget": "9c31e5d2",
+    "compute run": "9c31e5d2 --point prm:00000000000001 --since 2026-10-01 --until 2026-11-01",
+    "compute send": "19586285 --since 2026-10-01 --until 2026-11-01",
+    "compute request": "19586285 --since 2026-10-01 --until 2026-11-01",
+    "pseudonym export": "statistician --to readings.csv",
+    "pseudonym list": "statistician",
+    "pseudonym erase": "statistician",
+    # what is shown to others
+    "tick run": "--wait 30s",
+    "entry show": "19586285",
+    "entry explain": "19586285",
+    "explain": "19586285",
+    "checkpoint show": "88da77e3",
+    "proof make": "19586285 --transfers --to consent.mailleproof",
+    "proof conduct": "adviser --to conduct.mailleproof",
+    "proof period": "--since 2026-11-01 --to november.mailleproof",
+    "proof inspect": "consent.mailleproof",
+    "proof verify": "consent.mailleproof --genesis 299d409012579240f8169d0d85478a40012283835bfac6219b15cecdfe9e7ced "
+    "--members 2",
+    "proof explain": "MALFORMED",
+    "proof export": "19586285 --as iso27560 --to record.json",
+    "audit run": "--period 2026-01-01.. --as html --to audit.html",
+    "trust export": "--to card.txt",
+    "trust policy": "--quorum 2",
+    "probe run": '"grid operator"',
+    "probe list": '"grid operator"',
+    "probe show": "3f9a77c0",
+    "document open": "Charter --template charter --language en",
+    "document show": "Charter",
+    "document edit": "Charter --file charter.md",
+    "document adopt": "Charter",
+    "document history": "Charter",
+    "document versions": "Charter",
+    "document template": "charter --language fr",
+    # simulations and scenarios
+    "sim run": "flood --seed 1 --out runs",
+    "sim replay": "runs/flood/d1799da4ac26/1",
+    "sim shrink": "my-mesh.toml --seed 7",
+    "sim topology": "renater",
+    "sim scenarios": "churn",
+    "sim sweep": "my-mesh.toml --over network.loss=0,0.2 --seeds 1..3 --out sweep",
+    "sim resume": "sweep",
+    "sim compare": "before after --fail-above 1.1",
+    "sim figure": "withdrawal --nodes 20 --loss 0.1",
+    "sim report": "sweep --out report",
+    "sim validate": "--quick --only V1",
+    "scenario run": "all",
+    "scenario show": "self-consumption",
+}
+"""Name of a command -> what follows it."""
+
+
+def example(name: str) -> str:
+    """Return a whole command line that shows how a command is used; empty where its name is all there is to type."""
+    return f"maille {name} {EXAMPLES[name]}" if name in EXAMPLES else ""
+
+
+def words(name: str) -> list[str]:
+    """Return the words that follow the name in the example, as a shell splits them."""
+    return shlex.split(EXAMPLES[name])

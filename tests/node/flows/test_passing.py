@@ -227,13 +227,13 @@ def test_a_parent_that_was_handed_on_is_passed_on_by_its_new_keys() -> None:
         assert scene.flows(child) == (len(SHORT.starts), "")
     thief = Wallet(b"t" * 32)
     key = thief.consent_key(scene.parent.thing[1])
-    forged = scene.eve.act(lambda turn: turn.register(make_rekey(key, scene.parent, thief, shown(turn))))
+    claimed = scene.eve.act(lambda turn: turn.register(make_rekey(key, scene.parent, thief, shown(turn))))
     scene.world.pump()
     assert scene.ada.status(scene.parent.id) is not None
     child = scene.eve.act(lambda turn: turn.register(forged(scene, turn, key)))
     scene.world.pump()
     assert scene.flows(child)[1] in ("DISCLOSURE_MISSING", "PARENT_OTHER")
-    assert forged.id != child.id
+    assert claimed.id != child.id
     scene.world.withdraw(scene.parent, "ben")
     scene.world.pump()
     assert scene.flows(after) == (0, "PARENT_ENDED")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import pytest
 from ledger.consent.disclosure import DIGEST_BYTES, slot_digest
 from ledger.consent.kinds import SLOT_COUNT
 from ledger.consent.record import FIELDS, Terms
+from ledger.consent.wallet import HOUR
 from ledger.entry import Entry
 from ledger.schema import DAY
 from ledger.tables import read_leaf
@@ -30,6 +31,7 @@ from node.flows.consenting import Offer, words_of
 from node.readings import Series
 from node.tenants import Voice
 from node.vaults.consents import ConsentRow, ConsentRows
+from tests.node.flows.test_spreading import STEP, WINDOW, Apart, give
 from tests.node.flows.world import NOW, World, terms
 
 CURVE = household.load_curve(1, NOW - 100 * DAY, 10, gaps=3)
@@ -189,6 +191,66 @@ def test_the_date_of_a_grant_is_rounded() -> None:
     grant, _ = world.grant(terms(CURVE))
     assert grant.iat <= world.now
     assert grant.iat % 3_600 == 0 or grant.iat >= world.now - 3_600
+
+
+PEOPLE = ("anna", "bert", "cleo", "dora", "emil", "fred", "gina", "hugo", "iris", "jean")
+EACH = 3
+CHANCE = (EACH - 1) / (EACH * len(PEOPLE) - 1)
+"""How often a guess is right that knows nothing."""
+
+
+def street(people: Sequence[str], kind: type[World]) -> tuple[list[Entry], list[int], list[str]]:
+    """Let people of one host consent to three things each, one after the other; return what the observer saw.
+
+    That is the grants, when each came into its host's feed, and whose each is, which the observer does not know.
+    """
+    world = kind(4)
+    home, observer = world.sides[2:]
+    world.pass_time(2 * HOUR)
+    owner: dict[bytes, str] = {}
+    came: dict[bytes, int] = {}
+    todo = list(people)
+    for _ in range((30 * len(people) + WINDOW) // STEP + 2):
+        if todo and world.now % 30 < STEP:
+            name = todo.pop(0)
+            owner |= {give(world, home, name).id: name for _ in range(EACH)}
+        for ident in owner.keys() - came.keys():
+            if observer.entry(ident) is not None:
+                came[ident] = world.now
+        world.pass_time(STEP)
+    assert owner.keys() == came.keys()
+    entries = [entry for ident in came if (entry := observer.entry(ident)) is not None]
+    return entries, [came[entry.id] for entry in entries], [owner[entry.id] for entry in entries]
+
+
+def guessed_right(marks: Sequence[int], owners: Sequence[str]) -> float:
+    """Return how often the nearest other grant is of the same person; of several equally near, one at random."""
+    found = []
+    for number, (mark, owner) in enumerate(zip(marks, owners, strict=True)):
+        others = [
+            (abs(mark - at), whose) for n, (at, whose) in enumerate(zip(marks, owners, strict=True)) if n != number
+        ]
+        nearest = [whose for far, whose in others if far == min(others)[0]]
+        found.append(nearest.count(owner) / len(nearest))
+    return sum(found) / len(found)
+
+
+@pytest.mark.covers("R114")
+@pytest.mark.parametrize(("kind", "least", "most"), [(World, 0.9, 1.0), (Apart, 0.0, 3 * CHANCE)])
+def test_time_and_neighbours_do_not_tell_whose_grants_are_where_they_are_spread(
+    kind: type[World], least: float, most: float
+) -> None:
+    entries, came, owners = street(PEOPLE, kind)
+    best = max(guessed_right(marks, owners) for marks in (came, [entry.seen[0].size for entry in entries]))
+    assert least <= best <= most
+    if kind is Apart:
+        assert len({(entry.iat, entry.seen) for entry in entries if entry.iat == entries[0].iat}) == 1
+
+
+def test_spreading_hides_nobody_who_is_alone_at_her_host() -> None:
+    _, came, owners = street(PEOPLE[:1], Apart)
+    assert len(set(came)) == EACH
+    assert guessed_right(came, owners) == 1.0
 
 
 @pytest.mark.covers("R102")

@@ -22,9 +22,15 @@ WINDOW = 600
 STEP = 10
 
 
+class Apart(World):
+    """A world whose nodes publish a wallet's grants apart."""
+
+    spread_seconds = WINDOW
+
+
 def town() -> tuple[World, Side]:
     """Return a world with spreading, and the node that keeps the wallets: no party of what they grant."""
-    world = World(3, spread_seconds=WINDOW)
+    world = Apart(3)
     world.pass_time(2 * HOUR)
     return world, world.sides[2]
 

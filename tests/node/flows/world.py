@@ -92,12 +92,8 @@ class Side:
                 random_bytes=self.random.randbytes,
             )
             self.core.load(rows)
-        self.flows = Flows(
-            self.vault.blind,
-            random.Random(self.number),
-            way_out=self.way_out,
-            spread_seconds=self.world.spread_seconds,
-        )
+        chooser, seconds = random.Random(self.number), self.world.spread_seconds
+        self.flows = Flows(self.vault.blind, chooser, way_out=self.way_out, spread_seconds=seconds)
         self.core.data = self.flows
 
     def act(self, act: Callable[[Turn], T]) -> T:
@@ -180,16 +176,10 @@ class World:
     `turned`: whether the holder serves without consent. `spread_seconds`: see `Flows`.
     """
 
-    def __init__(
-        self,
-        count: int = 2,
-        *,
-        seed: int = 0,
-        policy: Policy | None = None,
-        turned: bool = False,
-        spread_seconds: int = 0,
-    ) -> None:
-        self.seed, self.now, self.steps, self.spread_seconds = seed, NOW, 0, spread_seconds
+    spread_seconds = 0
+
+    def __init__(self, count: int = 2, *, seed: int = 0, policy: Policy | None = None, turned: bool = False) -> None:
+        self.seed, self.now, self.steps = seed, NOW, 0
         self.queues: dict[tuple[bytes, bytes], deque[bytes]] = {}
         self.away: set[bytes] = set()
         keys = random.Random(f"keys {seed}")

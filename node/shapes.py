@@ -131,22 +131,24 @@ def _unknown(table: tuple[str, ...], name: str, whole: type[msgspec.Struct]) -> 
 
 def shape(kind: Type) -> str:
     """Return what a value of this type looks like: "a whole number from 0 to 64", "text (host:port)"."""
-    from msgspec.inspect import BoolType, FloatType, IntType, LiteralType, StrType, StructType, VarTupleType
+    from msgspec.inspect import BoolType, DictType, FloatType, IntType, LiteralType, StrType, StructType, VarTupleType
 
     bare, said = _bare(kind)
     match bare:
         case BoolType():
             return "true or false"
-        case IntType(ge=least, le=most):
-            return "a whole number" + (f" of at least {least}" if most is None else f" from {least} to {most}")
-        case FloatType(ge=least, le=most, gt=above, lt=below):
+        case IntType(ge=least, le=most, gt=above, lt=below) | FloatType(ge=least, le=most, gt=above, lt=below):
+            name = "a whole number" if isinstance(bare, IntType) else "a number"
+            if least is not None and most is not None:
+                return f"{name} from {least} to {most}"
             limits = {"at least": least, "more than": above, "at most": most, "less than": below}
-            return " ".join(["a number", *(f"{word} {limit}" for word, limit in limits.items() if limit is not None)])
+            ends = " and ".join(f"{word} {limit}" for word, limit in limits.items() if limit is not None)
+            return f"{name} of {ends}" if ends else name
         case LiteralType(values=values):
             return f"one of {', '.join(map(toml_value, values))}"
         case VarTupleType(item_type=item, max_length=most):
             return f"a list{f' of at most {most}' if most else ''}, each {shape(item)}"
-        case StructType():
+        case StructType() | DictType():
             return "a table"
         case StrType(min_length=least, max_length=most):
             bounds = f"at most {most} characters" if most else ""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import msgspec
-from msgspec import inspect as kinds
+from msgspec.inspect import type_info
 
+from node.shapes import shape
 from simulations import runs, spec
 from simulations.adversaries import gossip, ledger
 from simulations.records import METRICS
@@ -23,34 +23,13 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
 
 
-def what(kind: Any) -> str:
-    """Return what a value of this type looks like, with its bounds."""
-    match kind:
-        case kinds.Metadata(type=inner):
-            return what(inner)
-        case kinds.LiteralType(values=values):
-            return ", ".join(f"`{value}`" if value else "nothing" for value in values)
-        case kinds.IntType(ge=least, le=most) | kinds.FloatType(ge=least, le=most):
-            name = "whole number" if isinstance(kind, kinds.IntType) else "number"
-            ends = (f"from {least}" if least is not None else "", f"to {most:g}" if most is not None else "")
-            return " ".join([name, *filter(None, ends)])
-        case kinds.BoolType():
-            return "true or false"
-        case kinds.VarTupleType(item_type=item):
-            return f"list, each {what(item)}"
-        case kinds.DictType():
-            return "table"
-        case _:
-            return "text"
-
-
 def _fields(struct: type[msgspec.Struct]) -> str:
     rows = []
-    for field in kinds.type_info(struct).fields:  # type: ignore[attr-defined]
+    for field in type_info(struct).fields:  # type: ignore[attr-defined]
         default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
         shown = "needed" if default is msgspec.NODEFAULT else f"`{msgspec.json.encode(default).decode()}`"
         if field.name not in spec.TABLES:
-            rows.append((f"`{field.name}`", what(field.type), shown))
+            rows.append((f"`{field.name}`", shape(field.type), shown))
     return _table(("field", "value", "default"), rows)
 
 

@@ -98,6 +98,17 @@ def make_signature(key: SigningKey, grant: Entry, shown: Shown) -> Entry:
     return shown.sign(key, "consent.sign", grant.thing, {"grant": grant.id}, after=grant.iat)
 
 
+def make_leaving(key: SigningKey, grant: Entry, shown: Shown, reason_code: str, reason: str = "") -> Entry:
+    """Leave a grant as one of its required parties, signed or not: it is revoked where no quorum is left (C3).
+
+    Raises LocalError NOT_REQUIRED, PAYLOAD_SHAPE.
+    """
+    if key.public not in grant.payload.get("required_parties", ()):
+        raise LocalError("NOT_REQUIRED", "the grant does not ask for a signature of this key", field="grant")
+    payload = {"grant": grant.id, "reason_code": reason_code, **({"reason": reason} if reason else {})}
+    return shown.sign(key, "consent.revoke", grant.thing, payload, after=grant.iat, exact=True)
+
+
 def make_rekey(key: SigningKey, grant: Entry, to: Wallet | Heir, shown: Shown, *, host: Party | None = None) -> Entry:
     """Hand a consent on to the keys that another wallet derives for it, and to the host that keeps them.
 

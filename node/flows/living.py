@@ -90,22 +90,24 @@ class Living:
         return entry
 
     def import_wallet(self, turn: Turn, name: str, seed: bytes) -> HostedWallet:
-        """Begin a wallet with a seed from elsewhere, and find the consents that it gave, or that were handed to it.
+        """Begin a wallet with a seed from elsewhere; find the consents that it gave, was handed, or signed with others.
 
         Raises LocalError WALLET_EXISTS.
         """
         hosted, replica = self._wallets.create(turn.vault, name, seed, turn.now), turn.core.replica
-        found = set[bytes]()
+        found, acting = set[bytes](), hosted.wallet.delegate_key()
         for key, value in turn.rows.scan("things", CONSENT, prefix_stop(CONSENT)):
-            ident = key[len(CONSENT) : len(CONSENT) + 32]
-            if ident in found or FactRow.decode(value).kind not in {"consent.grant", "consent.withdraw"}:
+            ident, row = key[len(CONSENT) : len(CONSENT) + 32], FactRow.decode(value)
+            if row.kind == "consent.sign" and row.kid == acting.kid:
+                self._wallets.sign(turn.vault, acting.public, ident)
+            if ident in found or row.kind not in {"consent.grant", "consent.withdraw"}:
                 continue
             found.add(ident)
             grant = replica.grant(turn.rows, ident)
             if grant is None:
                 continue
-            own, acting = hosted.wallet.consent_key(grant.thing[1]).public, hosted.wallet.delegate_key().public
-            if grant.signer == acting or handed(grant, rekeys_of(turn, ident), own) is not None:
+            own = hosted.wallet.consent_key(grant.thing[1]).public
+            if grant.signer == acting.public or handed(grant, rekeys_of(turn, ident), own) is not None:
                 hosted = entrust(turn, self._wallets, self._consents, hosted, grant)
         return hosted
 
@@ -131,11 +133,22 @@ class Living:
         """
         if wallet:
             keys = [self.wallet(turn, wallet).delegate_key()]
+            self._wallets.sign(turn.vault, keys[0].public, grant.id)
         else:
             keys = [turn.core.device, *self._tenants.keys().values()]
         required = grant.payload.get("required_parties", ())
         key = next((key for key in keys if key.public in required), keys[0])
         return turn.register(acts.make_signature(key, grant, shown(turn)))
+
+    def leave(self, turn: Turn, grant: Entry, wallet: str, why: str = "subject_request", reason: str = "") -> Entry:
+        """Leave a consent that a wallet kept here had to sign; other members are asked to register it as well.
+
+        Raises LocalError NOT_REQUIRED, PAYLOAD_SHAPE.
+        """
+        key = self.wallet(turn, wallet).delegate_key()
+        entry = turn.register(acts.make_leaving(key, grant, shown(turn), why, reason))
+        self._registering.spread(turn, entry)
+        return entry
 
     def rekey(self, turn: Turn, grant: Entry, to: str | Heir, host: Party | None) -> Entry:
         """Hand a consent on to another wallet kept here, by its name, or to keys from elsewhere.

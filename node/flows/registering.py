@@ -9,7 +9,7 @@ How it works
 
     A member that is asked checks the entry by its own bytes (a withdrawal carries its grant) and registers it in its
     own feed, once for each grant, and passes nothing on. A refusal to go along with a group's call is registered once
-    for each person who joined the group.
+    for each person who joined the group, and the leaving of a consent once for each who had to sign it.
 
 What it does not do
     It takes nothing that permits, and nothing that is not the person's own: those have other ways in.
@@ -51,6 +51,10 @@ ASKED_MAX: Final = 20_000
 """Asks whose time is remembered."""
 SPREADING_MAX: Final = 1_000
 """Entries looked at when a peer comes up."""
+
+
+_EACH: Final = frozenset({"group.refuse", "consent.revoke"})
+"""Kinds that are registered once for each who says so; the others once for what they are about."""
 
 
 class Registering:
@@ -162,7 +166,7 @@ class Registering:
         own = turn.core.device.kid
         facts = facts_of(turn.rows, about, replica.by_number, lambda feed: (1 << 62) if feed == own else 0)
         said = (fact.row for fact in facts if fact.row.kind == entry.kind)
-        if not any(entry.kind != "group.refuse" or row.kid == entry.kid for row in said):
+        if not any(entry.kind not in _EACH or row.kid == entry.kid for row in said):
             try:
                 turn.register(entry)
             except LocalError as error:
@@ -191,6 +195,12 @@ def _about(turn: Turn, entry: Entry) -> bytes:
         return request
     if entry.kind == "group.refuse":
         return _call_of(turn, entry)
+    if entry.kind == "consent.revoke":
+        grant = turn.core.replica.grant(turn.rows, entry.payload["grant"])
+        if grant is None or entry.signer not in grant.payload.get("required_parties", ()):
+            told = "only who had to sign a consent that is known here is helped to leave it"
+            raise RemoteError("NOT_REQUIRED", told, field="grant")
+        return grant.id
     raise RemoteError("NOT_RESTRICTIVE", "only a person's withdrawals and refusals are registered for others")
 
 

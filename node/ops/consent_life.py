@@ -1,4 +1,4 @@
-"""Operations on consents that were given: narrow, sign with others, hand on, pass on; remind; evidence.
+"""Operations on consents that were given: narrow, sign with others and leave, hand on, pass on; remind; evidence.
 
 How it works
     Each is one signed entry. What narrows is sealed to holder and recipient, like the consent itself.
@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta
 
 from ledger.consent.grant import read_party
-from ledger.consent.kinds import EVIDENCE_STATES
+from ledger.consent.kinds import EVIDENCE_STATES, REVOCATION_REASONS
 from ledger.consent.record import Actor
 from ledger.errors import LocalError
 from ledger.schema import DAY, TIME_MAX
 from node.exits import usage
 from node.naming import find_entry, find_grant, find_member, find_party, member_name, moment
 from node.operation import Args, Result, operation, said
-from node.ops.consent import CONSENT, Stated
+from node.ops.consent import CONSENT, Stated, Text
 from node.ops.consent_terms import AS_TENANT, MEMBER, names_of
 from node.ops.mesh import WHICH
 
@@ -49,6 +49,16 @@ class SignArgs(Args, frozen=True):
 
     id: Annotated[str, said(CONSENT, positional=True)]
     wallet: Annotated[str, said("A wallet kept here that must sign. Default: this node or a tenant kept here.")] = ""
+    mesh: Annotated[str, said(WHICH)] = ""
+
+
+class LeaveArgs(Args, frozen=True):
+    """Which consent, and who leaves it."""
+
+    id: Annotated[str, said(CONSENT, positional=True)]
+    wallet: Annotated[str, said("The wallet kept here that had to sign it.")]
+    why: Annotated[str, said(f"{', '.join(REVOCATION_REASONS)}.")] = "subject_request"
+    reason: Annotated[Text, said("A word on it; all will read it.")] = ""
     mesh: Annotated[str, said(WHICH)] = ""
 
 
@@ -164,6 +174,28 @@ async def consent_sign(node: Node, args: SignArgs) -> Stated:
         return Stated(
             grant.id.hex(), entry.id.hex(), status.state.name.lower() if status is not None else "unregistered"
         )
+
+    return await mesh.engine.act(act)
+
+
+@operation("consent", "leave", permission="operate", confirm="Leave this consent? That cannot be undone.")
+async def consent_leave(node: Node, args: LeaveArgs) -> Stated:
+    """Leave a consent that a wallet kept here had to sign: its signature counts no more.
+
+    Where all must sign, the consent ends at once; where some of them suffice, when too few are left. Who gave it
+    withdraws it, and its holder and recipient revoke it.
+    """
+    from node.flows.registering import others_to_ask
+
+    mesh = node.mesh(args.mesh)
+    flows = mesh.flows
+
+    def act(turn: Turn) -> Stated:
+        grant = find_grant(turn, args.id, "id")
+        entry = flows.life.leave(turn, grant, args.wallet, args.why, args.reason)
+        status = turn.core.replica.consent(turn.rows, grant.id)
+        state = status.state.name.lower() if status is not None else "unregistered"
+        return Stated(grant.id.hex(), entry.id.hex(), state, others_to_ask(turn))
 
     return await mesh.engine.act(act)
 

@@ -95,6 +95,7 @@ async def consents(visit: Visit) -> Response:
         return {
             "cards": cards,
             "refused": refused,
+            "signed": bool(flows.wallets.signed(turn.vault, visit.who.wallet)),
             "soon": soon(visit, turn, flows, wanted) if tab == "current" and at == 1 else [],
             "counts": {name: len(found) for name, found in tabs.items()},
             "organisations": _organisations(turn, flows, tabs[tab], visit.lang),

@@ -5,6 +5,7 @@
 | "w", blind(name) | [1, name, created (unix seconds), seed, list of consents (Wallet.encode)] |
 | "x", blind(name) | [1, name, created, public delegate key, list of consents]: the person alone has the seed |
 | "g", grant id | name of the wallet that lists a consent whose content has not come yet |
+| "s", blind(public delegate key), grant id | empty: a consent of somebody else's that the wallet signed |
 
 How it works
     Custody: whoever runs the node could use the seed. Every listing says so (`CUSTODY`), and the withdrawal slip
@@ -37,6 +38,7 @@ CUSTODY_AWAY: Final = "kept by the person alone; this node has the list of conse
 _WALLET: Final = b"w"
 _AWAY: Final = b"x"
 _EXPECTING: Final = b"g"
+_SIGNED: Final = b"s"
 _NO_SEED: Final = bytes(32)
 """Stands for the seed while a list of consents without one is read; it leaves this module nowhere."""
 
@@ -108,8 +110,6 @@ class WalletRows:
         self.put(vault, renamed)
         return renamed
 
-    def expect(self, vault: Writer, grant: bytes, name: str) -> None:
-        """Remember which wallet the content of a grant belongs to, until it comes."""
     def drop(self, vault: Writer, name: str, grant: bytes) -> None:
         """Strike a grant off a wallet's list, wherever its seed is: it was never published."""
         hosted, gone = self.find(vault, name), self.away(vault, name)
@@ -120,6 +120,8 @@ class WalletRows:
             left = tuple(own for own in gone.consents if own.grant_id != grant)
             self._put_away(vault, replace(gone, consents=left))
 
+    def expect(self, vault: Writer, grant: bytes, name: str) -> None:
+        """Remember which wallet the content of a grant belongs to, until it comes."""
         vault.put(TABLE, _EXPECTING + grant, name.encode())
 
     def came(self, vault: Writer, grant: bytes) -> str:
@@ -128,6 +130,23 @@ class WalletRows:
         if found is not None:
             vault.delete(TABLE, _EXPECTING + grant)
         return found.decode() if found is not None else ""
+
+    def sign(self, vault: Writer, key: bytes, grant: bytes) -> None:
+        """Remember that the wallet with this public delegate key signed somebody else's consent."""
+        vault.put(TABLE, self._signs(key) + grant, b"\x00")
+
+    def signed(self, vault: Reader, name: str) -> list[bytes]:
+        """Return the consents of others that a wallet signed, wherever its seed is. Raises LocalError NOT_FOUND."""
+        prefix = self._signs(self.acting_key(vault, name))
+        return [row[len(prefix) :] for row, _ in vault.scan(TABLE, prefix, prefix_stop(prefix))]
+
+    def acting_key(self, vault: Reader, name: str) -> bytes:
+        """Return the public delegate key of a wallet, wherever its seed is. Raises LocalError NOT_FOUND."""
+        gone = self.away(vault, name)
+        return gone.key if gone is not None else self.get(vault, name).wallet.delegate_key().public
+
+    def _signs(self, key: bytes) -> bytes:
+        return _SIGNED + self._blind(b"signs" + key)
 
     # Wallets whose seed the person alone has
 
@@ -139,6 +158,10 @@ class WalletRows:
         vault.delete(TABLE, self._key(name))
         self._put_away(vault, gone)
         return gone
+
+    def _put_away(self, vault: Writer, gone: AwayWallet) -> None:
+        value = [1, gone.name, gone.created, gone.key, Wallet(_NO_SEED, gone.consents).encode()]
+        vault.put(TABLE, self._key(gone.name, _AWAY), codec.encode(value))
 
     def away(self, vault: Reader, name: str) -> AwayWallet | None:
         """Return a wallet whose seed is not here, or None."""
@@ -156,10 +179,6 @@ class WalletRows:
         if gone is None:
             raise LocalError("NOT_FOUND", "no wallet of this name was taken away from here", field="name")
         wallet = Wallet(seed, gone.consents)
-    def _put_away(self, vault: Writer, gone: AwayWallet) -> None:
-        value = [1, gone.name, gone.created, gone.key, Wallet(_NO_SEED, gone.consents).encode()]
-        vault.put(TABLE, self._key(gone.name, _AWAY), codec.encode(value))
-
         if wallet.delegate_key().public != gone.key:
             raise LocalError("NOT_THIS_WALLET", "these words are of another wallet; check each of them", field="words")
         vault.delete(TABLE, self._key(name, _AWAY))

@@ -115,7 +115,13 @@ async def test_every_page_speaks_one_language(tmp_path: Path, lang: Language) ->
 
 ELSEWHERE: Final = {
     *("/login$", "/join/[^/]+$", "/oidc/start$", "/oidc/callback$", "/account/keys/check$"),
-    *("/consents/[^/]+/ended/live$", "/organisations/[^/]+/ended$", "/organisations/[^/]+/ended/live$"),
+    *(
+        "/signed$",
+        "/signed/[^/]+$",
+        "/consents/[^/]+/ended/live$",
+        "/organisations/[^/]+/ended$",
+        "/organisations/[^/]+/ended/live$",
+    ),
     *("/withdrawn/[^/]+/[^/]+$", "/withdrawn/[^/]+/[^/]+/live$", "/waiting/[^/]+$", "/taken-back$"),
 }
 """Pages to which no link leads: those shown after a form, looked at by `acts` and `before_login`, and their pieces."""

@@ -130,7 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         trust, files = trust_of(options), contents(options.proof)
     except (MailleError, ValueError, OSError) as error:
-        print(f"maille-verify: {error}", file=sys.stderr)
+        told = f"{error.filename} cannot be read: {error.strerror}" if isinstance(error, OSError) else error
+        print(f"maille-verify: {told}", file=sys.stderr)
         return 2
     reports = [(name, verify(data, trust, int(time.time()))) for name, data in files]
     worst = min((report for _, report in reports), key=lambda report: (1, 3, 0).index(report.exit_code))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from ledger.errors import LocalError
 from node.config import Home, check_name
-from node.exits import OK, REFUSED, usage
+from node.exits import OK, REFUSED, not_found, usage
 from node.naming import moment
 from node.operation import Args, Local, Result, local_operation, operation, said
 from node.ops.mesh import WHICH
@@ -135,6 +135,8 @@ async def backup_create(node: Node, args: BackupArgs) -> Backup:
     mesh, to = node.mesh(args.mesh), Path(args.to)
     if not to.is_absolute():
         raise usage("Name the backup's place from the root of the file system: a node has no place of its own.", "to")
+    if not to.parent.is_dir():
+        raise not_found(f"There is no directory {to.parent}; make it first, or name another place.", "to")
     extra, now = _extra(node, mesh), node.now
     with mesh.store.read() as ledger, mesh.vault_store.read() as vault:
         sources = Source(LEDGER_FILE, mesh.store, ledger), Source(VAULT_FILE, mesh.vault_store, vault)

@@ -232,7 +232,7 @@ def _drawn(status: Status) -> str:
 
     found = [f"! {one.message}\n  {one.fix}" for one in status.problems] or ["All is well."]
     found += ["", *lines(status.node)]
-    if not status.meshes:
+    if not status.meshes and not any(one.code == "MESH_RESTORED" for one in status.problems):
         found += ["", "In no mesh yet: found one with `maille mesh create NAME`, or get in with `maille join TICKET`."]
     for state in status.meshes:
         row, figures, top = state.mesh, state.stats, state.roots

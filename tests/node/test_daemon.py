@@ -103,6 +103,13 @@ async def test_an_open_ticket_waits_for_approval(tmp_path: Path) -> None:
         assert [row.state for row in (await do(ada, "invite list")).tickets] == ["used"]
 
 
+def drawn_status(answer: Any) -> str:
+    status = find("node", "status")
+    assert status is not None
+    assert status.render is not None
+    return status.render(answer)
+
+
 async def test_a_ticket_is_used_once_and_by_its_owner(tmp_path: Path) -> None:
     async with running(make_home(tmp_path / "a", "Ada")) as ada, running(make_home(tmp_path / "b", "Bob")) as bob:
         await do(ada, "mesh create", name="M")
@@ -113,11 +120,8 @@ async def test_a_ticket_is_used_once_and_by_its_owner(tmp_path: Path) -> None:
         with pytest.raises(MailleError, match="nor a file") as caught:
             await do(bob, "join", ticket="tikcet")
         assert caught.value.code == "BAD_TICKET"
-        status = find("node", "status")
-        assert status is not None
-        assert status.render is not None
-        assert "maille join TICKET" in status.render(await do(bob, "node status"))
-        assert "maille join TICKET" not in status.render(await do(ada, "node status"))
+        assert "maille join TICKET" in drawn_status(await do(bob, "node status"))
+        assert "maille join TICKET" not in drawn_status(await do(ada, "node status"))
         assert not bob.meshes
         assert not bob.home.mesh_names()
         with pytest.raises(MailleError) as caught:
@@ -205,6 +209,9 @@ async def test_a_restored_mesh_goes_on_with_a_new_device(tmp_path: Path) -> None
             await found_and_join(ada, bob)
             await until(lambda: bool(bob.net.peerings))
             old = bob.mesh().core.device.kid
+            with pytest.raises(LocalError, match=r"There is no directory .*nowhere; make it first") as caught:
+                await do(bob, "backup create", to=str(tmp_path / "nowhere" / "backup"))
+            assert caught.value.code == "NOT_FOUND"
             kept = await do(bob, "backup create", to=str(tmp_path / "backup"))
             assert "root.key and vault.key" in kept.keep
             name = bob.mesh().name
@@ -215,7 +222,9 @@ async def test_a_restored_mesh_goes_on_with_a_new_device(tmp_path: Path) -> None
                 with pytest.raises(LocalError, match=f"maille device recover {name}") as caught:
                     bob.mesh(asked)
                 assert caught.value.code == "MESH_RESTORED"
-            assert next(iter((await do(bob, "node status")).problems)).code == "MESH_RESTORED"
+            standing = await do(bob, "node status")
+            assert standing.problems[0].code == "MESH_RESTORED"
+            assert "maille mesh create" not in drawn_status(standing)
             recovered = await do(bob, "device recover", mesh=name)
             assert (recovered.predecessor, bytes.fromhex(recovered.device) != old) == (old.hex(), True)
             await until(lambda: ada.mesh().core.replica.members.reach(bytes.fromhex(recovered.device)) > 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -83,6 +84,10 @@ async def test_uses_are_counted_as_their_holder_states_them_and_nobody_else(tmp_
         french = text_of(await client.get("/consents", headers={"accept-language": "fr"}))
         assert "Dernier accès aucun déclaré pour l’instant Accès 0 déclaré" in french
         assert ("Actif" in french, "Active" in french) == (True, False)  # a consent is masculine
+        assert "No transfer has been declared yet." in text_of(await client.get("/trail"))
+        given = re.search(r"What happened (.*?) You allowed it", text_of(await client.get(f"/consents/{scene.made}")))
+        assert given is not None
+        assert re.fullmatch(r"\d+ \w+ \d{4}", given[1])  # the day alone: a grant is dated to the hour, on purpose
         assert (await do(scene.bob, "data send", consent=scene.made)).state == "done"
         assert "Accesses 1" in text_of(await client.get("/consents"))  # by this node's own account, before it is stated
         await do(scene.bob, "data settle")

@@ -102,6 +102,8 @@ def test_wrong_usage_is_2(program: Path, tmp_path: Path) -> None:
         (str(program), "--genesis", "00" * 32, "--members", "2", "--policy", str(program)),
     ):
         assert run(program, *arguments).returncode == 2, arguments
+    absent = run(program, "absent.mailleproof", "--genesis", "00" * 32)
+    assert absent.stderr == "maille-verify: absent.mailleproof cannot be read: No such file or directory\n"
     assert run(program, str(program), "--genesis", "00" * 32).returncode == 1
     assert "TRY_LATER" in run(program, "--explain", "try_later").stdout
 

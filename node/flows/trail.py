@@ -6,7 +6,7 @@ How it works
     goes through consents and all that were passed on from them, and puts beside each transfer what this node's own
     accounts tell of it; what has passed and is not stated yet is told from the accounts alone. What was handed over and
     never acknowledged is told as well: how much of it arrived, nobody here knows. It reads what lies under
-    these consents, and nobody else's but what waits for the day's batch.
+    these consents, and nobody else's.
 
 What it does not do
     It believes no receipt but that of the holder whom the consent names. How much passed is known only where an account
@@ -15,7 +15,6 @@ What it does not do
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -34,8 +33,8 @@ if TYPE_CHECKING:
 
 STATED_MAX: Final = 1_000
 """Leaves with receipts that are remembered, of up to 256 transfers each."""
-WAITING_MAX: Final = 10_000
-"""Accounts that wait for the day's batch, looked through in one view; they are this node's sendings since the last."""
+WAITING_MAX: Final = 1_000
+"""Accounts of one consent that wait for the day's batch and are told: this node's sendings under it since the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +128,15 @@ def trail(
     turn: Turn, stated: Stated, receipts: ReceiptRows, incoming: IncomingRows, grants: Iterable[Entry]
 ) -> list[Passed]:
     """Return what passed under these consents, and under all that pass on from them, the oldest first."""
-    sent: dict[bytes, dict[bytes, int]] = defaultdict(dict)
-    for account in receipts.unstated(turn.vault, HOLDER, WAITING_MAX):
-        sent[account.grant][account.transfer] = account.ended
     found: dict[bytes, Passed] = {}
     for own in grants:
         for grant in (own, *descendants(turn, own.id)):
+            waiting = receipts.unstated_of(turn.vault, HOLDER, grant.id, WAITING_MAX)
+            sent = {account.transfer: account.ended for account in waiting}
             told = {use.transfer: use.at for use in stated.uses_of(turn, grant.id, parties_of(grant)[0])}
-            for transfer in dict.fromkeys([*told, *sent[grant.id], *incoming.under(turn.vault, grant.id)]):
+            for transfer in dict.fromkeys([*told, *sent, *incoming.under(turn.vault, grant.id)]):
                 held = _account(turn, receipts, transfer)
-                known = sent[grant.id] | told  # what was handed over and not acknowledged is told, too
+                known = sent | told  # what was handed over and not acknowledged is told, too
                 if held is not None or transfer in known:
                     at = held.ended if held is not None else known[transfer]
                     found.setdefault(transfer, Passed(at, own, grant, transfer, held, transfer in told))

@@ -5,6 +5,7 @@
 | "r", transfer (16) | the holder's receipt (`Receipt`) |
 | "a", transfer | the recipient's acknowledgement (`Receipt`) |
 | "l", role (1), transfer | empty: closed, and not stated on the ledger yet |
+| "u", role, grant (32), transfer | the same, by the consent it rests on |
 | "L", role, transfer | empty: stated, and not found on the ledger since |
 | "x", number (8) | a refusal (`Refusal`), the newest REFUSALS_MAX |
 | "X" | how many refusals there ever were |
@@ -40,6 +41,7 @@ PORTION: Final = 512
 HOLDER: Final = b"r"
 RECIPIENT: Final = b"a"
 _UNSTATED: Final = b"l"
+_UNSTATED_OF: Final = b"u"
 _UNCONFIRMED: Final = b"L"
 _REFUSAL: Final = b"x"
 _COUNT: Final = b"X"
@@ -137,6 +139,7 @@ class ReceiptRows:
         """Keep an account that is final, and queue its digest for the ledger."""
         self.put(vault, receipt)
         vault.put(TABLE, _UNSTATED + receipt.role + receipt.transfer, b"\x00")
+        vault.put(TABLE, _of_grant(receipt), b"\x00")
 
     def listing(self, vault: Reader, role: bytes) -> Iterator[Receipt]:
         """Yield the accounts of one role, by transfer id."""
@@ -160,10 +163,18 @@ class ReceiptRows:
         found = (self.get(vault, role, key[-TRANSFER_BYTES:]) for key in keys)
         return [receipt for receipt in found if receipt is not None]
 
+    def unstated_of(self, vault: Reader, role: bytes, grant: bytes, limit: int) -> list[Receipt]:
+        """Return closed accounts of one role under one consent whose digest is not on the ledger."""
+        prefix = _UNSTATED_OF + role + grant
+        keys = [key for key, _ in vault.scan(TABLE, prefix, prefix_stop(prefix), limit=limit)]
+        found = (self.get(vault, role, key[-TRANSFER_BYTES:]) for key in keys)
+        return [receipt for receipt in found if receipt is not None]
+
     def stated(self, vault: Writer, receipt: Receipt) -> None:
         """Keep an account whose digest has been stated."""
         self.put(vault, receipt)
         vault.delete(TABLE, _UNSTATED + receipt.role + receipt.transfer)
+        vault.delete(TABLE, _of_grant(receipt))
         vault.put(TABLE, _UNCONFIRMED + receipt.role + receipt.transfer, b"\x00")
 
     def confirm(self, vault: Writer, is_held: Callable[[bytes], bool]) -> None:
@@ -192,3 +203,7 @@ class ReceiptRows:
         found = vault.get(TABLE, _COUNT)
         count: Any = codec.decode(found) if found is not None else 0
         return int(count)
+
+
+def _of_grant(receipt: Receipt) -> bytes:
+    return _UNSTATED_OF + receipt.role + receipt.grant + receipt.transfer

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ledger.entry import Entry
+from ledger.rows import Reader
 from node.core import Turn
 from node.flows.trail import Passed, Stated, trail
+from node.vaults.receipts import HOLDER, Receipt, ReceiptRows
+from tests.node.flows.losing import half_written
 from tests.node.flows.test_passing import Scene
 from tests.node.flows.world import SHORT, Side
 
@@ -49,3 +54,44 @@ def test_only_the_holders_word_counts() -> None:
     scene.ada.act(lie)
     scene.world.pump()
     assert [one.transfer for one in seen(scene, scene.bob, scene.parent)] == [b"t" * 16]
+
+
+def test_a_view_reads_what_waits_under_its_own_consents_and_nobody_elses() -> None:
+    scene = Scene()
+    scene.receive()
+    ada = scene.ada
+    (transfer,) = ada.transfers()
+    own = ada.account(HOLDER, transfer)
+    assert own is not None
+
+    def many(turn: Turn) -> None:
+        for number in range(300):
+            ident, grant = number.to_bytes(16, "big"), number.to_bytes(32, "big")
+            ada.flows.receipts.close(turn.vault, replace(own, transfer=ident, grant=grant))
+
+    ada.act(many)
+    read: list[bytes] = []
+
+    class Counting(ReceiptRows):
+        def get(self, vault: Reader, role: bytes, transfer: bytes) -> Receipt | None:
+            read.append(transfer)
+            return super().get(vault, role, transfer)
+
+    view = ada.look(lambda turn: trail(turn, Stated(), Counting(), ada.flows.incoming, [scene.parent]))
+    assert [one.transfer for one in view] == [transfer]
+    assert set(read) == {transfer}
+    assert ada.act(ada.flows.accounts.state) > 300
+    again = ada.look(lambda turn: ada.flows.receipts.unstated_of(turn.vault, HOLDER, scene.parent.id, 9))
+    assert again == []
+    assert seen(scene, ada, scene.parent)[0].stated
+
+
+def test_what_the_ledger_lost_waits_under_its_consent_again() -> None:
+    scene = Scene()
+    scene.receive()
+    ada = scene.ada
+    (transfer,) = ada.transfers()
+    half_written(scene.world, ada, ada.flows.accounts.state)
+    ada.act(lambda turn: ada.flows.receipts.confirm(turn.vault, lambda _entry: False))
+    waiting = ada.look(lambda turn: ada.flows.receipts.unstated_of(turn.vault, HOLDER, scene.parent.id, 9))
+    assert [one.transfer for one in waiting] == [transfer]

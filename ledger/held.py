@@ -315,9 +315,13 @@ class Held:
         """Say whether every head is held as named."""
         return all(self.held_iat(rows, head) is not None for head in heads)
 
-    def closure_iat(self, rows: Reader, heads: Iterable[Head]) -> int:
-        """Return the largest iat below the heads, as far as they are held: a new entry may not be dated before."""
-        return max((self.held_iat(rows, head) or 0 for head in heads), default=0)
+    def closure_iat(self, rows: Reader, heads: Iterable[Head], epoch: bytes | None = None) -> int:
+        """Return the earliest date of a new entry that names these heads and, in governance, this epoch.
+
+        That is the largest iat below the heads, as far as they are held, or the time of the epoch.
+        """
+        _, as_of = self.chain.newest.known.get(epoch or b"", (0, 0))
+        return max([as_of, *(self.held_iat(rows, head) or 0 for head in heads)])
 
     def governance_heads(self, own: bytes) -> tuple[Head, ...]:
         """Return what a governance entry of feed `own` names as seen: its own head and the governance heads.

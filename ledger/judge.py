@@ -6,12 +6,14 @@ How it works
       F1 an entry belongs to this mesh (a genesis is the mesh's own);
       F2 an entry that a device signs stands in that device's own feed, and names the feed's size and root at
          signing: the signature fixes the position, so a device cannot claim an older view without a fork;
-      F3 a permissive entry of the feed's own device is not dated before any sound entry below it;
+      F3 a permissive entry of the feed's own device is not dated before any sound entry below it, and a certificate
+         not before the epoch that it certifies (`as_of`): whoever has seen it is dated after both;
       F4 what an entry carries is sound: a withdrawal its grant and what makes another key hers, a revocation its
          delegation, a fork proof its checkpoints, a certificate the
          device key's own signature.
     The rest of "no `iat` before any in its closure" looks at other feeds, which may not be held yet: the fold asks
-    it where it asks whether `seen` is held (`Held.resolves`), and of permissive entries alone.
+    it where it asks whether `seen` is held (`Held.resolves`), and of permissive entries alone; there too it asks that a
+    governance entry is not dated before the epoch that it names (`members.Counting`).
 
 What it does not do
     Whether a sound leaf has an effect is the fold's to say.
@@ -28,6 +30,7 @@ from ledger.consent.standing import carried_delegation, carried_grant
 from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.governance.members import possession_message
+from ledger.governance.register import seal_of
 from ledger.kinds import KINDS, is_restrictive
 from ledger.schema import Signer
 
@@ -86,6 +89,10 @@ def _carried(entry: Entry, mesh_id: bytes, is_verified: Callable[[bytes], bool])
             message = possession_message(mesh_id, entry.kid, incarnation)
             if entry.thing[1] != keys.thumbprint(device) or not _signed(device, message, entry.payload["possession"]):
                 return "VOID_POSSESSION"
+        case "seal.certificate":
+            seal = seal_of(entry)
+            if seal is not None and entry.iat < seal.epoch.as_of:
+                return "VOID_BEFORE_EPOCH"
         case _:
             pass
     return SOUND

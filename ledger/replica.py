@@ -346,7 +346,7 @@ class Replica(Held):
 
         `now`: unix seconds; entries that come from others must be checked against it, or peers refuse our feed.
         Raises LocalError (nothing is changed) with the void code of an entry that would be void, VOID_BACKDATED also
-        for a permissive one dated before what it has seen, DATED_AHEAD: none of these is ever registered by us.
+        for a permissive one dated before what it has seen or names, DATED_AHEAD: we never register any of these.
         """
         feed = keys.thumbprint(public)
         row = self._feeds.get(feed)
@@ -355,7 +355,8 @@ class Replica(Held):
         leaves = [leaf_hash(entry_id) for entry_id in ids]
         for entry, leaf in zip(entries, leaves, strict=True):
             code = judge(entry, self.mesh_id, feed, builder.size, builder.root(), iat_max)
-            if code == SOUND and not is_restrictive(entry.kind) and entry.iat < self.closure_iat(rows, entry.seen):
+            closure = 0 if is_restrictive(entry.kind) else self.closure_iat(rows, entry.seen, entry.epoch)
+            if code == SOUND and entry.iat < closure:
                 code = "VOID_BACKDATED"
             if now is not None and entry.iat > now + AHEAD_SECONDS_MAX:
                 code = "DATED_AHEAD"

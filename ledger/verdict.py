@@ -75,6 +75,7 @@ _VOID_LEAVES: Final = {
     "VOID_NOT_SELF_REGISTERED": ("F2", "a device's statement stands in that device's own feed, and nowhere else"),
     "VOID_WRONG_POSITION": ("F2", "it does not name its own feed as that stood when it was registered"),
     "VOID_BACKDATED": ("F3", "it is dated before an entry that stands below it"),
+    "VOID_BEFORE_EPOCH": ("F3", "it is dated before the time of the epoch that it certifies"),
     "VOID_WITHDRAWAL": ("F4", "it does not carry a grant that its signer may withdraw"),
     "VOID_FORK_PROOF": ("F4", "what it carries proves no fork"),
     "VOID_POSSESSION": ("F4", "the device that it certifies did not sign that it agrees"),

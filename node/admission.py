@@ -141,7 +141,7 @@ class Admission:
     def welcome(self, turn: Turn) -> Welcome:
         """Return what an applicant must name, if we are to admit it."""
         replica, head = turn.core.replica, turn.shown_head()
-        iat = replica.closure_iat(turn.rows, [head])
+        iat = replica.closure_iat(turn.rows, [head], replica.members.epoch)
         return Welcome(head, replica.members.epoch, turn.core.party, iat, charter_asked(replica.chain.newest.rules))
 
     def _knock(self, turn: Turn, peer: bytes, knock: Knock) -> str:
@@ -364,7 +364,7 @@ def _check_certificate(turn: Turn, certificate: Entry) -> None:
 
 def _misdated(turn: Turn, entry: Entry) -> bool:
     """Say whether the entry would be void in our feed, or would keep others from taking our feed."""
-    early = entry.iat < turn.core.replica.closure_iat(turn.rows, entry.seen)
+    early = entry.iat < turn.core.replica.closure_iat(turn.rows, entry.seen, entry.epoch)
     return early or entry.iat > turn.now + AHEAD_SECONDS_MAX
 
 

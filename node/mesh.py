@@ -222,7 +222,7 @@ def certify(
         "device.certify",
         ("device", device.kid),
         payload,
-        iat=max(now, replica.closure_iat(rows, seen)),
+        iat=max(now, replica.closure_iat(rows, seen, replica.members.epoch)),
         cti=random_bytes(16),
         seen=seen,
         mesh_id=replica.mesh_id,

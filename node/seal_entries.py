@@ -19,6 +19,7 @@ from ledger import codec, keys
 from ledger.checkpoint import Head
 from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
+from ledger.feed import AHEAD_SECONDS_MAX
 from ledger.governance.certificate import Certificate, EpochContext
 from ledger.governance.rounds import Evidence, guilty
 from ledger.governance.sealing import frontier_digest
@@ -87,8 +88,16 @@ def delay_ms(context: EpochContext, certificate: Certificate, own: int | None) -
     return order.index(own) * STAGGER_MS
 
 
+def early_until(certificate: Certificate) -> int:
+    """Return until when (unix seconds) others would not take in what is dated as its epoch is."""
+    return certificate.epoch.as_of - AHEAD_SECONDS_MAX
+
+
 def publish(turn: Turn, context: EpochContext, certificate: Certificate, lists: Lists) -> bool:
-    """Register the frontier list and the certificate in our feed. False: the list is not here yet."""
+    """Register the frontier list and the certificate in our feed. False: the list is not here yet.
+
+    The certificate is not dated before its epoch, or it would be void: `early_until` must have passed.
+    """
     epoch = certificate.epoch
     parts = lists.delta(epoch.frontier_digest)
     if parts is None:
@@ -97,7 +106,7 @@ def publish(turn: Turn, context: EpochContext, certificate: Certificate, lists: 
     for payload in _parts(epoch.frontier_digest, parts):
         turn.state("seal.frontier", thing, payload)
     raw = certificate.encode(context.size)
-    turn.state("seal.certificate", thing, {"certificate": raw})
+    turn.state("seal.certificate", thing, {"certificate": raw}, not_before=epoch.as_of)
     Done(context.n, context.reference, True, raw).put(turn)
     turn.note("SEALED", n=epoch.n, as_of=epoch.as_of, voters=len(certificate.commits))
     return True

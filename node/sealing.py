@@ -266,8 +266,9 @@ class Sealer:
         delay = seal_entries.delay_ms(instance.context, certificate, instance.own)
         if delay is None:
             return
-        instance.publish_at = turn.now_ms + delay
-        if delay:
+        early = seal_entries.early_until(certificate) * 1_000
+        instance.publish_at = max(turn.now_ms, early) + delay
+        if instance.publish_at > turn.now_ms:
             turn.timer(_PUBLISH, instance.publish_at)
         else:
             self._publish(turn, instance)

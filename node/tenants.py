@@ -130,18 +130,19 @@ def state(turn: Turn, voice: Voice, kind: str, thing: tuple[str, bytes], payload
     """Sign a statement as `voice` and register it in our feed. A tenant's names what our own would name as seen."""
     if voice.key is None:
         return turn.state(kind, thing, payload)
-    replica, governance = turn.core.replica, KINDS[kind].governance
-    seen = replica.governance_heads(turn.core.device.kid) if governance else (turn.shown_head(),)
+    replica = turn.core.replica
+    epoch = replica.members.epoch if KINDS[kind].governance else None
+    seen = replica.governance_heads(turn.core.device.kid) if epoch is not None else (turn.shown_head(),)
     entry = sign_entry(
         voice.key,
         kind,
         thing,
         payload,
-        iat=max(turn.now, replica.closure_iat(turn.rows, seen)),
+        iat=max(turn.now, replica.closure_iat(turn.rows, seen, epoch)),
         cti=turn.core.random_bytes(CTI_BYTES),
         seen=seen,
         mesh_id=replica.mesh_id,
-        epoch=replica.members.epoch if governance else None,
+        epoch=epoch,
     )
     return turn.register(entry)
 

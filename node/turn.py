@@ -66,21 +66,21 @@ class Turn:
 
     # Local acts
 
-    def state(self, kind: str, thing: tuple[str, bytes], payload: Mapping[str, Any]) -> Entry:
-        """Sign a statement with our device key and register it in our feed."""
+    def state(self, kind: str, thing: tuple[str, bytes], payload: Mapping[str, Any], *, not_before: int = 0) -> Entry:
+        """Sign a statement with our device key and register it, dated by our clock, its closure or `not_before`."""
         replica, device = self.core.replica, self.core.device
-        governance = KINDS[kind].governance
-        seen = replica.governance_heads(device.kid) if governance else (replica.position(device.kid),)
+        epoch = replica.members.epoch if KINDS[kind].governance else None
+        seen = replica.governance_heads(device.kid) if epoch is not None else (replica.position(device.kid),)
         entry = sign_entry(
             device,
             kind,
             thing,
             payload,
-            iat=max(self.now, replica.closure_iat(self.rows, seen)),
+            iat=max(self.now, not_before, replica.closure_iat(self.rows, seen, epoch)),
             cti=self.core.random_bytes(16),
             seen=seen,
             mesh_id=replica.mesh_id,
-            epoch=replica.members.epoch if governance else None,
+            epoch=epoch,
         )
         return self.register(entry)
 

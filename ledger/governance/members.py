@@ -14,7 +14,8 @@ How it works
          at most `invitations_a_day`. A higher incarnation takes the place of a lower one.
       M4 links and tenants: `edges`.
     A permissive entry counts only in a feed that counts, within its reach, where the heads in its `seen` are held as it
-    names them, under an epoch that is known (M6) and not older than any that it has seen (M7).
+    names them, under an epoch that is known and not dated after the statement (M6), nor older than any that it has
+    seen (M7).
 
 What it does not do
     It makes no seal (`sealing`) and follows none (`chain`). A device of a leaver that is no successor of the leaving
@@ -104,6 +105,7 @@ class Counting:
         known = self._base.known.get(entry.epoch or b"")
         return (
             known is not None
+            and known[1] <= entry.iat
             and known[0] >= self.age(registration)
             and self._view.holds(entry, self._base.reaches.forks)
         )

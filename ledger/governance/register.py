@@ -72,7 +72,7 @@ class Register:
         match entry.kind:
             case "seal.frontier":
                 self._parts[entry.payload["digest"]].append(registration)
-            case "seal.certificate" if (seal := _seal_of(entry.payload["certificate"])) is not None:
+            case "seal.certificate" if (seal := seal_of(entry)) is not None:
                 known = self._certificates[seal.epoch.prev]
                 if known and known[0].seal != seal:
                     self._contested.add(seal.epoch.prev)
@@ -182,10 +182,10 @@ def _index(registration: Registration) -> int:
     return registration.index
 
 
-def _seal_of(raw: bytes) -> Seal | None:
-    """Return the seal inside a certificate, whoever signed it; None where there is none."""
+def seal_of(entry: Entry) -> Seal | None:
+    """Return the seal that a `seal.certificate` carries, whoever signed it; None where there is none."""
     try:
-        match codec.decode(raw, max_bytes=CERTIFICATE_BYTES_MAX):
+        match codec.decode(entry.payload["certificate"], max_bytes=CERTIFICATE_BYTES_MAX):
             case [int(), bytes(seal), *_]:
                 return Seal.decode(seal)
     except RemoteError:

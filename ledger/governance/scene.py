@@ -48,6 +48,8 @@ class Scene:
         known = self.base.known.get(entry.epoch or b"")
         if known is None:
             return waits("M6", "it names an epoch that no certificate held here leads to")
+        if known[1] > entry.iat:
+            return void("M6", f"it is dated before the time of epoch {known[0]}, which it names")
         if known[0] < self._counting.age(registration):
             return void("M7", f"it names epoch {known[0]}, and has seen what names a later one")
         if view.holds(entry, self.reaches.forks):

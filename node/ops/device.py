@@ -212,7 +212,7 @@ async def device_retire(node: Node, args: RetireArgs) -> Retired:
             "device.retire",
             ("device", named[0]),
             {"final": [head.feed, head.size, head.root]},
-            iat=max(turn.now, replica.closure_iat(turn.rows, seen)),
+            iat=max(turn.now, replica.closure_iat(turn.rows, seen, replica.members.epoch)),
             cti=core.random_bytes(16),
             seen=seen,
             mesh_id=replica.mesh_id,

@@ -195,7 +195,7 @@ async def member_credential(node: Node, args: CredentialArgs) -> Credited:
             "member.credential",
             ("member", holder),
             {"serial": serial, "valid": [scene.tip.as_of, until]},
-            iat=max(turn.now, replica.closure_iat(turn.rows, seen)),
+            iat=max(turn.now, replica.closure_iat(turn.rows, seen, replica.members.epoch)),
             cti=turn.core.random_bytes(16),
             seen=seen,
             mesh_id=replica.mesh_id,

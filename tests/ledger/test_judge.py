@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 
 from ledger.checkpoint import Head
-from ledger.entry import Entry
+from ledger.entry import Entry, sign_entry
 from ledger.feed import start_of
 from ledger.judge import SOUND, judge
 from ledger.merkle import EMPTY_ROOT
+from ledger.verdict import void_leaf
+from tests.ledger.governance.polity import Polity
 from tests.strategies import Act, acts, build, deliver
 from tests.worlds import NOW, Node, World, key, octets, parsed
 
@@ -71,6 +73,28 @@ def test_f2_another_head_of_the_same_size_is_no_position() -> None:
 def test_f3_a_permissive_entry_is_not_dated_before_its_own_feed() -> None:
     assert verdict(attest(iat=NOW - 1)) == "VOID_BACKDATED"
     assert verdict(attest(), iat_max=NOW + 1) == "VOID_BACKDATED"
+
+
+def test_f3_a_certificate_is_not_dated_before_its_epoch() -> None:
+    polity = Polity("certified")
+    polity.seal()
+    sealer, ahead = polity.members[0].scribe, polity.as_of
+    certificate = parsed(sealer.raws[-1])
+    assert certificate is not None
+    for early, told in ((0, SOUND), (1, "VOID_BEFORE_EPOCH")):
+        said = sign_entry(
+            sealer.device,
+            certificate.kind,
+            certificate.thing,
+            certificate.payload,
+            iat=ahead - early,
+            cti=bytes(16),
+            seen=(Head(sealer.feed, 7, HEAD.root),),
+            mesh_id=polity.mesh_id,
+            epoch=certificate.epoch,
+        )
+        assert judge(said, polity.mesh_id, sealer.feed, 7, HEAD.root, NOW) == told
+    assert void_leaf("VOID_BEFORE_EPOCH").rule == "F3"
 
 
 def test_f3_does_not_stop_what_only_restricts_nor_what_others_sign() -> None:

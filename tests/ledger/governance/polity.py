@@ -150,7 +150,8 @@ class Polity(World):
         return Certificate(seal, round_, tuple(sorted(commits)))
 
     def publish(self, scribe: Scribe, certificate: Certificate, before: Base, heads: Mapping[bytes, Head]) -> None:
-        """Register a certificate with its frontier, as a node does."""
+        """Register a certificate with its frontier, as a node does: not dated before the epoch, nor is what follows."""
+        self.now = max(self.now, certificate.epoch.as_of)
         changed = [[h.feed, h.size, h.root] for h in heads.values() if before.frontier.get(h.feed) != h]
         parts = [changed[at : at + FRONTIER_HEADS_MAX] for at in range(0, len(changed), FRONTIER_HEADS_MAX)] or [[]]
         digest = certificate.epoch.frontier_digest

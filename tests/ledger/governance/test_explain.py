@@ -296,3 +296,23 @@ def test_what_is_said_of_a_consent() -> None:
     assert told(consent.grant) == told(revoked) == "superseded C2"
     unknown = polity.write(bob.scribe, "consent.acknowledge", consent.grant.thing, {**payload, "grant": octets("no")})
     assert told(unknown) == "waits C4"
+
+
+def test_nothing_permissive_is_dated_before_the_epoch_that_it_names() -> None:
+    polity = Polity()
+    ada, bob, cyd, dan = polity.members
+    polity.seal()
+    polity.now = polity.as_of - 2  # a clock that is behind, and an entry is dated a second later
+    early = polity.link("link.offer", ada, bob)
+    account = why(polity, early)
+    assert said(account) == "void M6"
+    assert "dated before the time of epoch 1" in account.words
+    assert polity.governed().links == {}
+    in_time = polity.link("link.offer", cyd, bob)
+    assert said(why(polity, in_time)) == "counts M4"
+    polity.now -= 100
+    severed = polity.link("link.sever", cyd, bob)
+    assert said(why(polity, severed)) == "counts M4", "what only restricts counts whenever it was dated"
+    polity.now -= 100
+    left = polity.write(dan.scribe, "member.leave", ("member", dan.party[0]), {})
+    assert said(why(polity, left)).startswith("counts")

@@ -38,6 +38,7 @@ from ledger.governance.register import Register, Sighting
 from ledger.governance.roster import Members, View, meet
 from ledger.governance.sealing import RIVALS_SECONDS, Terms, compose, frontier_digest
 from ledger.governance.state import Base, first_base
+from ledger.governance.waiting import due, park
 
 BASES_MAX: Final = 64  # epochs whose tables are kept; an older one is derived anew from the genesis
 
@@ -297,7 +298,12 @@ class Chain:
         if not self.is_grounded(base, terms.frontier, view):
             return None
         moved = {f: head.size for f, head in terms.frontier.items() if head is not base.frontier.get(f)}
-        return compose(self._genesis, base, self._register.beyond(base.frontier, moved), view, terms)
+        again = due(base)
+        fresh = (*self._register.beyond(base.frontier, moved), *again)
+        composed = compose(self._genesis, base, fresh, view, terms)
+        if composed is not None:
+            park(composed[1], again)
+        return composed
 
     def is_grounded(self, base: Base, frontier: Mapping[bytes, Head], view: View) -> bool:
         """Say whether a frontier holds the certificate of the epoch it is sealed under, and what that one sealed."""

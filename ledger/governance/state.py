@@ -4,7 +4,9 @@ How it works
     A sealed frontier is never taken back, so what the entries below it mean can be kept as tables, and a fold only has
     to look at what lies beyond: `members.advance` copies a `Base`, adds the entries of the open epoch, and returns the
     result; `sealing.compose` turns such a result into the next `Base`. Statements below the frontier that could not
-    count yet (a head they name is not held, an applicant is not in) wait in `pending` and are looked at again.
+    count yet (a head they name is not held, an applicant is not in) wait in `pending` and are looked at again. Of each
+    feed so many do (`waiting.carried`); the rest is `parked`, and has its turn at a seal when some of the others are
+    done with.
     Values inside the tables are never changed in place: a copy is shallow.
 
 What it does not do
@@ -120,6 +122,7 @@ class Base:
     applied: dict[bytes, Party] = field(default_factory=dict)
     named: frozenset[bytes] = frozenset()
     pending: tuple[Registration, ...] = ()
+    parked: tuple[Registration, ...] = ()
 
     def copy(self) -> Base:
         """Return tables that can change without changing these."""

@@ -7,20 +7,32 @@ How it works
     under each of their causes; whatever comes first takes them out. It names more causes than need be rather than one
     too few: whoever is woken in vain is put back.
 
+    `park` bounds what an epoch hands on to the next: of each feed the first `WAITING_A_FEED_MAX` that wait, what only
+    restricts before the rest, and `WAITING_MAX` of all feeds. The others are parked in the order of their feed, and
+    `due` lets so many of them have their turn at the next seal as there is room for. Both follow from what is sealed
+    alone, so all nodes park the same; whoever says much that waits for nothing parks its own.
+
 What it does not do
     It says of nothing whether it counts, and loses nothing: every statement in it stands in the register too.
 """
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
+from typing import Final
 
 from ledger.feed import Registration
 from ledger.governance import edges
 from ledger.governance.roster import View
 from ledger.governance.state import Base
 from ledger.kinds import KINDS
+
+WAITING_A_FEED_MAX: Final = 256
+"""Statements of one feed that a seal hands on to be looked at in every fold; the others wait for their turn."""
+WAITING_MAX: Final = 4_096
+"""Statements of all feeds that a seal so hands on: shared alike among those that have any, at least one each."""
 
 Place = tuple[bytes, int]  # (feed, index)
 Mark = tuple[int, Place]  # a number that is given once, and the statement that was put to sleep with it
@@ -132,3 +144,34 @@ class Awaited:
         if not sizes:
             self._sizes.pop(feed, None)
         return found
+
+
+# Between epochs
+
+
+def due(base: Base) -> tuple[Registration, ...]:
+    """Return what was parked and has its turn at the seal that follows an epoch: as much as its feed has room for."""
+    taken = Counter(each.feed for each in base.pending)
+    found = []
+    for each in base.parked:
+        if taken[each.feed] < WAITING_A_FEED_MAX:
+            taken[each.feed] += 1
+            found.append(each)
+    return tuple(found)
+
+
+def park(work: Base, again: Iterable[Registration]) -> None:
+    """Bound what waits in a new epoch's tables. `again`: what had its turn, and is not parked now unless it is anew."""
+    waiting: dict[bytes, list[Registration]] = defaultdict(list)
+    for each in work.pending:
+        waiting[each.feed].append(each)
+    share = max(1, min(WAITING_A_FEED_MAX, WAITING_MAX // max(1, len(waiting))))
+    kept, over = list[Registration](), list[Registration]()
+    for _, listed in sorted(waiting.items()):
+        listed.sort(key=lambda each: (not KINDS[each.entry.kind].restrictive, each.index))
+        kept += listed[:share]
+        over += listed[share:]
+    had = {(each.feed, each.index) for each in again}
+    parked = [*over, *(each for each in work.parked if (each.feed, each.index) not in had)]
+    work.pending = tuple(sorted(kept, key=lambda each: (each.feed, each.index)))
+    work.parked = tuple(sorted(parked, key=lambda each: (each.feed, each.index)))

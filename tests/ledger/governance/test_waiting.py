@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from ledger.checkpoint import Head
 from ledger.entry import Entry
+from ledger.governance import waiting
 from ledger.governance.chain import Chain
-from ledger.governance.members import link_id
+from ledger.governance.members import Party, link_id
 from ledger.governance.register import Register
 from ledger.governance.waiting import Waiting
 from tests.conftest import PROFILE
@@ -105,7 +107,7 @@ def meet(polity: Polity, rng: random.Random) -> None:
         polity.write(source.scribe, kind, ("link", link_id(source.party, target.party)), ends, *heads)
 
 
-@settings(max_examples=300 if PROFILE == "nightly" else 12)
+@settings(max_examples=300 if PROFILE == "nightly" else 6)
 @given(st.integers(0, 2**32))
 def test_causes_come_in_any_order_amid_a_flood(seed: int) -> None:
     rng = random.Random(seed)
@@ -123,7 +125,7 @@ def test_causes_come_in_any_order_amid_a_flood(seed: int) -> None:
     assert follower.chain.live(polity.view()) == polity.governed()
 
 
-@settings(max_examples=60 if PROFILE == "nightly" else 8)
+@settings(max_examples=60 if PROFILE == "nightly" else 5)
 @given(st.integers(0, 2**32))
 def test_the_order_does_not_matter(seed: int) -> None:
     rng = random.Random(seed)
@@ -180,22 +182,76 @@ def test_who_waits_for_nothing_slows_nobody(what: str) -> None:
     assert asked_after(what, 40) == asked_after(what, 2) < 10
 
 
+@settings(max_examples=60 if PROFILE == "nightly" else 6)
+@given(st.integers(0, 2**32))
+def test_seals_that_park_what_waits_are_followed_alike(seed: int) -> None:
+    rng = random.Random(seed)
+    polity = Polity(seed)
+    follower = Follower(polity)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(waiting, "WAITING_A_FEED_MAX", 2)
+        patch.setattr(waiting, "WAITING_MAX", 3)
+        for _ in range(3):
+            for _ in range(5):
+                flood(polity, polity.members[-1], rng.choice(FLOODS), rng.randrange(9))
+                meet(polity, rng)
+            follower.take_all(rng)
+            polity.seal()
+        follower.take_all(rng)
+        kept = Counter(each.feed for each in follower.chain.newest.pending)
+        assert max(kept.values(), default=0) <= 2
+        assert kept.total() <= max(3, len(kept))
+        assert follower.chain.live(polity.view()) == polity.governed()
+
+
+def offer(polity: Polity, source: Member, target: Party, *seen: Head) -> Entry:
+    """Let a member offer a link, in an entry that stands nowhere yet."""
+    ends = {"from": list(source.party), "to": list(target)}
+    return polity.sign(
+        source.scribe.device,
+        "link.offer",
+        ("link", link_id(source.party, target)),
+        ends,
+        seen=(source.scribe.head(), *seen),
+    )
+
+
+def test_who_is_over_its_limit_parks_its_own_alone_and_loses_nothing() -> None:
+    polity = Polity("parked")
+    ada, bob, _, dan = polity.members
+    missing = offer(polity, bob, ada.party)
+    twin = bob.scribe.branch(len(bob.scribe.raws))
+    twin.add(missing.raw)
+    over, count = 40, waiting.WAITING_A_FEED_MAX + 40
+    for number in range(count):
+        dan.scribe.add(offer(polity, dan, (octets("target", number), 1), twin.head()).raw)
+    ada.scribe.add(offer(polity, ada, bob.party, twin.head()).raw)
+    after = polity.seal()
+    assert Counter(each.feed for each in after.pending) == {dan.scribe.feed: count - over, ada.scribe.feed: 1}
+    assert [each.index for each in after.parked] == list(range(len(dan.scribe.raws)))[-over:]
+    bob.scribe.add(missing.raw)  # what all of them wait for
+    assert polity.seal().parked == after.parked, "there was no room yet"
+    tip = polity.seal()
+    assert tip.pending == tip.parked == ()
+    assert len(tip.links) == count + 1
+
+
 def test_an_entry_wakes_what_waits_for_it_alone() -> None:
     polity = Polity("waking")
     for number in range(30):
         flood(polity, polity.members[3], "offer nowhere", number)
         flood(polity, polity.members[2], "offer later", number)
-    listed, waiting = polity.registrations(), Waiting()
+    listed, asleep = polity.registrations(), Waiting()
     feed, other = polity.random(32), polity.random(32)
     for registration in listed[:10]:
-        waiting.put(registration, [feed], None)
+        asleep.put(registration, [feed], None)
     for size, registration in enumerate(listed[10:20]):
-        waiting.put(registration, [feed], (other, size))
-    waiting.put(listed[20], [], None)
-    assert len(waiting) == 20
-    assert waiting.held({other: 4}.__getitem__, [other]) == listed[10:15]
-    assert waiting.counting([other]) == []
-    waiting.put(listed[10], [], (other, 9))
-    assert waiting.counting([feed]) == [*listed[:10], *listed[15:20]]
-    assert waiting.held(lambda _: 9) == [listed[10]]
-    assert not len(waiting)
+        asleep.put(registration, [feed], (other, size))
+    asleep.put(listed[20], [], None)
+    assert len(asleep) == 20
+    assert asleep.held({other: 4}.__getitem__, [other]) == listed[10:15]
+    assert asleep.counting([other]) == []
+    asleep.put(listed[10], [], (other, 9))
+    assert asleep.counting([feed]) == [*listed[:10], *listed[15:20]]
+    assert asleep.held(lambda _: 9) == [listed[10]]
+    assert not len(asleep)

@@ -123,8 +123,13 @@ def narrowing(turn: Turn, wallets: WalletRows, grant: Entry) -> tuple[HostedWall
     """Return as `in_force`; of a contested consent, a wallet kept here that ever had it, and its key."""
     status = turn.core.replica.consent(turn.rows, grant.id)
     if status is not None and status.contested is not None:
-        return _with_key(turn, wallets, grant, had_by(turn, grant))
+        return had_here(turn, wallets, grant)
     return in_force(turn, wallets, grant)
+
+
+def had_here(turn: Turn, wallets: WalletRows, grant: Entry) -> tuple[HostedWallet, SigningKey] | None:
+    """Return a wallet kept here that ever had a consent, in force or not, and its key; None where none had."""
+    return _with_key(turn, wallets, grant, had_by(turn, grant))
 
 
 def _with_key(

@@ -36,7 +36,7 @@ from ledger.schema import TIME_MAX
 from ledger.tables import CONSENT, FactRow
 from node.flows.compiling import RESTED_ON
 from node.flows.consenting import Offer
-from node.flows.custody import entrust, handing_of, in_force, links_of, narrowing, rekeys_of, shown
+from node.flows.custody import entrust, had_here, handing_of, in_force, links_of, narrowing, rekeys_of, shown
 from node.flows.disclosing import Disclosing, parties_of
 from node.flows.door import Door
 from node.flows.passing import Passing
@@ -175,6 +175,11 @@ class Living:
             told = "it was handed on twice, to different keys, so nobody hands it on; withdraw it, and give it anew"
             raise LocalError("CONTESTED", told, field="id")
         found = in_force(turn, self._wallets, grant)
+        if found is None and had_here(turn, self._wallets, grant) is not None:
+            told = (
+                "it was handed on from here to other keys: they alone hand it on; a wallet here may still withdraw it"
+            )
+            raise LocalError("HANDED_ON", told, field="id")
         if found is None:
             raise LocalError("NOT_YOUR_CONSENT", "no wallet kept here has the key of this consent", field="id")
         if any(entry.kid == found[1].kid for entry in rekeys_of(turn, grant.id)):

@@ -176,6 +176,11 @@ def test_a_consent_is_handed_to_a_wallet_at_another_node_which_learns_what_it_sa
     assert row is not None
     assert row.wallet == "hers"
     assert [own.grant_id for own in cyd.look(lambda turn: cyd.flows.life.wallet(turn, "hers")).consents] == [grant.id]
+    with pytest.raises(LocalError, match="HANDED_ON"):  # by the wallet that had it before
+        scene.ada.act(lambda turn: scene.ada.flows.life.rekey(turn, grant, "anna", None))
+    bob = scene.world.recipient
+    with pytest.raises(LocalError, match="NOT_YOUR_CONSENT"):
+        bob.act(lambda turn: bob.flows.life.rekey(turn, grant, "nobody's", None))
     left = scene.ada.look(lambda turn: scene.ada.flows.consents.get(turn.vault, grant.id))
     assert left is not None
     assert left.wallet == ""  # anna's host has it as the holder alone

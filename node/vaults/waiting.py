@@ -60,8 +60,7 @@ class WaitingRows:
 
     def listing(self, vault: Reader, prefix: bytes = b"") -> list[Waiting]:
         """Return the grants that wait and whose ids begin so, by id."""
-        prefix = _WAIT + prefix
-        return [_read(key[1:], value) for key, value in vault.scan(TABLE, prefix, prefix_stop(prefix))]
+        return waiting(vault, prefix)
 
     def forget(self, vault: Writer, grant: bytes) -> None:
         """Forget that a grant waits."""
@@ -79,6 +78,12 @@ class WaitingRows:
 
     def _acted(self, wallet: str) -> bytes:
         return _ACTED + self._blind(b"acted" + wallet.encode())
+
+
+def waiting(vault: Reader, prefix: bytes = b"") -> list[Waiting]:
+    """Return the grants that wait and whose ids begin so, by id."""
+    prefix = _WAIT + prefix
+    return [_read(key[1:], value) for key, value in vault.scan(TABLE, prefix, prefix_stop(prefix))]
 
 
 def _read(grant: bytes, data: bytes) -> Waiting:

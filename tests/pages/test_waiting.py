@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from ledger.errors import LocalError
 from node.core import Turn
 from node.pages.settings import Language
 from tests.node.nodes import do
@@ -172,6 +173,9 @@ async def test_the_commands_say_by_when_and_take_back(tmp_path: Path) -> None:
         shown = await do(node, "consent show", id=second.id[:10])
         assert (shown.line, "never published" in shown.waits, shown.decided_by) == (line, True, ())
         assert "Cellar" in shown.notice
+        with pytest.raises(LocalError, match="waits to be published") as caught:
+            await do(node, "consent amend", id=second.id[:10], days=30)
+        assert caught.value.code == "WAITS"
         gone = await do(node, "consent withdraw", id=second.id[:10])
         assert (gone.state, gone.entry) == ("never_published", "")
         third = await do(node, "consent grant", point=(PRM,), purpose="Garden", **what)

@@ -15,6 +15,7 @@ from node.core import Turn
 from node.flows.consenting import Offer
 from node.flows.spreading import WAITING_MAX, head_before
 from node.tenants import Voice
+from node.vaults.receipts import RECIPIENT
 from tests.node.flows.losing import half_written
 from tests.node.flows.world import SHORT, Side, World, terms
 
@@ -91,6 +92,22 @@ def test_a_wallets_first_grant_goes_at_once_and_the_others_each_after_a_time_of_
             assert status.state is State.GRANTED
             assert set(status.acknowledged) == {world.holder.party, world.recipient.party}
     assert len(set(places(home, grants))) == 4
+
+
+def test_nothing_flows_before_a_grant_is_published_not_even_where_its_host_holds_the_data() -> None:
+    world, _ = town()
+    world.import_series(SHORT)
+    home = world.holder
+    give(world, home)
+    grant = give(world, home)
+    assert not world.send(grant=grant.id)[1].allowed
+    pass_window(world)
+    transfer, decision = world.send(grant=grant.id)
+    assert decision.allowed
+    world.pump()
+    account = world.recipient.account(RECIPIENT, transfer)
+    assert account is not None
+    assert account.grant == grant.id
 
 
 def test_another_persons_grant_does_not_wait_for_hers() -> None:

@@ -87,8 +87,9 @@ async def consents(visit: Visit) -> Response:
         shown = [one for one in tabs[tab] if wanted is None or one.recipient == wanted]
         pages = max(1, -(-len(shown) // PAGE))
         at = min(max(1, number), pages)
-        waiting = unstated(turn, flows)
-        cards = [card(turn, flows, line, waiting, visit.lang) for line in shown[PAGE * (at - 1) : PAGE * at]]
+        chosen_lines = shown[PAGE * (at - 1) : PAGE * at]
+        waiting = unstated(turn, flows, chosen_lines)
+        cards = [card(turn, flows, line, waiting, visit.lang) for line in chosen_lines]
         refused = []
         if tab == "past" and wanted is None and at == 1:
             refused = list(asking.refused(turn, flows, site.following, site.inbox, own, visit.lang))

@@ -11,8 +11,9 @@ What it does not do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from ledger.consent.grant import read_party
@@ -41,6 +42,7 @@ VERY_SOON_DAYS: Final = 7
 TIMELINE_MAX: Final = 200
 """Steps shown of one consent; of more, the newest uses."""
 UNSTATED_MAX: Final = 200
+"""Accounts of one consent that wait for the day's batch and are shown, of either end."""
 ACTIVE: Final = "active"
 HANDED_ON: Final = "handed_on"
 CONTESTED: Final = "contested"
@@ -147,11 +149,11 @@ class Unstated:
     rows: tuple[tuple[bytes, int, bytes], ...]
 
 
-def unstated(turn: Turn, flows: Flows) -> Unstated:
-    """Return this node's own accounts that wait for the day's batch."""
+def unstated(turn: Turn, flows: Flows, lines: Iterable[Line]) -> Unstated:
+    """Return this node's own accounts under these consents that wait for the day's batch."""
     found = {}
-    for role in (RECIPIENT, HOLDER):
-        for receipt in flows.receipts.unstated(turn.vault, role, UNSTATED_MAX):
+    for line, role in product(lines, (RECIPIENT, HOLDER)):
+        for receipt in flows.receipts.unstated_of(turn.vault, role, line.id, UNSTATED_MAX):
             if receipt.tally.count:
                 found[receipt.transfer] = (receipt.grant, receipt.ended, receipt.transfer)
     return Unstated(tuple(found.values()))
@@ -176,7 +178,7 @@ def detail(turn: Turn, flows: Flows, line: Line, lang: Language, more: Sequence[
     grant = turn.core.replica.grant(turn.rows, line.id)
     if grant is None:
         return None
-    shown = card(turn, flows, line, unstated(turn, flows), lang)
+    shown = card(turn, flows, line, unstated(turn, flows, [line]), lang)
     called = names(turn, lang, terms_of(turn, flows, line.id))
     confirmed, missing = confirmations(turn, line.id, called)
     steps = [*_ledger_steps(turn, grant, called), *_uses(turn, flows, shown), *more]
@@ -263,9 +265,8 @@ def _is_party(party: Party, grant: Entry) -> bool:
 def _uses(turn: Turn, flows: Flows, shown: Card) -> list[Step]:
     line = shown.line
     found: dict[bytes, int] = {use.transfer: use.at for use in flows.stated.uses_of(turn, line.id, line.holder)}
-    for grant, ended, transfer in unstated(turn, flows).rows:
-        if grant == line.id:
-            found.setdefault(transfer, ended)
+    for _, ended, transfer in unstated(turn, flows, [line]).rows:
+        found.setdefault(transfer, ended)
     steps = []
     for transfer, at in sorted(found.items(), key=lambda one: one[1])[-TIMELINE_MAX:]:
         account = flows.receipts.get(turn.vault, HOLDER, transfer) or flows.receipts.get(

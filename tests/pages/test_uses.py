@@ -18,9 +18,11 @@ from ledger.consent.acts import make_rekey
 from ledger.consent.wallet import Wallet
 from node.flows.custody import shown
 from node.flows.passing import children_of
+from node.pages.reading import UNSTATED_MAX
 from node.pages.visit import Site
 from node.pages.watching import Watch
 from node.tenants import state
+from node.vaults.receipts import RECIPIENT
 from tests.node.nodes import do, make_home, running, until
 from tests.node.test_audit_operations import forget
 from tests.node.test_data_operations import state_of
@@ -64,6 +66,14 @@ async def street(tmp_path: Path, **values: Any) -> AsyncIterator[Street]:
         yield Street(client, node, site, bob, made)
 
 
+def crowd(turn: Any, flows: Any) -> None:
+    """Have accounts of many other consents wait for the day's batch, before hers in every list."""
+    own = flows.receipts.unstated(turn.vault, RECIPIENT, 1)[0]
+    for number in range(UNSTATED_MAX + 1):
+        other = {"transfer": number.to_bytes(16, "big"), "grant": number.to_bytes(32, "big")}
+        flows.receipts.close(turn.vault, replace(own, **other))
+
+
 async def test_uses_are_counted_as_their_holder_states_them_and_nobody_else(tmp_path: Path) -> None:
     async with street(tmp_path) as scene:
         client, site = scene.client, scene.site
@@ -89,6 +99,7 @@ async def test_uses_are_counted_as_their_holder_states_them_and_nobody_else(tmp_
         assert given is not None
         assert re.fullmatch(r"\d+ \w+ \d{4}", given[1])  # the day alone: a grant is dated to the hour, on purpose
         assert (await do(scene.bob, "data send", consent=scene.made)).state == "done"
+        await site.act(crowd)
         assert "Accesses 1" in text_of(await client.get("/consents"))  # by this node's own account, before it is stated
         await do(scene.bob, "data settle")
         with trio.fail_after(20):

@@ -160,7 +160,8 @@ class Flows:
         self.spreading = Spreading(waiting, self.consents, self.wallets, self.disclosing, spread_seconds)
         parts = (self.wallets, self.consents, self.disclosing, self.registering)
         self.acts = Consenting(*parts, self.computations, self.spreading)
-        self.passing = Passing(self.wallets, self.consents, self.disclosing, self.door.compiling)
+        self.passing = Passing(self.wallets, self.consents, self.disclosing, self.door.compiling, self.spreading)
+        self.spreading.published = self.passing.tell
         self.disclosing.concerns = concerns
         self.life = Living(*parts, self.door, self.tenants, self.passing)
         self.carrying = Carrying(self.life.calls, self.life)

@@ -36,6 +36,7 @@ from node.flows.compiling import Compiling
 from node.flows.custody import handing_of, in_force, links_of, shown
 from node.flows.disclosing import Disclosing, parties_of
 from node.flows.door import kind_of, node_of
+from node.flows.spreading import Spreading
 from node.readings import Series
 from node.series_key import SeriesKey
 from node.tenants import Voice
@@ -176,9 +177,14 @@ class Passing:
     """See the module. One for each mesh."""
 
     def __init__(
-        self, wallets: WalletRows, consents: ConsentRows, disclosing: Disclosing, compiling: Compiling
+        self,
+        wallets: WalletRows,
+        consents: ConsentRows,
+        disclosing: Disclosing,
+        compiling: Compiling,
+        spreading: Spreading,
     ) -> None:
-        self._wallets, self._consents = wallets, consents
+        self._wallets, self._consents, self._spreading = wallets, consents, spreading
         self._disclosing, self._compiling = disclosing, compiling
 
     def pass_on(
@@ -186,19 +192,21 @@ class Passing:
     ) -> Entry:
         """Consent that what came under `parent` goes on. `by`: its recipient; None: the person, whose wallet is here.
 
-        `terms`: those of the child; `until`: its end, unix seconds, at most the parent's. Raises LocalError
-        NOT_A_PARTY, NOT_YOUR_CONSENT, and the gate's code for a child that is not within its parent.
+        What the person passes on may wait to be published, as her other grants do. `terms`: those of the child;
+        `until`: its end, unix seconds, at most the parent's. Raises LocalError NOT_A_PARTY, NOT_YOUR_CONSENT,
+        TOO_MANY_WAIT, and the gate's code for a child that is not within its parent.
         """
         hosted = in_force(turn, self._wallets, parent) if by is None else None
         if by is not None and by.party != parties_of(parent)[1]:
             raise LocalError("NOT_A_PARTY", "only the recipient of a consent, or its person, passes on", field="id")
         if by is None and hosted is None:
             raise LocalError("NOT_YOUR_CONSENT", "no wallet kept here has the key of this consent", field="id")
+        due = self._spreading.due(turn, hosted[0].name) if hosted is not None else None
         entry, told = make_child(
             hosted[1] if hosted is not None else self._key(turn, by),
             parent,
             terms,
-            shown(turn),
+            shown(turn) if hosted is None else self._spreading.shown(turn, due),
             self._compiling.source(turn, parent.id),
             recipient=recipient,
             valid_until=min(until, parent.payload["valid_until"]),
@@ -206,9 +214,12 @@ class Passing:
             policy=turn.core.policy,
             withdraw_key=withdraw_key_of(turn, parent),
         )
-        turn.register(entry)
-        self._disclosing.publish(turn, entry, told, wallet=hosted[0].name if hosted is not None else "")
-        self.tell(turn, entry)
+        if hosted is not None:
+            self._spreading.submit(turn, entry, told, hosted[0].name, due)
+        else:
+            turn.register(entry)
+            self._disclosing.publish(turn, entry, told)
+            self.tell(turn, entry)
         return entry
 
     def _key(self, turn: Turn, by: Voice | None) -> SigningKey:

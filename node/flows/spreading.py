@@ -15,17 +15,20 @@ How it works
     wallet one does, and the others wait anew, or they would stand side by side after all.
 
 What it does not do
-    With `seconds` 0 nothing waits. It spreads no other kind: ledger/README.md ("What leaks") says what that shows.
+    With `seconds` 0 nothing waits. It spreads no other kind, and no grant under a delegation, whose key shows anyway:
+    ledger/README.md ("What leaks") has the list.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from ledger.checkpoint import Head
 from ledger.consent.acts import Shown
 from ledger.consent.disclosure import Disclosures
+from ledger.consent.status import State
 from ledger.consent.wallet import HOUR
 from ledger.entry import Entry
 from ledger.errors import LocalError
@@ -63,6 +66,8 @@ class Spreading:
     ) -> None:
         self._rows, self._consents, self._wallets, self._disclosing = rows, consents, wallets, disclosing
         self.seconds = seconds
+        self.published: Callable[[Turn, Entry], None] = lambda _turn, _grant: None
+        """Does what else follows from a grant that is published (node.flows.passing)."""
 
     # Grants
 
@@ -101,9 +106,7 @@ class Spreading:
     def submit(self, turn: Turn, grant: Entry, told: Disclosures, wallet: str, due_ms: int | None) -> None:
         """Publish a grant, or keep it until then. `told`: what it says."""
         if due_ms is None:
-            turn.register(grant)
-            self._disclosing.publish(turn, grant, told, wallet=wallet)
-            self.acted(turn, wallet)
+            self._publish(turn, grant, told, wallet)
             return
         self._rows.put(turn.vault, Waiting(grant, wallet, due_ms))
         self._consents.put(turn.vault, ConsentRow(grant.id, WAITING, wallet, turn.now, told), *parties_of(grant))
@@ -157,19 +160,28 @@ class Spreading:
             elif row.wallet in out:
                 self._rows.put(turn.vault, Waiting(row.grant, row.wallet, self._draw(turn)))
             else:
-                self._publish(turn, row)
+                self._release(turn, row)
                 out.add(row.wallet)
         self.plan(turn)
 
-    def _publish(self, turn: Turn, row: Waiting) -> None:
-        """Publish a grant; it is forgotten when the ledger has it durably. One whose content was erased never is."""
+    def _release(self, turn: Turn, row: Waiting) -> None:
+        """Publish what waited; it is forgotten when the ledger has it durably.
+
+        Never, where its content was erased, or the consent that it passes on from has ended.
+        """
         content = self._consents.get(turn.vault, row.grant.id)
-        if content is None:
-            self._rows.forget(turn.vault, row.grant.id)
-            return
-        turn.register(row.grant)
-        self._disclosing.publish(turn, row.grant, content.disclosures, wallet=row.wallet)
-        self.acted(turn, row.wallet)
+        parent = row.grant.payload.get("parent")
+        status = turn.core.replica.consent(turn.rows, parent) if parent is not None else None
+        if content is None or (status is not None and status.state is not State.GRANTED):
+            self.take_back(turn, row)
+        else:
+            self._publish(turn, row.grant, content.disclosures, row.wallet)
+
+    def _publish(self, turn: Turn, grant: Entry, told: Disclosures, wallet: str) -> None:
+        turn.register(grant)
+        self._disclosing.publish(turn, grant, told, wallet=wallet)
+        self.published(turn, grant)
+        self.acted(turn, wallet)
 
 
 def head_before(turn: Turn, time: int) -> Head:

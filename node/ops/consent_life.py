@@ -24,6 +24,7 @@ from node.exits import usage
 from node.naming import find_entry, find_grant, find_member, find_party, member_name, moment
 from node.operation import Args, Result, operation, said
 from node.ops.consent import CONSENT, Stated, Text
+from node.ops.consent_line import WAITS, wait_in_words
 from node.ops.consent_terms import AS_TENANT, MEMBER, names_of
 from node.ops.mesh import WHICH
 
@@ -116,6 +117,7 @@ class PassedOn(Result, frozen=True):
     id: Annotated[str, said("Its id.")]
     words: Annotated[tuple[str, ...], said("What it says, sentence by sentence.")]
     valid_until: Annotated[datetime, said("When it ends by itself; with the one above it in any case.")]
+    waits: Annotated[str, said(WAITS)] = ""
 
 
 class RemindArgs(Args, frozen=True):
@@ -269,7 +271,8 @@ async def consent_pass_on(node: Node, args: PassOnArgs) -> PassedOn:
         entry = flows.passing.pass_on(turn, parent, terms, recipient, notice, until=until, by=by)
         flows.retry_later(turn)
         words = tuple(flows.acts.words(turn, offer, names))
-        return PassedOn(entry.id.hex(), words, moment(entry.payload["valid_until"]))
+        waits = wait_in_words(flows.spreading.waiting(turn, entry.id), "en")
+        return PassedOn(entry.id.hex(), words, moment(entry.payload["valid_until"]), waits)
 
     return await mesh.engine.act(act)
 

@@ -40,8 +40,8 @@ class Soon:
 
 def rows_of(visit: Visit, turn: Turn, flows: Flows) -> list[Waiting]:
     """Return what waits of a person's, the soonest first."""
-    own = visit.own(turn, flows).grants
-    return sorted((row for row in flows.spreading.all_waiting(turn) if row.grant.id in own), key=lambda row: row.due_ms)
+    rows, wallet = flows.spreading.all_waiting(turn), visit.who.wallet
+    return sorted((row for row in rows if row.wallet == wallet), key=lambda row: row.due_ms)
 
 
 def named(visit: Visit, turn: Turn, flows: Flows) -> Waiting | None:

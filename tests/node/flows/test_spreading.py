@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
+from ledger.consent.grant import Notice
+from ledger.consent.record import Actor, OnwardSharing
 from ledger.consent.status import State
 from ledger.consent.wallet import HOUR
 from ledger.entry import Entry
@@ -301,3 +304,34 @@ def test_a_grant_whose_content_was_erased_while_it_waited_is_not_published() -> 
     pass_window(world)
     assert home.entry(grant.id) is None
     assert waiting(home) == []
+
+
+def passed_on(world: World, parent: Entry) -> Entry:
+    """Have Anna pass on what came under her consent, from her wallet at the holder."""
+    home, third = world.holder, world.sides[2]
+    to = (Actor("Third", "recipient", "dpo@third.example", third.party),)
+    content = terms(SHORT, recipients=to, controllers=(replace(to[0], role="controller"),))
+    until, notice = world.now + 100 * DAY, Notice(b"n" * 32, world.now - DAY)
+
+    def act(turn: Turn) -> Entry:
+        return home.flows.passing.pass_on(turn, parent, content, third.party, notice, until=until, by=None)
+
+    child = home.act(act)
+    world.pump()
+    return child
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_what_a_person_passes_on_waits_too_and_not_beyond_the_end_of_what_it_rests_on(*, ended: bool) -> None:
+    world, third = town()
+    parent, _ = world.grant(terms(SHORT, onward_sharing=OnwardSharing("depth", 1)))
+    child = passed_on(world, parent)
+    assert waiting(world.holder) == [child.id]
+    assert third.entry(child.id) is None
+    assert not third.look(lambda turn: third.flows.consents.holds(turn.vault, parent.id))
+    if ended:
+        world.withdraw(parent)
+    pass_window(world)
+    assert waiting(world.holder) == []
+    assert (third.status(child.id) is None) == ended
+    assert third.look(lambda turn: third.flows.consents.holds(turn.vault, parent.id)) == (not ended)

@@ -53,7 +53,7 @@ class SignArgs(Args, frozen=True):
     mesh: Annotated[str, said(WHICH)] = ""
 
 
-class LeaveArgs(Args, frozen=True):
+class LeaveConsentArgs(Args, frozen=True):
     """Which consent, and who leaves it."""
 
     id: Annotated[str, said(CONSENT, positional=True)]
@@ -181,7 +181,7 @@ async def consent_sign(node: Node, args: SignArgs) -> Stated:
 
 
 @operation("consent", "leave", permission="operate", confirm="Leave this consent? That cannot be undone.")
-async def consent_leave(node: Node, args: LeaveArgs) -> Stated:
+async def consent_leave(node: Node, args: LeaveConsentArgs) -> Stated:
     """Leave a consent that a wallet kept here had to sign: its signature counts no more.
 
     Where all must sign, the consent ends at once; where some of them suffice, when too few are left. Who gave it

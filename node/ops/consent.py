@@ -290,7 +290,7 @@ async def consent_list(node: Node, args: ListArgs) -> ConsentLines:
     def look(turn: Turn, start: bytes) -> tuple[list[ConsentLine], bytes]:
         rows, following = flows.consents.portion(turn.vault, REQUEST if args.requests else GRANT, start)
         own = flows.tenants.voice(turn, args.as_tenant).party if args.as_tenant else None
-        if not args.requests and not start:
+        if not (args.requests or start or args.as_tenant):  # a tenant hears of what waits when all do
             held = (flows.consents.get(turn.vault, one.grant.id) for one in flows.spreading.all_waiting(turn))
             rows += [row for row in held if row is not None]
         chosen = (row for row in rows if not args.wallet or row.wallet == args.wallet)
@@ -310,7 +310,7 @@ async def consent_show(node: Node, args: ConsentArgs) -> ConsentShown:
 
     def look(turn: Turn) -> ConsentShown:
         own = flows.tenants.voice(turn, args.as_tenant).party if args.as_tenant else None
-        waits = waiting(turn, flows, args.id)
+        waits = None if args.as_tenant else waiting(turn, flows, args.id)
         ident = find_entry(turn.rows, args.id) if waits is None else waits.grant.id
         return _shown(turn, flows, ident, args.lang, own)
 

@@ -173,6 +173,10 @@ async def test_the_commands_say_by_when_and_take_back(tmp_path: Path) -> None:
         shown = await do(node, "consent show", id=second.id[:10])
         assert (shown.line, "never published" in shown.waits, shown.decided_by) == (line, True, ())
         assert "Cellar" in shown.notice
+        told = (await do(node, "consent list", as_tenant="advice")).consents
+        assert [one.id for one in told] == [first.id], "the recipient hears of it when all do, also at this host"
+        with pytest.raises(LocalError, match="No entry"):
+            await do(node, "consent show", id=second.id, as_tenant="advice")
         with pytest.raises(LocalError, match="waits to be published") as caught:
             await do(node, "consent amend", id=second.id[:10], days=30)
         assert caught.value.code == "WAITS"

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import itertools
 import json
-import multiprocessing
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +27,7 @@ import msgspec
 from ledger.errors import LocalError
 from simulations.extra import needs
 from simulations.files import write_whole
+from simulations.pools import pool
 from simulations.runs import SUMMARY, kept, read_summary, run_one
 from simulations.spec import RunName, Scenario, changed
 
@@ -143,9 +143,5 @@ def _executor(workers: int, cluster: str) -> Iterator[Executor]:
             finally:
                 executor.shutdown(wait=False)
         return
-    # spawn: a run must not depend on what the parent had in memory
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    with pool(workers) as local:
+        yield local

@@ -12,6 +12,7 @@ What it does not do
 
 from __future__ import annotations
 
+import errno
 import inspect
 import os
 import shlex
@@ -43,6 +44,7 @@ maille join. How it is: maille status, and maille doctor says what to mend. Each
 PASSPHRASE: Final = "File whose first line is the passphrase of the keys."
 TO: Final = "The file to write. Default: standard output, if that is no terminal."
 _COMMON: Final = "every command"
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _CANCELLED: Final = 130  # as the shell reports a command ended by Ctrl-C
 
 
@@ -92,6 +94,12 @@ def run(argv: list[str], operations: Iterable[Operation] = OPERATIONS) -> int:
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of the result goes nowhere
+        told = f"The result could not be written: {error.strerror}; make room, or send it elsewhere."
+        return _complain(told, "DISK_FULL", exit_of("DISK_FULL"))
     except KeyboardInterrupt:
         return _CANCELLED
 

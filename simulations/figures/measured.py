@@ -10,10 +10,8 @@ What it does not do
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import Final
 
 import polars as pl
@@ -22,6 +20,7 @@ from gossip.messages import DATA, GOSSIP, WITNESS, Envelope
 from simulations.engine import MS, SECOND
 from simulations.links import Link, uniform
 from simulations.people import person
+from simulations.pools import pool
 from simulations.signatures import remembered
 from simulations.withdrawal_study import Case, Row, study
 from simulations.world import World
@@ -126,6 +125,6 @@ def withdrawals(
     if workers == 1 or len(cases) == 1:
         found = [study(case) for case in cases]
     else:
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            found = list(pool.map(study, sorted(cases, key=lambda case: -case.partition_s)))
+        with pool(workers) as made:
+            found = list(made.map(study, sorted(cases, key=lambda case: -case.partition_s)))
     return pl.DataFrame([row for rows in found for row in rows], schema=list(Row._fields), orient="row")

@@ -10,13 +10,13 @@ What it does not do
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from typing import Any, Final
 
 from ledger.errors import LocalError
+from simulations.pools import pool
 from simulations.validation import floods, healing, mongering, overlays, spreading
 from simulations.validation.checks import Experiment, row_of
 
@@ -64,10 +64,10 @@ def validate(
             rows[experiment.id] = row_of(experiment, seed, quick=quick)
             told(rows[experiment.id])
     else:
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        with pool(workers) as made:
             # the long ones first, so that none is left for the end alone
             order = sorted(experiments, key=lambda experiment: experiment.id not in LONG)
-            for future in as_completed([pool.submit(_row, experiment.id, seed, quick) for experiment in order]):
+            for future in as_completed([made.submit(_row, experiment.id, seed, quick) for experiment in order]):
                 row = future.result()
                 rows[row["id"]] = row
                 told(row)

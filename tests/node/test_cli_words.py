@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -185,3 +187,17 @@ def test_a_node_that_cannot_be_made_leaves_nothing_behind(
     assert told in capsys.readouterr().err
     assert not (tmp_path / "node").exists()
     assert run(["node", "init", "--data-dir", "node", "--name", "Ada", "--unsealed"]) == exits.OK
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full: it is Linux's")
+@pytest.mark.parametrize("typed", ["man", "consent grant --help", "key list --json"])
+def test_where_the_result_has_no_room_the_command_says_so(typed: str, tmp_path: Path) -> None:
+    assert run(["node", "init", "--data-dir", str(tmp_path / "node"), "--name", "Ada", "--unsealed"]) == exits.OK
+    command = [sys.executable, "-c", "from node.cli import main; main()", *typed.split()]
+    environment = {**os.environ, "MAILLE_DATA_DIR": str(tmp_path / "node")}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "The result could not be written: No space left on device" in done.stderr
+    assert done.returncode == exits.TEMPORARY

@@ -167,12 +167,15 @@ class Spreading:
     def _release(self, turn: Turn, row: Waiting) -> None:
         """Publish what waited; it is forgotten when the ledger has it durably.
 
-        Never, where its content was erased, or the consent that it passes on from has ended.
+        Never, where its content was erased, or the consent that it passes on from has ended; nor where our device is
+        another since: the vault may have come back from a backup, older than her word that took it back.
         """
         content = self._consents.get(turn.vault, row.grant.id)
         parent = row.grant.payload.get("parent")
         status = turn.core.replica.consent(turn.rows, parent) if parent is not None else None
-        if content is None or (status is not None and status.state is not State.GRANTED):
+        ended = status is not None and status.state is not State.GRANTED
+        if content is None or ended or row.grant.seen[0].feed != turn.core.device.kid:
+            turn.note("GRANT_NOT_PUBLISHED", grant=row.grant.id.hex())
             self.take_back(turn, row)
         else:
             self._publish(turn, row.grant, content.disclosures, row.wallet)

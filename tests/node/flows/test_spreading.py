@@ -13,6 +13,7 @@ from ledger.consent.status import State
 from ledger.consent.wallet import HOUR
 from ledger.entry import Entry
 from ledger.errors import LocalError
+from ledger.keys import SigningKey
 from ledger.schema import DAY
 from node.core import Turn
 from node.flows.consenting import Offer
@@ -304,6 +305,19 @@ def test_a_grant_whose_content_was_erased_while_it_waited_is_not_published() -> 
     pass_window(world)
     assert home.entry(grant.id) is None
     assert waiting(home) == []
+
+
+def test_what_comes_back_from_a_backup_is_not_published() -> None:
+    world, home = town()
+    give(world, home)
+    grant = give(world, home)
+    world.leave(home)
+    home.device = SigningKey.from_seed(b"d" * 32)  # as `device recover` certifies after a restore
+    home.load()
+    world.now += DAY
+    home.act(home.flows.spreading.look)
+    assert (waiting(home), home.entry(grant.id)) == ([], None)
+    assert "GRANT_NOT_PUBLISHED" in home.codes()
 
 
 def passed_on(world: World, parent: Entry) -> Entry:

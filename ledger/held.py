@@ -113,7 +113,7 @@ class Held:
         """Fold what is held. `grown`: the feeds of which more is held than at the last time, by default any."""
         view = HeldView(self, rows)
         before, self.members = self.members, self.chain.live(view, grown)
-        if not self.chain.went_on:
+        if not (self.chain.went_on or self.chain.spared):
             self._awaited.clear()
         self._awaited.add(view.missing)
         if self.members is not before:

@@ -38,7 +38,7 @@ from ledger.governance.register import Register, Sighting
 from ledger.governance.roster import Members, View, meet
 from ledger.governance.sealing import RIVALS_SECONDS, Terms, compose, frontier_digest
 from ledger.governance.state import Base, first_base
-from ledger.governance.waiting import due, park
+from ledger.governance.waiting import Waiting, due, park
 
 BASES_MAX: Final = 64  # epochs whose tables are kept; an older one is derived anew from the genesis
 
@@ -61,6 +61,7 @@ class Chain:
         self.newest = self._first
         self._onward: Onward | None = None  # the live fold, gone on with as long as the register only grows
         self._looked = (0, 0)  # the register's disorder and length at that fold
+        self.spared = False  # the last live fold left out some that it knew to have no effect
         self.went_on = False  # the last live fold only looked at what was new, and at what that woke
 
     # Verifying
@@ -85,17 +86,26 @@ class Chain:
         fresh = self._register.since(self._looked[1])
         self._looked = (self._register.disorder, len(self._register))
         tips = [onward.tip] if onward is not None and self._is_quiet(onward.tip) else self.tips(view)
-        self.newest, self._onward, self.went_on = tips[0], None, False
+        self.newest, self._onward, self.went_on, self.spared = tips[0], None, False, False
         if len(tips) > 1 or self.disputed:
             return self._over(tips, view)
         members = onward.take(fresh, view, grown) if onward is not None and onward.tip is tips[0] else None
         self.went_on = members is not None
         if onward is None or members is None:
-            folded = self.open(tips[0], view)
-            members = members_of(self._genesis, folded)
-            onward = Onward(self._genesis, tips[0], folded, members, view)
+            onward = self._anew(tips[0], view, onward)
         self._onward = onward
-        return members
+        return onward.members
+
+    def _anew(self, tip: Base, view: View, before: Onward | None) -> Onward:
+        """Fold anew from a base, but for what a fold `before` from it put to sleep, and which changes nothing."""
+        waiting = before.waiting if before is not None and before.tip is tip else Waiting()
+        folded = self.open(tip, view, waiting.mute)
+        if before is not None and waiting.mute and folded.base.reaches.forks != before.forks:
+            waiting = Waiting()  # a head beyond a fork stands for less: it may be held now
+            folded = self.open(tip, view)
+        waiting.renew()
+        self.spared = bool(waiting.mute)
+        return Onward(self._genesis, tip, folded, members_of(self._genesis, folded), view, waiting)
 
     def _is_quiet(self, tip: Base) -> bool:
         """Say whether no certificate is held, good or bad, that may follow an epoch or rival one of its past."""
@@ -112,9 +122,12 @@ class Chain:
             members = meet(members, other)
         return members
 
-    def open(self, tip: Base, view: View) -> Folded:
-        """Fold what lies beyond an epoch's frontier and below the view's."""
-        return advance(self._genesis, tip, self._register.beyond(tip.frontier), view)
+    def open(self, tip: Base, view: View, asleep: Collection[tuple[bytes, int]] = frozenset()) -> Folded:
+        """Fold what lies beyond an epoch's frontier and below the view's. `asleep`: (feed, index) to leave out."""
+        fresh = self._register.beyond(tip.frontier)
+        if asleep:
+            fresh = (each for each in fresh if (each.feed, each.index) not in asleep)
+        return advance(self._genesis, tip, fresh, view)
 
     def tips(self, view: View) -> list[Base]:
         """Return the newest epochs inside a view: one, or one a branch where seals are rivals."""

@@ -48,7 +48,7 @@ from ledger.governance.members import (
 from ledger.governance.roster import Members, Party, View, edge
 from ledger.governance.state import Base
 from ledger.governance.voting import Count
-from ledger.governance.waiting import Waiting, causes
+from ledger.governance.waiting import Waiting, causes, is_mute
 
 _INSTRUCTIONS: Final = ("vote.delegate", "vote.default")
 _VOICES: Final = frozenset({"vote", *_INSTRUCTIONS})
@@ -57,9 +57,14 @@ _NEWCOMERS: Final = frozenset({"device.certify", "member.apply", *ENDORSEMENTS})
 
 
 class Onward:
-    """A fold that goes on. `tip`: the base it began from; `folded`, which it changes from now on, and its `members`."""
+    """A fold that goes on. `tip`: the base it began from; `folded`, which it changes from now on, and its `members`.
 
-    def __init__(self, genesis: Genesis, tip: Base, folded: Folded, members: Members, view: View) -> None:
+    `waiting`: what is asleep, beside what the fold left over.
+    """
+
+    def __init__(
+        self, genesis: Genesis, tip: Base, folded: Folded, members: Members, view: View, waiting: Waiting
+    ) -> None:
         self.tip, self.members = tip, members
         self._genesis, self._folded = genesis, folded
         self._founders = {(keys.thumbprint(root), 1) for root, _ in genesis.founders}
@@ -70,7 +75,7 @@ class Onward:
         self._voices = {*work.governing.values(), *(found.first for found in work.found.values())}
         claims = work.reaches.claims.values()
         self._claimed = {feed for claim in claims for feed in (claim.heir, claim.predecessor)}
-        self._waiting, self._read = Waiting(), set[tuple[bytes, int]]()
+        self.waiting, self._read = waiting, set[tuple[bytes, int]]()
         self._put_back(view)
 
     def take(self, fresh: Iterable[Registration], view: View, grown: Iterable[bytes] | None = None) -> Members | None:
@@ -80,7 +85,7 @@ class Onward:
         its tables may have changed.
         """
         work = self._folded.base
-        woken = self._waiting.held(view.size, grown)
+        woken = self.waiting.held(view.size, grown)
         batch = [*woken, *fresh]
         while batch:
             self._read = {(r.feed, r.index) for r in woken}
@@ -88,14 +93,20 @@ class Onward:
             if not self._add(batch, view):
                 return None
             news = {*islice(work.reaches.owners, owned, None), *islice(work.active, active, None)}
-            batch = woken = self._waiting.counting(sorted(news))
+            batch = woken = self.waiting.counting(sorted(news))
         return self.members
+
+    @property
+    def forks(self) -> dict[bytes, int]:
+        """Where feeds with a proven fork are held."""
+        return self._folded.base.reaches.forks
 
     def _put_back(self, view: View) -> None:
         """Let what is left over wait for what it needs."""
         work = self._folded.base
         for registration in work.pending:
-            self._waiting.put(registration, *causes(work, registration, view))
+            mute = is_mute(work, registration) and not view.holds(registration.entry, work.reaches.forks)
+            self.waiting.put(registration, *causes(work, registration, view), mute=mute)
         work.pending = ()
 
     def _add(self, batch: Iterable[Registration], view: View) -> bool:

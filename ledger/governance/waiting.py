@@ -11,6 +11,8 @@ How it works
     restricts before the rest, and `WAITING_MAX` of all feeds. The others are parked in the order of their feed, and
     `due` lets so many of them have their turn at the next seal as there is room for. Both follow from what is sealed
     alone, so all nodes park the same; whoever says much that waits for nothing parks its own.
+    A fold from a base leaves out what is `mute`: statements of kinds that have no effect while a head they name is not
+    held. It looks at them again when that head comes, or a fork is proven.
 
 What it does not do
     It says of nothing whether it counts, and loses nothing: every statement in it stands in the register too.
@@ -33,6 +35,9 @@ WAITING_A_FEED_MAX: Final = 256
 """Statements of one feed that a seal hands on to be looked at in every fold; the others wait for their turn."""
 WAITING_MAX: Final = 4_096
 """Statements of all feeds that a seal so hands on: shared alike among those that have any, at least one each."""
+
+MUTE: Final = frozenset({"proposal", "vote", "vote.delegate", "vote.default", "tenant.host"}) | edges.POSITIVE
+"""Kinds that a fold does not even look at while what they have seen is not held."""
 
 Place = tuple[bytes, int]  # (feed, index)
 Mark = tuple[int, Place]  # a number that is given once, and the statement that was put to sleep with it
@@ -68,10 +73,20 @@ def missing(
     return None
 
 
+def is_mute(work: Base, registration: Registration) -> bool:
+    """Say whether a statement has no effect at all on a fold while a head that it has seen is not held.
+
+    Others have: they name a device's owner, take one of a day's invitations, or are the first to name a later epoch.
+    """
+    marks = work.ages.get(registration.feed, ())
+    return registration.entry.kind in MUTE and all(index != registration.index for index, _ in marks)
+
+
 class Waiting:
-    """See the module. Each statement is in it once, under all its causes."""
+    """See the module. Each statement is in it once, under all its causes. `mute`: places of those that are so."""
 
     def __init__(self) -> None:
+        self.mute: dict[Place, tuple[int, Registration]] = {}
         self._asleep: dict[Place, tuple[int, Registration]] = {}
         self._by_feed: dict[bytes, list[Mark]] = {}
         self._by_head: dict[bytes, list[tuple[int, Mark]]] = {}  # by feed: a heap of (size, mark)
@@ -79,9 +94,15 @@ class Waiting:
 
     def __len__(self) -> int:
         """Return how many statements wait for something."""
-        return len(self._asleep)
+        return len(self._asleep) + len(self.mute)
 
-    def put(self, registration: Registration, feeds: Iterable[bytes], head: tuple[bytes, int] | None) -> None:
+    def renew(self) -> None:
+        """Forget all but the mute: a fold looks at the rest again."""
+        self._asleep = {}
+
+    def put(
+        self, registration: Registration, feeds: Iterable[bytes], head: tuple[bytes, int] | None, *, mute: bool = False
+    ) -> None:
         """Let a statement wait for feeds, and for a head. Without a cause it is not kept."""
         self._given += 1
         place = (registration.feed, registration.index)
@@ -92,7 +113,8 @@ class Waiting:
         if head is not None:
             heappush(self._by_head.setdefault(head[0], []), (head[1], mark))
         if has_cause:
-            self._asleep[place] = self._given, registration
+            table = self.mute if mute and head is not None else self._asleep
+            table[place] = self._given, registration
 
     def counting(self, feeds: Iterable[bytes]) -> list[Registration]:
         """Take out what waits for feeds that have an owner now, or have come to count."""
@@ -115,10 +137,11 @@ class Waiting:
     def _woken(self, marks: Iterable[Mark]) -> Iterator[Registration]:
         """Take out what these marks stand for; an older mark stands for nothing any more."""
         for number, place in marks:
-            found = self._asleep.get(place)
-            if found is not None and found[0] == number:
-                del self._asleep[place]
-                yield found[1]
+            for table in (self._asleep, self.mute):
+                found = table.get(place)
+                if found is not None and found[0] == number:
+                    del table[place]
+                    yield found[1]
 
 
 class Awaited:
@@ -126,21 +149,25 @@ class Awaited:
 
     def __init__(self) -> None:
         self._sizes: dict[bytes, list[int]] = {}  # by feed: a heap
+        self._known: set[tuple[bytes, int]] = set()
 
     def clear(self) -> None:
         """Wait for nothing."""
         self._sizes.clear()
+        self._known.clear()
 
     def add(self, missing: Iterable[tuple[bytes, int]]) -> None:
         """Wait for more: (feed, size)."""
-        for feed, size in missing:
+        for feed, size in [each for each in missing if each not in self._known]:
             heappush(self._sizes.setdefault(feed, []), size)
+            self._known.add((feed, size))
 
     def reached(self, feed: bytes, size: int) -> bool:
         """Say whether a feed was to hold as much as it does now; what it has reached is waited for no more."""
         sizes, found = self._sizes.get(feed, []), False
         while sizes and sizes[0] <= size:
-            found = heappop(sizes) <= size
+            self._known.remove((feed, heappop(sizes)))
+            found = True
         if not sizes:
             self._sizes.pop(feed, None)
         return found

@@ -14,13 +14,16 @@ from ledger.checkpoint import Head
 from ledger.entry import Entry
 from ledger.governance import waiting
 from ledger.governance.chain import Chain
+from ledger.governance.epoch import Policy
 from ledger.governance.members import Party, link_id
+from ledger.governance.policy import Sponsors
 from ledger.governance.register import Register
+from ledger.governance.rules import Rules
 from ledger.governance.waiting import Waiting
 from tests.conftest import PROFILE
 from tests.ledger.governance.polity import Polity, Whole
 from tests.ledger.governance.test_onward import Follower, live
-from tests.worlds import Member, key, octets
+from tests.worlds import LATER, Member, Node, World, deliver_all, key, octets
 
 TERMS = {"green_button": True}
 FLOODS = (
@@ -234,6 +237,51 @@ def test_who_is_over_its_limit_parks_its_own_alone_and_loses_nothing() -> None:
     tip = polity.seal()
     assert tip.pending == tip.parked == ()
     assert len(tip.links) == count + 1
+
+
+def test_what_a_fold_leaves_out_is_looked_at_once_its_head_is_held() -> None:
+    world = World("left out", policy=Policy(rules=Rules(admission=Sponsors(2)).encode()), founders=3)
+    ada, bob, cyd = world.members
+    guest = world.join(ada)
+    world.link("link.accept", bob, guest)
+    application = next(r.entry for r in world.registrations() if r.entry.kind == "member.apply")
+    node = Node(world.genesis)
+    deliver_all(node, [ada.scribe, bob.scribe, cyd.scribe])
+    bob.scribe.add(b"no entry at all")
+    ends = {"from": list(guest.party), "to": list(bob.party)}
+    world.write(guest.scribe, "link.offer", ("link", link_id(guest.party, bob.party)), ends, bob.scribe.head())
+    deliver_all(node, [guest.scribe], LATER - 2)
+    deliver_all(node, [bob.scribe], LATER + 1)  # what the offer waits for, and nothing of governance
+    payload = {"application": application.id, "incarnation": 1}
+    world.write(cyd.scribe, "member.sponsor", ("member", guest.party[0]), payload)
+    deliver_all(node, [cyd.scribe], LATER + 2)
+    members = node.replica.members
+    assert members.is_member(guest.party)
+    assert members.link_up(guest.party, bob.party)
+    scratch = Node(world.genesis)
+    deliver_all(scratch, world.scribes(), LATER + 3)
+    assert scratch.replica.members == members
+
+
+@pytest.mark.parametrize("what", ["offer nowhere", "offer later", "delegate", "host"])
+def test_a_fold_from_the_base_leaves_out_what_has_no_effect(what: str) -> None:
+    counts = []
+    for count in (2, 40):
+        polity = Polity("flooded")
+        for number in range(count):
+            flood(polity, polity.members[3], what, number)
+        register = Register(polity.registrations())
+        chain = Chain(polity.genesis, register)
+        chain.live(polity.view())
+        polity.propose(polity.members[0], "charter", charter=octets("charter"))
+        for each in polity.registrations():
+            register.add(each)
+        view = Counted(polity)
+        assert chain.live(view, [polity.members[0].scribe.feed]) == polity.governed()
+        assert not chain.went_on
+        assert chain.spared
+        counts.append(view.asked)
+    assert counts[0] == counts[1]
 
 
 def test_an_entry_wakes_what_waits_for_it_alone() -> None:

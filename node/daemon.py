@@ -379,6 +379,7 @@ def notify(state: str) -> None:
 
 
 def _cannot_listen(config: Config, error: BaseException) -> LocalError:
-    where = ", ".join(config.listen)
-    told = f"Cannot listen on {where} ({first_of(error)}); change `listen` in config.toml."
-    return LocalError("LISTEN_REFUSED", told)
+    where, first = ", ".join(config.listen), first_of(error)
+    why = os.strerror(first.errno) if isinstance(first, OSError) and first.errno else str(first)
+    told = f"Cannot listen on {where}: {why}. Stop what is there, or choose another address: "
+    return LocalError("LISTEN_REFUSED", told + "`maille config set listen '[\"127.0.0.1:8472\"]'`.")

@@ -354,6 +354,8 @@ def test_a_place_that_is_taken_is_said_so(tmp_path: Path) -> None:
         )
         assert found.returncode == exits.REFUSED
         assert "LISTEN_REFUSED" in found.stderr
+        assert ": Address already in use. " in found.stderr
+        assert f"`maille config set --data-dir {other.path} listen '[" in found.stderr
         assert "Traceback" not in found.stderr
     finally:
         process.kill()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from msgspec import Meta
 
 from ledger.consent.grant import RecipientClass
+from ledger.errors import LocalError
 from ledger.schema import DAY
 from node.exits import usage
 from node.naming import find_party, member_name, unix_of
@@ -134,7 +135,17 @@ def offer_of(turn: Turn, args: Terms, base: Offer | None, tenants: Tenants, own:
     else:
         name = tenants.name_of(recipient[0]) or member_name(members, recipient)
         actor = Actor(name, "recipient", "", recipient)
-    return Offer(holder, recipient, terms_of(values, actor, now=turn.now, valid_until=until), until)
+    try:
+        return Offer(holder, recipient, terms_of(values, actor, now=turn.now, valid_until=until), until)
+    except LocalError as error:
+        if args.terms is not None or error.field is None:
+            raise
+        named = (_ARGUMENT.get(name, name) for name in error.field.split(", "))
+        raise LocalError(error.code, error.message, field=", ".join(named)) from None
+
+
+_ARGUMENT: Final = {"points": "point", "pii_type": "kind", "data_period": "data_from"}
+"""A field of a file of terms -> the argument that says the same, for who wrote no file; the others have one name."""
 
 
 def _options(args: Terms, until: int, now: int) -> dict[str, Any]:

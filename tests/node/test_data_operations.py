@@ -162,8 +162,10 @@ async def test_what_is_missing_is_named(tmp_path: Path) -> None:
         await pair(ada, bob)
         await do(ada, "wallet create", name="anna")
         for values, field in (
-            ({"kind": "daily"}, "purpose, points, contact"),
-            ({"kind": "daily", "purpose": "x", "contact": "y", "point": ("12",)}, "points"),
+            ({"kind": "daily"}, "purpose, point, contact"),
+            ({"purpose": "x", "contact": "y", "point": (f"prm:{1:014}",)}, "kind"),
+            ({"kind": "daily", "purpose": "x", "contact": "y", "point": ("12",)}, "point"),
+            ({"terms": b'{"purpose": "x", "contact": "y"}', "kind": "daily"}, "points"),  # a file's own names
             ({"terms": b'{"purpose": "x", "colour": "red"}'}, "colour"),
         ):
             with pytest.raises(LocalError) as caught:

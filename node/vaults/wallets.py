@@ -88,7 +88,9 @@ class WalletRows:
         """Return a wallet. Raises LocalError NOT_FOUND."""
         found = self.find(vault, name)
         if found is None:
-            raise LocalError("NOT_FOUND", "no wallet of this name is kept here; `wallet list` shows them", field="name")
+            raise LocalError(
+                "NOT_FOUND", "No wallet of this name is kept here; `maille wallet list` shows them.", field="name"
+            )
         return found
 
     def find(self, vault: Reader, name: str) -> HostedWallet | None:

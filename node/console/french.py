@@ -133,6 +133,7 @@ ERRORS: Final[dict[str, str]] = {
     "FORM_OLD": "Le formulaire est d’une autre session.",
     "FORM_TOO_LARGE": "Le formulaire est trop gros.",
     "TOO_OFTEN": "Trop d’essais depuis une même adresse.",
+    "WAITS": "Ce consentement attend d’être publié ; d’ici là, on peut seulement le montrer ou le retirer.",
 }
 """Code -> the sentence in French, of errors that an operator page can end in."""
 
@@ -192,6 +193,7 @@ EVENTS: Final[dict[str, str]] = {
     "OTHER_FACE_COSIGNED": "l’autre face d’une bifurcation a été cosignée",
     "OWN_FEED_FORKED": "notre propre fil a bifurqué",
     "PROBE_ENDED": "un test a pris fin",
+    "GRANT_NOT_PUBLISHED": "un consentement qui attendait n’a pas été publié",
     "PROBE_NOT_MADE": "un test n’a pas pu être fait",
     "PROBE_UNSIGNED": "un test n’a pas été signé",
     "RESULT_ASKED": "le résultat d’un calcul est demandé",

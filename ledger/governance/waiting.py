@@ -36,6 +36,9 @@ WAITING_A_FEED_MAX: Final = 256
 WAITING_MAX: Final = 4_096
 """Statements of all feeds that a seal so hands on: shared alike among those that have any, at least one each."""
 
+MARKS_SPARE: Final = 1_024
+"""Marks of what is awake again that may lie about, beside as many as there are mute ones."""
+
 MUTE: Final = frozenset({"proposal", "vote", "vote.delegate", "vote.default", "tenant.host"}) | edges.POSITIVE
 """Kinds that a fold does not even look at while what they have seen is not held."""
 
@@ -91,6 +94,7 @@ class Waiting:
         self._by_feed: dict[bytes, list[Mark]] = {}
         self._by_head: dict[bytes, list[tuple[int, Mark]]] = {}  # by feed: a heap of (size, mark)
         self._given = 0
+        self._swept = 0  # how many marks were given when those that stand for nothing were last thrown away
 
     def __len__(self) -> int:
         """Return how many statements wait for something."""
@@ -99,6 +103,21 @@ class Waiting:
     def renew(self) -> None:
         """Forget all but the mute: a fold looks at the rest again."""
         self._asleep = {}
+        if self._given - self._swept > len(self.mute) + MARKS_SPARE:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Throw away the marks that stand for nothing: an epoch that nobody seals may see any number of folds."""
+        by_feed = {feed: [mark for mark in marks if self._stands(mark)] for feed, marks in self._by_feed.items()}
+        by_head = {feed: [at for at in heap if self._stands(at[1])] for feed, heap in self._by_head.items()}
+        self._by_feed = {feed: marks for feed, marks in by_feed.items() if marks}
+        self._by_head = {feed: sorted(heap) for feed, heap in by_head.items() if heap}  # a sorted list is a heap
+        self._swept = self._given
+
+    def _stands(self, mark: Mark) -> bool:
+        number, place = mark
+        found = self._asleep.get(place) or self.mute.get(place)
+        return found is not None and found[0] == number
 
     def put(
         self, registration: Registration, feeds: Iterable[bytes], head: tuple[bytes, int] | None, *, mute: bool = False

@@ -19,7 +19,7 @@ from ledger.governance.members import Party, link_id
 from ledger.governance.policy import Sponsors
 from ledger.governance.register import Register
 from ledger.governance.rules import Rules
-from ledger.governance.waiting import Waiting
+from ledger.governance.waiting import MARKS_SPARE, Waiting
 from tests.conftest import PROFILE
 from tests.ledger.governance.polity import Polity, Whole
 from tests.ledger.governance.test_onward import Follower, live
@@ -303,3 +303,20 @@ def test_an_entry_wakes_what_waits_for_it_alone() -> None:
     assert asleep.counting([feed]) == [*listed[:10], *listed[15:20]]
     assert asleep.held(lambda _: 9) == [listed[10]]
     assert not len(asleep)
+
+
+def test_folds_without_end_in_one_epoch_leave_no_marks_behind() -> None:
+    polity = Polity("many folds")
+    for number in range(12):
+        flood(polity, polity.members[3], "offer nowhere", number)
+    listed, asleep = polity.registrations(), Waiting()
+    feed, other = polity.random(32), polity.random(32)
+    asleep.put(listed[0], [feed], (other, 5), mute=True)
+    for _ in range(3_000):
+        for registration in listed[1:10]:
+            asleep.put(registration, [feed], (other, 3))
+        asleep.renew()
+    kept = sum(map(len, (*asleep._by_feed.values(), *asleep._by_head.values())))
+    assert kept <= 2 * (MARKS_SPARE + 20)
+    assert asleep.held({other: 4}.__getitem__) == []
+    assert asleep.held({other: 5}.__getitem__) == [listed[0]]

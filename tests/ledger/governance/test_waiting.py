@@ -316,7 +316,7 @@ def test_folds_without_end_in_one_epoch_leave_no_marks_behind() -> None:
         for registration in listed[1:10]:
             asleep.put(registration, [feed], (other, 3))
         asleep.renew()
-    kept = sum(map(len, (*asleep._by_feed.values(), *asleep._by_head.values())))
+    kept = sum(len(marks) for marks in asleep._by_feed.values()) + sum(len(heap) for heap in asleep._by_head.values())
     assert kept <= 2 * (MARKS_SPARE + 20)
     assert asleep.held({other: 4}.__getitem__) == []
     assert asleep.held({other: 5}.__getitem__) == [listed[0]]

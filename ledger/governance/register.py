@@ -126,6 +126,7 @@ class Register:
         if len(kept) < len(self):
             for table in (self._by_feed, self._certificates, self._parts, self._evidence, self._leaves, self._seen):
                 table.clear()
+            self._successors.clear()
             self._contested.clear()
             self._devices.clear()
             self._order.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ledger.governance.certificate import Certificate, Step, vote_bytes
+from ledger.governance.register import Register
 from ledger.governance.sealing import Terms
 from tests.ledger.fold_cases import prove_fork
 from tests.ledger.governance.polity import Polity
@@ -85,3 +86,16 @@ def test_a_frontier_beyond_a_proven_fork_is_no_seal_and_nobody_is_silent_who_has
     assert chain.compose(before, world.view(), Terms(held, at)) is not None
     assert chain.compose(before, world.view(), Terms(held, at, (tom.party,))) is not None
     assert chain.compose(before, world.view(), Terms(held, at, ((tom.party[0], 2),))) is None
+
+
+def test_an_heir_whose_certificate_was_given_up_is_one_no_more() -> None:
+    world = Polity("given up", founders=2)
+    world.seal()
+    first, second = world.members
+    registrar, context = second.scribe, world.tip().context
+    size = len(registrar.raws)
+    heir = world.succeed(first, registrar)
+    register = Register(world.registrations())
+    assert [public for _, public in register.heirs(context, world.view().size).heirs] == [heir.device.public]
+    register.truncate(lambda feed: size if feed == registrar.feed else world.view().size(feed))
+    assert not register.heirs(context, world.view().size).heirs, "another leaf stands there now"

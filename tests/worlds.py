@@ -208,12 +208,14 @@ class World:
         start = Head(device, 0, merkle.EMPTY_ROOT)
         return self.sign(member.root, "member.apply", ("member", member.root.kid), payload, seen=(start,))
 
-    def admission(self, scribe: Scribe, application: Entry) -> Entry:
-        """Let a member's device admit an applicant."""
+    def admission(self, scribe: Scribe, application: Entry, *others: Head) -> Entry:
+        """Let a member's device admit an applicant, having seen `others` too."""
         payload = {"application": application.id, "incarnation": application.payload["incarnation"]}
-        return self.write(scribe, "member.admit", ("member", application.kid), payload)
+        return self.write(scribe, "member.admit", ("member", application.kid), payload, *others)
 
-    def join(self, inviter: Member, *, incarnation: int = 1, again: Member | None = None) -> Member:
+    def join(
+        self, inviter: Member, *, incarnation: int = 1, again: Member | None = None, admission_sees: Iterable[Head] = ()
+    ) -> Member:
         """Bring in a new member, or one that left as a new incarnation."""
         number = len(self.members)
         root = again.root if again is not None else key(self.label, "root", number)
@@ -221,7 +223,7 @@ class World:
         device = key(self.label, "device", number, incarnation)
         application = self.application(member, inviter.party, device.kid)
         inviter.scribe.add(application.raw, self.certificate(member, device).raw)
-        self.admission(inviter.scribe, application)
+        self.admission(inviter.scribe, application, *admission_sees)
         member.scribes.append(Scribe(device, self.mesh_id))
         self.members.append(member)
         return member

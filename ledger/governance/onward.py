@@ -7,7 +7,7 @@ How it works
     meant where they touch it. What cannot count yet sleeps (`waiting`) until what it waits for has come, and costs
     nothing until then. Anything else has it return None, and the caller folds anew from the base:
       O1 another kind of entry, also among those that are woken; a certificate of a successor or in the device's own
-         feed;
+         feed; a word against a link that is woken, for it stood against the link from outside its end's reach;
       O2 a device, a newcomer or an application of which something was said before: what counts first, counts;
       O3 an invitation beyond its day's number;
       O4 a ballot that expels, suspends or admits somebody, once its outcome moves.
@@ -54,6 +54,7 @@ _INSTRUCTIONS: Final = ("vote.delegate", "vote.default")
 _VOICES: Final = frozenset({"vote", *_INSTRUCTIONS})
 _ANY_ORDER: Final = _VOICES.union(ABOUT)
 _NEWCOMERS: Final = frozenset({"device.certify", "member.apply", *ENDORSEMENTS})
+_AGAINST: Final = edges.LINKS - edges.POSITIVE
 
 
 class Onward:
@@ -140,6 +141,8 @@ class Onward:
 
     def _only_adds(self, inputs: Inputs) -> bool:
         """Say whether these statements have the same effect in any order (O1, O2)."""
+        if any((r.feed, r.index) in self._read for r in inputs.of_kinds(sorted(_AGAINST))):
+            return False
         if inputs.by_kind.keys() <= _ANY_ORDER:
             return self._are_new(r.entry.id for r in inputs.all)
         return (

@@ -197,6 +197,16 @@ def invites_from_two_feeds(polity: Polity) -> None:
     assert member.scribe is not old
 
 
+def lets_go_before_it_is_in(polity: Polity) -> None:
+    """O1: a newcomer refuses a link, then offers it; it is in once what its inviter had seen is held."""
+    ada, bob = polity.members[:2]
+    polity.link("link.accept", bob, ada)
+    guest = polity.join(ada, admission_sees=[bob.scribe.head()])
+    for kind in ("link.sever", "link.offer"):
+        polity.link(kind, guest, bob)
+    polity.link("link.accept", bob, guest)
+
+
 SCENARIOS: dict[Callable[[Polity], None], Rules] = {
     expels: Rules(),
     suspends: Rules(),
@@ -206,6 +216,7 @@ SCENARIOS: dict[Callable[[Polity], None], Rules] = {
     comes_back: Rules(),
     certified_twice: Rules(),
     succeeds_early: Rules(),
+    lets_go_before_it_is_in: Rules(),
     invites_from_two_feeds: Rules(invitations_a_day=1),
 }
 

@@ -79,6 +79,11 @@ def follow(genesis: Genesis, chain: tuple[EpochProof, ...], words: Words) -> tup
     return tuple(steps)
 
 
+def times_of(genesis: Genesis, chain: tuple[Step, ...]) -> dict[bytes, int]:
+    """Return since when each epoch is that a chain shows, by reference, unix seconds; epoch 0 by the mesh id."""
+    return {genesis.mesh_id: genesis.entry.iat, **{step.reference: step.epoch.as_of for step in chain}}
+
+
 def _epoch(raw: bytes) -> Epoch:
     return Seal.decode(codec.encode([raw, [], [], []])).epoch
 

@@ -16,6 +16,7 @@ How it works
     A member is *rooted* when the genesis lists its root key (unless the chain begins at an epoch that the auditor
     pinned), it votes under an epoch of the chain, or a rooted member's device admitted its signed application; and not
     from the epoch on that counts it as left or expelled. Nobody who was never let in, or is gone, poses as a witness.
+    A certificate, application or admission that is dated before the epoch it names proves and roots nobody (M6).
 
 What it does not do
     It does not say how many witnesses are enough, what time it is, or what the person consented to (verify).
@@ -32,7 +33,6 @@ from typing import Any, Final
 
 from ledger import keys, merkle
 from ledger.checkpoint import Head, verify_head
-from ledger.consent.standing import carried_delegation, carried_grant
 from ledger.consent.status import Party
 from ledger.entry import Entry
 from ledger.errors import RemoteError
@@ -40,10 +40,10 @@ from ledger.governance.epoch import Genesis
 from ledger.governance.register import HEIRS_MAX
 from ledger.governance.roster import possession_message
 from proofs.bundle import Bundle, Selection, SignedCheckpoint, Voter
-from proofs.epochs import Step, follow
+from proofs.epochs import Step, follow, times_of
 from proofs.policy import Witness
 from proofs.reasons import Reason
-from proofs.resting import Rests, follow_rests
+from proofs.resting import Rests, ended_by, follow_rests
 from proofs.rules import known_rules
 from proofs.state import Refused, TickEvidence
 
@@ -89,6 +89,7 @@ class Evidence:
         self._voting: set[Party] = set()
         self._gone: dict[Party, int] = {}  # voters that a step counts as left or expelled -> its time
         self._certificates: dict[bytes, int] = {}
+        self._proving: dict[bytes, int] = {}  # those of them that have an effect
         self._admissions: dict[Party, list[tuple[int, int]]] = {}
         self._used: set[int] = set()
         self._seen_by_endings: set[Head] = set()
@@ -181,7 +182,7 @@ class Evidence:
 
     def _check_ending(self, at: int, entry: Entry) -> None:
         try:
-            named = _ended_by(entry)
+            named = ended_by(entry)
         except RemoteError as error:
             raise refusal(error, f"entry {at}") from None
         if named not in {each.id for each in self.entries if each.kind in STATED}:
@@ -192,6 +193,7 @@ class Evidence:
     def check_epochs(self) -> None:
         """Follow the chain of epochs; its voters' devices are proven by it."""
         self.chain = follow(self.genesis, self.bundle.epochs, self)
+        self._times = times_of(self.genesis, self.chain)
         self.rules = known_rules(self.genesis, self.chain, self.bundle.attachments)
         if self.bundle.epochs and self.bundle.epochs[0].epoch is not None:
             self._founders = set()  # whoever pins an epoch believes those who vote under it, and nobody from before
@@ -268,13 +270,19 @@ class Evidence:
             raise refusal(error, f"entry {at}") from None
         if entry.thing[1] != feed or not keys.verify(device, message, entry.payload["possession"]):
             raise Refused(Reason.BAD_SIGNATURE, f"entry {at} certifies a device key that did not agree to it")
+        if not self._is_early(entry):
+            self._proving[entry.thing[1]] = at
+
+    def _is_early(self, entry: Entry) -> bool:
+        """Say whether an entry is dated before the epoch that it names, as far as that is carried: then it is void."""
+        return entry.iat < self._times.get(entry.epoch or b"", 0)
 
     def find_key(self, feed: bytes) -> Keyed | None:
         """Return the key of a feed's device, as an epoch's voters or a certificate prove it; None when none does."""
         voter = self._voters.get(feed)
         if voter is not None:
             return Keyed(voter.public, (voter.kid, voter.incarnation))
-        at = self._certificates.get(feed)
+        at = self._proving.get(feed)
         if at is None:
             return None
         entry = self.use(at)
@@ -346,7 +354,7 @@ class Evidence:
     def _inviters(self, party: Party) -> Iterator[tuple[Party, set[int]]]:
         for admit_at, application_at in self._admissions.get(party, ()):
             admit, application = self.entries[admit_at], self.entries[application_at]
-            if application.payload["expires"] < admit.iat:
+            if application.payload["expires"] < admit.iat or self._is_early(application) or self._is_early(admit):
                 continue
             keyed = self.find_key(admit.kid)
             if keyed is not None and tuple(application.payload["inviter"]) == keyed.party:
@@ -376,21 +384,6 @@ class Evidence:
                 raise Refused(Reason.UNREFERENCED_ITEM, f"attachment {attached.sha256.hex()[:16]}: nothing names it")
             if attached.content is not None and sha256(attached.content).digest() != attached.sha256:
                 raise Refused(Reason.DISCLOSURE_MISMATCH, f"attachment {attached.sha256.hex()[:16]} has another hash")
-
-
-def _ended_by(entry: Entry) -> bytes:
-    """Return the id of what an entry ends or refuses. Raises RemoteError where its signer may not."""
-    named: bytes
-    match entry.kind:
-        case "consent.withdraw":
-            named = carried_grant(entry).id
-        case "delegation.revoke":
-            named = carried_delegation(entry).id
-        case "group.refuse":
-            named = entry.payload["call"]
-        case _:
-            named = entry.payload["grant"]
-    return named
 
 
 def refusal(error: RemoteError, item: str) -> Refused:

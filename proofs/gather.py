@@ -223,10 +223,16 @@ class Gathering:
                 entry.kind == "device.certify"
                 and entry.thing[1] == feed
                 and party in (None, (entry.kid, entry.payload["incarnation"]))
+                and not self._is_early(entry)
                 and (self.log_below(entry.id) or (not self.ticks and self.log_anywhere(entry.id))) is not None
             ):
                 return
         raise LocalError("NO_CERTIFICATE", f"no tick holds the certificate of feed {feed.hex()[:16]}; {TICK} again")
+
+    def _is_early(self, entry: Entry) -> bool:
+        """Say whether an entry is dated before the epoch that it names, and so has no effect (M6)."""
+        _, as_of = self.replica.chain.newest.known.get(entry.epoch or b"", (0, 0))
+        return entry.iat < as_of
 
     def is_keyed(self, feed: bytes) -> bool:
         """Say whether the bundle proves the key of a feed's device."""
@@ -246,7 +252,8 @@ class Gathering:
     def take_words(self) -> None:
         """Take in what the epoch chain rests on: words of voters that left, certificates of devices that succeeded."""
         for entry in self.steps.lines.values():
-            self._keyed.add(entry.thing[1])
+            if not self._is_early(entry):
+                self._keyed.add(entry.thing[1])
             self._carry(entry)
         certified = {(entry.kid, entry.thing[1]): entry for entry in self._governance("device.certify")}
         for kid, device in self.steps.leavers:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ledger.consent import bounds, disclosure
 from ledger.consent.disclosure import Disclosures
 from ledger.consent.record import FIELDS
+from ledger.consent.standing import carried_delegation, carried_grant
 from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.keys import thumbprint
@@ -47,6 +48,21 @@ class Rests:
     call: int | None = None
     parent: int | None = None
     missing: frozenset[str] = frozenset()
+
+
+def ended_by(entry: Entry) -> bytes:
+    """Return the id of what an entry ends or refuses. Raises RemoteError where its signer may not."""
+    named: bytes
+    match entry.kind:
+        case "consent.withdraw":
+            named = carried_grant(entry).id
+        case "delegation.revoke":
+            named = carried_delegation(entry).id
+        case "group.refuse":
+            named = entry.payload["call"]
+        case _:
+            named = entry.payload["grant"]
+    return named
 
 
 def follow_rests(evidence: Evidence) -> tuple[Rests, ...]:

@@ -61,9 +61,13 @@ class Forge:
         at: int | None = None,
         iat: int = BOUNDARY - 50,
         governs: bool = False,
+        epoch: bytes | None = None,
         seen: Head | None = None,
     ) -> bytes:
-        """Sign an entry; `at`: the place in Aube's feed that it names, unless it has `seen` another head."""
+        """Sign an entry; `at`: the place in Aube's feed that it names, unless it has `seen` another head.
+
+        `governs`: it names an epoch, the mesh itself unless it is another.
+        """
         mesh = mesh_id or self.mesh_id
         head = seen or Head(self.mesh.a.device.kid, at if at is not None else 1, bytes(32))
         made = sign_entry(
@@ -75,16 +79,18 @@ class Forge:
             cti=self.random.randbytes(16),
             seen=[head],
             mesh_id=mesh,
-            epoch=mesh if governs else None,
+            epoch=(epoch or mesh) if governs else None,
         )
         return made.raw
 
-    def certify(self, party: Party, *, by: SigningKey | None = None, possession: bytes | None = None) -> bytes:
+    def certify(
+        self, party: Party, *, by: SigningKey | None = None, possession: bytes | None = None, **how: Any
+    ) -> bytes:
         """Certify a device, soundly unless told otherwise."""
         root = by or party.root
         held = possession or party.device.sign(possession_message(self.mesh_id, root.kid, 1))
         payload = {"device": party.device.public, "incarnation": 1, "possession": held}
-        return self.entry(root, "device.certify", ("device", party.device.kid), payload, governs=True)
+        return self.entry(root, "device.certify", ("device", party.device.kid), payload, governs=True, **how)
 
     def carry(self, raw: bytes) -> None:
         """Log an entry in Aube's feed and carry it."""

@@ -11,6 +11,7 @@ import pytest
 from ledger import codec
 from ledger.checkpoint import Checkpoint, verify_cosignature
 from ledger.errors import LocalError
+from ledger.replica import Replica
 from ledger.ticks import Ticker
 from proofs import reading
 from proofs.bundle import BUNDLE_BYTES_MAX
@@ -147,3 +148,21 @@ def test_a_second_store_makes_the_same_proof() -> None:
         ticker = Ticker(replica)
         ticker.load(rows)
         assert make(rows, replica, ticker, grant.entry.id, grant.disclosures) == bundle
+
+
+def test_a_certificate_from_before_its_epoch_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    mesh = Mesh()
+    mesh.now -= 1
+    early = mesh.certify(mesh.b)
+    mesh.now += 1
+    with monkeypatch.context() as lax:  # Aube's node lets pass what others hold to have no effect
+        lax.setattr(Replica, "closure_iat", lambda *_: 0)
+        mesh.log(mesh.a, early)
+    grant = mesh.grant()
+    mesh.now += 5
+    mesh.tick(mesh.a, mesh.b)
+    kinds = [each.entry for each in mesh.replica.registrations if each.entry.thing == early.thing]
+    assert kinds[0].id == early.id, "it is the first that is found"
+    bundle = mesh.prove(grant)
+    assert early.id not in {item.id for item in reading.decode(bundle).entries}
+    assert verify(bundle, mesh.trust(), mesh.now).exit_code == 0

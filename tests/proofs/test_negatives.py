@@ -21,6 +21,7 @@ from tests.proofs import negatives as n
 from tests.proofs import negatives_alternatives as a
 from tests.proofs import negatives_calls as calls
 from tests.proofs import negatives_conduct as c
+from tests.proofs import negatives_early as early
 from tests.proofs import negatives_flows as f
 from tests.proofs import negatives_members as members
 from tests.proofs import negatives_parents as parents
@@ -295,6 +296,7 @@ CATALOGUE: Final = [
     *parents.PARENTS,
     *calls.CALLS,
     *told.TOLD,
+    *early.EARLY,
 ]
 HONEST: Final[tuple[Callable[[], n.Made], ...]] = (
     *a.HONEST,
@@ -303,6 +305,7 @@ HONEST: Final[tuple[Callable[[], n.Made], ...]] = (
     *parents.HONEST,
     *calls.HONEST,
     *told.HONEST,
+    *early.HONEST,
 )
 """What nobody bent, made as the negatives are."""
 

@@ -62,6 +62,16 @@ def own_rules(genesis: dict[str, Any]) -> dict[str, Any]:
     return form
 
 
+def form(content: bytes, otherwise: dict[str, Any]) -> dict[str, Any]:
+    """Read rules that an epoch names; those that are none count for nothing."""
+    try:
+        read = cbor.read(content)
+    except cbor.BadBytes:
+        return otherwise
+    named = type(read) is dict and {"forbidden_purposes", "affiliations"} <= read.keys()
+    return read if named else otherwise
+
+
 def first_voters(genesis: dict[str, Any]) -> list[Voter]:
     """Return who votes under epoch 0: the founders, but of each group that the genesis declares only the first."""
     voters = sorted(Voter(curve.key_id(root), 1, device, "") for root, device in genesis["founders"])

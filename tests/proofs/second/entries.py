@@ -46,6 +46,7 @@ class Entry(NamedTuple):
     seen: tuple[Head, ...]
     mesh: bytes | None
     payload: dict[str, Any]
+    epoch: bytes | None
 
 
 def need(holds: object, code: str, words: str = "") -> None:
@@ -103,7 +104,7 @@ def _parts(raw: bytes) -> tuple[Entry, bytes]:
     _ensure(len(raw) <= short.get(kind, 65_536), "what others carry is short")
     signed = cbor.write(["Signature1", protected, b"", payload])
     names = tuple((head[0], head[1], head[2]) for head in heads)
-    return Entry(raw, sha256(raw).digest(), kind, signer or b"", kid, thing, iat, names, mesh, body), signed
+    return Entry(raw, sha256(raw).digest(), kind, signer or b"", kid, thing, iat, names, mesh, body, epoch), signed
 
 
 def _payload(kind: str, thing: tuple[str, bytes], body: Any, has_epoch: bool) -> None:

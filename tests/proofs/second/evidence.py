@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from tests.proofs.second import cbor, curve, rests
-from tests.proofs.second.chain import Epoch, first_voters, follow, own_rules
+from tests.proofs.second.chain import Epoch, first_voters, follow, form, own_rules
 from tests.proofs.second.container import Attestation, Bundle, Checkpoint, Voter
 from tests.proofs.second.container import Tick as Carried
 from tests.proofs.second.entries import Entry, Head, Refused, is_signed, leaf_hash, need, read_entry, root_of
@@ -131,24 +131,33 @@ class Evidence:
         for digest, _, content in self.bundle.attachments:
             newest = self.chain[-1].policy if self.chain else None
             if digest == newest and content is not None and sha256(content).digest() == digest:
-                known = _form(content, known)
+                known = form(content, known)
         self.forbidden: list[str] = known["forbidden_purposes"]
         self.voices = {kid: min(group) for group in known.get("affiliations", []) for kid in group}
 
     # Keys
 
+    def _early(self, entry: Entry) -> bool:
+        """Say whether an entry is older than the epoch that it names, if that one is here."""
+        return entry.iat < self.times.get(entry.epoch, 0)
+
     def _keys(self) -> None:
+        self.times: dict[bytes | None, int] = {step.reference: step.as_of for step in self.chain}
+        self.times[self.mesh] = self.genesis.iat
+        self.proving: dict[bytes, int] = {}
         self.voters: dict[bytes, tuple[bytes, Party]] = {}
         for step in self.chain:
             for each in step.voters:
                 self.voters[curve.key_id(each.key)] = (each.key, (each.kid, each.incarnation))
-        for entry in self.entries:
+        for at, entry in enumerate(self.entries):
             if entry.kind != "device.certify":
                 continue
             device, incarnation = entry.payload["device"], entry.payload["incarnation"]
             said = b"maille-device-possession-v1" + self.mesh + entry.kid + incarnation.to_bytes(4, "big")
             good = curve.is_sound_key(device) and curve.verify(device, said, entry.payload["possession"])
             need(good and entry.thing[1] == curve.key_id(device), "BAD_SIGNATURE", "possession")
+            if not self._early(entry):
+                self.proving[entry.thing[1]] = at
         self._admitted: dict[Party, list[tuple[int, int]]] = {}
         ids = {entry.id: at for at, entry in enumerate(self.entries)}
         for at, entry in enumerate(self.entries):
@@ -164,7 +173,7 @@ class Evidence:
         """Return the proven key of a device and whose it is, if the bundle proves it."""
         if feed in self.voters:
             return self.voters[feed]
-        at = self._certificates.get(feed)
+        at = self.proving.get(feed)
         if at is None:
             return None
         self.used.add(at)
@@ -196,9 +205,11 @@ class Evidence:
 
     def _inviter(self, party: Party) -> tuple[Party, int, int] | None:
         for admit, apply in self._admitted.get(party, ()):
-            applied = self.entries[apply].payload
-            found = self.key(self.entries[admit].kid) if applied["expires"] >= self.entries[admit].iat else None
-            if found is not None and tuple(applied["inviter"]) == found[1]:
+            applied, admitted = self.entries[apply], self.entries[admit]
+            early = self._early(applied) or self._early(admitted)
+            good = applied.payload["expires"] >= admitted.iat and not early
+            found = self.key(admitted.kid) if good else None
+            if found is not None and tuple(applied.payload["inviter"]) == found[1]:
                 return found[1], admit, apply
         return None
 
@@ -381,13 +392,3 @@ class Evidence:
         for digest, _, content in bundle.attachments:
             need(digest in named, "UNREFERENCED_ITEM", "an attachment")
             need(content is None or sha256(content).digest() == digest, "DISCLOSURE_MISMATCH", "an attachment")
-
-
-def _form(content: bytes, otherwise: dict[str, Any]) -> dict[str, Any]:
-    """Read rules that an epoch names; those that are none count for nothing."""
-    try:
-        form = cbor.read(content)
-    except cbor.BadBytes:
-        return otherwise
-    named = type(form) is dict and {"forbidden_purposes", "affiliations"} <= form.keys()
-    return form if named else otherwise

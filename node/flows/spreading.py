@@ -167,13 +167,14 @@ class Spreading:
     def _release(self, turn: Turn, row: Waiting) -> None:
         """Publish what waited; it is forgotten when the ledger has it durably.
 
-        Never, where its content was erased, or the consent that it passes on from has ended; nor where our device is
-        another since: the vault may have come back from a backup, older than her word that took it back.
+        Never, where its content was erased, or the consent that it passes on from has ended, or this one, by what she
+        took elsewhere; nor where our device is another since: the vault may have come back from a backup, older than
+        her word that took it back.
         """
         content = self._consents.get(turn.vault, row.grant.id)
-        parent = row.grant.payload.get("parent")
-        status = turn.core.replica.consent(turn.rows, parent) if parent is not None else None
-        ended = status is not None and status.state is not State.GRANTED
+        resting = [ident for ident in (row.grant.payload.get("parent"), row.grant.id) if ident is not None]
+        found = [turn.core.replica.consent(turn.rows, ident) for ident in resting]
+        ended = any(status is not None and status.state is not State.GRANTED for status in found)
         if content is None or ended or row.grant.seen[0].feed != turn.core.device.kid:
             turn.note("GRANT_NOT_PUBLISHED", grant=row.grant.id.hex())
             self.take_back(turn, row)

@@ -175,6 +175,22 @@ def test_a_grant_that_is_withdrawn_while_it_waits_is_never_published(*, by_slip:
     assert home.look(left) == [False, False, False]
 
 
+def test_a_grant_that_was_withdrawn_elsewhere_while_it_waits_is_never_published_nor_told() -> None:
+    world, home = town()
+    give(world, home)
+    grant, other = give(world, home), world.recipient
+    slip = home.look(lambda turn: home.flows.wallets.get(turn.vault, "anna").wallet.slip(grant))
+    other.act(lambda turn: other.flows.acts.withdraw(turn, grant, slip))  # her wallet's file has the grant
+    world.pump()
+    pass_window(world)
+    assert waiting(home) == []
+    for side in world.sides:
+        assert (side.entry(grant.id), holds(side, grant)) == (None, False)
+        status = side.status(grant.id)
+        assert status is not None
+        assert status.state is State.WITHDRAWN
+
+
 def test_nobody_else_takes_back_what_waits() -> None:
     world, home = town()
     give(world, home, "bert")

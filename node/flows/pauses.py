@@ -34,8 +34,8 @@ class Pauses:
         self._anew: dict[bytes, int] = {}  # name -> when a change last counted
 
     def due(self, name: bytes, now_ms: int) -> bool:
-        """Say whether a try may be made now."""
-        return now_ms >= self._tried.get(name, (0, 0))[1]
+        """Say whether a try may be made now. A pause that lies further ahead was begun by a clock that is set back."""
+        return not now_ms < self._tried.get(name, (0, 0))[1] <= now_ms + PAUSE_MAX_MS
 
     def tried(self, name: bytes, now_ms: int) -> None:
         """Take notice of a try: the next is due after its pause."""
@@ -45,7 +45,7 @@ class Pauses:
 
     def anew(self, name: bytes, now_ms: int) -> bool:
         """Begin again, since the situation has changed; False when that counted less than ANEW_MS ago."""
-        if now_ms - self._anew.get(name, now_ms - ANEW_MS) < ANEW_MS:
+        if 0 <= now_ms - self._anew.get(name, now_ms - ANEW_MS) < ANEW_MS:
             return False
         self._anew.pop(name, None)
         _make_room(self._anew)

@@ -163,3 +163,14 @@ def test_whatever_is_said_tries_stay_rare(steps: list[tuple[str, int]]) -> None:
     assert anew <= 1 + now // ANEW_MS
     few = 6  # until the cap
     assert tried <= (anew + 1) * few + now // (PAUSE_MAX_MS // 2)
+
+
+def test_a_clock_that_is_set_back_stops_no_tries() -> None:
+    pauses, name, ahead = Pauses(), b"n", 10**9
+    assert pauses.anew(name, ahead)
+    pauses.tried(name, ahead)
+    assert pauses.due(name, 0)
+    assert pauses.anew(name, 0)
+    pauses.tried(name, 0)
+    assert not pauses.due(name, 1)
+    assert not pauses.anew(name, 1)

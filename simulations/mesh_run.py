@@ -258,12 +258,17 @@ class MeshRun:
     def _settle(self, over: int, every: int) -> None:
         """Let the honest nodes agree, and note how long they took."""
         end = over + round(self.scenario.checks.settle * SECOND)
-        while not self.watchman.agree() and self.world.now_us < end:
-            self.world.run_for(min(every, SECOND, end - self.world.now_us))
-            self._sample()
+        self._agree(end, every)
         if self.watchman.agree():
             self.records.note(over, -1, "converged_s", (self.world.now_us - over) / SECOND)
         self.world.run_for(SECOND)
+        self._agree(end, every)  # where that second held a boundary, each node has said something new
+
+    def _agree(self, end: int, every: int) -> None:
+        """Go on until all honest nodes that are up have one frontier, or the time is over."""
+        while not self.watchman.agree() and self.world.now_us < end:
+            self.world.run_for(min(every, SECOND, end - self.world.now_us))
+            self._sample()
 
     def _account(self) -> None:
         """Turn what was counted into rows."""

@@ -351,6 +351,14 @@ def test_every_step_of_shrinking_is_smaller_and_makes_sense() -> None:
     assert all(parse(api.to_toml(one).encode()) for _, one in found)
 
 
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_what_nodes_say_at_a_boundary_after_they_agreed_breaks_nothing(seed: int) -> None:
+    """With seed 2 they agree, and a heartbeat of each is under way when the run ends."""
+    summary = run_one(msgspec.structs.replace(MESH, faults=(), policy=PolicySpec(heartbeat_seconds=5)), seed)
+    assert summary["violations"] == []
+    assert summary["converged_s"] is not None
+
+
 def test_a_run_that_breaks_a_check_says_so_and_how_to_repeat_it(tmp_path: Path) -> None:
     """A partition that nobody heals: no mesh can converge."""
     cut = FaultSpec(kind="partition", at=1, share=0.4)

@@ -156,8 +156,10 @@ def _parent(audit: ConsentAudit, shown: dict[str, Any]) -> tuple[Reason, str] | 
     parent, values = above.grant.payload, above.values()
     if parent["recipient"] != payload["holder"]:
         return Reason.PARENT_OTHER, "its recipient is not the holder of this one"
-    spoken = speaker(evidence, audit.at)
-    if spoken not in (above.grant.kid, signers(evidence, above.at)) and not _speaks_for_holder(audit, spoken):
+    spoken, (had, named) = speaker(evidence, audit.at), _handed(above)
+    if spoken not in {above.grant.kid, signers(evidence, above.at), *had} and not _speaks_for_holder(audit, spoken):
+        if named:
+            return Reason.NOT_CARRIED, "its parent was handed on, and no tick says whether to whoever signed it"
         if "delegation" in audit.rests.missing or _is_incomplete(above):
             return Reason.NOT_CARRIED, "in whose name it was signed, an entry says that is not carried"
         return Reason.PARENT_OTHER, f"signed in the name of {spoken.hex()}"
@@ -171,6 +173,17 @@ def _parent(audit: ConsentAudit, shown: dict[str, Any]) -> tuple[Reason, str] | 
     found = wider_terms(shown, values, OF_PARENT)
     hidden = found.hidden if own is not None and rule is not None else (*found.hidden, "onward_sharing")
     return _compared(Compared(found.wider, hidden), Reason.PARENT_WIDER, Reason.PARENT_HIDDEN)
+
+
+def _handed(audit: ConsentAudit) -> tuple[set[bytes], set[bytes]]:
+    """Return the ids of the keys that had a consent handed on to them, and of all that some tick names as such (C7).
+
+    What came from a key that handed it on twice counts no more: then that key alone had it, by the newest tick.
+    """
+    values = [audit.value(tick) for tick in audit.ticks]
+    named = {kid for value in values for kid in (value.key, value.contested) if kid not in (None, audit.grant.kid)}
+    contested = values[-1].contested
+    return named if contested is None else named & {contested}, named
 
 
 def _line(audit: ConsentAudit) -> Iterator[ConsentAudit]:

@@ -53,6 +53,7 @@ class ConsentValue:
     `until`: its end, unix seconds. `amended`: ids of the entries that narrow it. `checked`: (evidence, party, state)
     for each word of a party on a document that the grant names. `signed`: ids of required keys that signed.
     `contested`: id of the key that handed it on to different successors (C7), so that no key decides on it.
+    `key`: id of the key in force, where it was handed on to it.
     """
 
     state: State
@@ -62,6 +63,7 @@ class ConsentValue:
     checked: tuple[tuple[bytes, Party, str], ...] = ()
     signed: tuple[bytes, ...] = ()
     contested: bytes | None = None
+    key: bytes | None = None
 
     @property
     def ended(self) -> bool:
@@ -163,9 +165,8 @@ def consent_value(value: bytes, grant: Entry) -> ConsentValue:
             fits = fits and state in list(State) and (state != State.GRANTED or _enough(grant, more.get("signed", ())))
             if fits and named and len(named) == len(decided) and (state > State.INCOMPLETE or named == (grant.id,)):
                 checked = ((each[0], (each[1], each[2]), EVIDENCE_STATES[each[3]]) for each in more.get("checked", ()))
-                signed = tuple(more.get("signed", ()))
-                contested = more.get("contested")
-                return ConsentValue(State(state), named, until, amended, tuple(checked), signed, contested)
+                signed, handed = tuple(more.get("signed", ())), (more.get("contested"), more.get("key"))
+                return ConsentValue(State(state), named, until, amended, tuple(checked), signed, *handed)
     raise _unfit("consent")
 
 

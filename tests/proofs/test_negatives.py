@@ -23,6 +23,7 @@ from tests.proofs import negatives_calls as calls
 from tests.proofs import negatives_conduct as c
 from tests.proofs import negatives_early as early
 from tests.proofs import negatives_flows as f
+from tests.proofs import negatives_handed as handed
 from tests.proofs import negatives_members as members
 from tests.proofs import negatives_parents as parents
 from tests.proofs import negatives_rests as rests
@@ -297,6 +298,7 @@ CATALOGUE: Final = [
     *calls.CALLS,
     *told.TOLD,
     *early.EARLY,
+    *handed.HANDED,
 ]
 HONEST: Final[tuple[Callable[[], n.Made], ...]] = (
     *a.HONEST,
@@ -306,6 +308,7 @@ HONEST: Final[tuple[Callable[[], n.Made], ...]] = (
     *calls.HONEST,
     *told.HONEST,
     *early.HONEST,
+    *handed.HONEST,
 )
 """What nobody bent, made as the negatives are."""
 

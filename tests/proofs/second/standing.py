@@ -106,10 +106,15 @@ def _parent(evidence: Evidence, at: int, shown: dict[str, Any]) -> str | None:
     if told.payload["recipient"] != grant["holder"]:
         return "PARENT_OTHER"
     line, spoken = above(evidence, at), _speaker(evidence, at)
-    if spoken not in (told.kid, _speaker(evidence, line[-1])) and not _of_holder(evidence, grant["holder"], spoken):
+    signs = spoken in (told.kid, _speaker(evidence, line[-1])) or _of_holder(evidence, grant["holder"], spoken)
+    listed = [tick.grants[parent] for tick in evidence.ticks if parent in tick.grants]
+    handed = {each.key for each in listed} | {each.contested for each in listed}
+    handed -= {None, told.kid}
+    twice = listed[-1].contested
+    if not signs and not (spoken in handed and twice in (None, spoken)):
         missing = evidence.rests[at].missing.union(*(evidence.rests[each].missing for each in line))
         first = "delegation" in evidence.rests[at].missing
-        return "NOT_CARRIED" if first or missing & {"delegation", "parent"} else "PARENT_OTHER"
+        return "NOT_CARRIED" if handed or first or missing & {"delegation", "parent"} else "PARENT_OTHER"
     own, rule = shown.get("onward_sharing"), values.get("onward_sharing")
     open_ = own is not None and rule is not None
     if len(line) > 8 or (open_ and not within.passes_on(own or {}, grant["recipient"], rule or {})):

@@ -29,13 +29,15 @@ class Witness(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What the map says of a consent: state, ids that decide, its end, what narrowed it, who else signed."""
+    """What the map says of a consent: state, ids that decide, its end, what narrowed it, who signed, who has it."""
 
     state: int
     decided: list[bytes]
     until: int
     amended: list[bytes]
     signed: list[bytes]
+    key: bytes | None
+    contested: bytes | None
 
 
 class Tick(NamedTuple):
@@ -86,7 +88,7 @@ def consent(value: bytes, grant: Entry) -> Standing:
     needed = min(grant.payload.get("required_quorum", len(keys)), len(keys))
     signed = more.get("signed", [])
     need(state != 1 or len(keys & set(signed)) >= needed, "BAD_STATE_PROOF", "a signature is missing")
-    return Standing(state, decided, until, more.get("amended", []), signed)
+    return Standing(state, decided, until, more.get("amended", []), signed, more.get("key"), more.get("contested"))
 
 
 def member(value: bytes) -> tuple[int, bool, list[bytes]]:

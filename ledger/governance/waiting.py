@@ -196,14 +196,21 @@ class Awaited:
 
 
 def due(base: Base) -> tuple[Registration, ...]:
-    """Return what was parked and has its turn at the seal that follows an epoch: as much as its feed has room for."""
+    """Return what was parked and has its turn at the seal that follows an epoch: as much as its feed has room for.
+
+    What only restricts comes first, as it does in `park`: no waiting permission keeps it from its turn.
+    """
     taken = Counter(each.feed for each in base.pending)
     found = []
-    for each in base.parked:
+    for each in sorted(base.parked, key=_turn):
         if taken[each.feed] < WAITING_A_FEED_MAX:
             taken[each.feed] += 1
             found.append(each)
     return tuple(found)
+
+
+def _turn(each: Registration) -> tuple[bool, int]:
+    return not KINDS[each.entry.kind].restrictive, each.index
 
 
 def park(work: Base, again: Iterable[Registration]) -> None:
@@ -214,7 +221,7 @@ def park(work: Base, again: Iterable[Registration]) -> None:
     share = max(1, min(WAITING_A_FEED_MAX, WAITING_MAX // max(1, len(waiting))))
     kept, over = list[Registration](), list[Registration]()
     for _, listed in sorted(waiting.items()):
-        listed.sort(key=lambda each: (not KINDS[each.entry.kind].restrictive, each.index))
+        listed.sort(key=_turn)
         kept += listed[:share]
         over += listed[share:]
     had = {(each.feed, each.index) for each in again}

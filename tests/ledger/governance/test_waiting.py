@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -237,6 +238,18 @@ def test_who_is_over_its_limit_parks_its_own_alone_and_loses_nothing() -> None:
     tip = polity.seal()
     assert tip.pending == tip.parked == ()
     assert len(tip.links) == count + 1
+
+
+def test_what_only_restricts_has_its_turn_before_permissions_that_wait_longer() -> None:
+    polity = Polity("turns")
+    before = len(polity.registrations())
+    for what in ("offer nowhere", "offer later", "retire", "host"):
+        flood(polity, polity.members[3], what, 1)
+    parked = polity.registrations()[before:]
+    base = replace(polity.tip(), parked=tuple(parked))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(waiting, "WAITING_A_FEED_MAX", 1)
+        assert [each.entry.kind for each in waiting.due(base)] == ["device.retire"]
 
 
 def test_what_a_fold_leaves_out_is_looked_at_once_its_head_is_held() -> None:

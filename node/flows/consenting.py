@@ -38,7 +38,7 @@ from node.flows.registering import Registering
 from node.flows.spreading import Spreading
 from node.tenants import Voice, state
 from node.vaults.computations import ComputationRows
-from node.vaults.consents import REQUEST, ConsentRows
+from node.vaults.consents import REQUEST, ConsentRows, wallet_of
 from node.vaults.wallets import HostedWallet, WalletRows
 
 if TYPE_CHECKING:
@@ -257,8 +257,9 @@ class Consenting:
             random_bytes=turn.core.random_bytes,
         )
         turn.register(entry)
-        if hosted is not None:
-            self._spreading.acted(turn, hosted.name)
+        name = hosted.name if hosted is not None else wallet_of(turn.vault, grant.id)
+        if name:
+            self._spreading.acted(turn, name)
         if hosted is not None and any(own.grant_id == grant.id for own in hosted.wallet.consents):
             self._wallets.put(turn.vault, replace(hosted, wallet=hosted.wallet.with_withdrawal(entry)))
         self._registering.spread(turn, entry)

@@ -164,6 +164,7 @@ class Flows:
         self.spreading.published = self.passing.tell
         self.disclosing.concerns = concerns
         self.life = Living(*parts, self.door, self.tenants, self.passing)
+        self.life.acted = self.spreading.acted
         self.carrying = Carrying(self.life.calls, self.life)
         self.linking = Linking(links)
 

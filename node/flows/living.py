@@ -43,7 +43,7 @@ from node.flows.passing import Passing
 from node.flows.registering import Registering
 from node.tenants import Tenants
 from node.vaults.calls import CallRows, Pending
-from node.vaults.consents import ConsentRow, ConsentRows
+from node.vaults.consents import ConsentRow, ConsentRows, wallet_of
 from node.vaults.wallets import HostedWallet, WalletRows
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class Living:
         self._registering, self._door, self._tenants, self._passing = registering, door, tenants, passing
 
         self.calls = CallRows()
+        self.acted: Callable[[Turn, str], None] = lambda _turn, _wallet: None
+        """Remembers that a wallet has an entry in our feed from now (node.flows.spreading)."""
 
     # What all acts need
 
@@ -123,6 +125,7 @@ class Living:
         entry, told = acts.make_amendment(key, grant, terms, narrow(terms), shown(turn), valid_until=valid_until)
         parties = [party for party in parties_of(grant) if party is not None]
         self._keep(turn, entry, told, parties, hosted.name)
+        self.acted(turn, hosted.name)
         self._door.forget(grant.id)
         return entry
 
@@ -162,6 +165,8 @@ class Living:
         if host is not None and not turn.core.replica.members.is_member(host):
             raise LocalError("UNKNOWN_HOST", "the host that the text names is no member of this mesh", field="heir")
         entry = turn.register(acts.make_rekey(key, grant, heir, shown(turn), host=host))
+        if former := wallet_of(turn.vault, grant.id):
+            self.acted(turn, former)
         self._disclosing.hand_on(turn, grant.id)
         if not self.take_on(turn, grant):
             row = self._consents.get(turn.vault, grant.id)

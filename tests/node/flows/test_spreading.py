@@ -242,6 +242,28 @@ def test_withdrawals_and_refusals_never_wait_and_a_grant_waits_after_them() -> N
     assert waiting(home) == [grant.id], "it would stand beside her refusal"
 
 
+@pytest.mark.parametrize("act", ["amend", "rekey", "slip"])
+def test_a_grant_waits_after_whatever_else_the_wallet_said(act: str) -> None:
+    world, home = town()
+    first = give(world, home)
+    pass_window(world)
+    slip = home.look(lambda turn: home.flows.wallets.get(turn.vault, "anna").wallet.slip(first))
+
+    def say(turn: Turn) -> None:
+        match act:
+            case "amend":
+                home.flows.life.amend(turn, first, lambda terms: terms, first.payload["valid_until"] - DAY)
+            case "rekey":
+                home.flows.acts.create_wallet(turn, "heir")
+                home.flows.life.rekey(turn, first, "heir", None)
+            case _:
+                home.flows.acts.end(turn, first, slip)
+
+    home.act(say)
+    grant = give(world, home)
+    assert waiting(home) == [grant.id], "it would stand beside it"
+
+
 def test_what_waits_survives_a_crash_and_is_published_once() -> None:
     world, home = town()
     give(world, home)

@@ -7,10 +7,12 @@ import pytest
 import ledger.governance.register
 import proofs.steps
 from ledger.entry import Entry
+from ledger.replica import Replica
 from proofs import reading
 from proofs.policy import MemberQuorum
 from proofs.reasons import Reason
 from tests.proofs.both import verify
+from tests.proofs.mesh import Mesh
 from tests.proofs.negatives_members import departed, inherited
 
 
@@ -53,5 +55,25 @@ def test_a_voter_may_leave_by_the_word_of_its_successor() -> None:
     mesh, grant, _ = departed()
     bundle = mesh.prove(grant)
     assert any(b"member.leave" in item.raw for item in reading.decode(bundle).entries)
+    report = verify(bundle, mesh.trust(), mesh.now)
+    assert report.reason is Reason.ACTIVE, report.as_text()
+
+
+def test_a_seal_rests_on_a_successor_whose_certificate_is_early_and_nothing_else_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mesh = Mesh(31)
+    grant = mesh.grant()
+    mesh.seal(mesh.a, mesh.b)
+    with monkeypatch.context() as lax:  # Aube's node lets pass what others hold to have no effect
+        lax.setattr(Replica, "closure_iat", lambda *_: 0)
+        mesh.now -= 1
+        mesh.succeed(mesh.b, mesh.a)
+        mesh.now += 1
+    mesh.seal(mesh.a, mesh.b, mesh.c)
+    mesh.now += 5
+    mesh.tick(mesh.a, mesh.c)
+    bundle = mesh.prove(grant)
+    assert [len(step.heirs) for step in reading.decode(bundle).epochs] == [0, 1]
     report = verify(bundle, mesh.trust(), mesh.now)
     assert report.reason is Reason.ACTIVE, report.as_text()

@@ -8,7 +8,7 @@ How it works
     too few: whoever is woken in vain is put back.
 
     `park` bounds what an epoch hands on to the next: of each feed the first `WAITING_A_FEED_MAX` that wait, what only
-    restricts before the rest, and `WAITING_MAX` of all feeds. The others are parked in the order of their feed, and
+    restricts first, then what its own device says, and `WAITING_MAX` of all feeds. The others are parked in the order of their feed, and
     `due` lets so many of them have their turn at the next seal as there is room for. Both follow from what is sealed
     alone, so all nodes park the same; whoever says much that waits for nothing parks its own.
     A fold from a base leaves out what is `mute`: statements of kinds that have no effect while a head they name is not
@@ -209,8 +209,12 @@ def due(base: Base) -> tuple[Registration, ...]:
     return tuple(found)
 
 
-def _turn(each: Registration) -> tuple[bool, int]:
-    return not KINDS[each.entry.kind].restrictive, each.index
+def _turn(each: Registration) -> tuple[bool, bool, int]:
+    """Order what a feed has: what only restricts, then what its own device says, then what it registered for others.
+
+    Else whoever has a member register much that waits for nothing keeps that member's own word waiting.
+    """
+    return not KINDS[each.entry.kind].restrictive, each.entry.kid != each.feed, each.index
 
 
 def park(work: Base, again: Iterable[Registration]) -> None:

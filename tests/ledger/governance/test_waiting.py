@@ -16,7 +16,7 @@ from ledger.entry import Entry
 from ledger.governance import waiting
 from ledger.governance.chain import Chain
 from ledger.governance.epoch import Policy
-from ledger.governance.members import Party, link_id
+from ledger.governance.members import Party, link_id, possession_message
 from ledger.governance.policy import Sponsors
 from ledger.governance.register import Register
 from ledger.governance.rules import Rules
@@ -250,6 +250,35 @@ def test_what_only_restricts_has_its_turn_before_permissions_that_wait_longer() 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(waiting, "WAITING_A_FEED_MAX", 1)
         assert [each.entry.kind for each in waiting.due(base)] == ["device.retire"]
+
+
+def test_what_a_feed_registers_for_others_keeps_no_word_of_its_own_waiting() -> None:
+    polity = Polity("for others")
+    ada, bob = polity.members[:2]
+    nowhere = Head(polity.random(32), 7, polity.random(32))
+    for number in range(4):
+        root, device = polity.members[3].root, key("successor", number)
+        final = [polity.members[3].scribe.feed, 1, polity.random(32)]
+        payload = {
+            "device": device.public,
+            "incarnation": 1,
+            "possession": device.sign(possession_message(polity.mesh_id, root.kid, 1)),
+            "predecessor": final,
+        }
+        ada.scribe.add(polity.sign(root, "device.certify", ("device", device.kid), payload, seen=(nowhere,)).raw)
+    twin = bob.scribe.branch(len(bob.scribe.raws))
+    later = offer(polity, bob, ada.party)
+    twin.add(later.raw)
+    own = offer(polity, ada, bob.party, twin.head())
+    ada.scribe.add(own.raw)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(waiting, "WAITING_A_FEED_MAX", 2)
+        after = polity.seal()
+        assert len(after.pending) == 2
+        assert own in [each.entry for each in after.pending]
+        assert len(after.parked) == 3
+        bob.scribe.add(later.raw)
+        assert polity.governed().link_up(ada.party, bob.party)
 
 
 def test_what_a_fold_leaves_out_is_looked_at_once_its_head_is_held() -> None:

@@ -8,9 +8,9 @@ How it works
     too few: whoever is woken in vain is put back.
 
     `park` bounds what an epoch hands on to the next: of each feed the first `WAITING_A_FEED_MAX` that wait, what only
-    restricts first, then what its own device says, and `WAITING_MAX` of all feeds. The others are parked in the order of their feed, and
-    `due` lets so many of them have their turn at the next seal as there is room for. Both follow from what is sealed
-    alone, so all nodes park the same; whoever says much that waits for nothing parks its own.
+    restricts first, then what its own device says, and `WAITING_MAX` of all feeds. The others are parked, and `due`
+    lets so many of them have their turn, in that order, at the next seal as there is room for. Both follow from what is
+    sealed alone, so all nodes park the same; whoever says much that waits for nothing parks its own.
     A fold from a base leaves out what is `mute`: statements of kinds that have no effect while a head they name is not
     held. It looks at them again when that head comes, or a fork is proven.
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 REQUESTS_MAX: Final = 64  # applications that wait; more are told to come back, but for those with a ticket
 TICKETS_MAX: Final = 1_000
 VOUCHED_MAX: Final = 64  # devices that may gossip before the ledger knows them
+FURTHER_MAX: Final = 8  # entries of one root key that may stand in our feed and be unsealed when it asks for one more
 _TICKET: Final = b"ticket"
 _REQUEST: Final = b"request"
 
@@ -226,6 +227,10 @@ class Admission:
         if certificate.thing[1] != peer:
             raise RemoteError("APPLICATION_WRONG", "the certificate is not of the device that knocks", field="device")
         if claim[0] in members.devices and turn.core.replica.size(claim[0]) >= claim[1]:
+            own, replica = turn.core.device.kid, turn.core.replica
+            fresh = replica.registrations.beyond(replica.chain.newest.frontier, {own: replica.size(own)})
+            if sum(each.entry.kid == certificate.kid for each in fresh) >= FURTHER_MAX:
+                raise RemoteError("TOO_MANY_REQUESTS", "too many devices of this member stand here; try again later")
             turn.register(certificate)
         elif len(turn.core.vouched) < VOUCHED_MAX:
             # What it succeeds is news here, which the device itself brings: its member's root key vouches for it.

@@ -15,7 +15,7 @@ from ledger.errors import LocalError, RemoteError
 from ledger.governance.epoch import Policy
 from ledger.governance.members import possession_message
 from ledger.keys import SigningKey, thumbprint
-from node.admission import REQUESTS_MAX, Admission, Welcome
+from node.admission import FURTHER_MAX, REQUESTS_MAX, Admission, Welcome
 from node.core import Turn
 from node.joining import application
 from node.mesh import certify
@@ -283,6 +283,22 @@ def test_a_further_device_is_certified_for_a_member_alone() -> None:
     assert knock(site, heir, None, [certificate(who.device.kid)]) == "CERTIFIED"
     assert heir.device.kid in replica.members.devices
     assert site.core.peers[heir.device.kid]
+
+
+def test_a_member_has_few_further_devices_registered_here_until_the_next_seal() -> None:
+    (site,) = sites(1)
+    (who,) = people(1, first=9)
+    replica = site.core.replica
+    assert knock(site, who, invite(site, who.root.kid).secret, apply(site, who)) == "ADMITTED"
+    size, codes = replica.size(site.kid), []
+    for heir in people(FURTHER_MAX + 1, first=40):
+        with site.store.read() as rows:
+            certificate = certify(who.root, heir.device, replica, rows, 1, NOW, bytes, who.device.kid)
+        site.tell(gossip.PeerUp(heir.device.kid, False))
+        codes.append(knock(site, heir, None, [certificate]))
+    fresh = FURTHER_MAX - 2  # its application and first certificate stand here, too
+    assert codes == ["CERTIFIED"] * fresh + ["TOO_MANY_REQUESTS"] * 3
+    assert replica.size(site.kid) == size + fresh
 
 
 def test_an_invitation_needs_an_address() -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,12 +25,17 @@ def mesh() -> Iterator[Sandbox]:
         yield running
 
 
-def command(mesh: Sandbox, name: str, *args: str) -> subprocess.Popen[str]:
-    """Start an example on the adviser's node."""
+@contextmanager
+def command(mesh: Sandbox, name: str, *args: str) -> Iterator[subprocess.Popen[str]]:
+    """Run an example on the adviser's node beside a with-block; end it, if need be, when the block does."""
     environment = os.environ | {"MAILLE_DATA_DIR": str(mesh.home("adviser").path)}
     pipe = subprocess.PIPE
     words = [sys.executable, str(EXAMPLES / name), *args]
-    return subprocess.Popen(words, env=environment, stdout=pipe, stderr=pipe, text=True)
+    with subprocess.Popen(words, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def run(mesh: Sandbox, name: str, *args: str) -> tuple[int, str, str]:

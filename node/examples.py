@@ -92,6 +92,7 @@ EXAMPLES: Final = {
     "consent trail": "--wallet anna",
     "consent amend": "19586285 --granularity P1M",
     "consent sign": "19586285 --wallet ben",
+    "consent leave": "19586285 --wallet ben",
     "consent take-on": "19586285 --wallet anna",
     "consent rekey": "19586285 --heir taken-on.txt",
     "consent pass-on": "19586285 --recipient statistician --contact data@statistician.example",

@@ -19,7 +19,7 @@ from ledger.schema import DAY
 from node.adapters import household
 from node.checkup import look
 from node.compacting import TRANSFER_DAYS, compact
-from node.config import Home, as_toml
+from node.config import Config, Home, as_toml
 from node.core import Turn
 from node.keystore import VAULT, Keystore
 from node.room import Room
@@ -239,6 +239,7 @@ def test_the_doctor_warns_before_the_quota_is_reached(tmp_path: Path) -> None:
 
 
 def test_tables_are_written_as_they_are_read(tmp_path: Path) -> None:
-    home = make_home(tmp_path / "node", "Ours")
+    home = Home(tmp_path / "node")
+    home.create(Config(name="Ours"))
     assert "# quota_bytes" in home.config_file.read_text()
     assert as_tables(storage=Storage(5)) == "\n[storage]\nquota_bytes = 5\n"

@@ -150,7 +150,7 @@ async def test_a_wallet_taken_away_signs_by_its_words_alone_and_they_are_kept_no
             answer = await post(client, end, form, seen=end)
             assert answer.headers["location"] == f"/consents/{made}/ended"
             assert await site.read(lambda turn, flows: flows.wallets.away(turn.vault, "anna")) is not None
-            with pytest.raises(Exception, match="no wallet of this name"):
+            with pytest.raises(Exception, match="No wallet of this name"):
                 await do(node, "wallet words", name="anna")
         told = repr(logs) + "".join(capsys.readouterr())
         assert not any(

@@ -20,17 +20,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ledger.entry import Entry, sign_entry
+from ledger.entry import Entry
 from ledger.errors import LocalError
 from ledger.governance.members import Party
 from ledger.keys import SigningKey
-from ledger.kinds import KINDS
 from node.exits import not_found
+from node.stating import statement
 
 if TYPE_CHECKING:
     from node.core import Turn
 
-CTI_BYTES: Final = 16
 MINUTE: Final = 60
 """Seconds over which the requests of a tenant are counted."""
 
@@ -128,23 +127,7 @@ class Tenants:
 
 def state(turn: Turn, voice: Voice, kind: str, thing: tuple[str, bytes], payload: Mapping[str, Any]) -> Entry:
     """Sign a statement as `voice` and register it in our feed. A tenant's names what our own would name as seen."""
-    if voice.key is None:
-        return turn.state(kind, thing, payload)
-    replica = turn.core.replica
-    epoch = replica.members.epoch if KINDS[kind].governance else None
-    seen = replica.governance_heads(turn.core.device.kid) if epoch is not None else (turn.shown_head(),)
-    entry = sign_entry(
-        voice.key,
-        kind,
-        thing,
-        payload,
-        iat=max(turn.now, replica.closure_iat(turn.rows, seen, epoch)),
-        cti=turn.core.random_bytes(CTI_BYTES),
-        seen=seen,
-        mesh_id=replica.mesh_id,
-        epoch=epoch,
-    )
-    return turn.register(entry)
+    return turn.register(statement(turn, voice.key or turn.core.device, kind, thing, payload))
 
 
 def said_of(turn: Turn, tenant: bytes) -> Said:

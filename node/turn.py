@@ -21,17 +21,17 @@ from typing import TYPE_CHECKING, Any, Final
 from gossip import events as gossip
 from gossip.messages import Envelope
 from ledger.checkpoint import Head
-from ledger.entry import Entry, sign_entry
+from ledger.entry import Entry
 from ledger.errors import RemoteError
 from ledger.feed import AHEAD_SECONDS_MAX, SignedHead
 from ledger.held import PIN
-from ledger.kinds import KINDS
 from ledger.replica import Decoded, ForkSeen, Run
 from ledger.rows import Writer
 from ledger.ticks import TICK_WAIT_SECONDS, Tick, contradictions, prune_heads
 from node import forks
 from node.directory import KIND_CARDS
 from node.events import Effect, Event, MembershipMoved, Noted, Verified, Verify
+from node.stating import statement
 from node.witness import TIMER as TIMER_WITNESS
 
 if TYPE_CHECKING:
@@ -68,21 +68,7 @@ class Turn:
 
     def state(self, kind: str, thing: tuple[str, bytes], payload: Mapping[str, Any], *, not_before: int = 0) -> Entry:
         """Sign a statement with our device key and register it, dated by our clock, its closure or `not_before`."""
-        replica, device = self.core.replica, self.core.device
-        epoch = replica.members.epoch if KINDS[kind].governance else None
-        seen = replica.governance_heads(device.kid) if epoch is not None else (replica.position(device.kid),)
-        entry = sign_entry(
-            device,
-            kind,
-            thing,
-            payload,
-            iat=max(self.now, not_before, replica.closure_iat(self.rows, seen, epoch)),
-            cti=self.core.random_bytes(16),
-            seen=seen,
-            mesh_id=replica.mesh_id,
-            epoch=epoch,
-        )
-        return self.register(entry)
+        return self.register(statement(self, self.core.device, kind, thing, payload, not_before))
 
     def register(self, entry: Entry) -> Entry:
         """Register a verified entry (a subject's, a tenant's, a root key's, or our own) in our feed, once.

@@ -26,6 +26,7 @@ from node.exits import not_found
 from node.naming import PREFIX_DIGITS_MIN, find_member, member_name
 from node.operation import Args, Result, operation, said
 from node.ops.mesh import ROOT_KEY, ROOT_PASSPHRASE, WHICH
+from node.stating import statement
 
 if TYPE_CHECKING:
     from ledger.governance.roster import Device
@@ -191,7 +192,6 @@ async def device_retire(node: Node, args: RetireArgs) -> Retired:
     It is registered in the feed of the device that this node uses. A node does not retire that one: it certifies a
     successor instead.
     """
-    from ledger.entry import sign_entry
 
     mesh, root = node.mesh(args.mesh), node.root_key(args.root_key, args.root_passphrase)
     if root.kid != mesh.core.party[0]:
@@ -206,19 +206,9 @@ async def device_retire(node: Node, args: RetireArgs) -> Retired:
         if named[0] == core.device.kid:
             told = "This node speaks through this device; replace it with `maille device certify`."
             raise LocalError("DEVICE_IN_USE", told, field="device")
-        head, seen = replica.position(named[0]), replica.governance_heads(core.device.kid)
-        entry = sign_entry(
-            root,
-            "device.retire",
-            ("device", named[0]),
-            {"final": [head.feed, head.size, head.root]},
-            iat=max(turn.now, replica.closure_iat(turn.rows, seen, replica.members.epoch)),
-            cti=core.random_bytes(16),
-            seen=seen,
-            mesh_id=replica.mesh_id,
-            epoch=replica.members.epoch,
-        )
-        turn.register(entry)
+        head = replica.position(named[0])
+        final = {"final": [head.feed, head.size, head.root]}
+        entry = turn.register(statement(turn, root, "device.retire", ("device", named[0]), final))
         return Retired(entry.id.hex(), device_row(mesh, replica.members.devices[named[0]]))
 
     return await mesh.engine.act(say)

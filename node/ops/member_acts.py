@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from ledger.entry import Entry, sign_entry
+from ledger.entry import Entry
 from ledger.errors import LocalError
 from ledger.keys import SigningKey
 from ledger.schema import DAY
@@ -27,6 +27,7 @@ from node.operation import Args, Result, operation, said
 from node.ops.invite import admission
 from node.ops.join import Joined, rejoin
 from node.ops.mesh import ROOT_KEY, ROOT_PASSPHRASE, WHICH
+from node.stating import statement
 
 if TYPE_CHECKING:
     from node.core import Turn
@@ -188,20 +189,9 @@ async def member_credential(node: Node, args: CredentialArgs) -> Credited:
             told = "The rules list no such authority; `maille policy propose --frame strong --authority` does."
             raise LocalError("AUTHORITY_UNLISTED", told, field="authority_key")
         holder = _holder(scene, mesh, args.who)
-        seen = replica.governance_heads(turn.core.device.kid)
         until = turn.now + args.days * DAY
-        entry = sign_entry(
-            authority,
-            "member.credential",
-            ("member", holder),
-            {"serial": serial, "valid": [scene.tip.as_of, until]},
-            iat=max(turn.now, replica.closure_iat(turn.rows, seen, replica.members.epoch)),
-            cti=turn.core.random_bytes(16),
-            seen=seen,
-            mesh_id=replica.mesh_id,
-            epoch=replica.members.epoch,
-        )
-        turn.register(entry)
+        payload = {"serial": serial, "valid": [scene.tip.as_of, until]}
+        entry = turn.register(statement(turn, authority, "member.credential", ("member", holder), payload))
         member = replica.members.members.get(holder)
         inside = member is not None and member.state == "member"
         return Credited(entry.id.hex(), authority.did, holder.hex(), serial.hex(), moment(until), inside)

@@ -20,10 +20,10 @@ from ledger.governance.certificate import EpochContext, Seal, expulsions_max
 from ledger.governance.roster import Party
 from ledger.governance.sealing import SILENT_SECONDS, Terms
 from ledger.governance.state import Base
-from ledger.held import HeldView
 from ledger.replica import Replica
 from ledger.rows import Reader
 from ledger.ticks import Ticker
+from ledger.view import HeldView
 
 SIGNS_OF_LIFE: Final = frozenset({"state.attestation", "seal.certificate", "seal.frontier"})
 """Kinds that nodes state though nothing happens."""

@@ -21,12 +21,13 @@ from ledger.errors import LocalError, RemoteError
 from ledger.feed import Registration
 from ledger.governance.explain import Ledger, explain
 from ledger.groups import called
-from ledger.held import Held, HeldView
+from ledger.held import Held
 from ledger.index import facts_of
 from ledger.judge import SOUND, judge
 from ledger.kinds import KINDS, is_governance
 from ledger.rows import Reader
 from ledger.verdict import Account, counts, void, void_leaf, waits
+from ledger.view import HeldView
 
 
 def explain_entry(held: Held, rows: Reader, entry_id: bytes) -> Account:

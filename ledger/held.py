@@ -45,8 +45,6 @@ from ledger.tables import (
 from ledger.view import HeldView
 from ledger.vouched import vouched
 
-__all__ = ("HELD_CACHE_MAX", "PAST", "PIN", "STATUS_CACHE_MAX", "Held", "HeldView", "digest_of")
-
 PAST: Final = b"past"  # in "meta": the epoch that is left for no rival any more (governance.chain)
 PIN: Final = b"pin "  # in "meta": and the reference of an epoch that our operator vouches for
 STATUS_CACHE_MAX: Final = 120_000  # statuses kept in memory; about 400 bytes each

@@ -27,12 +27,12 @@ from ledger.entry import Entry
 from ledger.feed import SignedHead
 from ledger.governance.members import Members, View
 from ledger.groups import Below
-from ledger.held import HeldView
 from ledger.index import named_consents, resting_on
 from ledger.keys import thumbprint
 from ledger.replica import Replica
 from ledger.rows import Reader, prefix_stop
 from ledger.tables import SIGNER, WAITING, position, read_position
+from ledger.view import HeldView
 
 PLACES: Final = b"\x00"  # cursors of leaves by place; those of rows of `things` begin with the row's key
 MOVED: Final = b"\xff"  # the cursor behind all leaves

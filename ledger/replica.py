@@ -23,13 +23,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ledger import branch, checkpoint, fork, keys, merkle, tree
+from ledger import branch, checkpoint, fork, keys, merkle, tree, view
 from ledger.checkpoint import Head
 from ledger.entry import Entry
 from ledger.errors import LocalError, RemoteError
 from ledger.feed import AHEAD_SECONDS_MAX, RUN_LEAVES_MAX, Registration, Run, SignedHead
 from ledger.governance.epoch import Genesis
-from ledger.held import PAST, Held, HeldView, digest_of
+from ledger.held import PAST, Held, digest_of
 from ledger.index import index_rows, named_consents
 from ledger.judge import SOUND, judge
 from ledger.kinds import is_governance, is_restrictive
@@ -322,7 +322,7 @@ class Replica(Held):
     def announced(self, rows: Reader) -> Mapping[bytes, Head]:
         """Return the frontier of a certified seal that follows our newest epoch, and was not followed yet; else {}."""
         forked = {device.party[0] for feed in self.members.forks if (device := self.members.devices.get(feed))}
-        return self.chain.announced(HeldView(self, rows), forked)
+        return self.chain.announced(view.HeldView(self, rows), forked)
 
     def drop(self, rows: Writer, feed: bytes, size: int) -> list[Entry]:
         """Give up a feed's leaves from `size` on (`branch.overruled` says when); return the sound entries among them.

@@ -33,7 +33,6 @@ from ledger.feed import SignedHead
 from ledger.governance.members import Member, Members
 from ledger.governance.policy import voice
 from ledger.governance.rules import voices
-from ledger.held import HeldView
 from ledger.maps import CONSENTS, MEMBERS, CommittedMap, state_root
 from ledger.moves import MOVED, Frontier, Move, touched, values_of
 from ledger.overlay import Draft
@@ -41,6 +40,7 @@ from ledger.replica import Replica, digest_of
 from ledger.rows import Reader, Writer, prefix_stop
 from ledger.tables import KEPT_KEY, MOVE_KEY, NAMED, PROGRESS_KEY, TICK_KEY, head_key, read_head, read_position
 from ledger.tables import TICK as TICK_PREFIX
+from ledger.view import HeldView
 
 TICK_WAIT_SECONDS: Final = 60  # after a boundary before it is attested: late checkpoints still arrive
 TICKS_KEPT: Final = 1_000  # ticks remembered with their frontiers, so that a proof can show an earlier state

@@ -29,7 +29,6 @@ from ledger.feed import Registration, SignedHead
 from ledger.governance.chain import Chain, fold
 from ledger.governance.epoch import Genesis
 from ledger.governance.members import View
-from ledger.held import HeldView
 from ledger.index import index_rows, named_consents
 from ledger.judge import SOUND, judge
 from ledger.kinds import is_governance
@@ -58,6 +57,7 @@ from ledger.tables import (
     read_positions,
 )
 from ledger.ticks import Tick, Ticker
+from ledger.view import HeldView
 from ledger.vouched import unfounded
 
 FAULTS_MAX: Final = 20  # faults named; then the verification stops

@@ -31,10 +31,10 @@ from ledger.feed import AHEAD_SECONDS_MAX, FEED_LEAVES_MAX
 from ledger.governance.members import Party, possession_message
 from ledger.governance.policy import Charter, requires
 from ledger.governance.rules import Rules
-from ledger.held import HeldView
 from ledger.keys import check_public_key, did_key, thumbprint, verify
 from ledger.rows import Reader, prefix_stop
 from ledger.schema import DAY
+from ledger.view import HeldView
 from node.rules_text import leaves
 from node.tickets import SECRET_BYTES, Ticket
 

@@ -26,8 +26,8 @@ from ledger.governance.scene import Ledger
 from ledger.governance.scene import Scene as Branch
 from ledger.governance.state import Base
 from ledger.governance.voting import OPEN_A_VOTER_MAX, Count, read_proposal, refusal
-from ledger.held import HeldView
 from ledger.schema import DAY
+from ledger.view import HeldView
 from node.exits import not_found, usage
 from node.naming import PREFIX_DIGITS_MIN, SHORT_DIGITS, member_name
 

@@ -19,9 +19,9 @@ from ledger.consent import fault
 from ledger.entry import Entry
 from ledger.governance.roster import Party
 from ledger.governance.rounds import guilty
-from ledger.held import HeldView
 from ledger.rows import prefix_stop
 from ledger.tables import RECEIPT, read_position
+from ledger.view import HeldView
 from ledger.witnessing import cosignatures
 from node.flows.disclosing import parties_of
 from node.vaults.receipts import HOLDER, RECIPIENT, Receipt

@@ -22,10 +22,10 @@ from ledger.governance.chain import BASES_MAX
 from ledger.governance.register import HEIRS_MAX
 from ledger.governance.rules import Rules
 from ledger.governance.state import Base
-from ledger.held import HeldView
 from ledger.keys import thumbprint, verify
 from ledger.replica import Replica
 from ledger.rows import Reader
+from ledger.view import HeldView
 from proofs.bundle import EPOCHS_MAX, EpochProof, Voter
 
 STEPS_AUTO_MAX: Final = 16

@@ -5,7 +5,7 @@ How it works
     to look at what lies beyond: `members.advance` copies a `Base`, adds the entries of the open epoch, and returns the
     result; `sealing.compose` turns such a result into the next `Base`. Statements below the frontier that could not
     count yet (a head they name is not held, an applicant is not in) wait in `pending` and are looked at again. Of each
-    feed so many do (`waiting.carried`); the rest is `parked`, and has its turn at a seal when some of the others are
+    feed so many do (`waiting.park`); the rest is `parked`, and has its turn at a seal when some of the others are
     done with.
     Values inside the tables are never changed in place: a copy is shallow.
 

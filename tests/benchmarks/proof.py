@@ -22,12 +22,12 @@ from ledger.consent.disclosure import Disclosures
 from ledger.entry import Entry
 from ledger.governance.certificate import Certificate, Step, vote_bytes
 from ledger.governance.sealing import Terms
-from ledger.held import HeldView
 from ledger.keys import verify as verify_signature
 from ledger.merkle import leaf_hash
 from ledger.replica import Replica
 from ledger.rows import Reader
 from ledger.ticks import Ticker
+from ledger.view import HeldView
 from proofs import reading
 from proofs.bundle import Bundle
 from proofs.make import Extras, make

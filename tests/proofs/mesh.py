@@ -20,11 +20,11 @@ from ledger.governance.epoch import Genesis, Policy, make_genesis
 from ledger.governance.members import possession_message
 from ledger.governance.rules import Rules
 from ledger.governance.sealing import Terms
-from ledger.held import HeldView
 from ledger.keys import SigningKey
 from ledger.replica import Replica
 from ledger.schema import DAY
 from ledger.ticks import Tick, Ticker
+from ledger.view import HeldView
 from proofs.bundle import Account
 from proofs.make import Extras, Moved, make
 from proofs.past import view_at

@@ -22,7 +22,7 @@ from ledger.keys import did_key, public_from_did_key, thumbprint
 from ledger.rows import Reader, prefix_stop
 from node.exits import not_found, usage
 from node.tenants import Tenants
-from node.vaults.waiting import waiting
+from node.vaults.waiting import Waiting, waiting_grants
 
 if TYPE_CHECKING:
     from ledger.entry import Entry
@@ -127,17 +127,23 @@ def root_kid(text: str) -> bytes:
     return thumbprint(public_from_did_key(text))
 
 
+def find_waiting(turn: Turn, text: str) -> list[Waiting]:
+    """Return the grants of wallets kept here whose ids begin with `text`, and that wait to be published."""
+    digits, places = text.lower(), turn.core.replica.places
+    rows = waiting_grants(turn.vault) if len(digits) >= PREFIX_DIGITS_MIN else []
+    return [row for row in rows if row.grant.id.hex().startswith(digits) and not places(turn.rows, row.grant.id)]
+
+
 def find_grant(turn: Turn, text: str, field: str = "consent") -> Entry:
     """Return the grant whose id begins with `text`. Raises LocalError NOT_FOUND, NAME_UNCLEAR, WAITS."""
     try:
         ident = find_entry(turn.rows, text, field)
     except LocalError:
-        digits = text.lower()
-        for row in waiting(turn.vault) if len(digits) >= PREFIX_DIGITS_MIN else ():
-            if row.grant.id.hex().startswith(digits):
-                told = f"this consent waits to be published, by {moment(row.by):%H:%M} UTC; until then it can be shown"
-                raise LocalError("WAITS", f"{told} and withdrawn, and nothing else", field=field) from None
-        raise
+        row = next(iter(find_waiting(turn, text)), None)
+        if row is None:
+            raise
+        told = f"this consent waits to be published, by {moment(row.by):%H:%M} UTC; until then it can be shown"
+        raise LocalError("WAITS", f"{told} and withdrawn, and nothing else", field=field) from None
     grant = turn.core.replica.grant(turn.rows, ident)
     if grant is None:
         raise LocalError("NOT_FOUND", "this entry is no consent; `maille consent list` shows them", field=field)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from ledger.consent.acts import Shown
 from ledger.consent.slip import PREFIX_BYTES, Slip
 from ledger.consent.standing import handed
-from ledger.consent.status import Handing, handing, keys_ever
+from ledger.consent.status import Fact, Handing, handing, keys_ever
 from ledger.consent.wallet import Wallet
 from ledger.entry import Entry
 from ledger.errors import LocalError
@@ -47,21 +47,24 @@ def shown(turn: Turn) -> Shown:
 def rekeys_of(turn: Turn, grant: bytes) -> list[Entry]:
     """Return the rekeys of a consent that the ledger here holds, whether or not they count."""
     replica = turn.core.replica
-    facts = facts_of(turn.rows, grant, replica.by_number, replica.size)
-    found = (replica.entry(turn.rows, fact.row.entry_id) for fact in facts if fact.row.kind == "consent.rekey")
+    rekeys = (fact for fact in _facts(turn, grant) if fact.row.kind == "consent.rekey")
+    found = (replica.entry(turn.rows, fact.row.entry_id) for fact in rekeys)
     return [entry for entry in found if entry is not None]
 
 
 def handing_of(turn: Turn, grant: Entry) -> Handing:
     """Return how a consent went from key to key, so far as that counts."""
-    replica = turn.core.replica
-    return handing(grant.kid, facts_of(turn.rows, grant.id, replica.by_number, replica.size), replica.members.reach)
+    return handing(grant.kid, _facts(turn, grant.id), turn.core.replica.members.reach)
 
 
 def had_by(turn: Turn, grant: Entry) -> frozenset[bytes]:
     """Return the ids of the keys that a consent ever had, by whichever way."""
+    return keys_ever(grant, _facts(turn, grant.id))
+
+
+def _facts(turn: Turn, grant: bytes) -> tuple[Fact, ...]:
     replica = turn.core.replica
-    return keys_ever(grant, facts_of(turn.rows, grant.id, replica.by_number, replica.size))
+    return facts_of(turn.rows, grant, replica.by_number, replica.size)
 
 
 def links_of(turn: Turn, delegation: bytes | None) -> list[Entry]:

@@ -35,7 +35,7 @@ from ledger.errors import LocalError
 from node.flows.custody import shown
 from node.flows.disclosing import Disclosing, parties_of
 from node.vaults.consents import ConsentRow, ConsentRows
-from node.vaults.waiting import WAITING, Waiting, WaitingRows
+from node.vaults.waiting import WAITING, Waiting, WaitingRows, waiting_grants
 from node.vaults.wallets import WalletRows
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Spreading:
         """
         if not self.seconds:
             return None
-        waiting = self._rows.listing(turn.vault)
+        waiting = waiting_grants(turn.vault)
         own = [row for row in waiting if row.wallet == wallet]
         if not own and turn.now_ms - self._rows.acted(turn.vault, wallet) >= self.seconds * 1_000:
             return None
@@ -126,7 +126,7 @@ class Spreading:
 
     def all_waiting(self, turn: Turn, prefix: bytes = b"") -> list[Waiting]:
         """Return the grants that wait, and whose ids begin so."""
-        found = self._rows.listing(turn.vault, prefix)
+        found = waiting_grants(turn.vault, prefix)
         return [row for row in found if not turn.core.replica.places(turn.rows, row.grant.id)]
 
     def grant(self, turn: Turn, ident: bytes) -> Entry | None:
@@ -145,14 +145,14 @@ class Spreading:
 
     def plan(self, turn: Turn) -> None:
         """Have what waits looked at when the first of it is due."""
-        due = [row.due_ms for row in self._rows.listing(turn.vault)]
+        due = [row.due_ms for row in waiting_grants(turn.vault)]
         if due:
             turn.timer(TIMER, max(min(due), turn.now_ms + CLEAN_MS))
 
     def look(self, turn: Turn) -> None:
         """Publish what is due, and forget what the ledger has had since before this turn."""
         out = set[str]()
-        for row in self._rows.listing(turn.vault):
+        for row in waiting_grants(turn.vault):
             if turn.core.replica.places(turn.rows, row.grant.id):
                 self._rows.forget(turn.vault, row.grant.id)
             elif row.due_ms > turn.now_ms:

@@ -251,7 +251,7 @@ async def consent_withdraw(node: Node, args: WithdrawArgs) -> Stated:
             grant = flows.acts.find_by_slip(turn, slip)
             entry = flows.acts.end(turn, grant, slip)
         else:
-            waits = waiting(turn, flows, args.id)
+            waits = waiting(turn, args.id)
             grant = find_grant(turn, args.id, "id") if waits is None else waits.grant
             entry = flows.acts.end(turn, grant, flows.acts.wallet_of(turn, grant))
         if entry is None:
@@ -310,7 +310,7 @@ async def consent_show(node: Node, args: ConsentArgs) -> ConsentShown:
 
     def look(turn: Turn) -> ConsentShown:
         own = flows.tenants.voice(turn, args.as_tenant).party if args.as_tenant else None
-        waits = None if args.as_tenant else waiting(turn, flows, args.id)
+        waits = None if args.as_tenant else waiting(turn, args.id)
         ident = find_entry(turn.rows, args.id) if waits is None else waits.grant.id
         return _shown(turn, flows, ident, args.lang, own)
 

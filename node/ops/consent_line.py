@@ -13,7 +13,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
-from node.naming import PREFIX_DIGITS_MIN, member_name, moment
+from node.naming import find_waiting, member_name, moment
 from node.operation import Result, said
 
 if TYPE_CHECKING:
@@ -59,12 +59,9 @@ class ConsentLine(Result, frozen=True):
     publishes: Annotated[datetime | None, said(PUBLISHES)] = None
 
 
-def waiting(turn: Turn, flows: Flows, text: str) -> Waiting | None:
+def waiting(turn: Turn, text: str) -> Waiting | None:
     """Return the one grant that waits and whose id begins with `text`; None where that is none, or several."""
-    digits = text.lower()
-    if len(digits) < PREFIX_DIGITS_MIN:
-        return None
-    found = [one for one in flows.spreading.all_waiting(turn) if one.grant.id.hex().startswith(digits)]
+    found = find_waiting(turn, text)
     return found[0] if len(found) == 1 else None
 
 

@@ -165,11 +165,10 @@ def own_line(visit: Visit, turn: Turn, flows: Flows) -> Line:
 async def consent(visit: Visit) -> Response:
     """Show one consent, with what became of the data that were passed on from there."""
     await visit.site.keep_up()
-    waits = await visit.site.read(lambda turn, flows: named(visit, turn, flows))
-    if waits is not None:
-        return visit.go(f"/waiting/{waits.grant.id.hex()}")
 
-    def look(turn: Turn, flows: Flows) -> dict[str, Any]:
+    def look(turn: Turn, flows: Flows) -> dict[str, Any] | None:
+        if named(visit, turn, flows) is not None:
+            return None
         line = own_line(visit, turn, flows)
         further = onward_of(turn, flows, line, visit.lang)
         found = detail(turn, flows, line, visit.lang, steps_of(turn, flows, line, further, visit.lang))
@@ -184,7 +183,10 @@ async def consent(visit: Visit) -> Response:
             "unread": status is not None and not all(flows.consents.holds(turn.vault, one) for one in status.amended),
         }
 
-    return visit.page("consent.html", **await visit.site.read(look))
+    found = await visit.site.read(look)
+    if found is None:
+        return visit.go(f"/waiting/{visit.request.path_params['consent']}")
+    return visit.page("consent.html", **found)
 
 
 @dataclass(frozen=True, slots=True)

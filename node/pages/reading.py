@@ -178,10 +178,11 @@ def detail(turn: Turn, flows: Flows, line: Line, lang: Language, more: Sequence[
     grant = turn.core.replica.grant(turn.rows, line.id)
     if grant is None:
         return None
-    shown = card(turn, flows, line, unstated(turn, flows, [line]), lang)
+    waiting = unstated(turn, flows, [line])
+    shown = card(turn, flows, line, waiting, lang)
     called = names(turn, lang, terms_of(turn, flows, line.id))
     confirmed, missing = confirmations(turn, line.id, called)
-    steps = [*_ledger_steps(turn, grant, called), *_uses(turn, flows, shown), *more]
+    steps = [*_ledger_steps(turn, grant, called), *_uses(turn, flows, shown, waiting), *more]
     return Detail(shown, tuple(in_order(steps)[-TIMELINE_MAX:]), confirmed, missing, grant)
 
 
@@ -262,10 +263,10 @@ def _is_party(party: Party, grant: Entry) -> bool:
     return party in parties_of(grant)
 
 
-def _uses(turn: Turn, flows: Flows, shown: Card) -> list[Step]:
+def _uses(turn: Turn, flows: Flows, shown: Card, waiting: Unstated) -> list[Step]:
     line = shown.line
     found: dict[bytes, int] = {use.transfer: use.at for use in flows.stated.uses_of(turn, line.id, line.holder)}
-    for _, ended, transfer in unstated(turn, flows, [line]).rows:
+    for _, ended, transfer in waiting.rows:
         found.setdefault(transfer, ended)
     steps = []
     for transfer, at in sorted(found.items(), key=lambda one: one[1])[-TIMELINE_MAX:]:

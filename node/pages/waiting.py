@@ -58,18 +58,24 @@ def line_of_waiting(row: Waiting) -> Line:
 def soon(visit: Visit, turn: Turn, flows: Flows, to: Party | None = None) -> list[Soon]:
     """Return what waits of a person's as the pages show it; `to`: of one recipient alone."""
     rows = [row for row in rows_of(visit, turn, flows) if to is None or parties_of(row.grant)[1] == to]
-    return [Soon(card(turn, flows, line_of_waiting(row), Unstated(()), visit.lang), row.by) for row in rows]
+    return [_shown(visit, turn, flows, row) for row in rows]
+
+
+def _shown(visit: Visit, turn: Turn, flows: Flows, row: Waiting) -> Soon:
+    return Soon(card(turn, flows, line_of_waiting(row), Unstated(()), visit.lang), row.by)
 
 
 async def show(visit: Visit) -> Response:
     """Show a consent that waits, with the button that takes it back."""
-    told = visit.request.path_params["consent"]
 
     def look(turn: Turn, flows: Flows) -> Soon | None:
-        return next((one for one in soon(visit, turn, flows) if one.card.line.id.hex() == told), None)
+        row = named(visit, turn, flows)
+        return None if row is None else _shown(visit, turn, flows, row)
 
     found = await visit.site.read(look)
-    return visit.go(f"/consents/{told}") if found is None else visit.page("waiting.html", soon=found)
+    if found is None:
+        return visit.go(f"/consents/{visit.request.path_params['consent']}")
+    return visit.page("waiting.html", soon=found)
 
 
 async def take_back(visit: Visit) -> Response:

@@ -158,14 +158,14 @@ class ReceiptRows:
 
     def unstated(self, vault: Reader, role: bytes, limit: int) -> list[Receipt]:
         """Return closed accounts of one role whose digest is not on the ledger."""
-        prefix = _UNSTATED + role
-        keys = [key for key, _ in vault.scan(TABLE, prefix, prefix_stop(prefix), limit=limit)]
-        found = (self.get(vault, role, key[-TRANSFER_BYTES:]) for key in keys)
-        return [receipt for receipt in found if receipt is not None]
+        return self._indexed(vault, role, _UNSTATED + role, limit)
 
     def unstated_of(self, vault: Reader, role: bytes, grant: bytes, limit: int) -> list[Receipt]:
         """Return closed accounts of one role under one consent whose digest is not on the ledger."""
-        prefix = _UNSTATED_OF + role + grant
+        return self._indexed(vault, role, _UNSTATED_OF + role + grant, limit)
+
+    def _indexed(self, vault: Reader, role: bytes, prefix: bytes, limit: int) -> list[Receipt]:
+        """Return the accounts whose transfers stand at the end of keys with a prefix."""
         keys = [key for key, _ in vault.scan(TABLE, prefix, prefix_stop(prefix), limit=limit)]
         found = (self.get(vault, role, key[-TRANSFER_BYTES:]) for key in keys)
         return [receipt for receipt in found if receipt is not None]

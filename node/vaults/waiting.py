@@ -58,10 +58,6 @@ class WaitingRows:
         found = vault.get(TABLE, _WAIT + grant)
         return None if found is None else _read(grant, found)
 
-    def listing(self, vault: Reader, prefix: bytes = b"") -> list[Waiting]:
-        """Return the grants that wait and whose ids begin so, by id."""
-        return waiting(vault, prefix)
-
     def forget(self, vault: Writer, grant: bytes) -> None:
         """Forget that a grant waits."""
         vault.delete(TABLE, _WAIT + grant)
@@ -80,7 +76,7 @@ class WaitingRows:
         return _ACTED + self._blind(b"acted" + wallet.encode())
 
 
-def waiting(vault: Reader, prefix: bytes = b"") -> list[Waiting]:
+def waiting_grants(vault: Reader, prefix: bytes = b"") -> list[Waiting]:
     """Return the grants that wait and whose ids begin so, by id."""
     prefix = _WAIT + prefix
     return [_read(key[1:], value) for key, value in vault.scan(TABLE, prefix, prefix_stop(prefix))]
